@@ -1,0 +1,164 @@
+"""The shop's warehouse: one DuckDB file, which one process at a time may hold open for writing.
+
+A Dag that uses it is copied together with this file, which needs DuckDB and nothing else.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import duckdb
+
+RAW_DATA = Path(__file__).parent / "raw_data"
+
+# Table → column → type. Times are UTC; amounts are whole cents; blanks in the files become nulls.
+RAW_TABLES = {
+    "customers": {
+        "customer_id": "bigint",
+        "first_name": "varchar",
+        "last_name": "varchar",
+        "email": "varchar",
+        "signed_up_at": "timestamptz",
+        "received_at": "timestamptz",
+    },
+    "orders": {
+        "order_id": "bigint",
+        "customer_id": "bigint",
+        "store_id": "bigint",
+        "ordered_at": "timestamptz",
+        "status": "varchar",
+        "tax_cents": "bigint",
+        "total_cents": "bigint",
+        "received_at": "timestamptz",
+    },
+    "order_items": {
+        "order_item_id": "bigint",
+        "order_id": "bigint",
+        "product_id": "bigint",
+        "quantity": "bigint",
+        "unit_price_cents": "bigint",
+        "received_at": "timestamptz",
+    },
+    "payments": {
+        "payment_id": "bigint",
+        "order_id": "bigint",
+        "payment_method": "varchar",
+        "status": "varchar",
+        "amount_cents": "bigint",
+        "paid_at": "timestamptz",
+        "received_at": "timestamptz",
+    },
+    "products": {
+        "product_id": "bigint",
+        "product_name": "varchar",
+        "product_type": "varchar",
+        "price_cents": "bigint",
+        "received_at": "timestamptz",
+    },
+    "stores": {
+        "store_id": "bigint",
+        "store_name": "varchar",
+        "opened_on": "date",
+        "tax_rate": "decimal(5, 4)",
+        "received_at": "timestamptz",
+    },
+}
+
+
+def warehouse_path() -> Path:
+    """Return where the warehouse is: in ``LOCAL_DBT_CLOUD_DATA``, else in ``include/.local``."""
+    default = Path(__file__).parent / ".local"
+    return Path(os.environ.get("LOCAL_DBT_CLOUD_DATA") or default) / "warehouse.duckdb"
+
+
+@contextmanager
+def open_warehouse(
+    read_only: bool = False, wait: float = 60.0
+) -> Iterator[duckdb.DuckDBPyConnection]:
+    """Yield a connection to the warehouse and close it at the end, so that others get their turn.
+
+    Args:
+        read_only: open without the right to write; the warehouse must exist already.
+        wait: seconds to wait while another process, such as a dbt run, holds the file.
+
+    Raises:
+        FileNotFoundError: nothing has been loaded yet and ``read_only`` was asked for.
+        TimeoutError: another process still held the file after ``wait`` seconds.
+    """
+    path = warehouse_path()
+    if read_only and not path.exists():
+        raise FileNotFoundError(
+            f"There is no warehouse at {path} yet. Load some data first: `make run` does."
+        )
+    path.parent.mkdir(parents=True, exist_ok=True)
+    connection = _connect(path, read_only, wait)
+    try:
+        yield connection
+    finally:
+        connection.close()
+
+
+def load_raw_data() -> dict[str, int]:
+    """Fill the raw schema from ``include/raw_data``, unless there is one already.
+
+    A fresh machine can so run dbt before any Dag has loaded anything. All or nothing: one
+    transaction.
+
+    Returns:
+        Rows loaded per table; empty if the raw schema existed.
+    """
+    with open_warehouse() as connection:
+        if _has_raw_schema(connection):
+            return {}
+        connection.begin()  # closing without a commit rolls back
+        create_raw_tables(connection)
+        counts = {table: _load_table(connection, table) for table in RAW_TABLES}
+        connection.commit()
+    return counts
+
+
+def create_raw_tables(connection: duckdb.DuckDBPyConnection) -> None:
+    """Create the raw schema, its tables and the log of loads, where they are missing."""
+    connection.execute("create schema if not exists raw")
+    for table, columns in RAW_TABLES.items():
+        definition = ", ".join(f"{name} {type_}" for name, type_ in columns.items())
+        connection.execute(f"create table if not exists raw.{table} ({definition})")
+    connection.execute(
+        "create table if not exists raw.loads"
+        " (table_name varchar, loaded_at timestamptz, row_count bigint)"
+    )
+
+
+def _connect(path: Path, read_only: bool, wait: float) -> duckdb.DuckDBPyConnection:
+    deadline = time.monotonic() + wait
+    while True:
+        try:
+            return duckdb.connect(path, read_only=read_only)
+        except duckdb.IOException as error:
+            if "Could not set lock" not in str(error):
+                raise
+            if time.monotonic() >= deadline:
+                raise TimeoutError(
+                    f"Another process has kept the warehouse {path} open for {wait:g} s."
+                    " Wait for the dbt run or the query that uses it to end, or stop it,"
+                    " then try again."
+                ) from error
+        time.sleep(0.1)
+
+
+def _has_raw_schema(connection: duckdb.DuckDBPyConnection) -> bool:
+    query = "select 1 from information_schema.schemata where schema_name = 'raw'"
+    return connection.execute(query).fetchone() is not None
+
+
+def _load_table(connection: duckdb.DuckDBPyConnection, table: str) -> int:
+    (path,) = RAW_DATA.glob(f"{table}.csv*")
+    rows = connection.read_csv(path, header=True, dtype=RAW_TABLES[table])
+    rows.insert_into(f"raw.{table}")
+    count = len(rows)
+    connection.execute("insert into raw.loads values (?, now(), ?)", [table, count])
+    return count
