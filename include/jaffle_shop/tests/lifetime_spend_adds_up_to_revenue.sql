@@ -1,0 +1,18 @@
+-- What customers have spent is what the shop has kept.
+with
+
+spent as (
+
+    select sum(lifetime_spend) as total from {{ ref('customers') }}
+
+),
+
+kept as (
+
+    select sum(revenue) as total from {{ ref('orders') }}
+
+)
+
+select spent.total as spent, kept.total as kept
+from spent, kept
+where spent.total != kept.total
