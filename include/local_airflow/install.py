@@ -1,0 +1,206 @@
+"""Make the two virtual environments of this checkout, `.venv` and `dbt_venv`.
+
+Run by the system's Python (`python3 -m include.local_airflow.install`) before anything is
+installed, hence the standard library only. Does nothing, in milliseconds, when both are current.
+"""
+
+from __future__ import annotations
+
+import errno
+import hashlib
+import os
+import re
+import shutil
+import subprocess
+import sys
+import time
+import venv
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from include.local_airflow.errors import LaunchError
+from include.local_airflow.package_index import download_wheel, index_url, save_wheel
+
+ROOT = Path(__file__).resolve().parents[2]
+CONSTRAINTS = ROOT / "constraints.txt"
+_INPUTS = (ROOT / "requirements.txt", ROOT / "requirements-dev.txt", CONSTRAINTS)
+
+
+@dataclass(frozen=True)
+class Environment:
+    """A virtual environment and what belongs in it."""
+
+    folder: Path
+    what: str
+    requirements: tuple[str, ...]
+
+    @property
+    def python(self) -> Path:
+        return self.folder / "bin" / "python"
+
+    @property
+    def stamp(self) -> Path:
+        """Written last, so that an environment whose making was interrupted has none."""
+        return self.folder / "installed"
+
+    @property
+    def log(self) -> Path:
+        return self.folder / "install.log"
+
+    def fingerprint(self) -> str:
+        """Everything that asks for a new environment when it changes, the checkout's place too."""
+        digest = hashlib.sha256(f"{sys.version}\n{self.folder}\n{self.requirements}".encode())
+        for file in _INPUTS:
+            digest.update(file.read_bytes())
+        return digest.hexdigest()
+
+    def is_current(self) -> bool:
+        try:
+            return self.python.exists() and self.stamp.read_text() == self.fingerprint()
+        except OSError:
+            return False
+
+
+AIRFLOW = Environment(
+    ROOT / ".venv", "Airflow, the dbt Cloud provider and the test tools", ("-r", str(_INPUTS[1]))
+)
+# dbt's tree of dependencies is kept apart from Airflow's, as on the Astro Runtime.
+DBT = Environment(ROOT / "dbt_venv", "dbt", ("dbt-core==1.11.*", "dbt-duckdb==1.11.*"))
+
+UV = AIRFLOW.folder / "bin" / "uv"
+
+
+def install() -> None:
+    """Bring both environments up to date, at the same time.
+
+    Raises:
+        LaunchError: the index cannot be reached, or the disk is full or read-only.
+    """
+    outdated = [each for each in (AIRFLOW, DBT) if not each.is_current()]
+    if not outdated:
+        return
+    started = time.monotonic()
+    with _disk_errors_explained():
+        for environment in outdated:
+            _clear(environment)
+        if not UV.exists():
+            _install_uv()
+        with ThreadPoolExecutor() as pool:
+            list(pool.map(_fill, outdated))
+    print(f"Installed in {time.monotonic() - started:.0f} s.", flush=True)
+
+
+def _clear(environment: Environment) -> None:
+    """Start the environment anew, whatever an interrupted installation left; keep uv's cache."""
+    environment.folder.mkdir(exist_ok=True)
+    environment.stamp.unlink(missing_ok=True)
+    for entry in environment.folder.iterdir():
+        if entry.is_dir() and not entry.is_symlink():
+            if entry.name != _uv_cache().name:
+                shutil.rmtree(entry)
+        else:
+            entry.unlink()
+    venv.create(environment.folder, symlinks=True, with_pip=False)
+
+
+def _install_uv() -> None:
+    version = re.search(r"^uv==(\S+)", CONSTRAINTS.read_text(), re.MULTILINE)
+    if version is None:
+        raise LaunchError("constraints.txt does not pin uv: add a line such as uv==0.13.8.")
+    print(f"Fetching uv {version[1]} from the package index ...", flush=True)
+    AIRFLOW.folder.mkdir(exist_ok=True)
+    wheel = AIRFLOW.folder / "uv.whl"
+    wheel.write_bytes(download_wheel("uv", version[1], os.environ))
+    [site_packages] = AIRFLOW.folder.glob("lib/python3.*/site-packages")
+    save_wheel(wheel, site_packages, UV.parent)
+    wheel.unlink()
+
+
+def _fill(environment: Environment) -> None:
+    """Install the requirements, printing uv's progress and keeping all it says in the log."""
+    name = environment.folder.name
+    print(f"{name}: installing {environment.what} ...", flush=True)
+    command = [str(UV), "pip", "install", "--python", str(environment.python)]
+    command += ["--constraints", str(CONSTRAINTS), *environment.requirements]
+    with (
+        environment.log.open("w") as log,
+        subprocess.Popen(
+            command, env=_uv_environment(), stderr=subprocess.PIPE, text=True, cwd=ROOT
+        ) as process,
+    ):
+        assert process.stderr is not None
+        for line in process.stderr:
+            log.write(line)
+            if line.startswith(("Resolved", "Prepared", "Installed", "Bytecode")):
+                print(f"{name}: {line.strip()}", flush=True)
+    if process.returncode:
+        raise LaunchError(_failure(environment))
+    environment.stamp.write_text(environment.fingerprint())
+
+
+def _uv_cache() -> Path:
+    return AIRFLOW.folder / "uv-cache"
+
+
+def _uv_environment() -> dict[str, str]:
+    """Have uv use this Python, pip's index and the system's certificates, inside the checkout."""
+    wanted = {
+        "UV_CACHE_DIR": str(_uv_cache()),
+        "UV_DEFAULT_INDEX": index_url(os.environ),
+        "UV_NO_PROGRESS": "true",
+        "UV_PYTHON_DOWNLOADS": "never",
+        "UV_SYSTEM_CERTS": "true",
+    }
+    return wanted | {key: value for key, value in os.environ.items() if value}
+
+
+def _failure(environment: Environment) -> str:
+    log = environment.log.read_text()
+    place = environment.log.relative_to(ROOT)
+    if "No space left" in log:
+        return _DISK_FULL
+    if re.search(r"error sending request|[Ff]ailed to fetch|dns error|timed out", log):
+        return (
+            f"The package index stopped answering while {environment.folder.name} was filled: "
+            f"check the network and run the command again. Details are in {place}."
+        )
+    return f"uv could not fill {environment.folder.name}: read {place}, then run the command again."
+
+
+_DISK_FULL = "The disk is full: free about 2 GB, then run the command again."
+
+
+@contextmanager
+def _disk_errors_explained() -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        if error.errno == errno.ENOSPC:
+            raise LaunchError(_DISK_FULL) from error
+        if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
+            raise LaunchError(
+                f"{error.filename} cannot be written ({error.strerror}): run the command in a "
+                "checkout that belongs to you, on a disk that is not read-only."
+            ) from error
+        raise
+
+
+def main() -> int:
+    """Install what is missing; return the exit code."""
+    os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+    try:
+        install()
+    except LaunchError as error:
+        print(f"Error: {error}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        print("Stopped. The next run installs what is missing.", file=sys.stderr)
+        return 130
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
