@@ -1,0 +1,91 @@
+"""The metadata database: migrated when Airflow's version changes, filled from the settings.
+
+Imports Airflow, so it belongs in a process of its own: `python -m include.local_airflow.database`.
+"""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+from airflow import __version__ as airflow_version
+from airflow.configuration import conf
+from airflow.models.connection import Connection
+from airflow.models.pool import Pool
+from airflow.models.variable import Variable
+from airflow.utils.session import create_session
+from sqlalchemy import delete
+from sqlalchemy.engine import make_url
+
+from include.local_airflow.environment import Launch
+from include.local_airflow.errors import LaunchError
+from include.local_airflow.settings import NAME, AirflowSettings, ConnectionSettings, read_settings
+
+LOCAL_DBT_CLOUD_HOST = "localhost:8580"
+"""What `airflow_settings.yaml` says; DBT_CLOUD_PORT and LOCAL_DBT_CLOUD_TOKEN change it."""
+
+
+def prepare_database(launch: Launch) -> None:
+    """Migrate the configured database if need be and apply `airflow_settings.yaml` to it."""
+    migrate()
+    apply_settings(read_settings(launch.root / NAME), launch)
+
+
+def migrate() -> None:
+    """Bring the database to this Airflow's schema; costs milliseconds when it is there already."""
+    from airflow.utils.db import upgradedb
+
+    url = make_url(conf.get("database", "sql_alchemy_conn"))
+    mark = Path(f"{url.database}.version")
+    if Path(str(url.database)).exists() and mark.exists() and mark.read_text() == airflow_version:
+        return
+    upgradedb()
+    mark.write_text(airflow_version)
+
+
+def apply_settings(settings: AirflowSettings, launch: Launch) -> None:
+    """Create or overwrite pools, variables and connections, as `astro dev start` does."""
+    for pool in settings.pools:
+        Pool.create_or_update_pool(
+            pool.pool_name, pool.pool_slot, pool.pool_description, include_deferred=False
+        )
+    for variable in settings.variables:
+        Variable.set(variable.variable_name, variable.variable_value)
+    with create_session() as session:
+        for wanted in settings.connections:
+            session.execute(delete(Connection).where(Connection.conn_id == wanted.conn_id))
+            session.add(_connection(wanted, launch))
+
+
+def _connection(wanted: ConnectionSettings, launch: Launch) -> Connection:
+    others = wanted.model_dump(exclude={"conn_id", "conn_uri"}, exclude_defaults=True)
+    if wanted.conn_uri and not others:
+        return Connection(conn_id=wanted.conn_id, uri=wanted.conn_uri)
+    host, password = wanted.conn_host, wanted.conn_password
+    if host == LOCAL_DBT_CLOUD_HOST:
+        host = f"localhost:{launch.dbt_cloud_port}"
+        password = launch.variables.get("LOCAL_DBT_CLOUD_TOKEN", password)
+    return Connection(
+        conn_id=wanted.conn_id,
+        conn_type=wanted.conn_type,
+        host=host or None,
+        schema=wanted.conn_schema or None,
+        login=wanted.conn_login or None,
+        password=password or None,
+        port=wanted.conn_port or None,
+        extra=wanted.extra,
+    )
+
+
+def main() -> int:
+    """Prepare the database that the environment names; return the exit code."""
+    try:
+        prepare_database(Launch.read())
+    except LaunchError as error:
+        print(f"Error: {error}", file=sys.stderr)
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,144 @@
+"""The environment of the launched processes: `.env`, Airflow's settings, certificates."""
+
+from __future__ import annotations
+
+import os
+import secrets
+from base64 import urlsafe_b64encode
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from dotenv import dotenv_values
+
+from include.local_airflow.errors import LaunchError
+
+ROOT = Path(__file__).resolve().parents[2]
+REAL_CONNECTION = "AIRFLOW_CONN_DBT_CLOUD_DEFAULT"
+
+
+@dataclass(frozen=True)
+class Launch:
+    """The user's choices: the real environment, then `.env`, then the defaults."""
+
+    variables: dict[str, str]
+    root: Path = ROOT
+
+    @classmethod
+    def read(cls, root: Path = ROOT, environ: Mapping[str, str] = os.environ) -> Launch:
+        """Merge `.env` under the real environment; a name without a value counts as not set."""
+        dotenv = {
+            key: value
+            for key, value in dotenv_values(root / ".env", interpolate=False).items()
+            if value
+        }
+        return cls(dotenv | {key: value for key, value in environ.items() if value}, root)
+
+    @property
+    def port(self) -> int:
+        """The port of Airflow's UI and API."""
+        return self._port("PORT", 8080)
+
+    @property
+    def dbt_cloud_port(self) -> int:
+        """The port of the local dbt Cloud."""
+        return self._port("DBT_CLOUD_PORT", 8580)
+
+    @property
+    def uses_local_dbt_cloud(self) -> bool:
+        """False once the connection names a real account."""
+        return REAL_CONNECTION not in self.variables
+
+    @property
+    def home(self) -> Path:
+        """Airflow's home: databases, logs, pid files, keys."""
+        return self.root / ".airflow"
+
+    @property
+    def data(self) -> Path:
+        """The data folder of the local dbt Cloud and the warehouse."""
+        return self.root / self.variables.get("LOCAL_DBT_CLOUD_DATA", "include/.local")
+
+    @property
+    def dags_folder(self) -> Path:
+        return Path(self.variables.get("AIRFLOW__CORE__DAGS_FOLDER", self.root / "dags"))
+
+    def _port(self, name: str, default: int) -> int:
+        text = self.variables.get(name, str(default))
+        if text.isdecimal() and 1024 <= int(text) <= 65535:
+            return int(text)
+        raise LaunchError(f"{name}={text} is no port: give a number from 1024 to 65535.")
+
+    def environment(self, database: str) -> dict[str, str]:
+        """Return the environment of an Airflow process on the metadata database `database`.
+
+        What the user sets for Airflow wins, except what would lead out of this checkout.
+        """
+        environment = self._defaults() | self.variables | self._fixed(database)
+        environment.pop(
+            "PYTHONDONTWRITEBYTECODE", None
+        )  # uncompiled, Airflow starts in twice the time
+        if self.uses_local_dbt_cloud:
+            bundle = str(self.data / "ca-bundle.pem")
+            environment |= {"REQUESTS_CA_BUNDLE": bundle, "SSL_CERT_FILE": bundle}
+            for name in ("NO_PROXY", "no_proxy"):
+                environment[name] = f"localhost,127.0.0.1,{environment.get(name, '')}".rstrip(",")
+        return environment
+
+    def _defaults(self) -> dict[str, str]:
+        return {
+            "AIRFLOW__API__HOST": "127.0.0.1",
+            "AIRFLOW__API__WORKERS": "1",
+            "AIRFLOW__CORE__DAGS_FOLDER": str(self.dags_folder),
+            "AIRFLOW__CORE__EXECUTOR": "LocalExecutor",
+            "AIRFLOW__CORE__LOAD_EXAMPLES": "False",
+            # SQLite has one writer at a time; the default of 32 ends in "database is locked".
+            "AIRFLOW__CORE__PARALLELISM": "4",
+            "AIRFLOW__CORE__PLUGINS_FOLDER": str(self.root / "plugins"),
+            "AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_ALL_ADMINS": "True",
+            "AIRFLOW__DAG_PROCESSOR__REFRESH_INTERVAL": "10",  # seconds until a new file is seen
+            "AIRFLOW__USAGE_DATA_COLLECTION__ENABLED": "False",
+            "DO_NOT_TRACK": "1",
+            "LOCAL_DBT_CLOUD_DATA": str(self.data),
+        }
+
+    def _fixed(self, database: str) -> dict[str, str]:
+        address = f"http://127.0.0.1:{self.port}"
+        return {
+            "AIRFLOW_HOME": str(self.home),
+            "AIRFLOW__API__BASE_URL": address,
+            "AIRFLOW__API__PORT": str(self.port),
+            "AIRFLOW__API__SECRET_KEY": self._key("api"),
+            "AIRFLOW__API_AUTH__JWT_SECRET": self._key("jwt"),
+            "AIRFLOW__CORE__EXECUTION_API_SERVER_URL": f"{address}/execution/",
+            "AIRFLOW__CORE__FERNET_KEY": self._key("fernet"),
+            "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": f"sqlite:///{self.home / database}",
+            "AIRFLOW__LOGGING__BASE_LOG_FOLDER": str(self.home / "logs"),
+            "PYTHONPATH": str(self.root),
+            "PYTHONUNBUFFERED": "1",
+        }
+
+    def _key(self, name: str) -> str:
+        """Return the secret of that name, made at first use and readable by the owner only."""
+        file = self.home / f"{name}.key"
+        if not file.exists():
+            make_folder(self.home)
+            key = urlsafe_b64encode(secrets.token_bytes(32)).decode()
+            with open(os.open(file, os.O_CREAT | os.O_WRONLY | os.O_TRUNC, 0o600), "w") as opened:
+                opened.write(key)
+        return file.read_text()
+
+
+def make_folder(folder: Path) -> None:
+    """Make a folder the launcher writes in.
+
+    Raises:
+        LaunchError: the place is read-only, full or somebody else's.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise LaunchError(
+            f"{folder} cannot be made ({error.strerror}): run the command in a checkout that "
+            "belongs to you, on a disk that is neither full nor read-only."
+        ) from error

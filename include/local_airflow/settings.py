@@ -1,0 +1,151 @@
+"""`airflow_settings.yaml`: connections, pools and variables, in the Astro CLI's own format.
+
+The CLI ignores a malformed file; here it stops the start with the line and the reason.
+Format and rules: https://www.astronomer.io/docs/astro/cli/develop-project
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Annotated, Any
+
+import yaml
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
+
+from include.local_airflow.errors import LaunchError
+
+NAME = "airflow_settings.yaml"
+
+# YAML reads `16173` as a number and the CLI takes it as text, so do we; an empty entry is "".
+Text = Annotated[str, BeforeValidator(lambda value: "" if value is None else value)]
+Number = Annotated[int, BeforeValidator(lambda value: value or 0)]
+
+
+class _Strict(BaseModel):
+    model_config = ConfigDict(extra="forbid", coerce_numbers_to_str=True)
+
+
+class ConnectionSettings(_Strict):
+    """One connection; `conn_uri` counts only when no other field says anything."""
+
+    conn_id: Text = ""
+    conn_type: Text = ""
+    conn_host: Text = ""
+    conn_schema: Text = ""
+    conn_login: Text = ""
+    conn_password: Text = ""
+    conn_port: Number = 0
+    conn_uri: Text = ""
+    conn_extra: dict[str, Any] | str | None = None
+
+    @model_validator(mode="after")
+    def _is_complete(self) -> ConnectionSettings:
+        if not self.conn_id and self.model_dump(exclude_defaults=True):
+            raise ValueError("conn_id is missing")
+        if self.conn_id and not (self.conn_type or self.conn_uri):
+            raise ValueError("conn_type or conn_uri is missing")
+        return self
+
+    @property
+    def extra(self) -> str | None:
+        """The extra as JSON text."""
+        if isinstance(self.conn_extra, dict):
+            return json.dumps(self.conn_extra)
+        return self.conn_extra or None
+
+
+class PoolSettings(_Strict):
+    """One pool; `pool_slot` is its number of slots."""
+
+    pool_name: Text = ""
+    pool_slot: Number = 0
+    pool_description: Text = ""
+
+    @model_validator(mode="after")
+    def _is_complete(self) -> PoolSettings:
+        if self.pool_name and not self.pool_slot:
+            raise ValueError("pool_slot is missing")
+        if not self.pool_name and self.pool_slot:
+            raise ValueError("pool_name is missing")
+        return self
+
+
+class VariableSettings(_Strict):
+    """One Airflow Variable; one without a value is left out, as the CLI does."""
+
+    variable_name: Text = ""
+    variable_value: Text = ""
+
+    @model_validator(mode="after")
+    def _is_complete(self) -> VariableSettings:
+        if not self.variable_name and self.variable_value:
+            raise ValueError("variable_name is missing")
+        return self
+
+
+def _list(value: object) -> object:
+    return [] if value is None else value
+
+
+class AirflowSettings(_Strict):
+    """All that the file asks for."""
+
+    connections: Annotated[list[ConnectionSettings], BeforeValidator(_list)] = Field(default=[])
+    pools: Annotated[list[PoolSettings], BeforeValidator(_list)] = Field(default=[])
+    variables: Annotated[list[VariableSettings], BeforeValidator(_list)] = Field(default=[])
+
+
+class _File(_Strict):
+    airflow: Annotated[
+        AirflowSettings, BeforeValidator(lambda value: {} if value is None else value)
+    ] = AirflowSettings()
+
+
+def read_settings(file: Path) -> AirflowSettings:
+    """Return the settings, without the empty entries of the CLI's scaffold.
+
+    Raises:
+        LaunchError: the file is not YAML or not in the format; names file, line and reason.
+    """
+    if not file.exists():
+        return AirflowSettings()
+    try:
+        text = file.read_text(encoding="utf-8")
+        settings = _File.model_validate(yaml.safe_load(text) or {}).airflow
+    except yaml.MarkedYAMLError as error:
+        line = error.problem_mark.line + 1 if error.problem_mark else 1
+        raise _malformed(file, line, error.problem or "not YAML") from error
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(str(part) for part in first["loc"] if isinstance(part, str))
+        reason = first["msg"].removeprefix("Value error, ")
+        raise _malformed(file, _line_of(text, first["loc"]), f"{where}: {reason}") from error
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise _malformed(file, 1, "not YAML text") from error
+    return AirflowSettings(
+        connections=[each for each in settings.connections if each.conn_id],
+        pools=[each for each in settings.pools if each.pool_name],
+        variables=[e for e in settings.variables if e.variable_name and e.variable_value],
+    )
+
+
+def _malformed(file: Path, line: int, reason: str) -> LaunchError:
+    return LaunchError(f"{file.name}, line {line}: {reason}. Correct the line and start again.")
+
+
+def _line_of(text: str, location: tuple[int | str, ...]) -> int:
+    """Return the line (from 1) of a place in the document, or of its nearest known parent."""
+    node = yaml.compose(text)
+    line = 1
+    for part in location:
+        if isinstance(node, yaml.SequenceNode) and isinstance(part, int):
+            node = node.value[part]
+            line = node.start_mark.line + 1
+        elif isinstance(node, yaml.MappingNode):
+            found = [(key, value) for key, value in node.value if key.value == part]
+            if not found:
+                break
+            line = found[0][0].start_mark.line + 1
+            node = found[0][1]
+    return line
