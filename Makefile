@@ -1,0 +1,45 @@
+# Everything stays inside this checkout: .venv, dbt_venv, .airflow and include/.local.
+# `.env` and environment variables are read by the programs below, not by make.
+
+DAG ?= extract_load_transform
+PYTHON ?= python3
+
+LAUNCHER = .venv/bin/python -m include.local_airflow
+
+.DEFAULT_GOAL := help
+.PHONY: help run start stop test check bench constraints install
+
+help: ## Show this list
+	@echo "make TARGET [DAG=id] [PORT=8080] [DBT_CLOUD_PORT=8580] [PYTHON=python3]"
+	@sed -n 's/^\([a-z]*\):[^#]*## \(.*\)/  \1\t\2/p' Makefile | expand -t 16
+
+run: install ## Run one Dag end to end in the terminal: DAG=extract_load_transform
+	$(LAUNCHER) run $(DAG)
+
+start: install ## Start Airflow and the local dbt Cloud in the background: PORT=, DBT_CLOUD_PORT=
+	$(LAUNCHER) start
+
+stop: ## Stop everything that `make run` and `make start` left running
+	@test -x .venv/bin/python || { echo "Nothing is running: nothing has been installed yet."; exit 0; }; \
+	echo "$(LAUNCHER) stop"; $(LAUNCHER) stop
+
+test: install ## Run all tests
+	.venv/bin/python -m pytest
+
+check: install ## Lint, check the formatting and the types
+	.venv/bin/ruff check .
+	.venv/bin/ruff format --check .
+	.venv/bin/mypy
+
+bench: install ## Measure this repository against its peers
+	.venv/bin/python -m benchmarks
+
+constraints: install ## Pin the newest versions of everything in constraints.txt
+	printf 'dbt-core==1.11.*\ndbt-duckdb==1.11.*\n' | .venv/bin/uv pip compile --universal \
+		--python-version 3.11 --no-annotate --no-header --upgrade \
+		--output-file constraints.txt requirements-dev.txt -
+
+install:
+	@command -v $(PYTHON) >/dev/null || { echo "Error: there is no $(PYTHON): install Python 3.11 or newer, or name yours with PYTHON=python3.12." >&2; exit 1; }
+	@$(PYTHON) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 15))' || { echo "Error: $$($(PYTHON) --version) will not do, Airflow 3.3 needs Python 3.11 to 3.14: name one with PYTHON=python3.12." >&2; exit 1; }
+	$(PYTHON) -m include.local_airflow.install

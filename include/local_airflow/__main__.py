@@ -1,0 +1,48 @@
+"""`python -m include.local_airflow run DAG | start | stop`."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+
+from rich.console import Console
+
+from include.local_airflow.environment import Launch
+from include.local_airflow.errors import LaunchError
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="include.local_airflow", description=__doc__)
+    commands = parser.add_subparsers(dest="command", required=True)
+    run = commands.add_parser("run", help="run one Dag end to end")
+    run.add_argument("dag_id", metavar="DAG")
+    commands.add_parser("start", help="start Airflow and the local dbt Cloud in the background")
+    commands.add_parser("stop", help="end everything that run and start left running")
+    return parser
+
+
+def main() -> int:
+    """Run the command; return the exit code."""
+    arguments = _parser().parse_args()
+    os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+    console = Console(highlight=False, soft_wrap=True)
+    try:
+        launch = Launch.read()
+        if arguments.command == "run":
+            from include.local_airflow.run import run_dag
+
+            return run_dag(arguments.dag_id, launch, console)
+        from include.local_airflow.server import start, stop
+
+        return start(launch, console) if arguments.command == "start" else stop(launch, console)
+    except LaunchError as error:
+        print(f"Error: {error}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        print("Stopped.", file=sys.stderr)
+        return 130
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,166 @@
+"""Run one Dag in this process with `dag.test()` and report every change as an event.
+
+`make run` starts it as `python -m include.local_airflow.dag_run DAG EVENTS_FD`, its standard output
+going to the Dag run's log.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+import threading
+from pathlib import Path
+from typing import Any
+
+from airflow.dag_processing.dagbag import DagBag
+from airflow.listeners import hookimpl
+from airflow.models.xcom import XComModel
+from airflow.sdk import DAG, TaskInstanceState
+from airflow.sdk.listener import get_listener_manager
+from airflow.utils.session import create_session
+
+from include.local_airflow.database import prepare_database
+from include.local_airflow.dbt_cloud_runs import DbtCloudRuns
+from include.local_airflow.environment import Launch
+from include.local_airflow.errors import LaunchError
+from include.local_airflow.events import (
+    DagRunFinished,
+    DagRunStarted,
+    Event,
+    Failure,
+    Phase,
+    TaskChanged,
+)
+
+
+class Reporter:
+    """Airflow's listener: sends the state of each task instance down the pipe."""
+
+    def __init__(self, pipe: int) -> None:
+        os.set_inheritable(pipe, False)
+        self._pipe = open(pipe, "w", buffering=1)  # noqa: SIM115 - lives as long as the process
+        self._lock = threading.Lock()
+        self.runs = DbtCloudRuns()
+        self._watcher: threading.Thread | None = None
+
+    def send(self, event: Event) -> None:
+        """Send one event; the watching thread sends too."""
+        with self._lock:
+            self._pipe.write(event.model_dump_json() + "\n")
+
+    @hookimpl
+    def on_task_instance_running(self, previous_state: Any, task_instance: Any) -> None:
+        """A try begins, or goes on after its trigger fired."""
+        self._send_task(task_instance, TaskInstanceState.RUNNING)
+        self.runs.add_task(task_instance.task)
+        if self._watcher is None:
+            arguments = (task_instance.dag_id, task_instance.run_id, self.send)
+            self._watcher = threading.Thread(target=self.runs.watch, args=arguments, daemon=True)
+            self._watcher.start()
+
+    @hookimpl
+    def on_task_instance_success(self, previous_state: Any, task_instance: Any) -> None:
+        """The task instance succeeded."""
+        self._send_task(task_instance, TaskInstanceState.SUCCESS)
+
+    @hookimpl
+    def on_task_instance_skipped(self, previous_state: Any, task_instance: Any) -> None:
+        """The task instance skipped itself."""
+        self._send_task(task_instance, TaskInstanceState.SKIPPED)
+
+    @hookimpl
+    def on_task_instance_failed(self, previous_state: Any, task_instance: Any, error: Any) -> None:
+        """The try failed; the state says whether there will be another."""
+        self._send_task(task_instance, task_instance.state)
+
+    def _send_task(self, ti: Any, state: str) -> None:
+        self.send(
+            TaskChanged(
+                task_id=ti.task_id,
+                map_index=ti.map_index,
+                state=str(getattr(state, "value", state)),
+                try_number=ti.try_number,
+                max_tries=ti.max_tries,
+                log_position=os.fstat(sys.stdout.fileno()).st_size,
+            )
+        )
+
+
+def find_dag(dag_id: str, folder: Path) -> DAG:
+    """Return the Dag, looking first into the file of its name.
+
+    Raises:
+        LaunchError: there is no such Dag, or its file cannot be imported.
+    """
+    own_file = folder / f"{dag_id}.py"
+    for place in (own_file, folder) if own_file.exists() else (folder,):
+        bag = DagBag(place)
+        if dag_id in bag.dags:
+            return bag.dags[dag_id]
+        if place == own_file and bag.import_errors:
+            break
+    if bag.import_errors:
+        file, trace = next(iter(bag.import_errors.items()))
+        reason = trace.strip().splitlines()[-1]
+        raise LaunchError(
+            f"No Dag {dag_id} was found, and {Path(file).name} cannot be imported ({reason}): "
+            "correct that file, then run the command again."
+        )
+    known = ", ".join(sorted(bag.dags)) or "none"
+    raise LaunchError(f"There is no Dag {dag_id}. The Dags in {folder.name}/ are: {known}.")
+
+
+def run(dag_id: str, launch: Launch, reporter: Reporter) -> None:
+    """Run the Dag to its end."""
+    reporter.send(Phase(text="Preparing Airflow's metadata database"))
+    prepare_database(launch)
+    reporter.send(Phase(text=f"Reading the Dag {dag_id}"))
+    dag = find_dag(dag_id, launch.dags_folder)
+    tasks = [task.task_id for task in dag.topological_sort()]  # type: ignore[no-untyped-call]
+    reporter.send(DagRunStarted(dag_id=dag_id, task_ids=tasks))
+    get_listener_manager().add_listener(reporter)  # type: ignore[no-untyped-call]
+    dag_run = dag.test()
+    reporter.runs.end()
+    reporter.send(_finished(dag_run, tasks, reporter.runs))
+
+
+def _finished(dag_run: Any, order: list[str], runs: DbtCloudRuns) -> DagRunFinished:
+    with create_session() as session:
+        instances = dag_run.get_task_instances(session=session)
+        tasks = [
+            TaskChanged(
+                task_id=ti.task_id,
+                map_index=ti.map_index,
+                state=str(ti.state),
+                try_number=ti.try_number,
+            )
+            for ti in sorted(instances, key=lambda ti: (order.index(ti.task_id), ti.map_index))
+        ]
+        query = XComModel.get_many(
+            dag_ids=dag_run.dag_id, run_id=dag_run.run_id, key="return_value"
+        )
+        rows: list[Any] = list(session.scalars(query))
+        returned = {
+            row.task_id: XComModel.deserialize_value(row) for row in rows if row.map_index < 0
+        }
+    return DagRunFinished(
+        state=str(dag_run.state),
+        tasks=tasks,
+        returned={key: value for key, value in returned.items() if isinstance(value, dict)},
+        dbt_cloud=runs.results(dag_run.dag_id, dag_run.run_id),
+    )
+
+
+def main(dag_id: str, pipe: str) -> int:
+    """Run the Dag; return 0 if the process could tell how it ended."""
+    reporter = Reporter(int(pipe))
+    try:
+        run(dag_id, Launch.read(), reporter)
+    except LaunchError as error:
+        reporter.send(Failure(text=str(error)))
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(*sys.argv[1:]))

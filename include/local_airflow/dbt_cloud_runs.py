@@ -1,0 +1,128 @@
+"""Watch the dbt Cloud runs that tasks wait for, and count what they built.
+
+A run is found through the XCom `job_run_id`, which the provider's operator pushes as soon as it has
+triggered the run; that works for every operator that does the same, and with the real dbt Cloud.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections import Counter
+from collections.abc import Callable
+from typing import Any
+
+import requests
+from airflow.models.xcom import XComModel
+from airflow.providers.dbt.cloud.hooks.dbt import DbtCloudHook, DbtCloudJobRunStatus
+from airflow.sdk import BaseHook, Connection
+from airflow.utils.session import create_session
+
+from include.local_airflow.events import DbtCloudResult, DbtCloudStep
+
+POLL_INTERVAL = 1.0  # seconds
+_UNREADABLE = (requests.RequestException, ValueError, KeyError, TypeError)
+
+
+class _Hook(DbtCloudHook):
+    """The provider's hook with its connection looked up beforehand.
+
+    Inside a task every look-up goes over the task's own channel to Airflow, which is not made for
+    a second thread.
+    """
+
+    def __init__(self, connection: Connection) -> None:
+        super().__init__(connection.conn_id, timeout_seconds=10)
+        self._looked_up = connection
+
+    # The base class has a class method here; on an instance both are called alike.
+    def get_connection(self, conn_id: str) -> Connection:  # type: ignore[override]
+        return self._looked_up
+
+
+class DbtCloudRuns:
+    """The dbt Cloud runs of one Dag run."""
+
+    def __init__(self) -> None:
+        self._hooks: dict[str, _Hook] = {}
+        self._ended = threading.Event()
+
+    def add_task(self, task: Any) -> None:
+        """Note the connection of a task that is about to start, if it has one to dbt Cloud."""
+        if (
+            conn_id := getattr(task, "dbt_cloud_conn_id", None)
+        ) and task.task_id not in self._hooks:
+            self._hooks[task.task_id] = _Hook(BaseHook.get_connection(conn_id))
+
+    def watch(self, dag_id: str, run_id: str, tell: Callable[[DbtCloudStep], None]) -> None:
+        """Tell every new step until `end` is called; meant for a thread of its own."""
+        told: dict[str, DbtCloudStep] = {}
+        while not self._ended.wait(POLL_INTERVAL):
+            for task_id, dbt_run in self._pushed(dag_id, run_id, "job_run_id").items():
+                step = self._step(task_id, dbt_run)
+                if step and told.get(task_id) != step:
+                    told[task_id] = step
+                    tell(step)
+
+    def end(self) -> None:
+        """Stop watching."""
+        self._ended.set()
+
+    def results(self, dag_id: str, run_id: str) -> list[DbtCloudResult]:
+        """Return what the runs did, from the run_results.json of each of their steps."""
+        urls = self._pushed(dag_id, run_id, "job_run_url")
+        dbt_runs = self._pushed(dag_id, run_id, "job_run_id")
+        return [
+            DbtCloudResult(
+                task_id=task_id, url=str(url), nodes=self._nodes(task_id, dbt_runs.get(task_id))
+            )
+            for task_id, url in urls.items()
+        ]
+
+    def _pushed(self, dag_id: str, run_id: str, key: str) -> dict[str, Any]:
+        if not self._hooks:
+            return {}
+        query = XComModel.get_many(
+            dag_ids=dag_id, run_id=run_id, key=key, task_ids=list(self._hooks)
+        )
+        with create_session() as session:
+            rows: list[Any] = list(session.scalars(query))
+            return {row.task_id: XComModel.deserialize_value(row) for row in rows}
+
+    def _step(self, task_id: str, dbt_run: int) -> DbtCloudStep | None:
+        try:
+            run = self._run(task_id, dbt_run)
+            steps = [step["name"] for step in run["run_steps"] if step["status"] != 1]  # 1: queued
+            text = run.get("status_humanized") or DbtCloudJobRunStatus(run["status"]).name.title()
+        except _UNREADABLE:
+            return None
+        return DbtCloudStep(
+            task_id=task_id, run_id=dbt_run, text=f"{text}: {steps[-1]}" if steps else text
+        )
+
+    def _run(self, task_id: str, dbt_run: int) -> dict[str, Any]:
+        response = self._hooks[task_id].get_job_run(dbt_run, include_related=["run_steps"])
+        data: dict[str, Any] = response.json()["data"]
+        return data
+
+    def _nodes(self, task_id: str, dbt_run: int | None) -> dict[str, dict[str, int]]:
+        """Count the nodes of the run by resource type and status, {} if dbt never got that far."""
+        counts: dict[str, Counter[str]] = {}
+        try:
+            steps = self._run(task_id, dbt_run)["run_steps"] if dbt_run else []
+        except _UNREADABLE:
+            return {}
+        for step in steps:
+            for node in self._run_results(task_id, dbt_run, step["index"]):
+                kind = node["unique_id"].partition(".")[0]
+                counts.setdefault(kind, Counter())[node["status"]] += 1
+        return {kind: dict(statuses) for kind, statuses in counts.items()}
+
+    def _run_results(self, task_id: str, dbt_run: int | None, step: int) -> list[dict[str, Any]]:
+        try:
+            response = self._hooks[task_id].get_job_run_artifact(
+                dbt_run, "run_results.json", step=step
+            )
+            results: list[dict[str, Any]] = response.json()["results"]
+        except _UNREADABLE:
+            return []
+        return results

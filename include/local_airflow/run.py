@@ -1,0 +1,110 @@
+"""`make run`: one Dag, end to end, in the terminal."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+from rich.console import Console
+
+from include.local_airflow.dbt_cloud import ensure_local_dbt_cloud, url
+from include.local_airflow.environment import Launch, make_folder
+from include.local_airflow.errors import LaunchError
+from include.local_airflow.events import EVENT, DagRunFinished, Event, Failure
+from include.local_airflow.progress import Progress
+from include.local_airflow.settings import NAME, read_settings
+from include.local_airflow.summary import print_failures, print_summary
+
+# `make start` has a database of its own: its scheduler would take over the tasks of this one.
+DATABASE = "run.db"
+INTERRUPTED = 130  # exit code, as a shell has it
+
+
+def run_dag(dag_id: str, launch: Launch, console: Console) -> int:
+    """Run the Dag and print what happened; return 0 only if the Dag run succeeded.
+
+    Raises:
+        LaunchError: the Dag run could not begin.
+    """
+    began = time.monotonic()
+    read_settings(launch.root / NAME)  # a mistake in the file is told before anything starts
+    make_folder(launch.home / "logs")
+    log = launch.home / "logs" / f"run-{dag_id}.log"
+    progress = Progress(console)
+    if launch.uses_local_dbt_cloud:
+        ensure_local_dbt_cloud(launch, "run", console.print)
+    try:
+        end = _follow(dag_id, launch, log, progress)
+    except KeyboardInterrupt:
+        console.print(_interrupted(dag_id, progress))
+        return INTERRUPTED
+    place = Path(os.path.relpath(log, launch.root))
+    if end is None:
+        raise LaunchError(f"The process that ran {dag_id} ended early: read {place}.")
+    print_summary(console, dag_id, end, progress, time.monotonic() - began)
+    if end.state != "success":
+        print_failures(console, dag_id, end, progress, place)
+    if launch.uses_local_dbt_cloud:
+        console.print(f"The local dbt Cloud goes on running on {url(launch)}: make stop ends it.")
+    return 0 if end.state == "success" else 1
+
+
+def _follow(dag_id: str, launch: Launch, log: Path, progress: Progress) -> DagRunFinished | None:
+    """Start the Dag's process and show its events; return the last one."""
+    with progress.live() if progress.console.is_terminal else contextlib.nullcontext():
+        for event in _events(dag_id, launch, log):
+            if isinstance(event, Failure):
+                raise LaunchError(event.text)
+            if isinstance(event, DagRunFinished):
+                return event
+            progress.handle(event)
+    return None
+
+
+def _events(dag_id: str, launch: Launch, log: Path) -> Iterator[Event]:
+    read_end, write_end = os.pipe()
+    with log.open("wb") as output:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "include.local_airflow.dag_run", dag_id, str(write_end)],
+            cwd=launch.root,
+            env=launch.environment(DATABASE),
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=subprocess.STDOUT,
+            pass_fds=(write_end,),
+            start_new_session=True,
+        )
+    os.close(write_end)
+    try:
+        with open(read_end) as pipe:
+            yield from map(EVENT.validate_json, pipe)
+    finally:
+        _end(process)
+
+
+def _end(process: subprocess.Popen[bytes]) -> None:
+    """Wait for a process that is done, and take down one that is not, with all its children."""
+    with contextlib.suppress(subprocess.TimeoutExpired):
+        process.wait(timeout=0 if sys.exc_info()[0] else 5)
+    for number in (signal.SIGTERM, signal.SIGKILL):
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(process.pid, number)
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            process.wait(timeout=5)
+            return
+
+
+def _interrupted(dag_id: str, progress: Progress) -> str:
+    text = f"Stopped: the Dag run of {dag_id} was given up."
+    if progress.dbt_run is not None:
+        text += (
+            f" dbt Cloud run {progress.dbt_run} was not cancelled and goes on; "
+            "cancel it in dbt Cloud, or with make stop if it is the local one."
+        )
+    return text
