@@ -156,8 +156,8 @@ def _has_raw_schema(connection: duckdb.DuckDBPyConnection) -> bool:
 
 
 def _load_table(connection: duckdb.DuckDBPyConnection, table: str) -> int:
-    (path,) = RAW_DATA.glob(f"{table}.csv*")
-    rows = connection.read_csv(path, header=True, dtype=RAW_TABLES[table])
+    files = str(RAW_DATA / f"{table}.csv*")  # plain or compressed
+    rows = connection.read_csv(files, header=True, dtype=RAW_TABLES[table])
     rows.insert_into(f"raw.{table}")
     count = len(rows)
     connection.execute("insert into raw.loads values (?, now(), ?)", [table, count])
