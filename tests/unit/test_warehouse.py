@@ -1,0 +1,118 @@
+"""The warehouse is shared in turns: who comes second waits, and is told why if it takes long."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from threading import Timer
+
+import duckdb
+import pytest
+
+from include import warehouse
+from include.warehouse import RAW_TABLES, load_raw_data, open_warehouse, warehouse_path
+
+HOLD_THE_LOCK = """
+import sys, duckdb
+connection = duckdb.connect(sys.argv[1])
+print("locked", flush=True)
+sys.stdin.read()  # until the test closes it
+"""
+
+
+@pytest.fixture(autouse=True)
+def data_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    folder = tmp_path / "data"
+    monkeypatch.setenv("LOCAL_DBT_CLOUD_DATA", str(folder))
+    return folder
+
+
+@pytest.fixture
+def lock_holder(data_folder: Path) -> Iterator[subprocess.Popen[str]]:
+    """Another process that keeps the warehouse open until its standard input is closed."""
+    data_folder.mkdir()
+    command = [sys.executable, "-c", HOLD_THE_LOCK, str(warehouse_path())]
+    with subprocess.Popen(
+        command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    ) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == "locked\n"
+        yield process
+        process.kill()
+
+
+def raw_rows() -> dict[str, int]:
+    with open_warehouse(read_only=True) as connection:
+        return {table: len(connection.table(f"raw.{table}")) for table in [*RAW_TABLES, "loads"]}
+
+
+def test_path_follows_the_environment(data_folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert warehouse_path() == data_folder / "warehouse.duckdb"
+    monkeypatch.delenv("LOCAL_DBT_CLOUD_DATA")
+    assert warehouse_path().parts[-3:] == ("include", ".local", "warehouse.duckdb")
+
+
+def test_open_waits_until_the_other_process_lets_go(lock_holder: subprocess.Popen[str]) -> None:
+    assert lock_holder.stdin is not None
+    release = Timer(0.5, lock_holder.stdin.close)
+    release.start()
+    with open_warehouse(wait=30) as connection:
+        assert connection.execute("select 42").fetchone() == (42,)
+    assert lock_holder.wait() == 0
+
+
+@pytest.mark.usefixtures("lock_holder")
+@pytest.mark.parametrize("read_only", [False, True])
+def test_open_says_who_is_in_the_way(read_only: bool) -> None:
+    with (
+        pytest.raises(TimeoutError, match=r"Another process has kept the warehouse .* open"),
+        open_warehouse(read_only=read_only, wait=0.2),
+    ):
+        pass
+
+
+def test_open_for_reading_says_that_nothing_is_loaded() -> None:
+    with (
+        pytest.raises(FileNotFoundError, match="Load some data first"),
+        open_warehouse(read_only=True),
+    ):
+        pass
+
+
+def test_open_does_not_wait_for_what_waiting_cannot_mend(data_folder: Path) -> None:
+    data_folder.mkdir()
+    warehouse_path().write_text("not a database, and long enough to be looked at\n" * 200)
+    with pytest.raises(duckdb.IOException, match="not a valid DuckDB"), open_warehouse(wait=3600):
+        pass
+
+
+def test_connection_is_closed_when_the_work_fails() -> None:
+    with pytest.raises(ZeroDivisionError), open_warehouse() as connection:
+        _ = 1 / 0
+    with pytest.raises(duckdb.ConnectionException):
+        connection.execute("select 1")
+
+
+def test_load_raw_data_loads_once() -> None:
+    counts = load_raw_data()
+    before = raw_rows()
+    assert before == {**counts, "loads": len(RAW_TABLES)}
+    assert counts["orders"] > 12_000
+    assert load_raw_data() == {}
+    assert raw_rows() == before
+
+
+def test_load_raw_data_leaves_nothing_behind_when_a_file_is_broken(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for table, columns in RAW_TABLES.items():
+        (tmp_path / f"{table}.csv").write_text(",".join(columns) + "\n")
+    (tmp_path / "stores.csv").write_text("store_id\nthe first one\n")  # read last
+    monkeypatch.setattr(warehouse, "RAW_DATA", tmp_path)
+    with pytest.raises(duckdb.Error):
+        load_raw_data()
+    with open_warehouse() as connection:
+        schemas = connection.execute("select schema_name from duckdb_schemas()").fetchall()
+    assert ("raw",) not in schemas
