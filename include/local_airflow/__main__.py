@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import argparse
 import os
+import signal
 import sys
 
 from rich.console import Console
 
 from include.local_airflow.environment import Launch
-from include.local_airflow.errors import LaunchError
+from include.local_airflow.errors import LaunchError, disk_error
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -26,6 +27,8 @@ def main() -> int:
     """Run the command; return the exit code."""
     arguments = _parser().parse_args()
     os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+    for number in (signal.SIGTERM, signal.SIGHUP):  # end what was started, as Ctrl-C does
+        signal.signal(number, signal.default_int_handler)
     console = Console(highlight=False, soft_wrap=True)
     try:
         launch = Launch.read()
@@ -36,8 +39,11 @@ def main() -> int:
         from include.local_airflow.server import start, stop
 
         return start(launch, console) if arguments.command == "start" else stop(launch, console)
-    except LaunchError as error:
-        print(f"Error: {error}", file=sys.stderr)
+    except (LaunchError, OSError) as error:
+        told = disk_error(error) if isinstance(error, OSError) else error
+        if told is None:
+            raise
+        print(f"Error: {told}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
         print("Stopped.", file=sys.stderr)

@@ -38,13 +38,19 @@ class AirflowApi:
 
     def has_parsed(self, folder: Path) -> bool:
         """Tell whether every Dag file of the folder has become a Dag or an import error."""
-        dags = self._get("/api/v2/dags?limit=100", signed_in=True)["dags"]
+        try:
+            dags = self._get("/api/v2/dags?limit=100", signed_in=True)["dags"]
+        except requests.RequestException:
+            return False
         parsed = {dag["relative_fileloc"] for dag in dags} | set(self.import_errors())
         return {file.name for file in folder.glob("*.py") if _holds_a_dag(file)} <= parsed
 
     def import_errors(self) -> dict[str, str]:
         """Return the last line of the traceback for each Dag file that cannot be imported."""
-        errors = self._get("/api/v2/importErrors?limit=100", signed_in=True)["import_errors"]
+        try:
+            errors = self._get("/api/v2/importErrors?limit=100", signed_in=True)["import_errors"]
+        except requests.RequestException:
+            return {}
         return {
             Path(error["filename"]).name: error["stack_trace"].strip().splitlines()[-1]
             for error in errors

@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import sys
 import threading
+import traceback
 from pathlib import Path
 from typing import Any
 
@@ -71,9 +72,9 @@ class Reporter:
     @hookimpl
     def on_task_instance_failed(self, previous_state: Any, task_instance: Any, error: Any) -> None:
         """The try failed; the state says whether there will be another."""
-        self._send_task(task_instance, task_instance.state)
+        self._send_task(task_instance, task_instance.state, error)
 
-    def _send_task(self, ti: Any, state: str) -> None:
+    def _send_task(self, ti: Any, state: str, error: object = None) -> None:
         self.send(
             TaskChanged(
                 task_id=ti.task_id,
@@ -81,9 +82,16 @@ class Reporter:
                 state=str(getattr(state, "value", state)),
                 try_number=ti.try_number,
                 max_tries=ti.max_tries,
+                error=one_line(error) if error else "",
                 log_position=os.fstat(sys.stdout.fileno()).st_size,
             )
         )
+
+
+def one_line(error: object) -> str:
+    """Return an exception's class and the first line of its text."""
+    text = str(error).strip().splitlines()
+    return ": ".join([type(error).__name__, *text[:1]])
 
 
 def find_dag(dag_id: str, folder: Path) -> DAG:
@@ -158,8 +166,17 @@ def main(dag_id: str, pipe: str) -> int:
         run(dag_id, Launch.read(), reporter)
     except LaunchError as error:
         reporter.send(Failure(text=str(error)))
-        return 1
-    return 0
+    except Exception as error:
+        traceback.print_exc()
+        reporter.send(
+            Failure(
+                text=f"Airflow could not run {dag_id} ({one_line(error)}): read "
+                f".airflow/logs/run-{dag_id}.log, correct the cause and run the command again."
+            )
+        )
+    else:
+        return 0
+    return 1
 
 
 if __name__ == "__main__":

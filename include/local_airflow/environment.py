@@ -122,23 +122,8 @@ class Launch:
         """Return the secret of that name, made at first use and readable by the owner only."""
         file = self.home / f"{name}.key"
         if not file.exists():
-            make_folder(self.home)
+            self.home.mkdir(exist_ok=True)
             key = urlsafe_b64encode(secrets.token_bytes(32)).decode()
             with open(os.open(file, os.O_CREAT | os.O_WRONLY | os.O_TRUNC, 0o600), "w") as opened:
                 opened.write(key)
         return file.read_text()
-
-
-def make_folder(folder: Path) -> None:
-    """Make a folder the launcher writes in.
-
-    Raises:
-        LaunchError: the place is read-only, full or somebody else's.
-    """
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise LaunchError(
-            f"{folder} cannot be made ({error.strerror}): run the command in a checkout that "
-            "belongs to you, on a disk that is neither full nor read-only."
-        ) from error

@@ -31,6 +31,8 @@ class TaskChanged(BaseModel):
     state: str
     try_number: int
     max_tries: int = 0
+    error: str = ""
+    """The exception of a failed try, in one line."""
     log_position: int = 0
     """How many bytes the log held at that moment."""
 

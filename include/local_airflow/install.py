@@ -6,7 +6,6 @@ installed, hence the standard library only. Does nothing, in milliseconds, when 
 
 from __future__ import annotations
 
-import errno
 import hashlib
 import os
 import re
@@ -15,13 +14,11 @@ import subprocess
 import sys
 import time
 import venv
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from include.local_airflow.errors import LaunchError
+from include.local_airflow.errors import DISK_FULL, LaunchError, disk_error
 from include.local_airflow.package_index import download_wheel, index_url, save_wheel
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -77,19 +74,19 @@ def install() -> None:
     """Bring both environments up to date, at the same time.
 
     Raises:
-        LaunchError: the index cannot be reached, or the disk is full or read-only.
+        LaunchError: the index cannot be reached or lacks something.
+        OSError: the disk is full or read-only.
     """
     outdated = [each for each in (AIRFLOW, DBT) if not each.is_current()]
     if not outdated:
         return
     started = time.monotonic()
-    with _disk_errors_explained():
-        for environment in outdated:
-            _clear(environment)
-        if not UV.exists():
-            _install_uv()
-        with ThreadPoolExecutor() as pool:
-            list(pool.map(_fill, outdated))
+    for environment in outdated:
+        _clear(environment)
+    if not UV.exists():
+        _install_uv()
+    with ThreadPoolExecutor() as pool:
+        list(pool.map(_fill, outdated))
     print(f"Installed in {time.monotonic() - started:.0f} s.", flush=True)
 
 
@@ -161,7 +158,7 @@ def _failure(environment: Environment) -> str:
     log = environment.log.read_text()
     place = environment.log.relative_to(ROOT)
     if "No space left" in log:
-        return _DISK_FULL
+        return DISK_FULL
     if re.search(r"error sending request|[Ff]ailed to fetch|dns error|timed out", log):
         return (
             f"The package index stopped answering while {environment.folder.name} was filled: "
@@ -170,31 +167,16 @@ def _failure(environment: Environment) -> str:
     return f"uv could not fill {environment.folder.name}: read {place}, then run the command again."
 
 
-_DISK_FULL = "The disk is full: free about 2 GB, then run the command again."
-
-
-@contextmanager
-def _disk_errors_explained() -> Iterator[None]:
-    try:
-        yield
-    except OSError as error:
-        if error.errno == errno.ENOSPC:
-            raise LaunchError(_DISK_FULL) from error
-        if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
-            raise LaunchError(
-                f"{error.filename} cannot be written ({error.strerror}): run the command in a "
-                "checkout that belongs to you, on a disk that is not read-only."
-            ) from error
-        raise
-
-
 def main() -> int:
     """Install what is missing; return the exit code."""
     os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
     try:
         install()
-    except LaunchError as error:
-        print(f"Error: {error}", file=sys.stderr)
+    except (LaunchError, OSError) as error:
+        told = disk_error(error) if isinstance(error, OSError) else error
+        if told is None:
+            raise
+        print(f"Error: {told}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
         print("Stopped. The next run installs what is missing.", file=sys.stderr)

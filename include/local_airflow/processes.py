@@ -14,10 +14,9 @@ from pathlib import Path
 
 import psutil  # type: ignore[import-untyped]  # its types are a package of their own
 
-from include.local_airflow.environment import make_folder
 from include.local_airflow.errors import LaunchError
 
-GRACE = 15.0  # seconds between SIGTERM and SIGKILL
+GRACE = 10.0  # seconds between SIGTERM and SIGKILL
 
 
 @dataclass(frozen=True)
@@ -37,8 +36,8 @@ class Background:
 
     def start(self, command: Sequence[str], environment: Mapping[str, str], port: int = 0) -> None:
         """Start `command` detached from this terminal; `port` is noted for `running_port`."""
-        make_folder(self.pid_file.parent)
-        make_folder(self.log.parent)
+        self.pid_file.parent.mkdir(parents=True, exist_ok=True)
+        self.log.parent.mkdir(parents=True, exist_ok=True)
         with self.log.open("w") as log:
             process = subprocess.Popen(
                 list(command),

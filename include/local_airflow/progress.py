@@ -34,6 +34,7 @@ class TaskRow:
     try_number: int = 0
     max_tries: int = 0
     step: str = ""
+    error: str = ""
     log_start: int = 0
     log_end: int = 0
 
@@ -45,7 +46,7 @@ class TaskRow:
     @property
     def detail(self) -> str:
         tries = f"try {self.try_number} of {self.max_tries + 1}" if self.try_number > 1 else ""
-        return ", ".join(part for part in (tries, self.step) if part)
+        return ", ".join(part for part in (tries, self.error or self.step) if part)
 
     def change(self, event: TaskChanged) -> None:
         """Take over what the event says."""
@@ -55,6 +56,7 @@ class TaskRow:
             self.log_start = event.log_position
         self.state, self.try_number = event.state, event.try_number
         self.max_tries, self.log_end = event.max_tries, event.log_position
+        self.error = event.error
         self.ended = 0.0 if event.state in _MOVING else now
 
 
@@ -108,6 +110,6 @@ class Progress:
                 Text(row.label),
                 Text(words(row.state)),
                 f"{row.seconds:.1f} s" if row.began else "",
-                Text(row.detail, style="dim"),
+                Text(row.detail, style="dim", no_wrap=True, overflow="ellipsis"),
             )
         return table

@@ -14,7 +14,7 @@ from pathlib import Path
 from rich.console import Console
 
 from include.local_airflow.dbt_cloud import ensure_local_dbt_cloud, url
-from include.local_airflow.environment import Launch, make_folder
+from include.local_airflow.environment import Launch
 from include.local_airflow.errors import LaunchError
 from include.local_airflow.events import EVENT, DagRunFinished, Event, Failure
 from include.local_airflow.progress import Progress
@@ -34,7 +34,7 @@ def run_dag(dag_id: str, launch: Launch, console: Console) -> int:
     """
     began = time.monotonic()
     read_settings(launch.root / NAME)  # a mistake in the file is told before anything starts
-    make_folder(launch.home / "logs")
+    (launch.home / "logs").mkdir(parents=True, exist_ok=True)
     log = launch.home / "logs" / f"run-{dag_id}.log"
     progress = Progress(console)
     if launch.uses_local_dbt_cloud:

@@ -13,7 +13,7 @@ from rich.text import Text
 
 from include.local_airflow import dbt_cloud
 from include.local_airflow.airflow_api import AirflowApi
-from include.local_airflow.environment import Launch, make_folder
+from include.local_airflow.environment import Launch
 from include.local_airflow.errors import LaunchError
 from include.local_airflow.processes import Background, require_free_port, stop_all
 from include.local_airflow.settings import NAME, read_settings
@@ -91,7 +91,7 @@ def _already_running(launch: Launch, components: list[Background], console: Cons
 
 def _prepare_database(launch: Launch, environment: dict[str, str]) -> None:
     log = launch.home / "logs" / "database.log"
-    make_folder(log.parent)
+    log.parent.mkdir(parents=True, exist_ok=True)
     command = [sys.executable, "-m", "include.local_airflow.database"]
     with log.open("w") as output:
         code = subprocess.call(

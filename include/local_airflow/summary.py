@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,8 @@ from include.local_airflow.progress import MARKS, Progress, TaskRow, words
 
 LOG_LINES = 25
 _NOISE = ("[airflow.api_fastapi.execution_api.", "::group::", "::endgroup::", "[py.warnings]")
+# A traceback's frames inside Airflow, which hide the user's own.
+_AIRFLOW_FRAME = re.compile(r'^  File "[^"]*/site-packages/airflow/.*\n(?:    .*\n)*', re.MULTILINE)
 _NODE_WORDS = {
     "model": ("models built", "models failed"),
     "test": ("tests passed", "tests failed"),
@@ -73,6 +76,7 @@ def task_log(log: Path, row: TaskRow | None) -> list[str]:
     with log.open("rb") as file:
         file.seek(row.log_start)
         text = file.read(row.log_end - row.log_start).decode(errors="replace")
+    text = _AIRFLOW_FRAME.sub("", text)
     lines = [line for line in text.splitlines() if not any(noise in line for noise in _NOISE)]
     return lines[-LOG_LINES:]
 
