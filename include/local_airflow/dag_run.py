@@ -20,7 +20,7 @@ from airflow.sdk import DAG, TaskInstanceState
 from airflow.sdk.listener import get_listener_manager
 from airflow.utils.session import create_session
 
-from include.local_airflow.database import prepare_database
+from include.local_airflow.database import export_connections, prepare_database
 from include.local_airflow.dbt_cloud_runs import DbtCloudRuns
 from include.local_airflow.environment import Launch
 from include.local_airflow.errors import LaunchError
@@ -121,7 +121,7 @@ def find_dag(dag_id: str, folder: Path) -> DAG:
 def run(dag_id: str, launch: Launch, reporter: Reporter) -> None:
     """Run the Dag to its end."""
     reporter.send(Phase(text="Preparing Airflow's metadata database"))
-    prepare_database(launch)
+    export_connections(prepare_database(launch), launch)
     reporter.send(Phase(text=f"Reading the Dag {dag_id}"))
     dag = find_dag(dag_id, launch.dags_folder)
     tasks = [task.task_id for task in dag.topological_sort()]  # type: ignore[no-untyped-call]
@@ -145,16 +145,14 @@ def _finished(dag_run: Any, order: list[str], runs: DbtCloudRuns) -> DagRunFinis
             for ti in sorted(instances, key=lambda ti: (order.index(ti.task_id), ti.map_index))
         ]
         query = XComModel.get_many(
-            dag_ids=dag_run.dag_id, run_id=dag_run.run_id, key="return_value"
+            dag_ids=dag_run.dag_id, run_id=dag_run.run_id, key="return_value", map_indexes=-1
         )
         rows: list[Any] = list(session.scalars(query))
-        returned = {
-            row.task_id: XComModel.deserialize_value(row) for row in rows if row.map_index < 0
-        }
+        returned = {row.task_id: XComModel.deserialize_value(row) for row in rows}
     return DagRunFinished(
         state=str(dag_run.state),
         tasks=tasks,
-        returned={key: value for key, value in returned.items() if isinstance(value, dict)},
+        returned={key: returned[key] for key in order if isinstance(returned.get(key), dict)},
         dbt_cloud=runs.results(dag_run.dag_id, dag_run.run_id),
     )
 

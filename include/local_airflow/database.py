@@ -5,8 +5,11 @@ Imports Airflow, so it belongs in a process of its own: `python -m include.local
 
 from __future__ import annotations
 
+import json
+import os
 import sys
 from pathlib import Path
+from typing import Any
 
 from airflow import __version__ as airflow_version
 from airflow.configuration import conf
@@ -25,10 +28,12 @@ LOCAL_DBT_CLOUD_HOST = "localhost:8580"
 """What `airflow_settings.yaml` says; DBT_CLOUD_PORT and LOCAL_DBT_CLOUD_TOKEN change it."""
 
 
-def prepare_database(launch: Launch) -> None:
+def prepare_database(launch: Launch) -> AirflowSettings:
     """Migrate the configured database if need be and apply `airflow_settings.yaml` to it."""
     migrate()
-    apply_settings(read_settings(launch.root / NAME), launch)
+    settings = read_settings(launch.root / NAME)
+    apply_settings(settings, launch)
+    return settings
 
 
 def migrate() -> None:
@@ -54,27 +59,41 @@ def apply_settings(settings: AirflowSettings, launch: Launch) -> None:
     with create_session() as session:
         for wanted in settings.connections:
             session.execute(delete(Connection).where(Connection.conn_id == wanted.conn_id))
-            session.add(_connection(wanted, launch))
+            fields = connection_fields(wanted, launch)
+            session.add(Connection(conn_id=wanted.conn_id, **fields))
 
 
-def _connection(wanted: ConnectionSettings, launch: Launch) -> Connection:
+def export_connections(settings: AirflowSettings, launch: Launch) -> None:
+    """Put the connections into this process's environment too, unless the user did.
+
+    `dag.test()` runs a deferred task's trigger in line, and there Airflow 3.3 finds a connection
+    in the environment only.
+    """
+    for wanted in settings.connections:
+        fields = connection_fields(wanted, launch)
+        value = str(fields.get("uri") or json.dumps(fields))
+        os.environ.setdefault(f"AIRFLOW_CONN_{wanted.conn_id.upper()}", value)
+
+
+def connection_fields(wanted: ConnectionSettings, launch: Launch) -> dict[str, Any]:
+    """Return the connection as Airflow's fields, at the port and with the token of this launch."""
     others = wanted.model_dump(exclude={"conn_id", "conn_uri"}, exclude_defaults=True)
     if wanted.conn_uri and not others:
-        return Connection(conn_id=wanted.conn_id, uri=wanted.conn_uri)
+        return {"uri": wanted.conn_uri}
     host, password = wanted.conn_host, wanted.conn_password
     if host == LOCAL_DBT_CLOUD_HOST:
         host = f"localhost:{launch.dbt_cloud_port}"
         password = launch.variables.get("LOCAL_DBT_CLOUD_TOKEN", password)
-    return Connection(
-        conn_id=wanted.conn_id,
-        conn_type=wanted.conn_type,
-        host=host or None,
-        schema=wanted.conn_schema or None,
-        login=wanted.conn_login or None,
-        password=password or None,
-        port=wanted.conn_port or None,
-        extra=wanted.extra,
-    )
+    fields = {
+        "conn_type": wanted.conn_type,
+        "host": host,
+        "schema": wanted.conn_schema,
+        "login": wanted.conn_login,
+        "password": password,
+        "port": wanted.conn_port,
+        "extra": wanted.extra,
+    }
+    return {name: value for name, value in fields.items() if value}
 
 
 def main() -> int:

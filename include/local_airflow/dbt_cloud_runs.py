@@ -15,12 +15,13 @@ import requests
 from airflow.models.xcom import XComModel
 from airflow.providers.dbt.cloud.hooks.dbt import DbtCloudHook, DbtCloudJobRunStatus
 from airflow.sdk import BaseHook, Connection
+from airflow.sdk.exceptions import AirflowException
 from airflow.utils.session import create_session
 
 from include.local_airflow.events import DbtCloudResult, DbtCloudStep
 
 POLL_INTERVAL = 1.0  # seconds
-_UNREADABLE = (requests.RequestException, ValueError, KeyError, TypeError)
+_UNREADABLE = (AirflowException, requests.RequestException, ValueError, KeyError, TypeError)
 
 
 class _Hook(DbtCloudHook):

@@ -67,7 +67,6 @@ class Progress:
     console: Console
     phase: str = "Starting Airflow"
     rows: dict[str, TaskRow] = field(default_factory=dict)
-    url: str = ""
     dbt_run: int | None = None
 
     def live(self) -> Live:
@@ -85,9 +84,7 @@ class Progress:
         elif isinstance(event, TaskChanged):
             line = self._change(event)
         elif isinstance(event, DbtCloudStep):
-            self.dbt_run = event.run_id
-            self.rows[event.task_id].step = f"dbt Cloud run {event.run_id} {event.text}"
-            line = f"{event.task_id}: {self.rows[event.task_id].step}"
+            line = self._step(event)
         if line and not self.console.is_terminal:
             self.console.print(Text(line), soft_wrap=True)
 
@@ -98,7 +95,16 @@ class Progress:
         resumed = row.state == event.state == "running" and row.try_number == event.try_number
         row.change(event)
         took = f" after {row.seconds:.1f} s" if event.state != "running" else ""
-        return "" if resumed else f"{row.label}: {words(row.state)}{took} {row.detail}".rstrip()
+        detail = f" ({row.detail})" if row.detail else ""
+        return "" if resumed else f"{row.label}: {words(row.state)}{took}{detail}"
+
+    def _step(self, event: DbtCloudStep) -> str:
+        self.dbt_run = event.run_id
+        row = self.rows.get(event.task_id)
+        if row is None or row.ended:
+            return ""
+        row.step = f"dbt Cloud run {event.run_id} {event.text}"
+        return f"{row.label}: {row.step}"
 
     def _table(self) -> RenderableType:
         table = Table.grid(padding=(0, 2))
