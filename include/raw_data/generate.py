@@ -69,7 +69,12 @@ def _write_table(folder: Path, name: str, rows: Sequence[Row]) -> Path:
         path.write_bytes(content)
         return path
     path = folder / f"{name}.csv.gz"
-    path.write_bytes(gzip.compress(content, compresslevel=9, mtime=0))
+    # Not gzip.compress(): its header differs from one Python to the next.
+    with (
+        path.open("wb") as file,
+        gzip.GzipFile(filename="", mode="wb", fileobj=file, mtime=0) as packed,
+    ):
+        packed.write(content)
     return path
 
 
