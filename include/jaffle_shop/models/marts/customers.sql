@@ -46,7 +46,6 @@ payments_since_first_order as (
         orders.customer_id,
         payments.order_id,
         payments.amount,
-        payments.is_refund,
         payments.paid_at - orders_by_customer.first_ordered_at as since_first_order
 
     from payments
@@ -62,7 +61,7 @@ spend_by_customer as (
         customer_id,
         sum(amount) filter (where since_first_order < interval 60 days) as spend_first_60_days,
         count(distinct order_id) filter (
-            where since_first_order < interval 60 days and not is_refund
+            where since_first_order < interval 60 days
         ) as orders_first_60_days,
         sum(amount) filter (
             where since_first_order >= interval 60 days and since_first_order < interval 120 days
