@@ -1,0 +1,150 @@
+"""Starts the local dbt Cloud: ``python -m include.local_dbt_cloud``."""
+
+from __future__ import annotations
+
+import argparse
+import logging
+import os
+import socket
+import sys
+from pathlib import Path
+
+from include.local_dbt_cloud.catalog import CatalogError
+from include.local_dbt_cloud.data_folder import DataFolderError, hold
+from include.local_dbt_cloud.settings import (
+    DBT_PROJECT,
+    DEFAULT_TOKEN,
+    JOBS_FILE,
+    LOOPBACK_HOSTS,
+    Settings,
+    default_data,
+    default_dbt_python,
+)
+
+
+class StartError(Exception):
+    """The server cannot start; the message says why and what to do."""
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Returns the exit code; what hinders the start is said in one sentence on stderr."""
+    settings = parse_settings(arguments)
+    logging.basicConfig(level=logging.WARNING, format="%(levelname)s: %(message)s")
+    try:
+        check(settings)
+        os.environ["LOCAL_DBT_CLOUD_DATA"] = str(settings.data)  # include.warehouse reads it
+        with hold(settings.data), listen(settings) as listener:
+            serve(settings, listener)
+    except (StartError, DataFolderError, CatalogError) as error:
+        print(f"The local dbt Cloud did not start. {error}", file=sys.stderr)
+        return 1
+    return 0
+
+
+def parse_settings(arguments: list[str] | None) -> Settings:
+    parser = argparse.ArgumentParser(
+        prog="python -m include.local_dbt_cloud",
+        description="dbt Cloud's API on this machine, running real dbt on DuckDB. "
+        "The token is LOCAL_DBT_CLOUD_TOKEN, by default " + DEFAULT_TOKEN + ".",
+    )
+    parser.add_argument("--host", default="127.0.0.1", help="default: %(default)s")
+    parser.add_argument("--port", type=int, default=8580, help="0 takes a free one")
+    parser.add_argument("--data", type=Path, default=default_data(), help="where everything is")
+    parser.add_argument("--dbt-python", type=Path, default=default_dbt_python())
+    parser.add_argument("--dbt-project", type=Path, default=DBT_PROJECT)
+    parser.add_argument("--jobs", type=Path, default=JOBS_FILE, help="a jobs.yaml")
+    parser.add_argument("--keep-runs", type=int, default=200, help="run folders to keep")
+    options = parser.parse_args(arguments)
+    return Settings(
+        data=options.data.resolve(),
+        token=os.environ.get("LOCAL_DBT_CLOUD_TOKEN") or DEFAULT_TOKEN,
+        host=options.host,
+        port=options.port,
+        dbt_python=options.dbt_python.absolute(),  # not resolved: a venv's Python is a link
+        dbt_project=options.dbt_project.resolve(),
+        jobs_file=options.jobs,
+        keep_runs=max(1, options.keep_runs),
+    )
+
+
+def check(settings: Settings) -> None:
+    """Raises StartError for what cannot work."""
+    if settings.host not in LOOPBACK_HOSTS and settings.token == DEFAULT_TOKEN:
+        raise StartError(
+            f"--host {settings.host} can be reached from other machines, and the default token is "
+            "public: set LOCAL_DBT_CLOUD_TOKEN to one of your own."
+        )
+    if not settings.dbt_python.exists():
+        raise StartError(
+            f"There is no {settings.dbt_python}: run `make run` once, which installs dbt there, "
+            "or name another Python that has dbt-duckdb with --dbt-python."
+        )
+    if not (settings.dbt_project / "dbt_project.yml").exists():
+        raise StartError(f"{settings.dbt_project} is not a dbt project. See --dbt-project.")
+
+
+def listen(settings: Settings) -> socket.socket:
+    """Takes the port before anything else happens; raises StartError if it cannot."""
+    family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
+    try:
+        return socket.create_server((settings.host, settings.port), family=family, backlog=2048)
+    except (OSError, OverflowError) as error:
+        reason = getattr(error, "strerror", None) or error
+        raise StartError(
+            f"Port {settings.port} on {settings.host} cannot be used: {reason}. "
+            "Stop what uses it, or choose another one with --port."
+        ) from None
+
+
+def serve(settings: Settings, listener: socket.socket) -> None:
+    """Answers until SIGTERM or Ctrl-C."""
+    import uvicorn  # with FastAPI and SQLAlchemy most of the start's time
+
+    from include.local_dbt_cloud.app import create_app
+    from include.local_dbt_cloud.call import Server
+    from include.local_dbt_cloud.catalog import read_catalog
+    from include.local_dbt_cloud.runner import Runner
+    from include.local_dbt_cloud.store import Store
+    from include.local_dbt_cloud.tls import ensure_certificates
+
+    catalog = read_catalog(settings.jobs_file)
+    certificates = ensure_certificates(settings.data, certificate_names(settings.host))
+    store = Store(settings.database)
+    store.take_over(catalog)
+    runner = Runner(settings, store, catalog.account.run_slots)
+    config = uvicorn.Config(
+        create_app(Server(settings, store, runner, catalog.account.id)),
+        ssl_certfile=certificates.server,
+        ssl_keyfile=str(certificates.server_key),
+        access_log=False,
+        log_level="warning",
+        timeout_graceful_shutdown=1,  # seconds
+        server_header=False,
+    )
+    announce(settings, listener.getsockname()[1], catalog.account.id, certificates.ca)
+    uvicorn.Server(config).run(sockets=[listener])
+
+
+def certificate_names(host: str) -> list[str]:
+    """What clients call a server that listens on ``host``."""
+    return [socket.gethostname()] if host in {"0.0.0.0", "::"} else [host]
+
+
+def announce(settings: Settings, port: int, account_id: int, ca: Path) -> None:
+    host = "localhost" if settings.host in LOOPBACK_HOSTS else settings.host
+    url = f"https://{host}:{port}"
+    public = settings.token == DEFAULT_TOKEN
+    token = settings.token if public else "(from LOCAL_DBT_CLOUD_TOKEN)"
+    sent = settings.token if public else "$LOCAL_DBT_CLOUD_TOKEN"
+    print(
+        f"The local dbt Cloud answers at {url}\n"
+        f"  token    {token}\n"
+        f"  CA file  {ca}\n"
+        f"  try      curl --cacert {ca} -H 'Authorization: Token {sent}'"
+        f" {url}/api/v2/accounts/{account_id}/jobs/",
+        flush=True,
+    )
+
+
+if __name__ == "__main__":
+    sys.exit(main())

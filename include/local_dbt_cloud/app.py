@@ -1,0 +1,146 @@
+"""The FastAPI application: routes, the token, trailing slashes, and errors in the envelope."""
+
+from __future__ import annotations
+
+import hmac
+import logging
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any
+
+from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import JSONResponse, Response
+from starlette.exceptions import HTTPException
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from include.local_dbt_cloud import pages
+from include.local_dbt_cloud.call import Server
+from include.local_dbt_cloud.envelope import failure
+from include.local_dbt_cloud.errors import (
+    ApiError,
+    InvalidRequestError,
+    InvalidTokenError,
+    MethodNotAllowedError,
+    NotFoundError,
+    NotImplementedHereError,
+)
+from include.local_dbt_cloud.routes import ROUTES
+
+SCHEMES = frozenset({"token", "bearer"})
+
+log = logging.getLogger(__name__)
+
+
+def create_app(server: Server) -> FastAPI:
+    """The application around a store and a runner, which starts and stops with it."""
+
+    @asynccontextmanager
+    async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
+        server.runner.start()
+        yield
+        server.runner.stop()
+        server.store.close()
+
+    app = FastAPI(
+        title="local dbt Cloud",
+        redirect_slashes=False,
+        docs_url=None,
+        redoc_url=None,
+        lifespan=lifespan,
+    )
+    app.state.server = server
+    for route in ROUTES:
+        app.add_api_route(route.path, route.handler, methods=[route.method], response_model=None)
+    app.add_api_route("/health", lambda: health(server), include_in_schema=False)
+    app.add_api_route("/", pages.home, response_model=None, include_in_schema=False)
+    app.add_api_route(
+        "/deploy/{account_id}/projects/{project_id}/runs/{run_id}",
+        pages.run_page,
+        response_model=None,
+        include_in_schema=False,
+    )
+    app.add_exception_handler(ApiError, answer_api_error)
+    app.add_exception_handler(RequestValidationError, answer_validation_error)
+    app.add_exception_handler(HTTPException, answer_http_error)
+    app.add_exception_handler(Exception, answer_unexpected_error)
+    app.add_middleware(TokenRequired, token=server.settings.token)
+    app.add_middleware(TrailingSlash)
+    return app
+
+
+def health(server: Server) -> dict[str, Any]:
+    """Needs no token: says that the server answers, and which one it is."""
+    return {"name": "local dbt Cloud", "account_id": server.account_id}
+
+
+class TrailingSlash:
+    """Takes one trailing slash off, so that both forms are the same address.
+
+    Never a redirect: clients would turn a POST into a GET.
+    """
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        path: str = scope.get("path", "")
+        if len(path) > 1 and path.endswith("/") and not _names_artifact(path):
+            scope = {**scope, "path": path[:-1]}
+        await self._app(scope, receive, send)
+
+
+class TokenRequired:
+    """Answers 401 to every call without the token; pages and ``/health`` are open."""
+
+    def __init__(self, app: ASGIApp, token: str) -> None:
+        self._app = app
+        self._token = token.encode()
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "http" and not self._may_pass(scope):
+            await failure(InvalidTokenError())(scope, receive, send)
+            return
+        await self._app(scope, receive, send)
+
+    def _may_pass(self, scope: Scope) -> bool:
+        sent = next((value for name, value in scope["headers"] if name == b"authorization"), None)
+        if sent is None:
+            return not scope["path"].startswith("/api/")
+        scheme, _, token = sent.partition(b" ")
+        known = scheme.decode("latin-1").lower() in SCHEMES
+        return known and hmac.compare_digest(token.strip(), self._token)
+
+
+async def answer_api_error(_request: Request, error: Exception) -> Response:
+    assert isinstance(error, ApiError)
+    return failure(error)
+
+
+async def answer_validation_error(_request: Request, error: Exception) -> Response:
+    """An id in the path that is no number names nothing; anything else is a bad request."""
+    assert isinstance(error, RequestValidationError)
+    if any(one["loc"][0] == "path" for one in error.errors()):
+        return failure(NotFoundError())
+    return failure(InvalidRequestError())
+
+
+async def answer_http_error(request: Request, error: Exception) -> Response:
+    """What the router itself refuses, in the envelope."""
+    assert isinstance(error, HTTPException)
+    if error.status_code == 405:
+        return failure(MethodNotAllowedError(), dict(error.headers or {}))
+    if error.status_code == 404 and request.url.path.startswith("/api/"):
+        return failure(NotImplementedHereError())
+    if error.status_code == 404:
+        return failure(NotFoundError())
+    return failure(InvalidRequestError(str(error.detail)))
+
+
+async def answer_unexpected_error(request: Request, error: Exception) -> JSONResponse:
+    log.error("%s %s failed", request.method, request.url.path, exc_info=error)
+    return failure(ApiError())
+
+
+def _names_artifact(path: str) -> bool:
+    return path.partition("/artifacts/")[2] != ""

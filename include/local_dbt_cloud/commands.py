@@ -1,0 +1,86 @@
+"""Which commands a job may run: one dbt command with arguments, never a shell."""
+
+from __future__ import annotations
+
+import shlex
+from itertools import dropwhile
+
+ACCEPTED = frozenset(
+    {
+        ("build",),
+        ("clone",),
+        ("compile",),
+        ("deps",),
+        ("docs", "generate"),
+        ("list",),
+        ("ls",),
+        ("parse",),
+        ("retry",),
+        ("run",),
+        ("run-operation",),
+        ("seed",),
+        ("show",),
+        ("snapshot",),
+        ("source", "freshness"),
+        ("test",),
+    }
+)
+
+# The run's folder and profile are the server's to choose.
+REFUSED_OPTIONS = frozenset(
+    {
+        "--defer-state",
+        "--log-path",
+        "--profile",
+        "--profiles-dir",
+        "--project-dir",
+        "--state",
+        "--target-path",
+    }
+)
+
+# `dbt retry` resumes these (https://docs.getdbt.com/reference/commands/retry).
+RETRYABLE = frozenset(
+    {"build", "clone", "compile", "docs", "run", "run-operation", "seed", "snapshot", "test"}
+)
+
+
+def parse_command(command: str) -> list[str]:
+    """The arguments of a dbt command, without ``dbt`` itself.
+
+    Raises ValueError, with a sentence for the user, for anything that is not one accepted
+    dbt command.
+    """
+    try:
+        words = shlex.split(command)
+    except ValueError as error:
+        raise ValueError(f"`{command}` cannot be read: {error}.") from None
+    if not words or words[0] != "dbt":
+        raise ValueError(f"`{command}` is not a dbt command: a step starts with `dbt `.")
+    arguments = words[1:]
+    _check_subcommand(command, without_leading_flags(arguments))
+    _check_options(command, arguments)
+    return arguments
+
+
+def without_leading_flags(arguments: list[str]) -> list[str]:
+    """From the subcommand on: ``--warn-error build`` is ``build``."""
+    return list(dropwhile(lambda word: word.startswith("-"), arguments))
+
+
+def is_retryable(command: str) -> bool:
+    return without_leading_flags(parse_command(command))[0] in RETRYABLE
+
+
+def _check_subcommand(command: str, arguments: list[str]) -> None:
+    if tuple(arguments[:1]) in ACCEPTED or tuple(arguments[:2]) in ACCEPTED:
+        return
+    known = ", ".join(" ".join(words) for words in sorted(ACCEPTED))
+    raise ValueError(f"`{command}` is not accepted. The subcommand comes first, one of: {known}.")
+
+
+def _check_options(command: str, arguments: list[str]) -> None:
+    for argument in arguments:
+        option = argument.partition("=")[0]
+        if option in REFUSED_OPTIONS:
+            raise ValueError(f"`{command}` is not accepted: each run sets {option} itself.")

@@ -1,0 +1,43 @@
+"""The folder that everything lives in, used by one server at a time."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+
+class DataFolderError(Exception):
+    """The data folder cannot be used; the message says why and what to do."""
+
+
+@contextmanager
+def hold(data: Path) -> Iterator[None]:
+    """Makes the folder and keeps it to this process; raises DataFolderError."""
+    try:
+        (data / "runs").mkdir(parents=True, exist_ok=True)
+        lock = (data / "server.lock").open("a+")
+    except OSError as error:
+        raise DataFolderError(
+            f"The data folder {data} cannot be written: {error.strerror}. "
+            "Make it writable, or choose another one with --data."
+        ) from None
+    with lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise DataFolderError(_in_use(data, lock.name)) from None
+        lock.truncate(0)
+        lock.write(f"{os.getpid()}\n")
+        lock.flush()
+        yield
+
+
+def _in_use(data: Path, lock: str) -> str:
+    pid = Path(lock).read_text().strip() or "unknown"
+    return (
+        f"The data folder {data} is in use by another local dbt Cloud (process {pid}). "
+        "Stop that one, or choose another folder with --data."
+    )

@@ -1,0 +1,126 @@
+"""What accounts, projects, environments and jobs are made of.
+
+The same models read ``jobs.yaml``, request bodies and the database, with the defaults of
+dbt Cloud's specification (contract, section 3.4).
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+
+from include.local_dbt_cloud.commands import parse_command
+
+MAX_ID = 2**63 - 1
+Id = Annotated[int, Field(ge=1, le=MAX_ID)]
+Seconds = Annotated[int, Field(ge=0, le=86400)]
+
+
+def accepted_command(command: str) -> str:
+    """Returns the command unchanged; raises ValueError for what is no dbt command."""
+    parse_command(command)
+    return command
+
+
+DbtCommand = Annotated[str, AfterValidator(accepted_command)]
+
+
+class Definition(BaseModel):
+    model_config = ConfigDict(populate_by_name=True)
+
+
+class Account(Definition):
+    id: Id
+    name: str
+    run_slots: int = Field(1, ge=1, le=16)
+
+
+class Project(Definition):
+    id: Id
+    name: str
+    description: str = ""
+
+
+class Environment(Definition):
+    """``schema`` is where models land and ``threads`` how many dbt builds at a time."""
+
+    id: Id
+    project_id: Id
+    name: str
+    type: Literal["deployment", "development"] = "deployment"
+    deployment_type: Literal["production", "staging"] | None = "production"
+    schema_name: str = Field("analytics", alias="schema")
+
+
+class Execution(Definition):
+    timeout_seconds: Seconds = 0
+
+
+class JobSettings(Definition):
+    threads: int = Field(4, ge=1, le=64)
+    target_name: str = "default"
+
+
+class Triggers(Definition):
+    github_webhook: bool = False
+    git_provider_webhook: bool | None = False
+    schedule: bool = False
+    on_merge: bool | None = False
+
+
+class Job(Definition):
+    """A job; ``schedule`` is kept exactly as it was given."""
+
+    id: Id
+    project_id: Id
+    environment_id: Id
+    name: str = Field(min_length=1)
+    execute_steps: list[DbtCommand] = Field(min_length=1)
+    description: str = ""
+    dbt_version: str | None = None
+    execution: Execution = Execution()
+    settings: JobSettings = JobSettings(threads=4)
+    triggers: Triggers = Triggers()
+    schedule: dict[str, Any] = {}
+    generate_docs: bool = False
+    run_generate_sources: bool = False
+    run_compare_changes: bool = False
+    compare_changes_flags: str = "--select state:modified"
+    run_lint: bool = False
+    errors_on_lint_failure: bool = True
+    deferring_job_definition_id: int | None = None
+    deferring_environment_id: int | None = None
+    triggers_on_draft_pr: bool = False
+    job_completion_trigger_condition: dict[str, Any] | None = None
+    job_type: str | None = None
+
+    @property
+    def computed_job_type(self) -> str:
+        """dbt Cloud never answers null here, whatever was posted."""
+        if self.job_type:
+            return self.job_type
+        if self.triggers.on_merge:
+            return "merge"
+        if self.triggers.git_provider_webhook or self.triggers.github_webhook:
+            return "ci"
+        return "scheduled" if self.triggers.schedule else "other"
+
+
+class RunRequest(Definition):
+    """The body of a trigger: a cause and overrides, of which any may be null."""
+
+    cause: str = Field(min_length=1)
+    git_sha: str | None = None
+    git_branch: str | None = None
+    azure_pull_request_id: int | None = None
+    github_pull_request_id: int | None = None
+    gitlab_merge_request_id: int | None = None
+    non_native_pull_request_id: int | None = None
+    schema_override: str | None = None
+    dbt_version_override: str | None = None
+    threads_override: int | None = Field(None, ge=1, le=64)
+    target_name_override: str | None = None
+    generate_docs_override: bool | None = None
+    timeout_seconds_override: Seconds | None = None
+    steps_override: list[DbtCommand] | None = None

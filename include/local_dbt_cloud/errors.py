@@ -1,0 +1,66 @@
+"""One exception per error of the API; bodies as in section 1.5 of the contract."""
+
+from __future__ import annotations
+
+from typing import Any
+
+
+class ApiError(Exception):
+    """An answer that is not a success.
+
+    ``developer_message`` is null on authentication errors and empty elsewhere, as on the wire.
+    """
+
+    code = 500
+    user_message = "There was a server error in the local dbt Cloud. Its own log says more."
+    developer_message: str | None = ""
+
+    def __init__(self, user_message: str | None = None, data: Any = None) -> None:
+        self.user_message = user_message or self.user_message
+        self.data = data
+        super().__init__(self.user_message)
+
+
+class InvalidRequestError(ApiError):
+    """``data`` names what is wrong: nested dictionaries, field to message."""
+
+    code = 400
+    user_message = "The request was invalid. Please double check the provided data and try again."
+
+
+class InvalidTokenError(ApiError):
+    code = 401
+    user_message = "Invalid token."
+    developer_message = None
+
+
+class AccessDeniedError(ApiError):
+    """dbt Cloud answers a wrong account id with 403, never 404."""
+
+    code = 403
+    user_message = "Access denied: Token is not scoped to account."
+    developer_message = None
+
+
+class NotFoundError(ApiError):
+    code = 404
+    user_message = (
+        "The requested resource was not found. Please check that you have the proper permissions."
+    )
+
+
+class MethodNotAllowedError(ApiError):
+    code = 405
+    user_message = "This address does not answer that method."
+
+
+class TooLargeError(InvalidRequestError):
+    """Answered with 400, like every other body that cannot be read."""
+
+
+class NotImplementedHereError(ApiError):
+    code = 501
+    user_message = (
+        "The local dbt Cloud does not have this endpoint. "
+        "include/local_dbt_cloud/README.md lists what it answers."
+    )

@@ -1,0 +1,225 @@
+"""Carries one run from Starting to its end, step by step."""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from dataclasses import dataclass
+from shutil import copyfile
+
+from include.local_dbt_cloud import steps as planning
+from include.local_dbt_cloud.commands import is_retryable, parse_command
+from include.local_dbt_cloud.definitions import Environment, Job, RunRequest
+from include.local_dbt_cloud.raw_data import ensure_raw_data
+from include.local_dbt_cloud.rows import RunRow, StepRow
+from include.local_dbt_cloud.run_folder import RunFolder
+from include.local_dbt_cloud.run_store import CANCELLED_BY_USER, end_open_steps, end_step, move_run
+from include.local_dbt_cloud.settings import Settings
+from include.local_dbt_cloud.statuses import Status
+from include.local_dbt_cloud.steps import Step
+from include.local_dbt_cloud.store import Store
+from include.local_dbt_cloud.times import humanized, now
+from include.local_dbt_cloud.worker_process import (
+    DbtCommand,
+    WorkerError,
+    WorkerProcess,
+    WorkerTimeoutError,
+)
+
+COMMAND_FAILED = "dbt command failed"
+
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Ending:
+    """How a run ends, and why if not well."""
+
+    status: Status
+    message: str | None = None
+
+
+class InterruptedRunError(Exception):
+    """Somebody ended the run: a user, a timeout, or the server on its way out."""
+
+    def __init__(self, ending: Ending) -> None:
+        self.ending = ending
+        super().__init__(ending.message)
+
+
+CANCELLED = Ending(Status.CANCELLED, CANCELLED_BY_USER)
+
+
+class RunExecution:
+    """One run in one slot. ``interrupt`` may be called from any thread."""
+
+    def __init__(self, run_id: int, settings: Settings, store: Store, worker: WorkerProcess):
+        self.run_id = run_id
+        self.folder = RunFolder(settings.runs / str(run_id))
+        self.finished = threading.Event()
+        self._settings = settings
+        self._store = store
+        self._worker = worker
+        self._interruption: Ending | None = None
+        self._deadline: float | None = None
+        self._load()
+
+    def interrupt(self, ending: Ending) -> None:
+        """Ends the run as ``ending`` says; the dbt command it is in is killed."""
+        self._interruption = self._interruption or ending
+        self._worker.kill()
+
+    def execute(self) -> None:
+        """Runs all steps; whatever happens, the run has ended when this returns."""
+        try:
+            ending = self._run_steps()
+        except InterruptedRunError as interruption:
+            ending = interruption.ending
+        except WorkerError as error:
+            ending = Ending(Status.ERROR, str(error))
+        except Exception as error:
+            log.exception("Run %s met an error of the local dbt Cloud", self.run_id)
+            ending = Ending(Status.ERROR, f"The local dbt Cloud could not go on: {error}")
+        try:
+            self._end(ending)
+        finally:
+            self.folder.close()
+            self.finished.set()
+
+    def _load(self) -> None:
+        with self._store.read() as session:
+            run = session.get_one(RunRow, self.run_id)
+            self._job: Job = run.job_settings
+            self._request = RunRequest.model_validate(run.trigger)
+            self._environment = Environment.model_validate(run.environment.definition)
+
+    def _run_steps(self) -> Ending:
+        self.folder.create()
+        self._worker.start()
+        self._check()
+        with self._store.write() as session:
+            run = session.get_one(RunRow, self.run_id)
+            run.dbt_version = self._worker.dbt_version
+            move_run(run, Status.RUNNING)
+        self._set_deadline()
+        for index, step in enumerate(planning.plan(self._job, self._request), start=1):
+            if not self._run_step(index, step) and step.must_succeed:
+                return Ending(Status.ERROR, COMMAND_FAILED)
+        return Ending(Status.SUCCESS)
+
+    def _run_step(self, index: int, step: Step) -> bool:
+        self._check()
+        self.folder.open_step(index)
+        step_id = self._begin_step(index, step)
+        began = time.time()
+        try:
+            succeeded = self._perform(index, step)
+        except (WorkerError, OSError) as error:
+            self._check()
+            self.folder.append_log(index, str(error))
+            succeeded = False
+        if step.command:
+            self._keep(index, step, succeeded, began)
+        with self._store.write() as session:
+            status = Status.SUCCESS if succeeded else Status.ERROR
+            message = None if succeeded else COMMAND_FAILED
+            end_step(session.get_one(StepRow, step_id), status, message)
+        return succeeded
+
+    def _perform(self, index: int, step: Step) -> bool:
+        if step.command:
+            return self._invoke(index, step.command)
+        if step.name == planning.CLONE:
+            self.folder.copy_project(self._settings.dbt_project)
+            self.folder.write_log(index, "Copied the dbt project of the local dbt Cloud.\n")
+        else:
+            self._write_profile(index)
+        return True
+
+    def _write_profile(self, index: int) -> None:
+        settings, job, request = self._settings, self._job, self._request
+        ensure_raw_data(settings.warehouse)
+        output = planning.profile_output(job, self._environment, request, settings.warehouse)
+        name = planning.profile_name(self.folder.project)
+        text = planning.profile_yaml(name, output, planning.target_name(job, request))
+        (self.folder.path / "profiles.yml").write_text(text)
+        if settings.partial_parse.exists():
+            copyfile(settings.partial_parse, self.folder.target / settings.partial_parse.name)
+        log = f"Profile {name}: schema {output['schema']}, {output['threads']} threads.\n"
+        self.folder.write_log(index, log)
+
+    def _invoke(self, index: int, command: str) -> bool:
+        self._worker.start()
+        self._check()  # after the start: from here on an interruption kills this very process
+        step = self.folder.step(index)
+        request = DbtCommand(
+            arguments=parse_command(command),
+            environment=self.folder.dbt_environment(index),
+            logs=str(step / "logs.txt"),
+            debug_logs=str(step / "debug_logs.txt"),
+        )
+        try:
+            return self._worker.run(request, self._seconds_left())
+        except WorkerTimeoutError:
+            raise InterruptedRunError(self._timed_out()) from None
+
+    def _begin_step(self, index: int, step: Step) -> int:
+        with self._store.write() as session:
+            row = StepRow(run_id=self.run_id, index=index, name=step.name, command=step.command)
+            session.add(row)
+            session.flush()
+            return row.id
+
+    def _keep(self, index: int, step: Step, succeeded: bool, began: float) -> None:
+        """Saves the step's artifacts and what the run can tell about them."""
+        kept = self.folder.keep_artifacts(index)
+        cache = self.folder.target / self._settings.partial_parse.name
+        if cache.exists():
+            copyfile(cache, self._settings.partial_parse)
+        with self._store.write() as session:
+            run = session.get_one(RunRow, self.run_id)
+            run.artifacts_saved = run.artifacts_saved or kept
+            run.has_docs_generated |= succeeded and step.command == planning.DOCS
+            run.has_sources_generated |= succeeded and step.command == planning.FRESHNESS
+            if not succeeded and step.must_succeed:
+                run.retry_obstacle = self._retry_obstacle(index, step, began)
+
+    def _retry_obstacle(self, index: int, step: Step, began: float) -> str | None:
+        if not step.command or not is_retryable(step.command):
+            return "RETRY_UNSUPPORTED_CMD"
+        results = self.folder.target / "run_results.json"
+        fresh = results.exists() and results.stat().st_mtime >= began
+        return None if fresh else "RETRY_NO_RUN_RESULTS"
+
+    def _end(self, ending: Ending) -> None:
+        with self._store.write() as session:
+            run = session.get_one(RunRow, self.run_id)
+            move_run(run, ending.status, ending.message)
+            end_open_steps(run, ending.status, ending.message or "")
+
+    def _set_deadline(self) -> None:
+        seconds = planning.timeout_seconds(self._job, self._request)
+        self._deadline = time.monotonic() + seconds if seconds else None
+
+    def _seconds_left(self) -> float | None:
+        return None if self._deadline is None else max(0.0, self._deadline - time.monotonic())
+
+    def _timed_out(self) -> Ending:
+        """dbt Cloud ends a run that took too long as cancelled, not as an error."""
+        limit = planning.timeout_seconds(self._job, self._request)
+        with self._store.read() as session:
+            started_at = session.get_one(RunRow, self.run_id).started_at or now()
+        return Ending(
+            Status.CANCELLED,
+            f"This run timed out after running for {humanized(now() - started_at)}, "
+            f"which exceeded the configured timeout of {limit} seconds.",
+        )
+
+    def _check(self) -> None:
+        """Raises InterruptedRunError if the run is to end now."""
+        if self._interruption:
+            raise InterruptedRunError(self._interruption)
+        if self._seconds_left() == 0:
+            raise InterruptedRunError(self._timed_out())

@@ -1,0 +1,1 @@
+"""Rows as the JSON of the contract, one module per noun."""

@@ -1,0 +1,102 @@
+"""The files of one run: the project it built, its profile, and per step logs and artifacts."""
+
+from __future__ import annotations
+
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+
+# What dbt leaves in a project folder and a run must not inherit.
+LEFTOVERS = shutil.ignore_patterns("target", "logs", "dbt_packages", ".user.yml", "__pycache__")
+NOT_ARTIFACTS = shutil.ignore_patterns("partial_parse.msgpack", "graph.gpickle", "index.html")
+
+
+@dataclass(frozen=True)
+class RunFolder:
+    """``runs/<id>/``; everything a run writes is below it."""
+
+    path: Path
+
+    @property
+    def project(self) -> Path:
+        return self.path / "project"
+
+    @property
+    def target(self) -> Path:
+        """Where dbt writes while the run is going on."""
+        return self.path / "target"
+
+    def step(self, index: int) -> Path:
+        return self.path / "steps" / str(index)
+
+    def artifacts(self, index: int) -> Path:
+        """What ``target`` held when step ``index`` ended."""
+        return self.step(index) / "artifacts"
+
+    def create(self) -> None:
+        shutil.rmtree(self.path, ignore_errors=True)
+        self.target.mkdir(parents=True)
+
+    def copy_project(self, source: Path) -> None:
+        shutil.copytree(source, self.project, ignore=LEFTOVERS)
+
+    def open_step(self, index: int) -> None:
+        self.step(index).mkdir(parents=True)
+
+    def write_log(self, index: int, text: str) -> None:
+        """For steps that dbt does not run: one text is both kinds of log."""
+        for name in ("logs.txt", "debug_logs.txt"):
+            (self.step(index) / name).write_text(text)
+
+    def append_log(self, index: int, line: str) -> None:
+        for name in ("logs.txt", "debug_logs.txt"):
+            with (self.step(index) / name).open("a") as log:
+                log.write(f"{line}\n")
+
+    def dbt_environment(self, index: int) -> dict[str, str]:
+        """Keeps dbt inside the run's folder."""
+        return {
+            "DBT_PROJECT_DIR": str(self.project),
+            "DBT_PROFILES_DIR": str(self.path),
+            "DBT_TARGET_PATH": str(self.target),
+            "DBT_LOG_PATH": str(self.step(index)),
+        }
+
+    def read_log(self, index: int, name: str) -> str | None:
+        """A step's ``logs.txt`` or ``debug_logs.txt``; None once the folder was cleaned up."""
+        try:
+            return (self.step(index) / name).read_text(errors="replace")
+        except OSError:
+            return None
+
+    def keep_artifacts(self, index: int) -> bool:
+        """Copies ``target`` for step ``index``; False if there is nothing in it."""
+        shutil.copytree(self.target, self.artifacts(index), ignore=NOT_ARTIFACTS)
+        return any(self.artifacts(index).iterdir())
+
+    def close(self) -> None:
+        """The steps hold what is worth keeping of ``target``."""
+        shutil.rmtree(self.target, ignore_errors=True)
+
+    def list_artifacts(self, index: int) -> list[str]:
+        """Paths of the files that step ``index`` left, as ``target`` had them."""
+        root = self.artifacts(index)
+        return sorted(
+            path.relative_to(root).as_posix() for path in root.rglob("*") if path.is_file()
+        )
+
+    def artifact(self, index: int, name: str) -> Path | None:
+        """The file, or None if there is none or ``name`` leads out of the step's artifacts."""
+        root = self.artifacts(index).resolve()
+        try:
+            path = (root / name).resolve()
+            return path if path.is_relative_to(root) and path.is_file() else None
+        except (OSError, ValueError):  # a name too long, or with a null byte
+            return None
+
+
+def remove_old_runs(runs: Path, keep: int) -> None:
+    """Removes all but the newest ``keep`` run folders; the runs themselves stay listed."""
+    folders = [path for path in runs.iterdir() if path.name.isdigit()]
+    for folder in sorted(folders, key=lambda path: int(path.name))[: -keep or None]:
+        shutil.rmtree(folder, ignore_errors=True)

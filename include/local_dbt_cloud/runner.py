@@ -1,0 +1,129 @@
+"""Takes queued runs in turn: one at a time per job, as many at once as the account has slots."""
+
+from __future__ import annotations
+
+import logging
+import threading
+
+from include.local_dbt_cloud.errors import NotFoundError
+from include.local_dbt_cloud.execution import CANCELLED, Ending, RunExecution
+from include.local_dbt_cloud.raw_data import ensure_raw_data
+from include.local_dbt_cloud.rows import RunRow
+from include.local_dbt_cloud.run_folder import remove_old_runs
+from include.local_dbt_cloud.run_store import (
+    CANCELLED_BY_USER,
+    STOPPED,
+    claim_next_run,
+    end_interrupted_runs,
+    move_run,
+)
+from include.local_dbt_cloud.settings import Settings
+from include.local_dbt_cloud.statuses import Status
+from include.local_dbt_cloud.store import Store
+from include.local_dbt_cloud.worker_process import WorkerError, WorkerProcess
+
+CANCEL_SECONDS = 10.0  # a killed command ends within milliseconds; this is for a busy machine
+STOP_SECONDS = 1.5
+
+log = logging.getLogger(__name__)
+
+
+class Runner:
+    """A thread and a warm dbt process per run slot."""
+
+    def __init__(self, settings: Settings, store: Store, slots: int) -> None:
+        self._settings = settings
+        self._store = store
+        self._workers = [WorkerProcess(settings.dbt_python, settings.data) for _ in range(slots)]
+        self._threads = [
+            threading.Thread(target=self._work, args=(worker,), daemon=True, name=f"slot-{slot}")
+            for slot, worker in enumerate(self._workers, start=1)
+        ]
+        self._executions: dict[int, RunExecution] = {}
+        self._changed = threading.Condition()
+        self._stopping = False
+
+    def start(self) -> None:
+        """Ends what a crash left behind, then begins to take runs."""
+        with self._store.write() as session:
+            end_interrupted_runs(session)
+        for thread in self._threads:
+            thread.start()
+
+    def wake(self) -> None:
+        """Says that there may be a new run to take."""
+        with self._changed:
+            self._changed.notify_all()
+
+    def cancel(self, run_id: int) -> None:
+        """Cancels a run in any state; one that has ended stays as it is."""
+        with self._changed:
+            self._cancel_queued(run_id)
+            execution = self._executions.get(run_id)
+        if execution:
+            execution.interrupt(CANCELLED)
+            execution.finished.wait(CANCEL_SECONDS)
+
+    def stop(self) -> None:
+        """Ends active runs as errors and every dbt process; queued runs wait for the next start."""
+        with self._changed:
+            self._stopping = True
+            executions = list(self._executions.values())
+            self._changed.notify_all()
+        for execution in executions:
+            execution.interrupt(Ending(Status.ERROR, STOPPED))
+        for worker in self._workers:
+            worker.close()
+        for thread in self._threads:
+            thread.join(STOP_SECONDS)
+
+    def _cancel_queued(self, run_id: int) -> None:
+        with self._store.write() as session:
+            run = session.get(RunRow, run_id)
+            if run is None:
+                raise NotFoundError
+            if run.status is Status.QUEUED:
+                move_run(run, Status.CANCELLED, CANCELLED_BY_USER)
+
+    def _work(self, worker: WorkerProcess) -> None:
+        self._warm_up(worker)
+        while not self._stopping:
+            execution = self._next_execution(worker)
+            if execution is None:
+                continue
+            try:
+                execution.execute()
+            except Exception:
+                log.exception("Run %s ended with an error of the local dbt Cloud", execution.run_id)
+            finally:
+                self._release(execution)
+
+    def _warm_up(self, worker: WorkerProcess) -> None:
+        """Does early what the first run would otherwise wait for; its errors come back there."""
+        try:
+            ensure_raw_data(self._settings.warehouse)
+        except Exception as error:
+            log.warning("The raw data is not loaded yet: %s", error)
+        try:
+            worker.start()
+        except WorkerError as error:
+            log.warning("%s", error)
+
+    def _next_execution(self, worker: WorkerProcess) -> RunExecution | None:
+        """The next run for this slot, or None after a wait for one."""
+        with self._changed:
+            with self._store.write() as session:
+                run = claim_next_run(session)
+                run_id = run.id if run else None
+            if run_id is None:
+                self._changed.wait(timeout=5)  # seconds
+                return None
+            execution = RunExecution(run_id, self._settings, self._store, worker)
+            self._executions[run_id] = execution
+            return execution
+
+    def _release(self, execution: RunExecution) -> None:
+        with self._changed:
+            del self._executions[execution.run_id]
+            self._changed.notify_all()
+        remove_old_runs(self._settings.runs, self._settings.keep_runs)

@@ -1,0 +1,112 @@
+"""The steps of a run, named and ordered as dbt Cloud does it, and dbt's profile for it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from include.local_dbt_cloud.definitions import Environment, Job, RunRequest
+
+CLONE = "Clone git repository"
+PROFILE = "Create profile from connection DuckDB"
+DEPS, FRESHNESS, DOCS = "dbt deps", "dbt source freshness", "dbt docs generate"
+LOCK_ATTEMPTS = 7  # an Airflow task may hold the warehouse: dbt waits 1, 2, 4 ... seconds
+
+
+@dataclass(frozen=True)
+class Step:
+    """``command`` is None for the two steps that dbt does not run.
+
+    ``must_succeed`` is false for the two checkboxes of a job, docs and source freshness.
+    ``resumes`` marks the step that continues a failed run with ``dbt retry``.
+    """
+
+    name: str
+    command: str | None = None
+    must_succeed: bool = True
+    resumes: bool = False
+
+
+def invoke(command: str, must_succeed: bool = True, resumes: bool = False) -> Step:
+    return Step(f"Invoke dbt with `{command}`", command, must_succeed, resumes)
+
+
+def plan(job: Job, request: RunRequest) -> list[Step]:
+    """All steps of a run of ``job``, in order."""
+    generate_docs = job.generate_docs
+    if request.generate_docs_override is not None:
+        generate_docs = request.generate_docs_override
+    steps = [Step(CLONE), Step(profile_step_name(request)), invoke(DEPS)]
+    if job.run_generate_sources:
+        steps.append(invoke(FRESHNESS, must_succeed=False))
+    steps += [invoke(command) for command in request.steps_override or job.execute_steps]
+    if generate_docs:
+        steps.append(invoke(DOCS, must_succeed=False))
+    return steps
+
+
+def plan_retry(steps: list[Step], failed_command: str) -> list[Step]:
+    """The same run from its failed command on; that one is resumed with ``dbt retry``."""
+    setup = steps[:3]
+    rest = steps[3:]
+    at = next(i for i, step in enumerate(rest) if step.command == failed_command)
+    return [*setup, invoke(failed_command, rest[at].must_succeed, resumes=True), *rest[at + 1 :]]
+
+
+def profile_step_name(request: RunRequest) -> str:
+    if request.schema_override:
+        return f"{PROFILE} (override schema to '{request.schema_override}')"
+    return PROFILE
+
+
+def timeout_seconds(job: Job, request: RunRequest) -> int | None:
+    """How long the run may take after it began; None for no limit."""
+    seconds = request.timeout_seconds_override
+    return (job.execution.timeout_seconds if seconds is None else seconds) or None
+
+
+def profile_yaml(name: str, output: dict[str, Any], target: str) -> str:
+    """The content of ``profiles.yml``."""
+    profile = {"target": target, "outputs": {target: output}}
+    return yaml.safe_dump({name: profile}, sort_keys=False)
+
+
+def profile_name(dbt_project: Path) -> str:
+    """The profile that ``dbt_project.yml`` asks for."""
+    content = yaml.safe_load((dbt_project / "dbt_project.yml").read_text())
+    return str(content["profile"])
+
+
+def target_name(job: Job, request: RunRequest) -> str:
+    return request.target_name_override or job.settings.target_name
+
+
+def profile_output(
+    job: Job, environment: Environment, request: RunRequest, warehouse: Path
+) -> dict[str, Any]:
+    """The warehouse, and what the trigger overrides."""
+    schema = request.schema_override or _pull_request_schema(job, request)
+    return {
+        "type": "duckdb",
+        "path": str(warehouse),
+        "schema": schema or environment.schema_name,
+        "threads": request.threads_override or job.settings.threads,
+        "retries": {
+            "connect_attempts": LOCK_ATTEMPTS,
+            "retryable_exceptions": ["IOException"],
+        },
+    }
+
+
+def _pull_request_schema(job: Job, request: RunRequest) -> str | None:
+    """Runs for a pull request build beside production, not over it."""
+    number = (
+        request.github_pull_request_id
+        or request.gitlab_merge_request_id
+        or request.azure_pull_request_id
+        or request.non_native_pull_request_id
+    )
+    return f"dbt_cloud_pr_{job.id}_{number}" if number else None

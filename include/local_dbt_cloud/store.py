@@ -1,0 +1,123 @@
+"""What the server remembers: SQLite through SQLAlchemy, safe to kill at any moment."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Generic, TypeVar
+
+from sqlalchemy import Engine, Select, create_engine, event, func, select
+from sqlalchemy.orm import Session
+
+from include.local_dbt_cloud.catalog import Catalog
+from include.local_dbt_cloud.definitions import Definition
+from include.local_dbt_cloud.query import ListQuery
+from include.local_dbt_cloud.rows import (
+    AccountRow,
+    DefinedRow,
+    EnvironmentRow,
+    JobRow,
+    ProjectRow,
+    Row,
+)
+
+AnyRow = TypeVar("AnyRow", bound=Row)
+
+
+@dataclass(frozen=True)
+class Page(Generic[AnyRow]):
+    """One page of a list and how many rows the whole list has."""
+
+    rows: list[AnyRow]
+    total: int
+
+
+class Store:
+    """Sessions on ``dbt_cloud.db``: many readers, one writer at a time."""
+
+    def __init__(self, database: Path) -> None:
+        self._engine = _open(database)
+        self._writing = threading.RLock()
+        Row.metadata.create_all(self._engine)
+
+    @contextmanager
+    def read(self) -> Iterator[Session]:
+        """A session that sees one moment of the database."""
+        with Session(self._engine) as session:
+            yield session
+
+    @contextmanager
+    def write(self) -> Iterator[Session]:
+        """A session that is alone in writing; committed at the end, rolled back on an error."""
+        with (
+            self._writing,
+            Session(self._engine, expire_on_commit=False) as session,
+            session.begin(),
+        ):
+            yield session
+
+    def close(self) -> None:
+        self._engine.dispose()
+
+    def take_over(self, catalog: Catalog) -> None:
+        """Adds what ``jobs.yaml`` has, and what changed there since the last start."""
+        account_id = catalog.account.id
+        with self.write() as session:
+            _take_over(session, AccountRow, catalog.account)
+            for project in catalog.projects:
+                _take_over(session, ProjectRow, project, account_id=account_id)
+            for environment in catalog.environments:
+                _take_over(
+                    session,
+                    EnvironmentRow,
+                    environment,
+                    account_id=account_id,
+                    project_id=environment.project_id,
+                )
+            for job in catalog.jobs:
+                _take_over(
+                    session,
+                    JobRow,
+                    job,
+                    account_id=account_id,
+                    project_id=job.project_id,
+                    environment_id=job.environment_id,
+                )
+
+
+def page_of(session: Session, statement: Select[AnyRow], query: ListQuery) -> Page[AnyRow]:
+    """The page that ``query`` asks for, and the total, both of the session's one moment."""
+    matching = statement.where(*query.conditions)
+    total = session.scalar(select(func.count()).select_from(matching.subquery())) or 0
+    ordered = matching.order_by(*query.ordering).limit(query.limit).offset(query.offset)
+    return Page(list(session.scalars(ordered)), total)
+
+
+def _open(database: Path) -> Engine:
+    engine = create_engine(f"sqlite:///{database}", connect_args={"timeout": 30})
+
+    @event.listens_for(engine, "connect")
+    def configure(connection: Any, _record: Any) -> None:
+        connection.isolation_level = None  # transactions begin where SQLAlchemy says so
+        connection.execute("PRAGMA journal_mode=WAL")
+        connection.execute("PRAGMA synchronous=NORMAL")
+
+    @event.listens_for(engine, "begin")
+    def begin(connection: Any) -> None:
+        connection.exec_driver_sql("BEGIN")
+
+    return engine
+
+
+def _take_over(
+    session: Session, row_type: type[DefinedRow], definition: Definition, **columns: int
+) -> None:
+    entry = definition.model_dump(mode="json", by_alias=True)
+    row = session.get(row_type, entry["id"])
+    if row and row.shipped == entry:
+        return
+    columns |= {"id": entry["id"]}
+    session.merge(row_type(name=entry["name"], definition=entry, shipped=entry, **columns))

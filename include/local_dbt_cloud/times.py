@@ -1,0 +1,44 @@
+"""Timestamps and durations in the forms dbt Cloud writes them (contract, section 2)."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+
+UNITS = (("week", 604800), ("day", 86400), ("hour", 3600), ("minute", 60), ("second", 1))
+
+
+def now() -> datetime:
+    return datetime.now(UTC)
+
+
+def spaced(moment: datetime | None) -> str | None:
+    """``2024-05-27 10:42:16.179903+00:00``: runs, projects and v3 environments."""
+    return moment.isoformat(" ", "microseconds") if moment else None
+
+
+def iso(moment: datetime | None) -> str | None:
+    """``2024-05-27T10:42:16.179903+00:00``: jobs, accounts and v2 environments."""
+    return moment.isoformat("T", "microseconds") if moment else None
+
+
+def clock(length: timedelta) -> str:
+    """``HH:MM:SS``, where hours may exceed 23."""
+    minutes, seconds = divmod(max(0, int(length.total_seconds())), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours:02}:{minutes:02}:{seconds:02}"
+
+
+def humanized(length: timedelta) -> str:
+    """The two largest units, ``56 minutes, 48 seconds``; nothing at all is ``0 minutes``."""
+    rest, parts = max(0, int(length.total_seconds())), []
+    for name, size in UNITS:
+        count, rest = divmod(rest, size)
+        if count:
+            parts.append(f"{count} {name}{'s' if count > 1 else ''}")
+        elif parts:
+            break  # "1 day", not "1 day, 36 seconds"
+    return ", ".join(parts[:2]) or "0 minutes"
+
+
+def ago(moment: datetime) -> str:
+    return f"{humanized(now() - moment)} ago"

@@ -1,0 +1,108 @@
+"""Runs dbt commands in a warm process; started by ``worker_process.py`` with dbt's Python.
+
+One JSON request per line on standard input, ``{"arguments", "environment", "logs",
+"debug_logs"}``; one JSON line back, ``{"success", "message"}``. It ends when its input ends,
+even in the middle of a command, so that it never outlives the server.
+
+dbt is imported once (4 s) and a command then takes 0.3 to 1 s instead of 4.5 s. This file
+imports nothing of this project: dbt has an environment of its own.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import queue
+import sys
+import threading
+from contextlib import ExitStack
+from datetime import UTC, datetime
+from typing import IO, Any, TextIO
+
+GLOBAL_FLAGS = [
+    "--log-level=none",  # the callback writes the logs
+    "--log-level-file=none",
+    "--no-use-colors",
+    "--no-version-check",
+    "--no-send-anonymous-usage-stats",
+]
+
+
+def main() -> None:
+    """Answers requests until the input ends; the first line says that dbt is imported."""
+    answers = os.fdopen(os.dup(1), "w", buffering=1)
+    os.dup2(2, 1)  # what dbt or a macro prints must not mix with the answers
+    requests: queue.Queue[str] = queue.Queue()
+    threading.Thread(target=read_requests, args=(sys.stdin, requests), daemon=True).start()
+    from dbt.cli.main import dbtRunner  # 4 s, so only once somebody listens for the server's end
+    from dbt.version import __version__
+
+    answer(answers, dbt_version=__version__)
+    while True:
+        request = json.loads(requests.get())
+        answer(answers, **invoke(dbtRunner, request))
+
+
+def read_requests(lines: TextIO, requests: queue.Queue[str]) -> None:
+    for line in lines:
+        requests.put(line)
+    os._exit(0)
+
+
+def answer(answers: IO[str], **fields: Any) -> None:
+    answers.write(json.dumps(fields) + "\n")
+    answers.flush()
+
+
+def invoke(runner: Any, request: dict[str, Any]) -> dict[str, Any]:
+    """Runs one dbt command and writes its logs as it goes."""
+    before = dict(os.environ)
+    os.environ.update(request["environment"])
+    with ExitStack() as stack:
+        logs = stack.enter_context(open(request["logs"], "w", buffering=1))
+        debug_logs = stack.enter_context(open(request["debug_logs"], "w", buffering=1))
+        log = EventLog(logs, debug_logs)
+        try:
+            result = runner(callbacks=[log.write]).invoke(GLOBAL_FLAGS + request["arguments"])
+        finally:
+            close_warehouse()
+            os.environ.clear()
+            os.environ.update(before)
+        if result.exception:
+            log.write_line(f"{type(result.exception).__name__}: {result.exception}")
+    return {"success": bool(result.success), "message": None}
+
+
+def close_warehouse() -> None:
+    """dbt would keep DuckDB's lock on the file until its process ends."""
+    from dbt.adapters.duckdb.connections import DuckDBConnectionManager
+
+    DuckDBConnectionManager.close_all_connections()
+
+
+class EventLog:
+    """Writes dbt's events twice: as people read them, and everything with thread and level."""
+
+    def __init__(self, logs: IO[str], debug_logs: IO[str]) -> None:
+        self._logs = logs
+        self._debug_logs = debug_logs
+        self._lock = threading.Lock()  # models run in threads
+
+    def write(self, event: Any) -> None:
+        info = event.info
+        moment = info.ts.ToDatetime()
+        with self._lock:
+            if info.level != "debug":
+                self._logs.write(f"{moment:%H:%M:%S}  {info.msg}\n")
+            self._debug_logs.write(
+                f"{moment:%H:%M:%S.%f} [{info.level:<5}] [{info.thread:<10}]: {info.msg}\n"
+            )
+
+    def write_line(self, text: str) -> None:
+        with self._lock:
+            for log in (self._logs, self._debug_logs):
+                log.write(f"{datetime.now(UTC):%H:%M:%S}  {text}\n")
+
+
+if __name__ == "__main__":
+    main()
