@@ -39,7 +39,7 @@ def received(context: Any) -> str:
     if context["dag_run"].run_type not in ("scheduled", "backfill"):
         return "true"
     start, end = context["data_interval_start"], context["data_interval_end"]
-    return f"received_at >= timestamptz '{start}' and received_at < timestamptz '{end}'"
+    return f"received_at >= '{start}' and received_at < '{end}'"
 
 
 @dag(
@@ -62,8 +62,8 @@ def extract_load_transform() -> None:
         landing.mkdir(parents=True, exist_ok=True)
         rows = {}
         with duckdb.connect() as engine:
-            engine.register_filesystem(SOURCE.fs)
-            engine.register_filesystem(LANDING.fs)
+            for storage in {place.protocol: place.fs for place in (SOURCE, LANDING)}.values():
+                engine.register_filesystem(storage)
             for table in TABLES:
                 wanted = f"from read_csv('{SOURCE}/{table}.csv*') where {received(context)}"
                 copied = engine.execute(f"copy ({wanted}) to '{landing}/{table}.parquet'")
@@ -80,13 +80,11 @@ def extract_load_transform() -> None:
             create_raw_tables(warehouse)
             for table in TABLES:
                 warehouse.execute(f"delete from raw.{table} where {received(context)}")
-                inserted = warehouse.execute(
-                    f"insert into raw.{table} by name from '{landing}/{table}.parquet'"
-                )
+                landed = f"from '{landing}/{table}.parquet'"
+                inserted = warehouse.execute(f"insert into raw.{table} by name {landed}")
                 (rows[table],) = inserted.fetchone()
-                warehouse.execute(
-                    "insert into raw.loads values (?, now(), ?)", (table, rows[table])
-                )
+                log = "insert into raw.loads values (?, now(), ?)"
+                warehouse.execute(log, (table, rows[table]))
             warehouse.commit()
         return rows
 
