@@ -1,0 +1,144 @@
+"""The Astro CLI can use this repository. No Docker engine is needed to see that."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+import tomllib
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+PROJECT = Path(__file__).parents[2]
+
+# What `astro dev start` has on Airflow 3 (PROJECT/airflow:latest is the project's own image).
+COMPONENTS = ("scheduler", "dag-processor", "api-server", "triggerer")
+MOUNTED = ("dags", "plugins", "include", "tests")
+
+
+def astro_compose() -> dict[str, Any]:
+    component = {
+        "image": "project/airflow:latest",
+        "networks": ["airflow"],
+        "environment": {"AIRFLOW__CORE__EXECUTOR": "LocalExecutor"},
+        "volumes": [f"/project/{name}:/usr/local/airflow/{name}:z" for name in MOUNTED],
+    }
+    services = {name: {**component, "command": ["airflow", name]} for name in COMPONENTS}
+    services["postgres"] = {"image": "postgres:16", "networks": ["airflow"]}
+    services["db-migration"] = {**component, "command": ["airflow", "db", "migrate"]}
+    return {"services": services, "networks": {"airflow": {}}, "volumes": {"airflow_logs": {}}}
+
+
+def merge(base: Any, override: Any) -> Any:
+    """Compose's rules: mappings merge, lists of volumes and ports append, the rest is replaced."""
+    if isinstance(base, list) and isinstance(override, dict):
+        base = dict.fromkeys(base)  # the short form of `networks`
+    if isinstance(base, dict) and isinstance(override, dict):
+        merged = {**base, **override}
+        for key in base.keys() & override.keys():
+            appended = key in ("volumes", "ports") and isinstance(base[key], list)
+            merged[key] = base[key] + override[key] if appended else merge(base[key], override[key])
+        return merged
+    return override
+
+
+@pytest.fixture
+def compose() -> dict[str, Any]:
+    override = yaml.safe_load((PROJECT / "docker-compose.override.yml").read_text())
+    merged: dict[str, Any] = merge(astro_compose(), override)
+    return merged
+
+
+def test_the_override_adds_no_service_that_would_need_an_image(compose: dict[str, Any]) -> None:
+    assert set(compose["services"]) == {*COMPONENTS, "postgres", "db-migration"}
+
+
+def test_the_override_keeps_what_astro_mounts_and_shares_the_local_data(
+    compose: dict[str, Any],
+) -> None:
+    for name in ("scheduler", "triggerer", "api-server"):
+        service = compose["services"][name]
+        targets = [volume.split(":")[1] for volume in service["volumes"]]
+        assert targets[:4] == [f"/usr/local/airflow/{folder}" for folder in MOUNTED]
+        assert "/usr/local/airflow/include/.local" in targets
+        assert "airflow" in service["networks"]
+        assert service["command"][-2:] == ["airflow", name]
+    assert "local_dbt_cloud" in compose["volumes"]
+
+
+def test_the_scheduler_serves_the_local_dbt_cloud_under_its_name(compose: dict[str, Any]) -> None:
+    scheduler = compose["services"]["scheduler"]
+
+    assert scheduler["networks"]["airflow"]["aliases"] == ["local-dbt-cloud"]
+    assert scheduler["command"][:3] == ["bash", "include/local_dbt_cloud/in_docker.sh", "serve"]
+    assert all(port.startswith("127.0.0.1:") for port in scheduler["ports"])
+
+
+def test_a_real_account_in_env_leaves_airflow_as_it_is() -> None:
+    environment = {"PATH": os.environ["PATH"], "AIRFLOW_CONN_DBT_CLOUD_DEFAULT": "{}"}
+    script = PROJECT / "include" / "local_dbt_cloud" / "in_docker.sh"
+
+    shown = subprocess.run(
+        ["bash", script, "serve", "env"], env=environment, capture_output=True, text=True
+    )
+
+    assert shown.returncode == 0, shown.stderr
+    assert "AIRFLOW_CONN_DBT_CLOUD_DEFAULT={}" in shown.stdout
+    assert "REQUESTS_CA_BUNDLE" not in shown.stdout
+
+
+def test_the_image_is_airflow_and_is_not_installed_again() -> None:
+    requirements = (PROJECT / "requirements.txt").read_text()
+    base, *rest = (PROJECT / "Dockerfile").read_text().splitlines()
+
+    assert re.fullmatch(r"FROM astrocrpublic\.azurecr\.io/runtime:3\.3-\d+-python-3\.13", base)
+    assert not any(line.startswith("FROM") for line in rest)
+    assert not re.search(r"^apache-airflow\b(?!-)", requirements, re.MULTILINE)
+
+
+def test_pyproject_names_the_same_packages_as_requirements() -> None:
+    project = tomllib.loads((PROJECT / "pyproject.toml").read_text())["project"]
+    lines = (PROJECT / "requirements.txt").read_text().splitlines()
+    requirements = {line for line in lines if line and not line.startswith("#")}
+
+    assert set(project["dependencies"]) == requirements | {"apache-airflow==3.3.*"}
+
+
+def test_the_cli_s_settings_are_there() -> None:
+    config = yaml.safe_load((PROJECT / ".astro" / "config.yaml").read_text())
+
+    assert config["postgres"]["tag"] == "16"  # the default, 12.6, is too old for Airflow 3.3
+    assert (PROJECT / ".astro" / "dag_integrity_exceptions.txt").exists()
+    assert (PROJECT / "packages.txt").exists()
+    assert "airflow_settings.yaml" not in (PROJECT / ".gitignore").read_text()
+
+
+@pytest.mark.parametrize(
+    ("dag", "passes"),
+    [
+        ("from airflow.sdk import dag", True),
+        ("from airflow.sdk import dag; import no_such_module", False),
+    ],
+)
+def test_astro_dev_parse_sees_a_file_that_does_not_import(
+    dag: str, passes: bool, tmp_path: Path
+) -> None:
+    shutil.copytree(PROJECT / ".astro", tmp_path / ".astro")
+    (tmp_path / "dags").mkdir()
+    (tmp_path / "dags" / "one.py").write_text(dag)
+
+    parsed = subprocess.run(
+        [sys.executable, "-m", "pytest", "-q", ".astro/test_dag_integrity_default.py"],
+        cwd=tmp_path,
+        env={**os.environ, "AIRFLOW_HOME": str(tmp_path), "AIRFLOW__CORE__DAGS_FOLDER": "dags"},
+        capture_output=True,
+        text=True,
+    )
+
+    assert (parsed.returncode == 0) is passes, parsed.stdout
+    assert passes or "no_such_module" in parsed.stdout
