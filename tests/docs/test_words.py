@@ -1,0 +1,77 @@
+"""What README and its companions say is so."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+
+PROJECT = Path(__file__).parents[2]
+README = (PROJECT / "README.md").read_text()
+PAGES = [
+    path
+    for pattern in ("*.md", "include/*/*.md", "benchmarks/*.md")
+    for path in PROJECT.glob(pattern)
+]
+
+
+def make_targets() -> set[str]:
+    return set(re.findall(r"^([a-z]+):", (PROJECT / "Makefile").read_text(), re.MULTILINE))
+
+
+def anchors(page: Path) -> set[str]:
+    """The names GitHub gives to a page's headings."""
+    headings = re.findall(r"^#+ (.+)$", page.read_text(), re.MULTILINE)
+    return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
+
+
+def test_the_readme_opens_with_the_two_commands() -> None:
+    opening = "\n".join(README.splitlines()[:15])
+
+    assert "make run" in opening
+    assert "make test" in opening
+
+
+def test_the_readme_lists_exactly_the_dags_that_exist() -> None:
+    listed = re.findall(r"^\| \[(\w+)\]\(dags/(\w+)\.py\)", README, re.MULTILINE)
+
+    assert sorted(dag for dag, _ in listed) == sorted(
+        path.stem for path in (PROJECT / "dags").glob("*.py")
+    )
+    assert all(dag == file for dag, file in listed)
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(PROJECT)))
+def test_every_make_command_in_a_page_exists(page: Path) -> None:
+    named = set(re.findall(r"(?:^|`)make ([a-z]+)", page.read_text(), re.MULTILINE))
+
+    assert named <= make_targets()
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(PROJECT)))
+def test_every_link_to_a_file_leads_somewhere(page: Path) -> None:
+    for target in re.findall(r"\]\(([^)\s]+)\)", page.read_text()):
+        if target.startswith(("http://", "https://")):
+            continue
+        path, _, anchor = target.partition("#")
+        linked = page.parent / path if path else page
+        assert linked.exists(), target
+        assert not anchor or anchor in anchors(linked), target
+
+
+def test_the_folders_named_in_the_readme_exist() -> None:
+    made_at_run_time = {"include/.local/"}
+    table = README.split("## What is where")[1].split("##")[0]
+    folders = set(re.findall(r"^\| \[?`([\w/.]+)`", table, re.MULTILINE))
+
+    assert folders - made_at_run_time
+    for folder in folders - made_at_run_time:
+        assert (PROJECT / folder).is_dir(), folder
+
+
+def test_the_changelog_names_every_dag() -> None:
+    changelog = (PROJECT / "CHANGELOG.md").read_text()
+
+    for path in (PROJECT / "dags").glob("*.py"):
+        assert f"`{path.stem}`" in changelog, path.stem
