@@ -1,0 +1,96 @@
+"""Airflow as a user sees it: trigger a Dag, clear a task, read a log, over the REST API."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import httpx
+
+from tests.e2e.project import eventually
+
+ENDED = ("success", "failed")
+
+
+@dataclass(frozen=True)
+class Airflow:
+    """A running Airflow on a loopback port, where everyone is admin."""
+
+    port: int
+
+    @cached_property
+    def api(self) -> httpx.Client:
+        address = f"http://127.0.0.1:{self.port}"
+        token = httpx.get(f"{address}/auth/token", trust_env=False).json()["access_token"]
+        return httpx.Client(
+            base_url=f"{address}/api/v2",
+            headers={"Authorization": f"Bearer {token}"},
+            trust_env=False,
+            timeout=30,
+        )
+
+    def call(self, method: str, path: str, **json: Any) -> dict[str, Any]:
+        response = self.api.request(method, path, json=json or None)
+        assert response.is_success, response.text
+        answer: dict[str, Any] = response.json() if response.content else {}
+        return answer
+
+    def trigger(self, dag_id: str, **conf: Any) -> str:
+        """As the UI does: unpause the Dag and start it by hand. Returns the Dag run's id."""
+        self.call("PATCH", f"/dags/{dag_id}", is_paused=False)
+        run = self.api.post(f"/dags/{dag_id}/dagRuns", json={"logical_date": None, "conf": conf})
+        assert run.is_success, run.text
+        return str(run.json()["dag_run_id"])
+
+    def run(self, dag_id: str, **conf: Any) -> tuple[str, dict[str, str]]:
+        """Trigger and wait; returns the Dag run's id and the state of each task."""
+        run_id = self.trigger(dag_id, **conf)
+        self.wait(dag_id, run_id)
+        return run_id, self.states(dag_id, run_id)
+
+    def wait(self, dag_id: str, run_id: str) -> str:
+        def state() -> str | None:
+            found = self.call("GET", f"/dags/{dag_id}/dagRuns/{run_id}")["state"]
+            return found if found in ENDED else None
+
+        return eventually(state, f"{dag_id} {run_id} ends")
+
+    def tasks(self, dag_id: str, run_id: str) -> dict[str, dict[str, Any]]:
+        found = self.call("GET", f"/dags/{dag_id}/dagRuns/{run_id}/taskInstances?limit=100")
+        return {task["task_id"]: task for task in found["task_instances"]}
+
+    def states(self, dag_id: str, run_id: str) -> dict[str, str]:
+        return {name: task["state"] for name, task in self.tasks(dag_id, run_id).items()}
+
+    def wait_for_task(self, dag_id: str, run_id: str, task_id: str, *states: str) -> str:
+        def state() -> str | None:
+            found = self.states(dag_id, run_id).get(task_id)
+            return found if found in states else None
+
+        return eventually(state, f"{dag_id}.{task_id} is {' or '.join(states)}")
+
+    def clear(self, dag_id: str, run_id: str, task_id: str) -> None:
+        """The Clear button: the task and all that follows."""
+        self.call(
+            "POST",
+            f"/dags/{dag_id}/clearTaskInstances",
+            dry_run=False,
+            dag_run_id=run_id,
+            task_ids=[task_id],
+            include_downstream=True,
+            only_failed=False,
+            reset_dag_runs=True,
+        )
+
+    def log(self, dag_id: str, run_id: str, task_id: str) -> str:
+        """The log of the task's newest try."""
+        try_number = self.tasks(dag_id, run_id)[task_id]["try_number"]
+        path = f"/dags/{dag_id}/dagRuns/{run_id}/taskInstances/{task_id}/logs/{try_number}"
+        response = self.api.get(path, headers={"Accept": "application/x-ndjson"})
+        assert response.is_success, response.text
+        return response.text
+
+    def xcom(self, dag_id: str, run_id: str, task_id: str, key: str = "return_value") -> Any:
+        path = f"/dags/{dag_id}/dagRuns/{run_id}/taskInstances/{task_id}/xcomEntries/{key}"
+        return self.call("GET", f"{path}?deserialize=true")["value"]

@@ -1,0 +1,39 @@
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.e2e.airflow_client import Airflow
+from tests.e2e.project import Project
+
+
+@pytest.fixture(scope="session")
+def project(tmp_path_factory: pytest.TempPathFactory) -> Project:
+    """A copy of this repository, nothing running in it."""
+    return Project.copy_to(tmp_path_factory.mktemp("project"))
+
+
+@pytest.fixture(scope="session")
+def airflow(project: Project) -> Iterator[Airflow]:
+    """What ``make start`` starts: scheduler, triggerer, API and the local dbt Cloud."""
+    started = project.launcher("start")
+    try:
+        assert started.returncode == 0, started.stdout + started.stderr
+        yield Airflow(project.port)
+    finally:
+        project.launcher("stop")
+
+
+@pytest.fixture
+def sound_warehouse(airflow: Airflow, project: Project, tmp_path: Path) -> Iterator[None]:
+    """Puts the warehouse back as it was, after a test that broke it."""
+    with project.warehouse():
+        pass  # closing it writes everything into the one file
+    copy = shutil.copy(project.warehouse_file, tmp_path)
+    yield
+    with project.warehouse():
+        pass  # nobody else has it now
+    shutil.copy(copy, project.warehouse_file)

@@ -1,0 +1,137 @@
+"""A copy of this repository with an Airflow and a local dbt Cloud of its own, driven over REST."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import socket
+import ssl
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any, TypeVar
+
+import duckdb
+import httpx
+import psutil
+
+CHECKOUT = Path(__file__).parents[2]
+PATIENCE = 120.0  # seconds; for a busy machine, a Dag run takes about ten
+
+T = TypeVar("T")
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def eventually(look: Callable[[], T | None], what: str, patience: float = PATIENCE) -> T:
+    """Look until there is something to see, and fail with ``what`` was expected otherwise."""
+    deadline = time.monotonic() + patience
+    while time.monotonic() < deadline:
+        if found := look():
+            return found
+        time.sleep(0.3)
+    raise AssertionError(f"after {patience:.0f} s: {what}")
+
+
+@dataclass(frozen=True)
+class Project:
+    """The copy. Its retries wait one second, so that failing takes no minutes."""
+
+    root: Path
+    port: int
+    dbt_cloud_port: int
+
+    @classmethod
+    def copy_to(cls, root: Path) -> Project:
+        files = subprocess.check_output(
+            ["git", "ls-files", "--cached", "--others", "--exclude-standard"],
+            cwd=CHECKOUT,
+            text=True,
+        )
+        for name in files.splitlines():
+            if (CHECKOUT / name).is_file():
+                (root / name).parent.mkdir(parents=True, exist_ok=True)
+                shutil.copy2(CHECKOUT / name, root / name)
+        for environment in (".venv", "dbt_venv"):
+            (root / environment).symlink_to(CHECKOUT / environment)
+        for dag in (root / "dags").glob("*.py"):
+            text = dag.read_text()
+            dag.write_text(text.replace("duration(seconds=30)", "duration(seconds=1)"))
+        return cls(root, free_port(), free_port())
+
+    def launcher(self, *arguments: str, **variables: str) -> subprocess.CompletedProcess[str]:
+        """What ``make run``, ``make start`` and ``make stop`` call."""
+        return subprocess.run(
+            [sys.executable, "-m", "include.local_airflow", *arguments],
+            cwd=self.root,
+            env=self.environment | variables,
+            capture_output=True,
+            text=True,
+            timeout=300,
+        )
+
+    @property
+    def environment(self) -> dict[str, str]:
+        ours = ("AIRFLOW", "LOCAL_DBT_CLOUD", "REQUESTS_CA_BUNDLE", "SSL_CERT_FILE")
+        outer = {key: value for key, value in os.environ.items() if not key.startswith(ours)}
+        ports = {"PORT": str(self.port), "DBT_CLOUD_PORT": str(self.dbt_cloud_port)}
+        return outer | ports | {"PYTHONPATH": str(self.root)}
+
+    def processes(self) -> list[psutil.Process]:
+        """Everything that runs out of this copy."""
+        found = []
+        for process in psutil.process_iter():
+            try:
+                if Path(process.cwd()).is_relative_to(self.root):
+                    found.append(process)
+            except (psutil.Error, OSError):
+                continue
+        return found
+
+    @property
+    def warehouse_file(self) -> Path:
+        return self.root / "include" / ".local" / "warehouse.duckdb"
+
+    def query(self, sql: str) -> list[tuple[Any, ...]]:
+        """Ask the warehouse, waiting while dbt or a task holds it."""
+        with self.warehouse() as connection:
+            return connection.execute(sql).fetchall()
+
+    @contextmanager
+    def warehouse(self) -> Iterator[duckdb.DuckDBPyConnection]:
+        """The warehouse, open for writing: whoever else needs it waits meanwhile."""
+
+        def connect() -> duckdb.DuckDBPyConnection | None:
+            try:
+                return duckdb.connect(self.warehouse_file)
+            except duckdb.IOException:
+                return None
+
+        with eventually(connect, "the warehouse is free") as connection:
+            yield connection
+
+    @cached_property
+    def dbt_cloud(self) -> httpx.Client:
+        """The local dbt Cloud's API, under the account."""
+        return httpx.Client(
+            base_url=f"https://localhost:{self.dbt_cloud_port}/api/v2/accounts/16173",
+            headers={"Authorization": "Token local-dbt-cloud-token"},
+            verify=ssl.create_default_context(cafile=self.root / "include" / ".local" / "ca.pem"),
+            trust_env=False,
+            timeout=30,
+        )
+
+    def dbt_runs(self, **filters: Any) -> list[dict[str, Any]]:
+        """The newest runs first."""
+        response = self.dbt_cloud.get("/runs/", params={"order_by": "-id", **filters})
+        data: list[dict[str, Any]] = response.raise_for_status().json()["data"]
+        return data

@@ -1,0 +1,202 @@
+"""Each Dag runs as cloned, on a real scheduler, triggerer and local dbt Cloud."""
+
+from __future__ import annotations
+
+import json
+
+import duckdb
+import pytest
+
+from tests.e2e.airflow_client import Airflow
+from tests.e2e.project import Project, eventually
+
+ACTIVE = {"status__in": "[1,2,3]"}
+PIPELINE = "extract_load_transform"
+
+
+@pytest.fixture(scope="module")
+def pipeline_run(airflow: Airflow) -> str:
+    """A Dag run of the whole pipeline that succeeded."""
+    run_id, states = airflow.run(PIPELINE)
+    assert set(states.values()) == {"success"}
+    return run_id
+
+
+def rows_in_file(project: Project, table: str) -> int:
+    files = project.root / "include" / "raw_data" / f"{table}.csv*"
+    return len(duckdb.sql(f"from read_csv('{files}')"))
+
+
+def test_run_dbt_cloud_job_builds_the_marts(airflow: Airflow, project: Project) -> None:
+    run_id, states = airflow.run("run_dbt_cloud_job")
+
+    assert states == {"trigger_dbt_cloud_job_run": "success"}
+    dbt_run = airflow.xcom("run_dbt_cloud_job", run_id, "trigger_dbt_cloud_job_run")
+    assert project.dbt_runs(id__gt=dbt_run - 1)[-1]["status_humanized"] == "Success"
+    assert project.query("select count(*) > 1000 from analytics.customers") == [(True,)]
+
+
+def test_extract_load_transform_moves_every_row_and_beats_guessing(
+    airflow: Airflow, project: Project, pipeline_run: str
+) -> None:
+    loaded = airflow.xcom(PIPELINE, pipeline_run, "load")
+    assert loaded == airflow.xcom(PIPELINE, pipeline_run, "extract")
+    for table, rows in loaded.items():
+        assert rows == rows_in_file(project, table)
+        assert project.query(f"select count(*) from raw.{table}") == [(rows,)]
+    model = airflow.xcom(PIPELINE, pipeline_run, "train_model")
+    assert model["mean_absolute_error"] < model["baseline_error"]
+    kept = project.query("select mean_absolute_error from ml.spend_model")
+    assert [float(error) for (error,) in kept] == [model["mean_absolute_error"]]
+
+
+def test_clearing_the_transformation_neither_extracts_nor_loads(
+    airflow: Airflow, project: Project, pipeline_run: str
+) -> None:
+    before = airflow.tasks(PIPELINE, pipeline_run)
+    dbt_runs = len(project.dbt_runs())
+
+    airflow.clear(PIPELINE, pipeline_run, "trigger_dbt_cloud_job_run")
+    assert airflow.wait(PIPELINE, pipeline_run) == "success"
+
+    after = airflow.tasks(PIPELINE, pipeline_run)
+    assert {name: task["try_number"] for name, task in after.items()} == {
+        "extract": 1,
+        "load": 1,
+        "trigger_dbt_cloud_job_run": 2,
+        "train_model": 2,
+    }
+    assert after["load"]["start_date"] == before["load"]["start_date"]
+    assert len(project.dbt_runs()) == dbt_runs + 1
+
+
+def test_running_the_pipeline_again_changes_no_row(
+    airflow: Airflow, project: Project, pipeline_run: str
+) -> None:
+    contents = "select md5(string_agg(o::varchar, '' order by o)) from raw.orders o"
+    before = project.query(contents)
+
+    airflow.run(PIPELINE)
+
+    assert project.query(contents) == before
+
+
+def test_a_backfilled_day_replaces_the_rows_received_that_day_and_no_others(
+    airflow: Airflow, project: Project, pipeline_run: str, sound_warehouse: None
+) -> None:
+    dag_id = PIPELINE
+    that_day = "received_at >= '2026-05-05 06:00:00+00' and received_at < '2026-05-06 06:00:00+00'"
+    expected = project.query(f"select count(*) from raw.orders where {that_day}")[0][0]
+    with project.warehouse() as connection:
+        connection.execute(f"delete from raw.orders where {that_day}")
+        connection.execute("delete from raw.payments where payment_id < 100")
+    others = project.query("select count(*) from raw.payments")
+
+    airflow.call(
+        "POST",
+        "/backfills",
+        dag_id=dag_id,
+        from_date="2026-05-05T00:00:00Z",
+        to_date="2026-05-05T12:00:00Z",
+        run_backwards=False,
+        dag_run_conf={},
+        max_active_runs=1,
+        reprocess_behavior="none",
+    )
+
+    def backfilled() -> dict[str, str] | None:
+        runs = airflow.call("GET", f"/dags/{dag_id}/dagRuns?run_type=backfill")["dag_runs"]
+        return runs[0] if runs and runs[0]["state"] in ("success", "failed") else None
+
+    run = eventually(backfilled, "the backfilled Dag run ends")
+    loaded = airflow.xcom(dag_id, run["dag_run_id"], "load")
+    assert loaded["orders"] == expected > 0
+    assert project.query(f"select count(*) from raw.orders where {that_day}") == [(expected,)]
+    assert project.query("select count(*) from raw.payments") == others
+
+
+def test_a_running_job_short_circuits(airflow: Airflow, project: Project) -> None:
+    dag_id = "check_before_running_dbt_cloud_job"
+    with project.warehouse():  # dbt waits for it, so the job keeps running
+        project.dbt_cloud.post("/jobs/65767/run/", json={"cause": "by hand"}).raise_for_status()
+        run_id, states = airflow.run(dag_id)
+        active = project.dbt_runs(**ACTIVE)
+
+    assert states == {
+        "check_job_is_not_running": "success",
+        "trigger_dbt_cloud_job_run": "skipped",
+    }
+    assert [run["trigger"] for run in active] == [None]
+    assert "Job 65767 is" in airflow.log(dag_id, run_id, "check_job_is_not_running")
+    eventually(lambda: not project.dbt_runs(**ACTIVE), "the job's run ends")
+    assert set(airflow.run(dag_id)[1].values()) == {"success"}
+
+
+def test_a_failing_dbt_test_fails_the_task_and_its_log_says_which(
+    airflow: Airflow, project: Project, sound_warehouse: None
+) -> None:
+    dag_id = "run_dbt_cloud_job"
+    with project.warehouse() as connection:
+        connection.execute("update raw.orders set total_cents = total_cents + 1000000")
+
+    run_id, states = airflow.run(dag_id)
+
+    assert states == {"trigger_dbt_cloud_job_run": "failed"}
+    log = airflow.log(dag_id, run_id, "trigger_dbt_cloud_job_run")
+    assert "Invoke dbt with `dbt build`" in log
+    assert "Failure in test" in log
+    assert airflow.tasks(dag_id, run_id)["trigger_dbt_cloud_job_run"]["try_number"] == 3
+
+
+@pytest.mark.parametrize(
+    ("host", "token", "reason"),
+    [("", "not-the-token", "Invalid token."), ("localhost:1", "", "Connection refused")],
+)
+def test_a_wrong_connection_says_what_is_wrong(
+    airflow: Airflow, project: Project, host: str, token: str, reason: str
+) -> None:
+    dag_id, path = "run_dbt_cloud_job", "/connections/dbt_cloud_default"
+    right = {
+        "connection_id": "dbt_cloud_default",
+        "conn_type": "dbt_cloud",
+        "host": f"localhost:{project.dbt_cloud_port}",
+        "login": "16173",
+        "password": "local-dbt-cloud-token",
+    }
+    wrong = right | {"host": host or right["host"], "password": token or right["password"]}
+    airflow.call("PATCH", path, **wrong)
+    try:
+        run_id, states = airflow.run(dag_id)
+    finally:
+        airflow.call("PATCH", path, **right)
+
+    assert states == {"trigger_dbt_cloud_job_run": "failed"}
+    log = airflow.log(dag_id, run_id, "trigger_dbt_cloud_job_run")
+    assert reason in log
+    assert "not-the-token" not in log
+
+
+def test_a_wrong_job_id_says_what_is_wrong(airflow: Airflow, project: Project) -> None:
+    original = (project.root / "dags" / "run_dbt_cloud_job.py").read_text()
+    copy = project.root / "dags" / "run_missing_job.py"
+    copy.write_text(
+        original.replace("run_dbt_cloud_job()", "run_missing_job()").replace("65767", "1")
+    )
+    listed = "/dags/run_missing_job"
+    eventually(lambda: airflow.api.get(listed).is_success, "the new Dag is listed")
+
+    run_id, states = airflow.run("run_missing_job")
+
+    assert states == {"trigger_dbt_cloud_job_run": "failed"}
+    log = airflow.log("run_missing_job", run_id, "trigger_dbt_cloud_job_run")
+    assert "The requested resource was not found" in log
+    copy.unlink()
+
+
+def test_no_log_shows_the_token(airflow: Airflow, project: Project) -> None:
+    run_id, _ = airflow.run("run_dbt_cloud_job")
+
+    log = airflow.log("run_dbt_cloud_job", run_id, "trigger_dbt_cloud_job_run")
+    assert json.loads(log.splitlines()[0])
+    for path in (project.root / ".airflow" / "logs").glob("dag_id=*/**/*.log"):
+        assert "local-dbt-cloud-token" not in path.read_text(errors="replace"), path
