@@ -13,7 +13,7 @@ from dotenv import dotenv_values
 
 from include.local_airflow.errors import LaunchError
 
-ROOT = Path(__file__).resolve().parents[2]
+ROOT = Path(__file__).absolute().parents[2]
 REAL_CONNECTION = "AIRFLOW_CONN_DBT_CLOUD_DEFAULT"
 
 

@@ -21,7 +21,7 @@ from pathlib import Path
 from include.local_airflow.errors import DISK_FULL, LaunchError, disk_error
 from include.local_airflow.package_index import download_wheel, index_url, save_wheel
 
-ROOT = Path(__file__).resolve().parents[2]
+ROOT = Path(__file__).absolute().parents[2]
 CONSTRAINTS = ROOT / "constraints.txt"
 _INPUTS = (ROOT / "requirements.txt", ROOT / "requirements-dev.txt", CONSTRAINTS)
 

@@ -1,0 +1,85 @@
+"""A checkout of its own for each test: this repository's code, its own settings and state."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import socket
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[3]
+REAL_ACCOUNT = '{"conn_type": "dbt_cloud", "host": "localhost:1", "login": "1", "password": "x"}'
+
+
+@dataclass
+class Checkout:
+    """A folder that looks like a clone, and the command line as a user has it."""
+
+    folder: Path
+    variables: dict[str, str] = field(default_factory=dict)
+
+    def run(self, *command: str, timeout: float = 120) -> subprocess.CompletedProcess[str]:
+        """Run `python COMMAND` in the checkout."""
+        environment = {k: v for k, v in os.environ.items() if not k.startswith("AIRFLOW")}
+        return subprocess.run(
+            [sys.executable, *command],
+            cwd=self.folder,
+            env=environment | self.variables,
+            text=True,
+            capture_output=True,
+            timeout=timeout,
+        )
+
+    def launch(self, *arguments: str) -> subprocess.CompletedProcess[str]:
+        """Run the launcher as the Makefile does."""
+        return self.run("-m", "include.local_airflow", *arguments)
+
+    def add_dag(self, name: str, body: str) -> None:
+        """Write a Dag file; `body` is what stands inside the Dag's function."""
+        lines = "\n".join(f"    {line}" for line in body.strip().splitlines())
+        (self.folder / "dags" / f"{name}.py").write_text(
+            "from datetime import timedelta\n"
+            "from airflow.sdk import dag, task\n\n"
+            f"@dag(schedule=None)\ndef {name}():\n{lines}\n\n{name}()\n"
+        )
+
+
+@pytest.fixture
+def checkout(tmp_path: Path) -> Checkout:
+    """A checkout whose connection names a real account, so no local dbt Cloud is started."""
+    folder = tmp_path / "checkout"
+    (folder / "dags").mkdir(parents=True)
+    (folder / "plugins").mkdir()
+    (folder / "include").symlink_to(ROOT / "include")
+    shutil.copy(ROOT / "airflow_settings.yaml", folder)
+    return Checkout(folder, {"AIRFLOW_CONN_DBT_CLOUD_DEFAULT": REAL_ACCOUNT})
+
+
+@pytest.fixture
+def free_port() -> int:
+    """A loopback port that nobody listens on."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+@pytest.fixture
+def listener() -> Iterator[Callable[[], int]]:
+    """Occupy a loopback port by a program that is not ours; returns the port."""
+    sockets: list[socket.socket] = []
+
+    def listen() -> int:
+        sockets.append(socket.create_server(("127.0.0.1", 0)))
+        port: int = sockets[-1].getsockname()[1]
+        return port
+
+    yield listen
+    for each in sockets:
+        each.close()

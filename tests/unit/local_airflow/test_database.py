@@ -1,0 +1,51 @@
+from __future__ import annotations
+
+import sqlite3
+from pathlib import Path
+
+from tests.unit.local_airflow.conftest import Checkout
+
+PRINT_CONNECTION = """
+from airflow.models.connection import Connection
+from airflow.models.pool import Pool
+from airflow.models.variable import Variable
+conn = Connection.get_connection_from_secrets("dbt_cloud_default")
+pool = Pool.get_pool("small")
+print(conn.host, conn.login, conn.password, pool.slots, pool.include_deferred, Variable.get("a"))
+"""
+
+MORE = """\
+  pools:
+    - pool_name: small
+      pool_slot: 2
+  variables:
+    - variable_name: a
+      variable_value: {value}
+"""
+
+
+def prepared(checkout: Checkout, value: str, **variables: str) -> str:
+    """Prepare a database with the launcher's environment; return what Airflow then finds in it."""
+    text = (checkout.folder / "airflow_settings.yaml").read_text().partition("  pools:")[0]
+    (checkout.folder / "airflow_settings.yaml").write_text(text + MORE.format(value=value))
+    script = (
+        "import os, subprocess, sys\n"
+        "from include.local_airflow.environment import Launch\n"
+        "environment = Launch.read().environment('test.db')\n"
+        "for arguments in (['-m', 'include.local_airflow.database'], ['-c', sys.argv[1]]):\n"
+        "    subprocess.run([sys.executable, *arguments], env=environment, check=True)\n"
+    )
+    checkout.variables = dict(variables)
+    result = checkout.run("-c", script, PRINT_CONNECTION)
+    assert result.returncode == 0, result.stderr
+    return result.stdout.strip().splitlines()[-1]
+
+
+def test_settings_are_created_and_overwritten(checkout: Checkout) -> None:
+    first = prepared(checkout, "one")
+    assert first == "localhost:8580 16173 local-dbt-cloud-token 2 False one"
+    moved = prepared(checkout, "two", DBT_CLOUD_PORT="9000", LOCAL_DBT_CLOUD_TOKEN="other")
+    assert moved == "localhost:9000 16173 other 2 False two"
+    database = Path(checkout.folder, ".airflow/test.db")
+    [(count,)] = sqlite3.connect(database).execute("select count(*) from connection")
+    assert count == 1

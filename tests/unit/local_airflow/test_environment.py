@@ -1,0 +1,84 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from include.local_airflow.environment import Launch
+from include.local_airflow.errors import LaunchError
+from tests.unit.local_airflow.conftest import REAL_ACCOUNT, ROOT
+
+
+def test_the_real_environment_beats_dotenv(tmp_path: Path) -> None:
+    (tmp_path / ".env").write_text("PORT=9001\nDBT_CLOUD_PORT=9002\n")
+    launch = Launch.read(tmp_path, {"PORT": "9003"})
+    assert (launch.port, launch.dbt_cloud_port) == (9003, 9002)
+
+
+def test_defaults_without_dotenv(tmp_path: Path) -> None:
+    launch = Launch.read(tmp_path, {})
+    assert (launch.port, launch.dbt_cloud_port) == (8080, 8580)
+    assert launch.uses_local_dbt_cloud
+
+
+def test_dotenv_takes_json_as_it_stands(tmp_path: Path) -> None:
+    (tmp_path / ".env").write_text(f"# real\nAIRFLOW_CONN_DBT_CLOUD_DEFAULT={REAL_ACCOUNT}\n")
+    launch = Launch.read(tmp_path, {})
+    assert launch.environment("a.db")["AIRFLOW_CONN_DBT_CLOUD_DEFAULT"] == REAL_ACCOUNT
+    assert not launch.uses_local_dbt_cloud
+
+
+def test_a_real_account_leaves_the_certificates_alone(tmp_path: Path) -> None:
+    theirs = {"AIRFLOW_CONN_DBT_CLOUD_DEFAULT": REAL_ACCOUNT, "SSL_CERT_FILE": "/their/roots.pem"}
+    environment = Launch(theirs, tmp_path).environment("a.db")
+    assert environment["SSL_CERT_FILE"] == "/their/roots.pem"
+    assert "REQUESTS_CA_BUNDLE" not in environment
+
+
+def test_the_local_dbt_cloud_is_trusted(tmp_path: Path) -> None:
+    environment = Launch({}, tmp_path).environment("a.db")
+    bundle = str(tmp_path / "include/.local/ca-bundle.pem")
+    assert environment["SSL_CERT_FILE"] == environment["REQUESTS_CA_BUNDLE"] == bundle
+    assert "localhost" in environment["NO_PROXY"]
+
+
+def test_an_empty_value_counts_as_not_set(tmp_path: Path) -> None:
+    (tmp_path / ".env").write_text("AIRFLOW_CONN_DBT_CLOUD_DEFAULT=\n")
+    assert Launch.read(tmp_path, {"PORT": ""}).uses_local_dbt_cloud
+
+
+@pytest.mark.parametrize("port", ["http", "80", "70000", "-1"])
+def test_a_port_that_is_none_is_named(tmp_path: Path, port: str) -> None:
+    with pytest.raises(LaunchError, match=f"PORT={port} is no port"):
+        _ = Launch({"PORT": port}, tmp_path).port
+
+
+def test_users_settings_win_but_nothing_leaves_the_checkout(tmp_path: Path) -> None:
+    theirs = {
+        "AIRFLOW__CORE__PARALLELISM": "8",
+        "AIRFLOW_HOME": "/elsewhere",
+        "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": "postgresql://production",
+        "PYTHONDONTWRITEBYTECODE": "1",
+    }
+    environment = Launch(theirs, tmp_path).environment("a.db")
+    assert environment["AIRFLOW__CORE__PARALLELISM"] == "8"
+    assert environment["AIRFLOW_HOME"] == str(tmp_path / ".airflow")
+    assert environment["AIRFLOW__DATABASE__SQL_ALCHEMY_CONN"].endswith(f"{tmp_path}/.airflow/a.db")
+    assert "PYTHONDONTWRITEBYTECODE" not in environment
+
+
+def test_keys_are_stable_and_private(tmp_path: Path) -> None:
+    first = Launch({}, tmp_path).environment("a.db")
+    second = Launch({}, tmp_path).environment("a.db")
+    assert first["AIRFLOW__CORE__FERNET_KEY"] == second["AIRFLOW__CORE__FERNET_KEY"]
+    modes = {file.stat().st_mode & 0o777 for file in (tmp_path / ".airflow").glob("*.key")}
+    assert modes == {0o600}
+
+
+def test_the_example_is_valid_dotenv_with_every_line_enabled(tmp_path: Path) -> None:
+    lines = (ROOT / ".env.example").read_text().splitlines()
+    settings = [line.removeprefix("# ") for line in lines if "=" in line and " " not in line[2:12]]
+    (tmp_path / ".env").write_text("\n".join(settings))
+    launch = Launch.read(tmp_path, {})
+    assert launch.port == 8080
+    assert not launch.uses_local_dbt_cloud

@@ -1,0 +1,105 @@
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+
+import psutil
+
+from tests.unit.local_airflow.conftest import Checkout
+
+COUNTS = """
+@task
+def extract() -> dict[str, int]:
+    return {"customers": 1500, "orders": 15740}
+
+@task.short_circuit
+def goes_on(rows) -> bool:
+    return False
+
+@task
+def never() -> None:
+    raise AssertionError
+
+goes_on(extract()) >> never()
+"""
+
+BREAKS = """
+@task(retries=1, retry_delay=timedelta(seconds=1))
+def breaks() -> None:
+    print("about to break")
+    raise ValueError("no such table: raw.orders")
+
+@task
+def after() -> None:
+    print("not reached")
+
+breaks() >> after()
+"""
+
+
+def test_a_dag_run_ends_with_a_summary(checkout: Checkout) -> None:
+    checkout.add_dag("counts", COUNTS)
+    result = checkout.launch("run", "counts")
+    assert result.returncode == 0, result.stdout + result.stderr
+    words = result.stdout.split()
+    assert words[words.index("customers") + 1] == "1,500"
+    assert "never: running" not in result.stdout
+    assert "Dag run counts succeeded in" in result.stdout
+
+
+def test_a_failure_names_the_task_and_shows_its_log(checkout: Checkout) -> None:
+    checkout.add_dag("breaks_down", BREAKS)
+    result = checkout.launch("run", "breaks_down")
+    assert result.returncode == 1
+    assert "breaks: waiting to retry" in result.stdout
+    assert "breaks: running (try 2 of 2)" in result.stdout
+    ending = result.stdout.partition("The last lines of breaks")[2]
+    assert "about to break" in ending
+    assert "ValueError: no such table: raw.orders" in ending
+    assert "site-packages/airflow" not in ending
+    assert "Failed: breaks." in ending
+    assert "make run DAG=breaks_down" in ending
+
+
+def test_an_unknown_dag_lists_the_known_ones(checkout: Checkout) -> None:
+    checkout.add_dag("counts", COUNTS)
+    result = checkout.launch("run", "nothing")
+    assert result.returncode == 1
+    assert result.stderr == ("Error: There is no Dag nothing. The Dags in dags/ are: counts.\n")
+
+
+def test_a_file_that_cannot_be_imported_is_named(checkout: Checkout) -> None:
+    (checkout.folder / "dags/broken.py").write_text("import airflow, no_such_module  # dag\n")
+    result = checkout.launch("run", "broken")
+    assert result.returncode == 1
+    assert "broken.py cannot be imported (ModuleNotFoundError" in result.stderr
+
+
+def test_malformed_settings_stop_the_run(checkout: Checkout) -> None:
+    (checkout.folder / "airflow_settings.yaml").write_text("airflow:\n  pool: []\n")
+    result = checkout.launch("run", "counts")
+    assert result.returncode == 1
+    assert result.stderr.startswith("Error: airflow_settings.yaml, line 2: airflow.pool:")
+
+
+def test_ctrl_c_ends_the_dag_s_process_too(checkout: Checkout) -> None:
+    checkout.add_dag("sleeps", "@task\ndef nap() -> None:\n    import time; time.sleep(300)\nnap()")
+    launcher = subprocess.Popen(
+        [sys.executable, "-m", "include.local_airflow", "run", "sleeps"],
+        cwd=checkout.folder,
+        env=os.environ | checkout.variables | {"PYTHONUNBUFFERED": "1"},
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    assert launcher.stdout is not None
+    while launcher.stdout.readline() != "nap: running\n":
+        assert launcher.poll() is None
+    children = psutil.Process(launcher.pid).children(recursive=True)
+    launcher.send_signal(signal.SIGINT)
+    output, _ = launcher.communicate()
+    assert launcher.returncode == 130
+    assert "the Dag run of sleeps was given up" in output
+    assert children
+    assert not any(child.is_running() for child in children)

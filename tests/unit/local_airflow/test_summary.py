@@ -1,0 +1,109 @@
+from __future__ import annotations
+
+import io
+from pathlib import Path
+
+from rich.console import Console
+
+from include.local_airflow.events import DagRunFinished, DbtCloudResult, DbtCloudStep, TaskChanged
+from include.local_airflow.progress import Progress
+from include.local_airflow.summary import print_summary, task_log
+
+URL = "https://localhost:8580/deploy/16173/projects/36467/runs/7/"
+
+
+def change(task: str, state: str, **more: int) -> TaskChanged:
+    return TaskChanged(task_id=task, state=state, **{"try_number": 1, **more})
+
+
+def printed(end: DagRunFinished) -> str:
+    console = Console(width=120, record=True, file=io.StringIO())
+    print_summary(console, "a_dag", end, Progress(console), 12.34)
+    return console.export_text()
+
+
+def test_counts_become_columns_and_numbers_a_line() -> None:
+    text = printed(
+        DagRunFinished(
+            state="success",
+            tasks=[change("extract", "success")],
+            returned={
+                "extract": {"orders": 15740},
+                "load": {"orders": 15740, "stores": 6},
+                "train_model": {"rows": 763, "mean_absolute_error": 41.9234},
+            },
+        )
+    )
+    assert ["orders", "15,740", "15,740"] in [line.split() for line in text.splitlines()]
+    assert ["stores", "6"] in [line.split() for line in text.splitlines()]
+    assert "train_model: rows 763, mean absolute error 41.92" in text
+    assert "Dag run a_dag succeeded in 12.3 s." in text
+
+
+def test_the_dbt_cloud_run_says_what_it_built_and_what_failed() -> None:
+    nodes = {"model": {"success": 10, "error": 1, "skipped": 1}, "test": {"pass": 11, "warn": 1}}
+    text = printed(
+        DagRunFinished(
+            state="failed",
+            tasks=[change("trigger", "failed")],
+            dbt_cloud=[DbtCloudResult(task_id="trigger", url=URL, nodes=nodes)],
+        )
+    )
+    assert "10 models built, 1 models failed, 1 models skipped, 12 tests passed" in text
+    assert URL in text
+    assert "Dag run a_dag failed" in text
+
+
+def test_other_return_values_are_left_out() -> None:
+    returned = {"a": {"list": [1]}, "b": {}, "c": {"is_new": True}}
+    text = printed(DagRunFinished(state="success", tasks=[], returned=returned))
+    assert text.strip().endswith("Dag run a_dag succeeded in 12.3 s.")
+    assert "Rows" not in text
+    assert "list" not in text
+
+
+def test_the_log_is_that_of_the_last_try_only(tmp_path: Path) -> None:
+    log = tmp_path / "log"
+    log.write_text("before\nfirst try\nbetween\nsecond try\nafter\n")
+    progress = Progress(Console(quiet=True))
+    for state, tried, position in (
+        ("running", 1, 7),
+        ("up_for_retry", 1, 17),
+        ("running", 2, 25),
+        ("running", 2, 30),  # goes on after its trigger fired
+        ("failed", 2, 36),
+    ):
+        progress.handle(change("load", state, try_number=tried, log_position=position))
+    assert task_log(log, progress.rows["load"]) == ["second try"]
+
+
+def test_frames_inside_airflow_are_left_out(tmp_path: Path) -> None:
+    log = tmp_path / "log"
+    log.write_text(
+        "Traceback (most recent call last):\n"
+        '  File "/x/.venv/lib/python3.11/site-packages/airflow/sdk/runner.py", line 1, in run\n'
+        "    go()\n"
+        '  File "/x/dags/a_dag.py", line 2, in load\n'
+        "    raise ValueError\n"
+        "ValueError\n"
+    )
+    progress = Progress(Console(quiet=True))
+    progress.handle(change("load", "running"))
+    progress.handle(change("load", "failed", log_position=log.stat().st_size))
+    lines = task_log(log, progress.rows["load"])
+    assert lines[1] == '  File "/x/dags/a_dag.py", line 2, in load'
+    assert len(lines) == 4
+
+
+def test_mapped_tasks_have_a_row_each_and_steps_end_with_the_task() -> None:
+    progress = Progress(Console(quiet=True))
+    for index in (0, 1):
+        progress.handle(change("square", "success", map_index=index))
+    assert list(progress.rows) == ["square [0]", "square [1]"]
+    progress.handle(change("trigger", "running"))
+    progress.handle(DbtCloudStep(task_id="trigger", run_id=7, text="Running: dbt build"))
+    assert progress.rows["trigger"].detail == "dbt Cloud run 7 Running: dbt build"
+    progress.handle(change("trigger", "success"))
+    progress.handle(DbtCloudStep(task_id="trigger", run_id=7, text="Success: dbt build"))
+    assert progress.rows["trigger"].detail == "dbt Cloud run 7 Running: dbt build"
+    assert progress.dbt_run == 7
