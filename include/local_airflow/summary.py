@@ -33,7 +33,7 @@ def print_summary(
 ) -> None:
     """Print tasks, rows, numbers and dbt Cloud runs; every part only if there is something."""
     console.print(_tasks(end, progress))
-    rows = {task: value for task, value in end.returned.items() if _all(value, int)}
+    rows = {task: value for task, value in end.returned.items() if value and _all(value, int)}
     if rows:
         console.print(_rows_per_table(rows))
     for task, value in end.returned.items():
