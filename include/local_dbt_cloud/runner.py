@@ -107,7 +107,8 @@ class Runner:
         try:
             worker.start()
         except WorkerError as error:
-            log.warning("%s", error)
+            if not self._stopping:
+                log.warning("%s", error)
 
     def _next_execution(self, worker: WorkerProcess) -> RunExecution | None:
         """The next run for this slot, or None after a wait for one."""

@@ -1,0 +1,70 @@
+"""What tests share: a certificate authority that they trust, and a local dbt Cloud."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import tempfile
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from include.local_dbt_cloud.tls import ensure_certificates
+from tests.running_dbt_cloud import RunningDbtCloud, share_authority
+
+# requests and aiohttp must trust the local authority before Airflow, which imports them, is
+# imported; Airflow itself gets a home of its own, away from the user's.
+SESSION = Path(tempfile.mkdtemp(prefix="local-dbt-cloud-"))
+CERTIFICATES = ensure_certificates(SESSION / "data")
+os.environ["REQUESTS_CA_BUNDLE"] = os.environ["SSL_CERT_FILE"] = str(CERTIFICATES.bundle)
+os.environ.setdefault("AIRFLOW_HOME", str(SESSION / "airflow"))
+os.environ.setdefault("AIRFLOW__CORE__LOAD_EXAMPLES", "False")
+
+MakeDbtCloud = Callable[..., RunningDbtCloud]
+
+
+@pytest.fixture(scope="session", autouse=True)
+def session_folder() -> Iterator[Path]:
+    yield SESSION
+    shutil.rmtree(SESSION, ignore_errors=True)
+
+
+@pytest.fixture(scope="session")
+def local_dbt_cloud(session_folder: Path) -> Iterator[RunningDbtCloud]:
+    """One server for the whole session."""
+    server = RunningDbtCloud(session_folder / "data", CERTIFICATES.bundle).start()
+    yield server
+    server.end()
+
+
+@pytest.fixture
+def make_local_dbt_cloud(tmp_path: Path) -> Iterator[MakeDbtCloud]:
+    """Starts a server of a test's own, with command-line options, for what disturbs others."""
+    servers: list[RunningDbtCloud] = []
+
+    def make(*options: str) -> RunningDbtCloud:
+        data = tmp_path / f"data-{len(servers)}"
+        share_authority(CERTIFICATES.ca.parent, data)
+        servers.append(RunningDbtCloud(data, CERTIFICATES.bundle, options))
+        return servers[-1].start()
+
+    yield make
+    for server in servers:
+        server.end()
+
+
+@pytest.fixture
+def dbt_cloud_connection(
+    local_dbt_cloud: RunningDbtCloud, monkeypatch: pytest.MonkeyPatch
+) -> RunningDbtCloud:
+    """Airflow's connection ``dbt_cloud_default`` leads to the local dbt Cloud."""
+    connection = {
+        "conn_type": "dbt_cloud",
+        "host": local_dbt_cloud.host,
+        "login": str(local_dbt_cloud.account_id),
+        "password": local_dbt_cloud.token,
+    }
+    monkeypatch.setenv("AIRFLOW_CONN_DBT_CLOUD_DEFAULT", json.dumps(connection))
+    return local_dbt_cloud

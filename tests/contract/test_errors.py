@@ -1,0 +1,102 @@
+"""Errors arrive in dbt Cloud's envelope, with its codes and words."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+import requests
+
+from tests.running_dbt_cloud import DAILY_BUILD, RunningDbtCloud
+
+
+def status_of(answer: requests.Response) -> dict[str, Any]:
+    status: dict[str, Any] = answer.json()["status"]
+    assert status["code"] == answer.status_code
+    assert status["is_success"] is False
+    return status
+
+
+@pytest.mark.parametrize("sent", ["", "Token wrong", "Basic eDp5", "local-dbt-cloud-token"])
+def test_a_wrong_token_is_401(local_dbt_cloud: RunningDbtCloud, sent: str) -> None:
+    answer = local_dbt_cloud.request("GET", "jobs/", headers={"Authorization": sent})
+    assert answer.status_code == 401
+    assert status_of(answer)["user_message"] == "Invalid token."
+
+
+@pytest.mark.parametrize("scheme", ["Token", "Bearer"])
+def test_both_schemes_are_accepted(local_dbt_cloud: RunningDbtCloud, scheme: str) -> None:
+    sent = {"Authorization": f"{scheme} {local_dbt_cloud.token}"}
+    assert local_dbt_cloud.request("GET", "jobs/", headers=sent).status_code == 200
+
+
+def test_another_account_is_403(local_dbt_cloud: RunningDbtCloud) -> None:
+    answer = local_dbt_cloud.request("GET", "../1/jobs/")
+    assert answer.status_code == 403
+    assert status_of(answer)["user_message"] == "Access denied: Token is not scoped to account."
+
+
+@pytest.mark.parametrize(
+    "path",
+    ["jobs/1/", "runs/999999/", "runs/99999999999999999999999/", "runs/abc/", "runs/-1/"],
+)
+def test_what_does_not_exist_is_404(local_dbt_cloud: RunningDbtCloud, path: str) -> None:
+    answer = local_dbt_cloud.request("GET", path)
+    assert answer.status_code == 404
+    assert status_of(answer)["user_message"].startswith("The requested resource was not found.")
+
+
+@pytest.mark.parametrize("path", ["jobs/1/run/", "runs/999999/cancel/"])
+def test_doing_something_to_nothing_is_404(local_dbt_cloud: RunningDbtCloud, path: str) -> None:
+    answer = local_dbt_cloud.request("POST", path, json={"cause": "test"})
+    assert answer.status_code == 404
+    status_of(answer)
+
+
+@pytest.mark.parametrize(
+    ("body", "field"),
+    [
+        (b"", "cause"),
+        (b"{}", "cause"),
+        (b'{"cause": ""}', "cause"),
+        (b'{"cause": "test", "github_pull_request_id": "3209"}', "github_pull_request_id"),
+        (b'{"cause": "test", "steps_override": ["rm -rf /"]}', "steps_override"),
+        (b'{"cause": "test", "steps_override": ["dbt build --project-dir /"]}', "steps_override"),
+        (b'{"cause": "test", "steps_override": ["dbt init"]}', "steps_override"),
+    ],
+)
+def test_a_wrong_trigger_is_400_and_names_the_field(
+    local_dbt_cloud: RunningDbtCloud, body: bytes, field: str
+) -> None:
+    answer = local_dbt_cloud.request("POST", f"jobs/{DAILY_BUILD}/run/", data=body)
+    assert answer.status_code == 400
+    assert "double check the provided data" in status_of(answer)["user_message"]
+    assert list(answer.json()["data"]) == [field]
+
+
+@pytest.mark.parametrize("body", [b"{", b"[]", b"[" * 100_000, b'"' + b"x" * 2**20 + b'"'])
+def test_an_unreadable_body_is_400(local_dbt_cloud: RunningDbtCloud, body: bytes) -> None:
+    answer = local_dbt_cloud.request("POST", f"jobs/{DAILY_BUILD}/run/", data=body)
+    assert answer.status_code == 400
+    status_of(answer)
+
+
+@pytest.mark.parametrize(
+    "query", ["limit=0", "limit=x", "offset=-1", "order_by=name", "status=x", "state__in=["]
+)
+def test_a_wrong_parameter_is_400(local_dbt_cloud: RunningDbtCloud, query: str) -> None:
+    answer = local_dbt_cloud.request("GET", f"runs/?{query}")
+    known = not query.startswith("state__in")  # a parameter that nobody knows is ignored
+    assert answer.status_code == (400 if known else 200)
+
+
+def test_an_unknown_endpoint_is_501(local_dbt_cloud: RunningDbtCloud) -> None:
+    answer = local_dbt_cloud.request("GET", "invites/")
+    assert answer.status_code == 501
+    assert "README.md lists" in status_of(answer)["user_message"]
+
+
+def test_a_wrong_method_is_405(local_dbt_cloud: RunningDbtCloud) -> None:
+    answer = local_dbt_cloud.request("PUT", "runs/")
+    assert (answer.status_code, answer.headers["allow"]) == (405, "GET")
+    status_of(answer)

@@ -1,0 +1,144 @@
+"""Airflow's own hook, operators, sensor and trigger against the local dbt Cloud."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import time
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from airflow.providers.dbt.cloud.hooks.dbt import DbtCloudHook, DbtCloudJobRunException
+from airflow.providers.dbt.cloud.operators.dbt import (
+    DbtCloudGetJobRunArtifactOperator,
+    DbtCloudListJobRunsOperator,
+    DbtCloudRunJobOperator,
+)
+from airflow.providers.dbt.cloud.sensors.dbt import DbtCloudJobRunSensor
+from airflow.providers.dbt.cloud.triggers.dbt import DbtCloudRunJobTrigger
+from airflow.sdk import DAG
+
+from tests.running_dbt_cloud import BUILD_AFTER_LOAD, DAILY_BUILD, RunningDbtCloud
+
+
+@pytest.fixture
+def context() -> dict[str, Any]:
+    """As much of a task's context as the operators read; ``pushed`` are its XComs."""
+    pushed: dict[str, Any] = {}
+
+    def xcom_push(key: str, value: Any) -> None:
+        pushed[key] = value
+
+    return {"ti": SimpleNamespace(try_number=1, xcom_push=xcom_push), "pushed": pushed}
+
+
+@pytest.fixture
+def hook(dbt_cloud_connection: RunningDbtCloud) -> DbtCloudHook:
+    return DbtCloudHook()
+
+
+def test_connection_is_tested(hook: DbtCloudHook) -> None:
+    assert hook.test_connection() == (True, "Successfully connected to dbt Cloud.")
+
+
+def test_a_job_is_found_by_its_names(hook: DbtCloudHook) -> None:
+    found = hook.get_job_by_name(
+        project_name="Jaffle shop", environment_name="Production", job_name="Daily build"
+    )
+    assert found["id"] == DAILY_BUILD
+
+
+def test_the_operator_runs_a_job(hook: DbtCloudHook, context: dict[str, Any]) -> None:
+    run_job = DbtCloudRunJobOperator(
+        task_id="run_job", job_id=DAILY_BUILD, check_interval=1, dag=DAG("contract", schedule=None)
+    )
+    run_id = run_job.execute(context)
+    run = hook.get_job_run(run_id=run_id).json()["data"]
+    assert (run["status"], run["status_humanized"]) == (10, "Success")
+    assert context["pushed"]["job_run_url"] == run["href"]
+
+
+def test_the_operator_reports_dbts_own_error(
+    dbt_cloud_connection: RunningDbtCloud,
+    context: dict[str, Any],
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    run_job = DbtCloudRunJobOperator(
+        task_id="run_job",
+        job_id=DAILY_BUILD,
+        check_interval=1,
+        dag=DAG("contract", schedule=None),
+        steps_override=["dbt run-operation no_such_macro"],
+    )
+    with pytest.raises(DbtCloudJobRunException, match="terminal status ERROR"):
+        run_job.execute(context)
+    task_log = capsys.readouterr().out
+    assert "dbt command failed" in task_log
+    assert "could not find a macro with the name 'no_such_macro'" in task_log
+
+
+@pytest.mark.parametrize(
+    ("command", "status"),
+    [("dbt parse", "success"), ("dbt run-operation no_such_macro", "error")],
+)
+def test_the_trigger_reports_the_end(
+    dbt_cloud_connection: RunningDbtCloud, command: str, status: str
+) -> None:
+    run_id = dbt_cloud_connection.trigger(steps_override=[command])
+    trigger = DbtCloudRunJobTrigger(
+        conn_id="dbt_cloud_default",
+        run_id=run_id,
+        end_time=time.time() + 60,
+        poll_interval=0.1,
+        account_id=None,
+    )
+
+    async def first_event() -> Any:
+        return await anext(aiter(trigger.run()))
+
+    event = asyncio.run(first_event())
+    assert (event.payload["status"], event.payload["run_id"]) == (status, run_id)
+
+
+def test_the_sensor_sees_success_and_refuses_failure(
+    dbt_cloud_connection: RunningDbtCloud, context: dict[str, Any]
+) -> None:
+    good = dbt_cloud_connection.trigger(steps_override=["dbt parse"])
+    bad = dbt_cloud_connection.trigger(steps_override=["dbt run-operation no_such_macro"])
+    dbt_cloud_connection.wait(bad)
+    assert DbtCloudJobRunSensor(task_id="good", run_id=good).poke(context)
+    with pytest.raises(DbtCloudJobRunException):
+        DbtCloudJobRunSensor(task_id="bad", run_id=bad).poke(context)
+
+
+def test_an_artifact_is_downloaded(
+    dbt_cloud_connection: RunningDbtCloud, context: dict[str, Any], tmp_path: Path
+) -> None:
+    run_id = dbt_cloud_connection.trigger()
+    dbt_cloud_connection.wait(run_id)
+    download = DbtCloudGetJobRunArtifactOperator(
+        task_id="download",
+        run_id=run_id,
+        path="run_results.json",
+        output_file_name=str(tmp_path / "run_results.json"),
+    )
+    results = json.loads(Path(download.execute(context)).read_text())
+    assert {result["status"] for result in results["results"]} <= {"success", "pass"}
+    assert "model.jaffle_shop.customers" in {one["unique_id"] for one in results["results"]}
+
+
+def test_every_page_of_runs_is_listed(
+    dbt_cloud_connection: RunningDbtCloud, context: dict[str, Any]
+) -> None:
+    """More than one page: 100 is the most that dbt Cloud sends at once."""
+    server = dbt_cloud_connection
+    created = [server.trigger(BUILD_AFTER_LOAD) for _ in range(103)]
+    for run_id in reversed(created):
+        server.request("POST", f"runs/{run_id}/cancel/")
+    list_runs = DbtCloudListJobRunsOperator(task_id="list_runs", job_id=BUILD_AFTER_LOAD)
+    listed = list_runs.execute(context)
+    ids = [run["id"] for run in listed]
+    assert set(created) <= set(ids)
+    assert len(ids) == len(set(ids)) > 100

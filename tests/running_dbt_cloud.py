@@ -1,0 +1,109 @@
+"""The local dbt Cloud as tests use it: the real server, in a process of its own, over TLS."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any, Self
+
+import requests
+
+PROJECT = Path(__file__).parents[1]
+TOKEN = "local-dbt-cloud-token"
+ACCOUNT_ID = 16173
+DAILY_BUILD, BUILD_AFTER_LOAD = 65767, 30605
+START_SECONDS = 60.0
+RUN_SECONDS = 120.0
+
+
+class RunningDbtCloud:
+    """A server that can be started, stopped and killed; the port stays the same."""
+
+    token = TOKEN
+    account_id = ACCOUNT_ID
+
+    def __init__(self, data: Path, ca_bundle: Path, options: tuple[str, ...] = ()) -> None:
+        self.data = data
+        self.ca_bundle = ca_bundle
+        self.host = f"localhost:{free_port()}"
+        self.url = f"https://{self.host}"
+        self.process: subprocess.Popen[bytes] | None = None
+        self._options = options
+
+    def start(self) -> Self:
+        port = self.host.rpartition(":")[2]
+        command = [sys.executable, "-m", "include.local_dbt_cloud", "--port", port]
+        self.process = subprocess.Popen(
+            [*command, "--data", self.data, *self._options],
+            cwd=PROJECT,
+            env={**os.environ, "LOCAL_DBT_CLOUD_TOKEN": TOKEN},
+            stdout=subprocess.DEVNULL,
+        )
+        self._wait_until_it_answers()
+        return self
+
+    def end(self, with_signal: signal.Signals = signal.SIGTERM) -> None:
+        if self.process:
+            self.process.send_signal(with_signal)
+            self.process.wait(timeout=30)
+            self.process = None
+
+    def request(self, method: str, path: str, **options: Any) -> requests.Response:
+        """A call below the account's address, with the token unless ``headers`` say otherwise."""
+        headers = {"Authorization": f"Token {TOKEN}", **options.pop("headers", {})}
+        address = f"{self.url}/api/v2/accounts/{ACCOUNT_ID}/{path}"
+        return requests.request(method, address, headers=headers, timeout=30, **options)
+
+    def get(self, path: str, **params: Any) -> Any:
+        """The ``data`` of a successful answer."""
+        answer = self.request("GET", path, params=params)
+        assert answer.ok, answer.text
+        return answer.json()["data"]
+
+    def trigger(self, job_id: int = DAILY_BUILD, **overrides: Any) -> int:
+        """Starts a run and returns its id."""
+        body = {"cause": "test", **overrides}
+        answer = self.request("POST", f"jobs/{job_id}/run/", json=body)
+        assert answer.ok, answer.text
+        run_id: int = answer.json()["data"]["id"]
+        return run_id
+
+    def wait(self, run_id: int, until: set[int] | None = None) -> dict[str, Any]:
+        """The run, with its steps, once it has one of the statuses, by default a final one."""
+        deadline = time.monotonic() + RUN_SECONDS
+        while time.monotonic() < deadline:
+            run: dict[str, Any] = self.get(f"runs/{run_id}/", include_related="run_steps")
+            if run["status"] in (until or {10, 20, 30}):
+                return run
+            time.sleep(0.05)
+        raise TimeoutError(f"run {run_id} still has status {run['status']}")
+
+    def _wait_until_it_answers(self) -> None:
+        deadline = time.monotonic() + START_SECONDS
+        while True:
+            try:
+                requests.get(f"{self.url}/health", timeout=5).raise_for_status()
+                return
+            except requests.RequestException:
+                if time.monotonic() > deadline or (self.process and self.process.poll()):
+                    raise
+            time.sleep(0.05)
+
+
+def share_authority(source: Path, data: Path) -> None:
+    """Gives another data folder the authority that the tests trust already."""
+    data.mkdir(parents=True, exist_ok=True)
+    for name in ("ca.pem", "ca-key.pem"):
+        shutil.copy(source / name, data / name)
+
+
+def free_port() -> int:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        port: int = listener.getsockname()[1]
+        return port
