@@ -6,6 +6,7 @@ installed, hence the standard library only. Does nothing, in milliseconds, when 
 
 from __future__ import annotations
 
+import fcntl
 import hashlib
 import os
 import re
@@ -77,9 +78,13 @@ def install() -> None:
         LaunchError: the index cannot be reached or lacks something.
         OSError: the disk is full or read-only.
     """
-    outdated = [each for each in (AIRFLOW, DBT) if not each.is_current()]
-    if not outdated:
-        return
+    with CONSTRAINTS.open() as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)  # a second make in another terminal waits here
+        if outdated := [each for each in (AIRFLOW, DBT) if not each.is_current()]:
+            _make(outdated)
+
+
+def _make(outdated: list[Environment]) -> None:
     started = time.monotonic()
     for environment in outdated:
         _clear(environment)

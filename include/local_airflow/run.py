@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import fcntl
 import os
 import signal
 import subprocess
@@ -32,10 +33,29 @@ def run_dag(dag_id: str, launch: Launch, console: Console) -> int:
     Raises:
         LaunchError: the Dag run could not begin.
     """
-    began = time.monotonic()
     read_settings(launch.root / NAME)  # a mistake in the file is told before anything starts
-    (launch.home / "logs").mkdir(parents=True, exist_ok=True)
     log = launch.home / "logs" / f"run-{dag_id}.log"
+    log.parent.mkdir(parents=True, exist_ok=True)
+    with _only_one(launch.home):
+        return _run(dag_id, launch, console, log)
+
+
+@contextlib.contextmanager
+def _only_one(home: Path) -> Iterator[None]:
+    """Keep two runs from sharing one metadata database and one log."""
+    with (home / "run.lock").open("w") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            raise LaunchError(
+                "Another make run is going on in this checkout: wait for its end, or end it with "
+                "Ctrl-C in its terminal."
+            ) from error
+        yield
+
+
+def _run(dag_id: str, launch: Launch, console: Console, log: Path) -> int:
+    began = time.monotonic()
     progress = Progress(console)
     if launch.uses_local_dbt_cloud:
         ensure_local_dbt_cloud(launch, "run", console.print)

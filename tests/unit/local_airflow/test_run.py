@@ -97,6 +97,7 @@ def test_ctrl_c_ends_the_dag_s_process_too(checkout: Checkout) -> None:
     while launcher.stdout.readline() != "nap: running\n":
         assert launcher.poll() is None
     children = psutil.Process(launcher.pid).children(recursive=True)
+    assert "Another make run is going on" in checkout.launch("run", "sleeps").stderr
     launcher.send_signal(signal.SIGINT)
     output, _ = launcher.communicate()
     assert launcher.returncode == 130
