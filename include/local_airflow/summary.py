@@ -11,13 +11,19 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from include.local_airflow.events import DagRunFinished, DbtCloudResult
+from include.local_airflow.events import DagRunFinished, DbtCloudResult, TaskChanged
 from include.local_airflow.progress import MARKS, Progress, TaskRow, words
 
 LOG_LINES = 25
-_NOISE = ("[airflow.api_fastapi.execution_api.", "::group::", "::endgroup::", "[py.warnings]")
-# A traceback's frames inside Airflow, which hide the user's own.
-_AIRFLOW_FRAME = re.compile(r'^  File "[^"]*/site-packages/airflow/.*\n(?:    .*\n)*', re.MULTILINE)
+_NOISE = (
+    "[airflow.api_fastapi.execution_api.",
+    "[airflow.sdk.api.client]",
+    "::group::",
+    "::endgroup::",
+    "[py.warnings]",
+)
+# A traceback's frames inside Python and installed packages, which hide the user's own.
+_LIBRARY_FRAME = re.compile(r'^  File "[^"]*/lib/python3\.\d+/.*\n(?:    .*\n)*', re.MULTILINE)
 _NODE_WORDS = {
     "model": ("models built", "models failed"),
     "test": ("tests passed", "tests failed"),
@@ -59,7 +65,11 @@ def print_failures(
         if task.task_id in urls:
             console.print(Text(f"The dbt Cloud run: {urls[task.task_id]}"), soft_wrap=True)
     console.rule(style="red")
-    failed = " and ".join(task.label for task in end.tasks if task.state == "failed")
+    failed = " and ".join(
+        f"{task.label} ({error})" if (error := _error(progress, task)) else task.label
+        for task in end.tasks
+        if task.state == "failed"
+    )
     console.print(
         Text(
             f"Failed: {failed or dag_id}. Correct what the lines above name, then make run "
@@ -69,6 +79,10 @@ def print_failures(
     )
 
 
+def _error(progress: Progress, task: TaskChanged) -> str:
+    return progress.rows.get(task.label, TaskRow(task.label)).error
+
+
 def task_log(log: Path, row: TaskRow | None) -> list[str]:
     """Return the last lines that one task instance wrote in its last try."""
     if row is None:
@@ -76,7 +90,7 @@ def task_log(log: Path, row: TaskRow | None) -> list[str]:
     with log.open("rb") as file:
         file.seek(row.log_start)
         text = file.read(row.log_end - row.log_start).decode(errors="replace")
-    text = _AIRFLOW_FRAME.sub("", text)
+    text = _LIBRARY_FRAME.sub("", text)
     lines = [line for line in text.splitlines() if not any(noise in line for noise in _NOISE)]
     return lines[-LOG_LINES:]
 
