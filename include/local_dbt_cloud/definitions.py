@@ -8,13 +8,16 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
 from include.local_dbt_cloud.commands import parse_command
+from include.local_dbt_cloud.schedule import checked_schedule
 
 MAX_ID = 2**63 - 1
 Id = Annotated[int, Field(ge=1, le=MAX_ID)]
 Seconds = Annotated[int, Field(ge=0, le=86400)]
+Name = Annotated[str, Field(min_length=1, max_length=255)]
+JobType = Literal["ci", "scheduled", "other", "merge", "exposure_sync", "adaptive", "hybrid"]
 
 
 def accepted_command(command: str) -> str:
@@ -27,30 +30,60 @@ DbtCommand = Annotated[str, AfterValidator(accepted_command)]
 
 
 class Definition(BaseModel):
+    """Null means the default: clients send it for everything that they do not choose."""
+
     model_config = ConfigDict(populate_by_name=True)
+
+    @model_validator(mode="before")
+    @classmethod
+    def without_nulls(cls, values: Any) -> Any:
+        if not isinstance(values, dict):
+            return values
+        return {name: value for name, value in values.items() if value is not None}
 
 
 class Account(Definition):
     id: Id
     name: str
-    run_slots: int = Field(1, ge=1, le=16)
+    run_slots: int = Field(default=1, ge=1, le=16)
 
 
-class Project(Definition):
-    id: Id
-    name: str
+class ProjectFields(Definition):
+    name: Name
     description: str = ""
+    connection_id: int | None = None
+    repository_id: int | None = None
+    semantic_layer_config_id: int | None = None
+    dbt_project_subdirectory: str | None = None
+    docs_job_id: int | None = None
+    freshness_job_id: int | None = None
+    type: Literal[0, 1] = 0
 
 
-class Environment(Definition):
-    """``schema`` is where models land and ``threads`` how many dbt builds at a time."""
+class Project(ProjectFields):
+    id: Id
+
+
+class EnvironmentFields(Definition):
+    project_id: Id
+    name: Name
+    type: Literal["deployment", "development"] = "deployment"
+    deployment_type: Literal["production", "staging"] | None = None
+    dbt_version: str = "latest"
+    use_custom_branch: bool = False
+    custom_branch: str | None = None
+    supports_docs: bool = True
+    credentials_id: int | None = None
+    connection_id: int | None = None
+    extended_attributes_id: int | None = None
+    enable_model_query_history: bool = False
+
+
+class Environment(EnvironmentFields):
+    """``schema`` is where models land; dbt Cloud keeps it with the credentials."""
 
     id: Id
-    project_id: Id
-    name: str
-    type: Literal["deployment", "development"] = "deployment"
-    deployment_type: Literal["production", "staging"] | None = "production"
-    schema_name: str = Field("analytics", alias="schema")
+    schema_name: str = Field(default="analytics", alias="schema")
 
 
 class Execution(Definition):
@@ -58,7 +91,7 @@ class Execution(Definition):
 
 
 class JobSettings(Definition):
-    threads: int = Field(4, ge=1, le=64)
+    threads: int = Field(default=4, ge=1, le=64)
     target_name: str = "default"
 
 
@@ -69,20 +102,16 @@ class Triggers(Definition):
     on_merge: bool | None = False
 
 
-class Job(Definition):
-    """A job; ``schedule`` is kept exactly as it was given."""
-
-    id: Id
+class JobFields(Definition):
     project_id: Id
     environment_id: Id
-    name: str = Field(min_length=1)
+    name: Name
     execute_steps: list[DbtCommand] = Field(min_length=1)
     description: str = ""
     dbt_version: str | None = None
     execution: Execution = Execution()
-    settings: JobSettings = JobSettings(threads=4)
+    settings: JobSettings = JobSettings()
     triggers: Triggers = Triggers()
-    schedule: dict[str, Any] = {}
     generate_docs: bool = False
     run_generate_sources: bool = False
     run_compare_changes: bool = False
@@ -92,8 +121,19 @@ class Job(Definition):
     deferring_job_definition_id: int | None = None
     deferring_environment_id: int | None = None
     triggers_on_draft_pr: bool = False
+    lifecycle_webhooks: bool = False
+    lifecycle_webhooks_url: str | None = None
+    cost_optimization_features: list[str] = []
+    force_node_selection: bool | None = None
     job_completion_trigger_condition: dict[str, Any] | None = None
-    job_type: str | None = None
+    job_type: JobType | None = None
+
+
+class Job(JobFields):
+    """A job; ``schedule`` is kept exactly as it was given."""
+
+    id: Id
+    schedule: Annotated[dict[str, Any], AfterValidator(checked_schedule)] = {}
 
     @property
     def computed_job_type(self) -> str:
@@ -119,7 +159,7 @@ class RunRequest(Definition):
     non_native_pull_request_id: int | None = None
     schema_override: str | None = None
     dbt_version_override: str | None = None
-    threads_override: int | None = Field(None, ge=1, le=64)
+    threads_override: int | None = Field(default=None, ge=1, le=64)
     target_name_override: str | None = None
     generate_docs_override: bool | None = None
     timeout_seconds_override: Seconds | None = None

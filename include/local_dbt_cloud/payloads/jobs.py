@@ -7,15 +7,8 @@ from typing import Any
 from include.local_dbt_cloud.definitions import Job
 from include.local_dbt_cloud.payloads.accounts import environment_payload
 from include.local_dbt_cloud.rows import DELETED_STATE, JobRow
+from include.local_dbt_cloud.schedule import filled_in
 from include.local_dbt_cloud.times import iso
-
-EVERY_HOUR = "0 * * * *"
-NO_SCHEDULE: dict[str, Any] = {
-    "cron": EVERY_HOUR,
-    "date": {"type": "every_day"},
-    "time": {"type": "every_hour", "interval": 1},
-}
-
 
 def job_payload(row: JobRow, include: frozenset[str] = frozenset()) -> dict[str, Any]:
     """Exactly the keys of the wire: a client that forbids unknown ones reads it."""
@@ -23,7 +16,7 @@ def job_payload(row: JobRow, include: frozenset[str] = frozenset()) -> dict[str,
     deleted = row.state == DELETED_STATE
     return _settings(job) | {
         "account_id": row.account_id,
-        "schedule": schedule_of(job),
+        "schedule": filled_in(job.schedule),
         "generate_sources": job.run_generate_sources,
         "cost_optimization_features": [],
         "state": row.state,
@@ -54,7 +47,7 @@ def job_payload(row: JobRow, include: frozenset[str] = frozenset()) -> dict[str,
 
 def embedded_job_payload(row: JobRow, job: Job) -> dict[str, Any]:
     """The job inside a run, as it was when the run was triggered."""
-    schedule = schedule_of(job)
+    schedule = filled_in(job.schedule)
     return _settings(job) | {
         "account_id": row.account_id,
         "schedule": {
@@ -73,15 +66,6 @@ def embedded_job_payload(row: JobRow, job: Job) -> dict[str, Any]:
         "created_at": iso(row.created_at),
         "updated_at": iso(row.updated_at),
     }
-
-
-def schedule_of(job: Job) -> dict[str, Any]:
-    """As posted, with the parts that every client reads filled in."""
-    schedule = NO_SCHEDULE | job.schedule
-    schedule["cron"] = (
-        job.schedule.get("cron") or schedule["date"].get("cron") or NO_SCHEDULE["cron"]
-    )
-    return schedule
 
 
 def _settings(job: Job) -> dict[str, Any]:
