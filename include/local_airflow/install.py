@@ -49,17 +49,25 @@ class Environment:
         return self.folder / "install.log"
 
     def fingerprint(self) -> str:
-        """Everything that asks for a new environment when it changes, the checkout's place too."""
-        digest = hashlib.sha256(f"{sys.version}\n{self.folder}\n{self.requirements}".encode())
+        """Return one line for what asks for a new environment, one for what asks for an update."""
+        place = hashlib.sha256(f"{sys.version}\n{self.folder}".encode())
+        packages = hashlib.sha256(str(self.requirements).encode())
         for file in _INPUTS:
-            digest.update(file.read_bytes())
-        return digest.hexdigest()
+            packages.update(file.read_bytes())
+        return f"{place.hexdigest()}\n{packages.hexdigest()}\n"
 
     def is_current(self) -> bool:
+        return self._stamped() == self.fingerprint()
+
+    def is_sound(self) -> bool:
+        """Made to its end, by this Python and in this place; packages may have changed since."""
+        return self._stamped().partition("\n")[0] == self.fingerprint().partition("\n")[0]
+
+    def _stamped(self) -> str:
         try:
-            return self.python.exists() and self.stamp.read_text() == self.fingerprint()
+            return self.stamp.read_text() if self.python.exists() else ""
         except OSError:
-            return False
+            return ""
 
 
 AIRFLOW = Environment(
@@ -87,7 +95,10 @@ def install() -> None:
 def _make(outdated: list[Environment]) -> None:
     started = time.monotonic()
     for environment in outdated:
-        _clear(environment)
+        if environment.is_sound():  # an Airflow may be running from it: update it in place
+            environment.stamp.unlink()
+        else:
+            _clear(environment)
     if not UV.exists():
         _install_uv()
     with ThreadPoolExecutor() as pool:

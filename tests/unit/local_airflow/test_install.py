@@ -71,7 +71,10 @@ def test_changed_requirements_are_installed(small_checkout: Checkout, tmp_path: 
         assert small_checkout.run(*INSTALL).returncode == 0
         constraints = small_checkout.folder / "constraints.txt"
         constraints.write_text(constraints.read_text().replace("hello==1.0", "hello==1.1"))
+        python = small_checkout.folder / ".venv/bin/python"
+        before = python.lstat()
         assert small_checkout.run(*INSTALL).returncode == 0
+        assert python.lstat() == before, "the environment was made anew"
     assert imports(small_checkout, ".venv", "greeting")
 
 
