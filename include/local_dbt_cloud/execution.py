@@ -5,21 +5,25 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from dataclasses import dataclass
+from pathlib import Path
 from shutil import copyfile
+
+from sqlalchemy.orm import Session
 
 from include.local_dbt_cloud import steps as planning
 from include.local_dbt_cloud.commands import is_retryable, parse_command
+from include.local_dbt_cloud.deadline import Deadline
 from include.local_dbt_cloud.definitions import Environment, Job, RunRequest
+from include.local_dbt_cloud.endings import FAILED, SUCCEEDED, Ending, InterruptedRunError
 from include.local_dbt_cloud.raw_data import ensure_raw_data
+from include.local_dbt_cloud.retries import failed_index, plan_of
 from include.local_dbt_cloud.rows import RunRow, StepRow
 from include.local_dbt_cloud.run_folder import RunFolder
-from include.local_dbt_cloud.run_store import CANCELLED_BY_USER, end_open_steps, end_step, move_run
+from include.local_dbt_cloud.run_store import end_open_steps, end_step, move_run
 from include.local_dbt_cloud.settings import Settings
 from include.local_dbt_cloud.statuses import Status
 from include.local_dbt_cloud.steps import Step
 from include.local_dbt_cloud.store import Store
-from include.local_dbt_cloud.times import humanized, now
 from include.local_dbt_cloud.worker_process import (
     DbtCommand,
     WorkerError,
@@ -27,29 +31,7 @@ from include.local_dbt_cloud.worker_process import (
     WorkerTimeoutError,
 )
 
-COMMAND_FAILED = "dbt command failed"
-
-
 log = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True)
-class Ending:
-    """How a run ends, and why if not well."""
-
-    status: Status
-    message: str | None = None
-
-
-class InterruptedRunError(Exception):
-    """Somebody ended the run: a user, a timeout, or the server on its way out."""
-
-    def __init__(self, ending: Ending) -> None:
-        self.ending = ending
-        super().__init__(ending.message)
-
-
-CANCELLED = Ending(Status.CANCELLED, CANCELLED_BY_USER)
 
 
 class RunExecution:
@@ -63,7 +45,7 @@ class RunExecution:
         self._store = store
         self._worker = worker
         self._interruption: Ending | None = None
-        self._deadline: float | None = None
+        self._deadline = Deadline.after(None)
         self._load()
 
     def interrupt(self, ending: Ending) -> None:
@@ -78,7 +60,7 @@ class RunExecution:
         except InterruptedRunError as interruption:
             ending = interruption.ending
         except WorkerError as error:
-            ending = Ending(Status.ERROR, str(error))
+            ending = self._interruption or Ending(Status.ERROR, str(error))
         except Exception as error:
             log.exception("Run %s met an error of the local dbt Cloud", self.run_id)
             ending = Ending(Status.ERROR, f"The local dbt Cloud could not go on: {error}")
@@ -93,6 +75,8 @@ class RunExecution:
             run = session.get_one(RunRow, self.run_id)
             self._job: Job = run.job_settings
             self._request = RunRequest.model_validate(run.trigger)
+            self._steps = plan_of(session, run)
+            self._resumed = self._artifacts_to_resume(run, session)
             self._environment = Environment.model_validate(run.environment.definition)
 
     def _run_steps(self) -> Ending:
@@ -103,11 +87,12 @@ class RunExecution:
             run = session.get_one(RunRow, self.run_id)
             run.dbt_version = self._worker.dbt_version
             move_run(run, Status.RUNNING)
-        self._set_deadline()
-        for index, step in enumerate(planning.plan(self._job, self._request), start=1):
+        limit = planning.timeout_seconds(self._job, self._request)
+        self._deadline = Deadline.after(limit)
+        for index, step in enumerate(self._steps, start=1):
             if not self._run_step(index, step) and step.must_succeed:
-                return Ending(Status.ERROR, COMMAND_FAILED)
-        return Ending(Status.SUCCESS)
+                return FAILED
+        return SUCCEEDED
 
     def _run_step(self, index: int, step: Step) -> bool:
         self._check()
@@ -124,13 +109,13 @@ class RunExecution:
             self._keep(index, step, succeeded, began)
         with self._store.write() as session:
             status = Status.SUCCESS if succeeded else Status.ERROR
-            message = None if succeeded else COMMAND_FAILED
+            message = None if succeeded else FAILED.message
             end_step(session.get_one(StepRow, step_id), status, message)
         return succeeded
 
     def _perform(self, index: int, step: Step) -> bool:
         if step.command:
-            return self._invoke(index, step.command)
+            return self._invoke(index, self._arguments(step.command, step.resumes))
         if step.name == planning.CLONE:
             self.folder.copy_project(self._settings.dbt_project)
             self.folder.write_log(index, "Copied the dbt project of the local dbt Cloud.\n")
@@ -150,20 +135,32 @@ class RunExecution:
         log = f"Profile {name}: schema {output['schema']}, {output['threads']} threads.\n"
         self.folder.write_log(index, log)
 
-    def _invoke(self, index: int, command: str) -> bool:
+    def _artifacts_to_resume(self, run: RunRow, session: Session) -> Path | None:
+        if run.retrying_run_id is None:
+            return None
+        previous = session.get_one(RunRow, run.retrying_run_id)
+        folder = RunFolder(self._settings.runs / str(previous.id))
+        return folder.artifacts(failed_index(previous))
+
+    def _arguments(self, command: str, resumes: bool) -> list[str]:
+        if resumes and self._resumed:
+            return ["retry", "--state", str(self._resumed)]
+        return parse_command(command)
+
+    def _invoke(self, index: int, arguments: list[str]) -> bool:
         self._worker.start()
         self._check()  # after the start: from here on an interruption kills this very process
         step = self.folder.step(index)
         request = DbtCommand(
-            arguments=parse_command(command),
+            arguments=arguments,
             environment=self.folder.dbt_environment(index),
             logs=str(step / "logs.txt"),
             debug_logs=str(step / "debug_logs.txt"),
         )
         try:
-            return self._worker.run(request, self._seconds_left())
+            return self._worker.run(request, self._deadline.seconds_left)
         except WorkerTimeoutError:
-            raise InterruptedRunError(self._timed_out()) from None
+            raise self._timed_out() from None
 
     def _begin_step(self, index: int, step: Step) -> int:
         with self._store.write() as session:
@@ -199,27 +196,13 @@ class RunExecution:
             move_run(run, ending.status, ending.message)
             end_open_steps(run, ending.status, ending.message or "")
 
-    def _set_deadline(self) -> None:
-        seconds = planning.timeout_seconds(self._job, self._request)
-        self._deadline = time.monotonic() + seconds if seconds else None
-
-    def _seconds_left(self) -> float | None:
-        return None if self._deadline is None else max(0.0, self._deadline - time.monotonic())
-
-    def _timed_out(self) -> Ending:
-        """dbt Cloud ends a run that took too long as cancelled, not as an error."""
-        limit = planning.timeout_seconds(self._job, self._request)
-        with self._store.read() as session:
-            started_at = session.get_one(RunRow, self.run_id).started_at or now()
-        return Ending(
-            Status.CANCELLED,
-            f"This run timed out after running for {humanized(now() - started_at)}, "
-            f"which exceeded the configured timeout of {limit} seconds.",
-        )
-
     def _check(self) -> None:
         """Raises InterruptedRunError if the run is to end now."""
         if self._interruption:
             raise InterruptedRunError(self._interruption)
-        if self._seconds_left() == 0:
-            raise InterruptedRunError(self._timed_out())
+        if self._deadline.has_passed:
+            raise self._timed_out()
+
+    def _timed_out(self) -> InterruptedRunError:
+        """dbt Cloud ends a run that took too long as cancelled, not as an error."""
+        return InterruptedRunError(Ending(Status.CANCELLED, self._deadline.message))

@@ -37,6 +37,7 @@ ROUTES = (
     Route("GET", f"{V2}/jobs", jobs.list_jobs),
     Route("GET", f"{V2}/jobs/{{job_id}}", jobs.get_job),
     Route("POST", f"{V2}/jobs/{{job_id}}/run", jobs.trigger_run),
+    Route("POST", f"{V2}/jobs/{{job_id}}/rerun", jobs.rerun_job),
     Route("GET", f"{V2}/runs", runs.list_runs),
     Route("GET", f"{V2}/runs/{{run_id}}", runs.get_run),
     Route("POST", f"{V2}/runs/{{run_id}}/cancel", runs.cancel_run),

@@ -5,14 +5,14 @@ from __future__ import annotations
 import logging
 import threading
 
+from include.local_dbt_cloud.endings import CANCELLED, SERVER_STOPPED
 from include.local_dbt_cloud.errors import NotFoundError
-from include.local_dbt_cloud.execution import CANCELLED, Ending, RunExecution
+from include.local_dbt_cloud.execution import RunExecution
 from include.local_dbt_cloud.raw_data import ensure_raw_data
 from include.local_dbt_cloud.rows import RunRow
 from include.local_dbt_cloud.run_folder import remove_old_runs
 from include.local_dbt_cloud.run_store import (
     CANCELLED_BY_USER,
-    STOPPED,
     claim_next_run,
     end_interrupted_runs,
     move_run,
@@ -71,7 +71,7 @@ class Runner:
             executions = list(self._executions.values())
             self._changed.notify_all()
         for execution in executions:
-            execution.interrupt(Ending(Status.ERROR, STOPPED))
+            execution.interrupt(SERVER_STOPPED)
         for worker in self._workers:
             worker.close()
         for thread in self._threads:

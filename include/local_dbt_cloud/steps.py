@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +13,7 @@ from include.local_dbt_cloud.definitions import Environment, Job, RunRequest
 CLONE = "Clone git repository"
 PROFILE = "Create profile from connection DuckDB"
 DEPS, FRESHNESS, DOCS = "dbt deps", "dbt source freshness", "dbt docs generate"
+SETUP = 3  # clone, profile and deps come first in every run
 LOCK_ATTEMPTS = 7  # an Airflow task may hold the warehouse: dbt waits 1, 2, 4 ... seconds
 
 
@@ -30,8 +31,8 @@ class Step:
     resumes: bool = False
 
 
-def invoke(command: str, must_succeed: bool = True, resumes: bool = False) -> Step:
-    return Step(f"Invoke dbt with `{command}`", command, must_succeed, resumes)
+def invoke(command: str, must_succeed: bool = True) -> Step:
+    return Step(f"Invoke dbt with `{command}`", command, must_succeed)
 
 
 def plan(job: Job, request: RunRequest) -> list[Step]:
@@ -48,12 +49,13 @@ def plan(job: Job, request: RunRequest) -> list[Step]:
     return steps
 
 
-def plan_retry(steps: list[Step], failed_command: str) -> list[Step]:
-    """The same run from its failed command on; that one is resumed with ``dbt retry``."""
-    setup = steps[:3]
-    rest = steps[3:]
-    at = next(i for i, step in enumerate(rest) if step.command == failed_command)
-    return [*setup, invoke(failed_command, rest[at].must_succeed, resumes=True), *rest[at + 1 :]]
+def plan_retry(steps: list[Step], failed_index: int) -> list[Step]:
+    """The same steps from the failed one (counted from 1) on, which ``dbt retry`` resumes.
+
+    It keeps the original command as its name: the real one's is not documented.
+    """
+    failed = steps[failed_index - 1]
+    return [*steps[:SETUP], replace(failed, resumes=True), *steps[failed_index:]]
 
 
 def profile_step_name(request: RunRequest) -> str:

@@ -155,6 +155,25 @@ def test_the_dbt_process_ends_with_the_server(
     assert not any(os.path.exists(f"/proc/{pid}") for pid in children)
 
 
+def test_a_rerun_resumes_the_run_that_failed(
+    slow_dbt_cloud: RunningDbtCloud, slow_project: str
+) -> None:
+    broken = Path(slow_project, "models", "two.sql")
+    broken.write_text("select * from nowhere\n")
+    failed = slow_dbt_cloud.wait(slow_dbt_cloud.trigger())
+    assert (failed["status"], failed["can_retry"]) == (20, True)
+    broken.write_text("select 2 as id\n")
+    answer = slow_dbt_cloud.request("POST", f"jobs/{DAILY_BUILD}/rerun/").json()["data"]
+    assert answer["retrying_run_id"] == failed["id"]
+    resumed = slow_dbt_cloud.wait(answer["id"])
+    assert resumed["is_success"], resumed["run_steps"][-1]["logs"]
+    assert "OK created sql view model analytics.two" in resumed["run_steps"][-1]["logs"]
+    assert "analytics.one" not in resumed["run_steps"][-1]["logs"]
+    fresh = slow_dbt_cloud.request("POST", f"jobs/{DAILY_BUILD}/rerun/").json()["data"]
+    assert fresh["retrying_run_id"] is None
+    assert slow_dbt_cloud.wait(fresh["id"])["is_success"]
+
+
 def test_lists_filter_order_and_embed(local_dbt_cloud: RunningDbtCloud) -> None:
     ids = [local_dbt_cloud.trigger(BUILD_AFTER_LOAD, steps_override=["dbt deps"]) for _ in "ab"]
     local_dbt_cloud.wait(ids[-1])

@@ -14,6 +14,7 @@ from include.local_dbt_cloud.errors import NotFoundError
 from include.local_dbt_cloud.handlers.runs import created_run
 from include.local_dbt_cloud.payloads.jobs import job_payload
 from include.local_dbt_cloud.query import Listing, contains, equals, within
+from include.local_dbt_cloud.retries import create_rerun
 from include.local_dbt_cloud.rows import ACTIVE_STATE, JobRow
 from include.local_dbt_cloud.run_store import create_run
 from include.local_dbt_cloud.store import page_of
@@ -55,6 +56,15 @@ def trigger_run(call: Call, job_id: PathId, body: Body) -> JSONResponse:
     request = body.parse(RunRequest)
     with call.server.store.write() as session:
         run = create_run(session, find_job(session, call, job_id), request)
+        answer = created_run(session, call, run)
+    call.server.runner.wake()
+    return success(answer)
+
+
+def rerun_job(call: Call, job_id: PathId) -> JSONResponse:
+    """Retries the newest run if it failed and can be, else queues a fresh run."""
+    with call.server.store.write() as session:
+        run = create_rerun(session, find_job(session, call, job_id))
         answer = created_run(session, call, run)
     call.server.runner.wake()
     return success(answer)
