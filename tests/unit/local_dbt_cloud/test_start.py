@@ -1,0 +1,54 @@
+"""What hinders a start is said in a sentence, and the README says what is answered."""
+
+from __future__ import annotations
+
+import re
+import socket
+from pathlib import Path
+
+import pytest
+
+from include.local_dbt_cloud.__main__ import main
+from include.local_dbt_cloud.data_folder import hold
+from include.local_dbt_cloud.routes import ROUTES
+from include.local_dbt_cloud.settings import JOBS_FILE
+
+README = JOBS_FILE.with_name("README.md")
+
+
+def test_the_readme_lists_every_endpoint() -> None:
+    rows = re.findall(r"^\| ([A-Z]+) \| `(/api/[^`]+)` \|$", README.read_text(), re.MULTILINE)
+    assert rows == [(route.method, route.path) for route in ROUTES]
+
+
+def test_a_port_in_use(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        port = str(other.getsockname()[1])
+        assert main(["--data", str(tmp_path), "--port", port]) == 1
+    assert "cannot be used: Address already in use" in capsys.readouterr().err
+
+
+def test_a_data_folder_in_use(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    with hold(tmp_path):
+        assert main(["--data", str(tmp_path), "--port", "0"]) == 1
+    assert "is in use by another local dbt Cloud (process" in capsys.readouterr().err
+
+
+def test_a_data_folder_that_cannot_be(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "file").touch()
+    assert main(["--data", str(tmp_path / "file" / "data"), "--port", "0"]) == 1
+    assert "cannot be written: Not a directory" in capsys.readouterr().err
+
+
+def test_dbt_is_missing(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    missing = ["--dbt-python", str(tmp_path / "python")]
+    assert main(["--data", str(tmp_path), "--port", "0", *missing]) == 1
+    assert "run `make run` once" in capsys.readouterr().err
+
+
+def test_an_open_address_needs_an_own_token(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.delenv("LOCAL_DBT_CLOUD_TOKEN", raising=False)
+    assert main(["--host", "0.0.0.0"]) == 1
+    assert "set LOCAL_DBT_CLOUD_TOKEN" in capsys.readouterr().err

@@ -1,0 +1,55 @@
+"""Certificates: made once, renewed when they must be, keys kept private."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import certifi
+import pytest
+
+from include.local_dbt_cloud.tls import ensure_certificates
+
+
+def test_they_are_made_once(tmp_path: Path) -> None:
+    first = ensure_certificates(tmp_path)
+    contents = [path.read_bytes() for path in (first.ca, first.server, first.bundle)]
+    again = ensure_certificates(tmp_path)
+    assert [path.read_bytes() for path in (again.ca, again.server, again.bundle)] == contents
+
+
+def test_keys_are_private(tmp_path: Path) -> None:
+    ensure_certificates(tmp_path)
+    keys = list(tmp_path.glob("*-key.pem"))
+    assert len(keys) == 2
+    assert {path.stat().st_mode & 0o777 for path in keys} == {0o600}
+
+
+def test_a_new_name_needs_a_new_server_certificate_only(tmp_path: Path) -> None:
+    files = ensure_certificates(tmp_path)
+    ca, server = files.ca.read_bytes(), files.server.read_bytes()
+    ensure_certificates(tmp_path, ["dbt.example"])
+    assert files.ca.read_bytes() == ca
+    assert files.server.read_bytes() != server
+
+
+def test_a_damaged_authority_is_replaced(tmp_path: Path) -> None:
+    files = ensure_certificates(tmp_path)
+    server = files.server.read_bytes()
+    files.ca.write_text("damaged")
+    ensure_certificates(tmp_path)
+    assert files.ca.read_bytes().startswith(b"-----BEGIN CERTIFICATE")
+    assert files.server.read_bytes() != server
+
+
+def test_the_bundle_keeps_the_roots_of_before(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    own = tmp_path / "company.pem"
+    own.write_text("company roots")
+    monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(own))
+    monkeypatch.delenv("SSL_CERT_FILE", raising=False)
+    files = ensure_certificates(tmp_path / "data")
+    assert files.bundle.read_text() == files.ca.read_text() + "\ncompany roots"
+    monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(files.bundle))
+    ensure_certificates(tmp_path / "data")
+    assert Path(certifi.where()).read_text() in files.bundle.read_text()
