@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Annotated
 
 from fastapi import Depends, Path, Request
@@ -10,7 +10,8 @@ from sqlalchemy.orm import Session
 from starlette.datastructures import QueryParams
 
 from include.local_dbt_cloud.definitions import MAX_ID
-from include.local_dbt_cloud.errors import AccessDeniedError
+from include.local_dbt_cloud.errors import AccessDeniedError, InvalidRequestError
+from include.local_dbt_cloud.faults import Faults
 from include.local_dbt_cloud.query import (
     Listing,
     ListQuery,
@@ -33,6 +34,7 @@ class Server:
     store: Store
     runner: Runner
     account_id: int
+    faults: Faults = field(default_factory=Faults)
 
 
 @dataclass(frozen=True)
@@ -43,6 +45,7 @@ class ApiCall:
     account_id: int
     params: QueryParams
     base_url: str
+    version: str
 
     @property
     def include(self) -> frozenset[str]:
@@ -50,6 +53,11 @@ class ApiCall:
 
     def list_query(self, listing: Listing) -> ListQuery:
         return parse_list_query(self.params, listing, self.account_id)
+
+    def check_account(self, account_id: int | None) -> None:
+        """Raises InvalidRequestError if a body names another account than the address."""
+        if account_id not in (None, self.account_id):
+            raise InvalidRequestError(data={"account_id": "is not the account of this address"})
 
     def account(self, session: Session) -> AccountRow:
         return session.get_one(AccountRow, self.account_id)
@@ -61,8 +69,9 @@ def server_of(request: Request) -> Server:
 
 
 def base_url_of(request: Request) -> str:
-    """As the client calls us, so that links work through a port forward or in a container."""
-    return f"https://{request.headers.get('host', request.url.netloc)}"
+    """``--public-url``, else as the client calls us, so that links work through a port forward."""
+    public_url = server_of(request).settings.public_url
+    return public_url or f"https://{request.headers.get('host', request.url.netloc)}"
 
 
 def api_call(request: Request, account_id: PathId) -> ApiCall:
@@ -70,7 +79,8 @@ def api_call(request: Request, account_id: PathId) -> ApiCall:
     server = server_of(request)
     if account_id != server.account_id:
         raise AccessDeniedError
-    return ApiCall(server, account_id, request.query_params, base_url_of(request))
+    version = request.url.path.split("/")[2]  # v2 or v3
+    return ApiCall(server, account_id, request.query_params, base_url_of(request), version)
 
 
 Call = Annotated[ApiCall, Depends(api_call)]

@@ -65,7 +65,6 @@ class Project(ProjectFields):
 
 
 class EnvironmentFields(Definition):
-    project_id: Id
     name: Name
     type: Literal["deployment", "development"] = "deployment"
     deployment_type: Literal["production", "staging"] | None = None
@@ -83,6 +82,7 @@ class Environment(EnvironmentFields):
     """``schema`` is where models land; dbt Cloud keeps it with the credentials."""
 
     id: Id
+    project_id: Id
     schema_name: str = Field(default="analytics", alias="schema")
 
 
@@ -91,7 +91,7 @@ class Execution(Definition):
 
 
 class JobSettings(Definition):
-    threads: int = Field(default=4, ge=1, le=64)
+    threads: int = Field(default=1, ge=1, le=64)
     target_name: str = "default"
 
 
@@ -100,6 +100,18 @@ class Triggers(Definition):
     git_provider_webhook: bool | None = False
     schedule: bool = False
     on_merge: bool | None = False
+
+
+class CompletionCondition(Definition):
+    job_id: Id
+    project_id: Id
+    statuses: list[Literal[10, 20, 30]]
+
+
+class CompletionTrigger(Definition):
+    """Runs the job after another one has ended with one of the statuses."""
+
+    condition: CompletionCondition
 
 
 class JobFields(Definition):
@@ -125,7 +137,7 @@ class JobFields(Definition):
     lifecycle_webhooks_url: str | None = None
     cost_optimization_features: list[str] = []
     force_node_selection: bool | None = None
-    job_completion_trigger_condition: dict[str, Any] | None = None
+    job_completion_trigger_condition: CompletionTrigger | None = None
     job_type: JobType | None = None
 
 
@@ -133,6 +145,7 @@ class Job(JobFields):
     """A job; ``schedule`` is kept exactly as it was given."""
 
     id: Id
+    settings: JobSettings = JobSettings(threads=4)  # what dbt Cloud's own pages suggest
     schedule: Annotated[dict[str, Any], AfterValidator(checked_schedule)] = {}
 
     @property

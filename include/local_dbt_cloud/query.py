@@ -18,7 +18,9 @@ from include.local_dbt_cloud.errors import InvalidRequestError
 MAX_LIMIT = 100
 STATES = {"active": 1, "deleted": 2, "1": 1, "2": 2}
 
-Column = InstrumentedAttribute[Any]
+# A column, or a value inside a definition.
+Column = InstrumentedAttribute[Any] | ColumnElement[Any]
+BOOLEANS = {"true": True, "1": True, "false": False, "0": False}
 
 
 @dataclass(frozen=True)
@@ -93,6 +95,15 @@ def within(column: Column) -> Filter:
 
 def text_equals(column: Column) -> Filter:
     return Filter(lambda texts: texts[-1], lambda value: column == value)
+
+
+def text_within(column: Column) -> Filter:
+    return Filter(parse_words, column.in_)
+
+
+def is_true(column: Column) -> Filter:
+    """``true``, ``false``, ``1`` or ``0``."""
+    return Filter(lambda texts: BOOLEANS[texts[-1].strip().lower()], column.is_)
 
 
 def contains(column: Column) -> Filter:

@@ -2,45 +2,31 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Any
+from include.local_dbt_cloud.catalog_routes import CATALOG_ROUTES
+from include.local_dbt_cloud.definitions import RunRequest
+from include.local_dbt_cloud.handlers import artifacts, faults, jobs, runs, webhooks
+from include.local_dbt_cloud.route import V2, V3, Route
 
-from include.local_dbt_cloud.handlers import accounts, artifacts, environments, jobs, projects, runs
-
-V2 = "/api/v2/accounts/{account_id}"
-V3 = "/api/v3/accounts/{account_id}"
-
-
-@dataclass(frozen=True)
-class Route:
-    """Paths are written without the trailing slash; requests may have it or not."""
-
-    method: str
-    path: str
-    handler: Callable[..., Any]
-
+WEBHOOK = f"{V3}/webhooks/subscription/{{subscription_id}}"
 
 ROUTES = (
-    Route("GET", "/api/v2/accounts", accounts.list_accounts),
-    Route("GET", "/api/v3/accounts", accounts.list_accounts),
-    Route("GET", V2, accounts.get_account),
-    Route("GET", V3, accounts.get_account),
-    Route("GET", f"{V3}/projects", projects.list_projects),
-    Route("GET", f"{V3}/projects/{{project_id}}", projects.get_project),
-    Route("GET", f"{V3}/projects/{{project_id}}/environments", environments.list_environments),
-    Route(
-        "GET",
-        f"{V3}/projects/{{project_id}}/environments/{{environment_id}}",
-        environments.get_environment,
-    ),
-    Route("GET", f"{V2}/jobs", jobs.list_jobs),
-    Route("GET", f"{V2}/jobs/{{job_id}}", jobs.get_job),
-    Route("POST", f"{V2}/jobs/{{job_id}}/run", jobs.trigger_run),
+    *CATALOG_ROUTES,
+    Route("POST", f"{V2}/jobs/{{job_id}}/run", jobs.trigger_run, RunRequest),
     Route("POST", f"{V2}/jobs/{{job_id}}/rerun", jobs.rerun_job),
-    Route("GET", f"{V2}/runs", runs.list_runs),
+    Route("GET", f"{V2}/runs", runs.list_runs, listing=runs.LISTING),
     Route("GET", f"{V2}/runs/{{run_id}}", runs.get_run),
     Route("POST", f"{V2}/runs/{{run_id}}/cancel", runs.cancel_run),
     Route("GET", f"{V2}/runs/{{run_id}}/artifacts", artifacts.list_artifacts),
     Route("GET", f"{V2}/runs/{{run_id}}/artifacts/{{name:path}}", artifacts.get_artifact),
+    Route("GET", f"{V3}/webhooks/subscriptions", webhooks.list_subscriptions),
+    Route("POST", f"{V3}/webhooks/subscriptions", webhooks.create_subscription),
+    Route("GET", WEBHOOK, webhooks.get_subscription),
+    Route("PUT", WEBHOOK, webhooks.replace_subscription),
+    Route("DELETE", WEBHOOK, webhooks.delete_subscription),
+    Route("GET", f"{WEBHOOK}/test", webhooks.send_test_event),
+    Route("GET", f"{WEBHOOK}/events", webhooks.list_events),
+    Route("GET", f"{WEBHOOK}/event/{{event_id}}/receipt", webhooks.get_receipt),
+    Route("GET", "/faults", faults.list_faults),
+    Route("POST", "/faults", faults.add_fault),
+    Route("DELETE", "/faults", faults.clear_faults),
 )

@@ -87,6 +87,24 @@ class JobRow(DefinedRow):
         return Job.model_validate(self.definition)
 
 
+class EnvironmentVariableRow(Row):
+    """One value of a ``DBT_…`` variable: of a project, an environment, a job or a user."""
+
+    __tablename__ = "environment_variables"
+    __table_args__ = ({"sqlite_autoincrement": True},)
+
+    id: Mapped[int] = mapped_column(BigId, primary_key=True)
+    account_id: Mapped[int] = mapped_column(BigId)
+    project_id: Mapped[int] = mapped_column(BigId, index=True)
+    environment_id: Mapped[int | None] = mapped_column(BigId)
+    job_definition_id: Mapped[int | None] = mapped_column(BigId)
+    name: Mapped[str]
+    type: Mapped[str]
+    value: Mapped[str]
+    created_at: Mapped[datetime] = mapped_column(default=now)
+    updated_at: Mapped[datetime] = mapped_column(default=now, onupdate=now)
+
+
 class RunRow(Row):
     """One run. ``trigger`` is the request that started it, ``job_definition`` the job as it was."""
 

@@ -4,7 +4,15 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    SerializerFunctionWrapHandler,
+    ValidationError,
+    model_serializer,
+)
 
 EVERY_HOUR = "0 * * * *"
 DEFAULT: dict[str, Any] = {
@@ -30,6 +38,11 @@ class AsPosted(BaseModel):
     """Fields nobody knows are kept, and so are nulls: the answer echoes what was posted."""
 
     model_config = ConfigDict(extra="allow")
+
+    @model_serializer(mode="wrap")
+    def as_posted(self, serialize: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        fields: dict[str, Any] = serialize(self)
+        return {name: fields[name] for name in fields if name in self.model_fields_set}
 
 
 class DateRule(AsPosted):

@@ -1,31 +1,44 @@
-"""Jobs: list, get, run, rerun."""
+"""Jobs: list, get, create, update, delete, run, rerun."""
 
 from __future__ import annotations
 
 from fastapi.responses import JSONResponse
-from sqlalchemy import select
+from sqlalchemy import literal, select
 from sqlalchemy.orm import Session
 
 from include.local_dbt_cloud.bodies import Body
 from include.local_dbt_cloud.call import ApiCall, Call, PathId
-from include.local_dbt_cloud.definitions import RunRequest
+from include.local_dbt_cloud.changes import define, find_active, next_id, set_state
+from include.local_dbt_cloud.definitions import Job, RunRequest
 from include.local_dbt_cloud.envelope import success
-from include.local_dbt_cloud.errors import NotFoundError
+from include.local_dbt_cloud.errors import InvalidRequestError, NotFoundError
+from include.local_dbt_cloud.handlers.described_jobs import describe_jobs
 from include.local_dbt_cloud.handlers.runs import created_run
-from include.local_dbt_cloud.payloads.jobs import job_payload
-from include.local_dbt_cloud.query import Listing, contains, equals, within
+from include.local_dbt_cloud.query import Listing, contains, equals, is_true, text_within, within
+from include.local_dbt_cloud.requested import JobRequest, fields_of
 from include.local_dbt_cloud.retries import create_rerun
-from include.local_dbt_cloud.rows import ACTIVE_STATE, JobRow
+from include.local_dbt_cloud.rows import (
+    ACTIVE_STATE,
+    DELETED_STATE,
+    EnvironmentRow,
+    JobRow,
+    ProjectRow,
+)
 from include.local_dbt_cloud.run_store import create_run
 from include.local_dbt_cloud.store import page_of
 
+DEFINED = JobRow.definition
 LISTING = Listing(
     filters={
         "project_id": equals(JobRow.project_id),
         "project_id__in": within(JobRow.project_id),
         "environment_id": equals(JobRow.environment_id),
         "name__icontains": contains(JobRow.name),
+        "triggers_schedule": is_true(DEFINED[("triggers", "schedule")].as_boolean()),
+        "dbt_version__in": text_within(DEFINED["dbt_version"].as_string()),
+        "is_system": is_true(literal(False)),  # dbt Cloud makes those by itself; here are none
         "pk": equals(JobRow.id),
+        "pk__in": within(JobRow.id),
     },
     order={
         "id": JobRow.id,
@@ -42,13 +55,62 @@ def list_jobs(call: Call) -> JSONResponse:
     statement = select(JobRow).where(JobRow.account_id == call.account_id)
     with call.server.store.read() as session:
         page = page_of(session, statement, query)
-        jobs = [job_payload(row, call.include) for row in page.rows]
+        jobs = describe_jobs(session, call, page.rows)
     return success(jobs, query.extra(len(jobs), page.total))
 
 
 def get_job(call: Call, job_id: PathId) -> JSONResponse:
     with call.server.store.read() as session:
-        return success(job_payload(find_job(session, call, job_id), call.include))
+        return success(describe_jobs(session, call, [find_job(session, call, job_id)])[0])
+
+
+def create_job(call: Call, body: Body) -> JSONResponse:
+    request = body.parse(JobRequest)
+    with call.server.store.write() as session:
+        check_references(session, call, request)
+        row = JobRow(account_id=call.account_id)
+        _apply(session, row, next_id(session, JobRow), request)
+        session.add(row)
+        session.flush()
+        return success(describe_jobs(session, call, [row])[0], code=201)
+
+
+def update_job(call: Call, job_id: PathId, body: Body) -> JSONResponse:
+    """Replaces the job: what the body leaves out gets its default. State 2 deletes it."""
+    request = body.parse(JobRequest)
+    with call.server.store.write() as session:
+        row = find_job(session, call, job_id)
+        check_references(session, call, request)
+        _apply(session, row, row.id, request)
+        session.flush()
+        return success(describe_jobs(session, call, [row])[0])
+
+
+def delete_job(call: Call, job_id: PathId) -> JSONResponse:
+    """Its runs stay; the job itself only vanishes from lists and can no longer be run."""
+    with call.server.store.write() as session:
+        row = find_job(session, call, job_id)
+        set_state(session, row, DELETED_STATE)
+        session.flush()
+        return success(describe_jobs(session, call, [row])[0])
+
+
+def check_references(session: Session, call: ApiCall, request: JobRequest) -> None:
+    """Raises InvalidRequestError unless account, project and environment belong together."""
+    call.check_account(request.account_id)
+    environment = find_active(session, EnvironmentRow, request.environment_id)
+    if find_active(session, ProjectRow, request.project_id) is None:
+        raise InvalidRequestError(data={"project_id": f"there is no project {request.project_id}"})
+    if environment is None or environment.project_id != request.project_id:
+        message = f"project {request.project_id} has no environment {request.environment_id}"
+        raise InvalidRequestError(data={"environment_id": message})
+
+
+def _apply(session: Session, row: JobRow, job_id: int, request: JobRequest) -> None:
+    define(row, Job(id=job_id, **fields_of(request)))
+    row.project_id = request.project_id
+    row.environment_id = request.environment_id
+    set_state(session, row, request.state)
 
 
 def trigger_run(call: Call, job_id: PathId, body: Body) -> JSONResponse:

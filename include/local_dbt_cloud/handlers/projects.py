@@ -1,16 +1,23 @@
-"""Projects."""
+"""Projects: list, get, create, update, delete; the same in v2 and v3."""
 
 from __future__ import annotations
 
+from typing import Any
+
 from fastapi.responses import JSONResponse
 from sqlalchemy import select
+from sqlalchemy.orm import Session
 
-from include.local_dbt_cloud.call import Call, PathId
+from include.local_dbt_cloud.bodies import Body
+from include.local_dbt_cloud.call import ApiCall, Call, PathId
+from include.local_dbt_cloud.changes import define, find_active, next_id, set_state
+from include.local_dbt_cloud.definitions import Project
 from include.local_dbt_cloud.envelope import success
 from include.local_dbt_cloud.errors import NotFoundError
 from include.local_dbt_cloud.payloads.accounts import project_payload
 from include.local_dbt_cloud.query import Listing, above, contains, equals, within
-from include.local_dbt_cloud.rows import ACTIVE_STATE, ProjectRow
+from include.local_dbt_cloud.requested import ProjectRequest, fields_of
+from include.local_dbt_cloud.rows import ACTIVE_STATE, DELETED_STATE, EnvironmentRow, ProjectRow
 from include.local_dbt_cloud.store import page_of
 
 LISTING = Listing(
@@ -30,17 +37,58 @@ def list_projects(call: Call) -> JSONResponse:
     statement = select(ProjectRow).where(ProjectRow.account_id == call.account_id)
     with call.server.store.read() as session:
         page = page_of(session, statement, query)
-        projects = [project_payload(row, _warehouse(call)) for row in page.rows]
+        projects = [describe_project(session, call, row) for row in page.rows]
     return success(projects, query.extra(len(projects), page.total))
 
 
 def get_project(call: Call, project_id: PathId) -> JSONResponse:
     with call.server.store.read() as session:
-        project = session.get(ProjectRow, project_id)
-        if not project or project.state != ACTIVE_STATE:
-            raise NotFoundError
-        return success(project_payload(project, _warehouse(call)))
+        return success(describe_project(session, call, find_project(session, project_id)))
 
 
-def _warehouse(call: Call) -> str:
-    return str(call.server.settings.warehouse)
+def create_project(call: Call, body: Body) -> JSONResponse:
+    request = body.parse(ProjectRequest)
+    call.check_account(request.account_id)
+    with call.server.store.write() as session:
+        project = Project(id=next_id(session, ProjectRow), **fields_of(request))
+        row = define(ProjectRow(account_id=call.account_id, state=request.state), project)
+        session.add(row)
+        session.flush()
+        return success(describe_project(session, call, row), code=201)
+
+
+def update_project(call: Call, project_id: PathId, body: Body) -> JSONResponse:
+    """Replaces the project: what the body leaves out gets its default."""
+    request = body.parse(ProjectRequest)
+    call.check_account(request.account_id)
+    with call.server.store.write() as session:
+        row = find_project(session, project_id)
+        define(row, Project(id=row.id, **fields_of(request)))
+        set_state(session, row, request.state)
+        session.flush()
+        return success(describe_project(session, call, row))
+
+
+def delete_project(call: Call, project_id: PathId) -> JSONResponse:
+    """Its environments and jobs go with it."""
+    with call.server.store.write() as session:
+        row = find_project(session, project_id)
+        set_state(session, row, DELETED_STATE)
+        session.flush()
+        return success(describe_project(session, call, row))
+
+
+def find_project(session: Session, project_id: int) -> ProjectRow:
+    """Raises NotFoundError for unknown and for deleted projects."""
+    row = find_active(session, ProjectRow, project_id)
+    if row is None:
+        raise NotFoundError
+    return row
+
+
+def describe_project(session: Session, call: ApiCall, row: ProjectRow) -> dict[str, Any]:
+    environments = select(EnvironmentRow).where(
+        EnvironmentRow.project_id == row.id, EnvironmentRow.state == ACTIVE_STATE
+    )
+    wanted = session.scalars(environments) if "environments" in call.include else ()
+    return project_payload(row, str(call.server.settings.warehouse), wanted)

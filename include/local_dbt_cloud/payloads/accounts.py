@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterable
+from datetime import datetime
 from typing import Any
 
+from include.local_dbt_cloud.definitions import Environment, Project
 from include.local_dbt_cloud.rows import AccountRow, EnvironmentRow, ProjectRow
 from include.local_dbt_cloud.times import iso, spaced
 
 CONNECTION_ID = 1  # the one warehouse
-DBT_VERSION = "latest"
 
 
 def account_payload(row: AccountRow) -> dict[str, Any]:
@@ -74,24 +76,17 @@ def connection_payload(project: ProjectRow, warehouse: str) -> dict[str, Any]:
     }
 
 
-def project_payload(row: ProjectRow, warehouse: str) -> dict[str, Any]:
-    return {
-        "id": row.id,
-        "name": row.name,
+def project_payload(
+    row: ProjectRow, warehouse: str, environments: Iterable[EnvironmentRow] = ()
+) -> dict[str, Any]:
+    return {"id": row.id} | Project.model_validate(row.definition).model_dump() | {
         "account_id": row.account_id,
-        "description": row.definition["description"],
         "connection_id": CONNECTION_ID,
-        "repository_id": None,
-        "semantic_layer_config_id": None,
         "state": row.state,
-        "dbt_project_subdirectory": None,
-        "docs_job_id": None,
-        "freshness_job_id": None,
-        "type": 0,
         "created_at": spaced(row.created_at),
         "updated_at": spaced(row.updated_at),
         "connection": connection_payload(row, warehouse),
-        "environments": [],
+        "environments": [environment_payload(one) for one in environments],
         "repository": None,
         "group_permissions": [],
         "docs_job": None,
@@ -101,28 +96,20 @@ def project_payload(row: ProjectRow, warehouse: str) -> dict[str, Any]:
     }
 
 
-def environment_payload(row: EnvironmentRow) -> dict[str, Any]:
-    return {
-        "id": row.id,
+def environment_payload(
+    row: EnvironmentRow, moment: Callable[[datetime], str | None] = spaced
+) -> dict[str, Any]:
+    """``moment`` writes timestamps: with a space in v3, with a T in v2."""
+    environment = Environment.model_validate(row.definition)
+    return {"id": row.id} | environment.model_dump(exclude={"schema_name"}) | {
         "account_id": row.account_id,
-        "project_id": row.project_id,
-        "credentials_id": None,
         "connection_id": CONNECTION_ID,
-        "extended_attributes_id": None,
-        "name": row.name,
-        "dbt_version": DBT_VERSION,
-        "raw_dbt_version": DBT_VERSION,
-        "type": row.definition["type"],
-        "use_custom_branch": False,
-        "custom_branch": None,
-        "supports_docs": True,
-        "deployment_type": row.definition["deployment_type"],
-        "is_deferrable": True,
-        "enable_model_query_history": False,
+        "raw_dbt_version": environment.dbt_version,
+        "is_deferrable": environment.type == "deployment",
         "enable_dbt_state": False,
         "state": row.state,
-        "created_at": spaced(row.created_at),
-        "updated_at": spaced(row.updated_at),
+        "created_at": moment(row.created_at),
+        "updated_at": moment(row.updated_at),
         "project": None,
         "primary_profile_id": None,
         "credentials": None,

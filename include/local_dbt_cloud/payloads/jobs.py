@@ -10,6 +10,7 @@ from include.local_dbt_cloud.rows import DELETED_STATE, JobRow
 from include.local_dbt_cloud.schedule import filled_in
 from include.local_dbt_cloud.times import iso
 
+
 def job_payload(row: JobRow, include: frozenset[str] = frozenset()) -> dict[str, Any]:
     """Exactly the keys of the wire: a client that forbids unknown ones reads it."""
     job = row.settings
@@ -69,4 +70,4 @@ def embedded_job_payload(row: JobRow, job: Job) -> dict[str, Any]:
 
 
 def _settings(job: Job) -> dict[str, Any]:
-    return job.model_dump(mode="json") | {"raw_dbt_version": job.dbt_version}
+    return {"id": job.id} | job.model_dump(mode="json") | {"raw_dbt_version": job.dbt_version}

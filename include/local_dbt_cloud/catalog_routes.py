@@ -1,0 +1,80 @@
+"""The endpoints of what runs are made of: accounts, projects, environments, jobs, variables."""
+
+from __future__ import annotations
+
+from include.local_dbt_cloud.handlers import (
+    accounts,
+    bulk_variables,
+    environments,
+    jobs,
+    projects,
+    variables,
+    whoami,
+)
+from include.local_dbt_cloud.requested import (
+    BulkVariables,
+    EnvironmentRequest,
+    JobRequest,
+    ProjectRequest,
+    VariableNamed,
+    VariableRequest,
+)
+from include.local_dbt_cloud.route import V2, V3, Route
+
+
+def project_routes(account: str) -> tuple[Route, ...]:
+    every, one = f"{account}/projects", f"{account}/projects/{{project_id}}"
+    return (
+        Route("GET", every, projects.list_projects, listing=projects.LISTING),
+        Route("POST", every, projects.create_project, ProjectRequest, code=201),
+        Route("GET", one, projects.get_project),
+        Route("POST", one, projects.update_project, ProjectRequest),
+        Route("DELETE", one, projects.delete_project),
+    )
+
+
+def environment_routes(parent: str) -> tuple[Route, ...]:
+    every, one = f"{parent}/environments", f"{parent}/environments/{{environment_id}}"
+    return (
+        Route("GET", every, environments.list_environments, listing=environments.LISTING),
+        Route("POST", every, environments.create_environment, EnvironmentRequest, code=201),
+        Route("GET", one, environments.get_environment),
+        Route("POST", one, environments.update_environment, EnvironmentRequest),
+        Route("DELETE", one, environments.delete_environment),
+    )
+
+
+PROJECT = f"{V3}/projects/{{project_id}}"
+ENVIRONMENTS = f"{V3}/environments"
+VARIABLES = f"{PROJECT}/environment-variables"
+BULK = f"{VARIABLES}/bulk"
+VARIABLE = f"{VARIABLES}/{{variable_id}}"
+JOBS, JOB = f"{V2}/jobs", f"{V2}/jobs/{{job_id}}"
+
+CATALOG_ROUTES = (
+    Route("GET", "/api/v2/whoami", whoami.whoami),
+    Route("GET", "/api/v2/accounts", accounts.list_accounts),
+    Route("GET", "/api/v3/accounts", accounts.list_accounts),
+    Route("GET", V2, accounts.get_account),
+    Route("GET", V3, accounts.get_account),
+    *project_routes(V3),
+    *project_routes(V2),
+    *environment_routes(PROJECT),
+    *environment_routes(V2),
+    # dbt Cloud does not document these two, but clients use them.
+    Route("GET", ENVIRONMENTS, environments.list_environments, listing=environments.LISTING),
+    Route("DELETE", f"{ENVIRONMENTS}/{{environment_id}}", environments.delete_environment),
+    Route("GET", JOBS, jobs.list_jobs, listing=jobs.LISTING),
+    Route("POST", JOBS, jobs.create_job, JobRequest, code=201),
+    Route("GET", JOB, jobs.get_job),
+    Route("POST", JOB, jobs.update_job, JobRequest),
+    Route("DELETE", JOB, jobs.delete_job),
+    Route("GET", f"{VARIABLES}/job", variables.list_job_variables),
+    Route("GET", f"{VARIABLES}/environment", variables.list_environment_variables),
+    Route("POST", BULK, bulk_variables.create_variables, BulkVariables, code=201),
+    Route("PUT", BULK, bulk_variables.update_variables, BulkVariables),
+    Route("DELETE", BULK, bulk_variables.delete_variables, VariableNamed),
+    Route("POST", VARIABLES, variables.create_variable, VariableRequest, code=201),
+    Route("POST", VARIABLE, variables.update_variable, VariableRequest),
+    Route("DELETE", VARIABLE, variables.delete_variable),
+)
