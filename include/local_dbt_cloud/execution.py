@@ -24,6 +24,7 @@ from include.local_dbt_cloud.settings import Settings
 from include.local_dbt_cloud.statuses import Status
 from include.local_dbt_cloud.steps import Step
 from include.local_dbt_cloud.store import Store
+from include.local_dbt_cloud.variables import environment_of_job
 from include.local_dbt_cloud.worker_process import (
     DbtCommand,
     WorkerError,
@@ -78,6 +79,7 @@ class RunExecution:
             self._steps = plan_of(session, run)
             self._resumed = self._artifacts_to_resume(run, session)
             self._environment = Environment.model_validate(run.environment.definition)
+            self._variables = environment_of_job(session, run.job)
 
     def _run_steps(self) -> Ending:
         self.folder.create()
@@ -153,7 +155,7 @@ class RunExecution:
         step = self.folder.step(index)
         request = DbtCommand(
             arguments=arguments,
-            environment=self.folder.dbt_environment(index),
+            environment=self._variables | self.folder.dbt_environment(index),
             logs=str(step / "logs.txt"),
             debug_logs=str(step / "debug_logs.txt"),
         )
