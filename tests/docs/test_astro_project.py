@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
 import shutil
+import signal
 import subprocess
 import sys
 import tomllib
@@ -13,6 +15,8 @@ from typing import Any
 
 import pytest
 import yaml
+
+from tests.e2e.project import free_port
 
 PROJECT = Path(__file__).parents[2]
 
@@ -79,15 +83,62 @@ def test_the_scheduler_serves_the_local_dbt_cloud_under_its_name(compose: dict[s
     assert all(port.startswith("127.0.0.1:") for port in scheduler["ports"])
 
 
-def test_a_real_account_in_env_leaves_airflow_as_it_is() -> None:
-    environment = {"PATH": os.environ["PATH"], "AIRFLOW_CONN_DBT_CLOUD_DEFAULT": "{}"}
+# What a task does first: look at the connection's host. Its name is known in the compose network
+# only, and the certificate has to be good for it, so the call goes to it by address.
+LIST_JOBS = """
+import json, os, socket, time, requests
+look_up = socket.getaddrinfo
+socket.getaddrinfo = lambda host, *rest, **options: look_up("127.0.0.1", *rest, **options)
+account = json.loads(os.environ["AIRFLOW_CONN_DBT_CLOUD_DEFAULT"])
+url = f"https://{account['host']}/api/v2/accounts/{account['login']}/jobs/"
+for attempt in range(300):
+    try:
+        answer = requests.get(url, headers={"Authorization": f"Token {account['password']}"})
+        break
+    except requests.ConnectionError:
+        time.sleep(0.1)
+print(answer.status_code, answer.json()["extra"]["pagination"]["total_count"] > 0)
+"""
+
+
+def run_in_docker_sh(
+    *command: str, folder: Path, **variables: str
+) -> subprocess.CompletedProcess[str]:
+    """Run the script as a container would, without a port to the outside, and end what it left."""
+    path = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
+    environment = {"PATH": path, "LOCAL_DBT_CLOUD_HOST": "127.0.0.1", **variables}
+    environment |= {"LOCAL_DBT_CLOUD_DATA": str(folder), "DBT_CLOUD_PORT": str(free_port())}
     script = PROJECT / "include" / "local_dbt_cloud" / "in_docker.sh"
+    with (folder / "output").open("w+") as output:  # a pipe would stay open with the server
+        process = subprocess.Popen(
+            ["bash", script, *command],
+            cwd=PROJECT,
+            env=environment,
+            stdout=output,
+            stderr=output,
+            start_new_session=True,
+        )
+        try:
+            code = process.wait(60)
+        finally:
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(process.pid, signal.SIGKILL)
+        output.seek(0)
+        return subprocess.CompletedProcess(command, code, output.read())
 
-    shown = subprocess.run(
-        ["bash", script, "serve", "env"], env=environment, capture_output=True, text=True
-    )
 
-    assert shown.returncode == 0, shown.stderr
+def test_a_container_starts_the_local_dbt_cloud_and_reaches_it_by_its_name(tmp_path: Path) -> None:
+    served = run_in_docker_sh("serve", sys.executable, "-c", LIST_JOBS, folder=tmp_path)
+
+    assert "200 True" in served.stdout
+    assert (tmp_path / "token").stat().st_mode & 0o077 == 0
+    assert (tmp_path / "token").read_text().strip() != "local-dbt-cloud-token"
+
+
+def test_a_real_account_in_env_leaves_airflow_as_it_is(tmp_path: Path) -> None:
+    shown = run_in_docker_sh("env", folder=tmp_path, AIRFLOW_CONN_DBT_CLOUD_DEFAULT="{}")
+
+    assert shown.returncode == 0
     assert "AIRFLOW_CONN_DBT_CLOUD_DEFAULT={}" in shown.stdout
     assert "REQUESTS_CA_BUNDLE" not in shown.stdout
 
