@@ -5,17 +5,21 @@ from __future__ import annotations
 import argparse
 import logging
 import os
+import re
 import socket
 import sys
 from pathlib import Path
 
 from include.local_dbt_cloud.catalog import CatalogError
 from include.local_dbt_cloud.data_folder import DataFolderError, hold
+from include.local_dbt_cloud.faults import Fault, parse_fault
 from include.local_dbt_cloud.settings import (
     DBT_PROJECT,
     DEFAULT_TOKEN,
     JOBS_FILE,
     LOOPBACK_HOSTS,
+    WEBHOOK_TIMEOUT,
+    WEBHOOK_WAITS,
     Settings,
     default_data,
     default_dbt_python,
@@ -54,6 +58,30 @@ def parse_settings(arguments: list[str] | None) -> Settings:
     parser.add_argument("--dbt-project", type=Path, default=DBT_PROJECT)
     parser.add_argument("--jobs", type=Path, default=JOBS_FILE, help="a jobs.yaml")
     parser.add_argument("--keep-runs", type=int, default=200, help="run folders to keep")
+    parser.add_argument(
+        "--public-url",
+        type=public_url,
+        default=os.environ.get("LOCAL_DBT_CLOUD_PUBLIC_URL") or None,
+        help="how browsers reach this server, for links; default: the address of the call",
+    )
+    parser.add_argument(
+        "--webhook-waits",
+        type=webhook_waits,
+        default=WEBHOOK_WAITS,
+        metavar="SECONDS,...",
+        help="waits before the second to fifth try of a webhook, default: 1,5,25,125",
+    )
+    parser.add_argument(
+        "--webhook-timeout", type=float, default=WEBHOOK_TIMEOUT, help="seconds, %(default)g"
+    )
+    parser.add_argument(
+        "--fault",
+        type=fault,
+        action="append",
+        default=[],
+        metavar="'KIND [METHOD [PATH]] [times=N] [seconds=N]'",
+        help="what is to go wrong, for instance '503 GET */runs/* times=3'; may be repeated",
+    )
     options = parser.parse_args(arguments)
     return Settings(
         data=options.data.resolve(),
@@ -64,7 +92,33 @@ def parse_settings(arguments: list[str] | None) -> Settings:
         dbt_project=options.dbt_project.resolve(),
         jobs_file=options.jobs,
         keep_runs=max(1, options.keep_runs),
+        public_url=options.public_url,
+        webhook_waits=options.webhook_waits,
+        webhook_timeout=options.webhook_timeout,
+        faults=tuple(options.fault),
     )
+
+
+def public_url(text: str) -> str:
+    """``https://localhost:8580``, without a slash at the end; refuses what is no web address."""
+    if not re.fullmatch(r"https?://[^/?#\s]+/?", text):
+        raise argparse.ArgumentTypeError(f"{text} is not like https://localhost:8580")
+    return text.rstrip("/")
+
+
+def webhook_waits(text: str) -> tuple[float, ...]:
+    """Seconds, separated by commas."""
+    waits = tuple(float(word) for word in text.split(","))
+    if any(not 0 <= wait <= 86400 for wait in waits):
+        raise argparse.ArgumentTypeError("each wait is between 0 and 86400 seconds")
+    return waits
+
+
+def fault(text: str) -> Fault:
+    try:
+        return parse_fault(text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(f"{text!r}: {error}") from None
 
 
 def check(settings: Settings) -> None:
@@ -103,6 +157,8 @@ def serve(settings: Settings, listener: socket.socket) -> None:
     from include.local_dbt_cloud.app import create_app
     from include.local_dbt_cloud.call import Server
     from include.local_dbt_cloud.catalog import read_catalog
+    from include.local_dbt_cloud.connections import ConnectionProtocol
+    from include.local_dbt_cloud.faults import Faults
     from include.local_dbt_cloud.runner import Runner
     from include.local_dbt_cloud.store import Store
     from include.local_dbt_cloud.tls import ensure_certificates
@@ -113,7 +169,8 @@ def serve(settings: Settings, listener: socket.socket) -> None:
     store.take_over(catalog)
     runner = Runner(settings, store, catalog.account.run_slots)
     config = uvicorn.Config(
-        create_app(Server(settings, store, runner, catalog.account.id)),
+        create_app(Server(settings, store, runner, catalog.account.id, Faults(settings.faults))),
+        http=ConnectionProtocol,
         ssl_certfile=certificates.server,
         ssl_keyfile=str(certificates.server_key),
         access_log=False,
@@ -133,14 +190,12 @@ def certificate_names(host: str) -> list[str]:
 def announce(settings: Settings, port: int, account_id: int, ca: Path) -> None:
     host = "localhost" if settings.host in LOOPBACK_HOSTS else settings.host
     url = f"https://{host}:{port}"
-    public = settings.token == DEFAULT_TOKEN
-    token = settings.token if public else "(from LOCAL_DBT_CLOUD_TOKEN)"
-    sent = settings.token if public else "$LOCAL_DBT_CLOUD_TOKEN"
+    token = "$LOCAL_DBT_CLOUD_TOKEN" if os.environ.get("LOCAL_DBT_CLOUD_TOKEN") else settings.token
     print(
         f"The local dbt Cloud answers at {url}\n"
         f"  token    {token}\n"
         f"  CA file  {ca}\n"
-        f"  try      curl --cacert {ca} -H 'Authorization: Token {sent}'"
+        f'  try      curl --cacert {ca} -H "Authorization: Token {token}"'
         f" {url}/api/v2/accounts/{account_id}/jobs/",
         flush=True,
     )

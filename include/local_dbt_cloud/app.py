@@ -11,7 +11,9 @@ from typing import Any
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse, Response
+from fastapi.routing import APIRoute
 from starlette.exceptions import HTTPException
+from starlette.routing import Match
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from include.local_dbt_cloud import pages
@@ -25,21 +27,29 @@ from include.local_dbt_cloud.errors import (
     NotFoundError,
     NotImplementedHereError,
 )
+from include.local_dbt_cloud.fault_injection import FaultInjection
 from include.local_dbt_cloud.routes import ROUTES
+from include.local_dbt_cloud.webhooks.sender import Sender
 
 SCHEMES = frozenset({"token", "bearer"})
+OPEN_PATHS = frozenset({"/", "/health", "/openapi.json"})
+OPEN_PREFIX = "/deploy/"
 
 log = logging.getLogger(__name__)
 
 
 def create_app(server: Server) -> FastAPI:
     """The application around a store and a runner, which starts and stops with it."""
+    settings = server.settings
+    sender = Sender(server.store, settings.webhook_waits, settings.webhook_timeout)
 
     @asynccontextmanager
     async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
         server.runner.start()
+        sender.start()
         yield
         server.runner.stop()
+        sender.stop()
         server.store.close()
 
     app = FastAPI(
@@ -64,7 +74,8 @@ def create_app(server: Server) -> FastAPI:
     app.add_exception_handler(RequestValidationError, answer_validation_error)
     app.add_exception_handler(HTTPException, answer_http_error)
     app.add_exception_handler(Exception, answer_unexpected_error)
-    app.add_middleware(TokenRequired, token=server.settings.token)
+    app.add_middleware(FaultInjection, faults=server.faults)
+    app.add_middleware(TokenRequired, token=settings.token)
     app.add_middleware(TrailingSlash)
     return app
 
@@ -91,7 +102,7 @@ class TrailingSlash:
 
 
 class TokenRequired:
-    """Answers 401 to every call without the token; pages and ``/health`` are open."""
+    """Answers 401 to every call without the token; only pages and ``/health`` are open."""
 
     def __init__(self, app: ASGIApp, token: str) -> None:
         self._app = app
@@ -106,10 +117,15 @@ class TokenRequired:
     def _may_pass(self, scope: Scope) -> bool:
         sent = next((value for name, value in scope["headers"] if name == b"authorization"), None)
         if sent is None:
-            return not scope["path"].startswith("/api/")
+            return is_open(scope["path"])
         scheme, _, token = sent.partition(b" ")
         known = scheme.decode("latin-1").lower() in SCHEMES
         return known and hmac.compare_digest(token.strip(), self._token)
+
+
+def is_open(path: str) -> bool:
+    """Whether a path needs no token; whatever is not listed here does."""
+    return path in OPEN_PATHS or path.startswith(OPEN_PREFIX)
 
 
 async def answer_api_error(_request: Request, error: Exception) -> Response:
@@ -128,10 +144,11 @@ async def answer_validation_error(_request: Request, error: Exception) -> Respon
 async def answer_http_error(request: Request, error: Exception) -> Response:
     """What the router itself refuses, in the envelope."""
     assert isinstance(error, HTTPException)
+    path = request.scope["path"]
     if error.status_code == 405:
-        return failure(MethodNotAllowedError(), dict(error.headers or {}))
-    if error.status_code == 404 and request.url.path.startswith("/api/"):
-        return failure(NotImplementedHereError())
+        return failure(MethodNotAllowedError(), {"Allow": ", ".join(_methods_of(request))})
+    if error.status_code == 404 and path.startswith("/api/"):
+        return failure(NotImplementedHereError(request.method, path))
     if error.status_code == 404:
         return failure(NotFoundError())
     return failure(InvalidRequestError(str(error.detail)))
@@ -140,6 +157,13 @@ async def answer_http_error(request: Request, error: Exception) -> Response:
 async def answer_unexpected_error(request: Request, error: Exception) -> JSONResponse:
     log.error("%s %s failed", request.method, request.url.path, exc_info=error)
     return failure(ApiError())
+
+
+def _methods_of(request: Request) -> list[str]:
+    """Every method that the address answers; each is a route of its own."""
+    routes = [route for route in request.app.routes if isinstance(route, APIRoute)]
+    matching = (route for route in routes if route.matches(request.scope)[0] is not Match.NONE)
+    return sorted({method for route in matching for method in route.methods})
 
 
 def _names_artifact(path: str) -> bool:

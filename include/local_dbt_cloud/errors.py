@@ -54,13 +54,20 @@ class MethodNotAllowedError(ApiError):
     user_message = "This address does not answer that method."
 
 
+class TooManyRequestsError(ApiError):
+    code = 429
+    user_message = "Too many requests. Try again after the seconds in the Retry-After header."
+
+
 class TooLargeError(InvalidRequestError):
     """Answered with 400, like every other body that cannot be read."""
 
 
 class NotImplementedHereError(ApiError):
     code = 501
-    user_message = (
-        "The local dbt Cloud does not have this endpoint. "
-        "include/local_dbt_cloud/README.md lists what it answers."
-    )
+
+    def __init__(self, method: str, path: str) -> None:
+        super().__init__(
+            f"The local dbt Cloud does not have {method} {path}. "
+            "include/local_dbt_cloud/README.md lists what it answers."
+        )

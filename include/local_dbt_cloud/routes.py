@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from include.local_dbt_cloud.catalog_routes import CATALOG_ROUTES
 from include.local_dbt_cloud.definitions import RunRequest
+from include.local_dbt_cloud.faults import Fault
 from include.local_dbt_cloud.handlers import artifacts, faults, jobs, runs, webhooks
 from include.local_dbt_cloud.route import V2, V3, Route
+from include.local_dbt_cloud.webhooks.request import SubscriptionRequest
 
 WEBHOOK = f"{V3}/webhooks/subscription/{{subscription_id}}"
 
@@ -18,15 +20,26 @@ ROUTES = (
     Route("POST", f"{V2}/runs/{{run_id}}/cancel", runs.cancel_run),
     Route("GET", f"{V2}/runs/{{run_id}}/artifacts", artifacts.list_artifacts),
     Route("GET", f"{V2}/runs/{{run_id}}/artifacts/{{name:path}}", artifacts.get_artifact),
-    Route("GET", f"{V3}/webhooks/subscriptions", webhooks.list_subscriptions),
-    Route("POST", f"{V3}/webhooks/subscriptions", webhooks.create_subscription),
+    Route(
+        "GET",
+        f"{V3}/webhooks/subscriptions",
+        webhooks.list_subscriptions,
+        listing=webhooks.SUBSCRIPTIONS,
+    ),
+    Route(
+        "POST",
+        f"{V3}/webhooks/subscriptions",
+        webhooks.create_subscription,
+        SubscriptionRequest,
+        code=201,
+    ),
     Route("GET", WEBHOOK, webhooks.get_subscription),
-    Route("PUT", WEBHOOK, webhooks.replace_subscription),
+    Route("PUT", WEBHOOK, webhooks.replace_subscription, SubscriptionRequest),
     Route("DELETE", WEBHOOK, webhooks.delete_subscription),
     Route("GET", f"{WEBHOOK}/test", webhooks.send_test_event),
-    Route("GET", f"{WEBHOOK}/events", webhooks.list_events),
+    Route("GET", f"{WEBHOOK}/events", webhooks.list_events, listing=webhooks.EVENTS),
     Route("GET", f"{WEBHOOK}/event/{{event_id}}/receipt", webhooks.get_receipt),
     Route("GET", "/faults", faults.list_faults),
-    Route("POST", "/faults", faults.add_fault),
+    Route("POST", "/faults", faults.add_fault, Fault, code=201),
     Route("DELETE", "/faults", faults.clear_faults),
 )

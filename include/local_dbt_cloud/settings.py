@@ -6,10 +6,14 @@ import os
 from dataclasses import dataclass
 from pathlib import Path
 
+from include.local_dbt_cloud.faults import Fault
+
 PROJECT_ROOT = Path(__file__).resolve().parents[2]
 DEFAULT_TOKEN = "local-dbt-cloud-token"
 DBT_PROJECT = PROJECT_ROOT / "include" / "jaffle_shop"
 JOBS_FILE = Path(__file__).with_name("jobs.yaml")
+WEBHOOK_WAITS = (1.0, 5.0, 25.0, 125.0)  # five tries; dbt Cloud does not say how far apart
+WEBHOOK_TIMEOUT = 10.0
 LOOPBACK_HOSTS = frozenset({"127.0.0.1", "::1", "localhost"})
 
 
@@ -25,7 +29,13 @@ def default_dbt_python() -> Path:
 
 @dataclass(frozen=True)
 class Settings:
-    """Everything a start can choose; ``keep_runs`` counts run folders, the newest ones."""
+    """Everything a start can choose.
+
+    ``keep_runs`` counts run folders, the newest ones; ``public_url`` is how browsers reach the
+    server if not by the address of the call; ``webhook_waits`` are the seconds before each
+    further try of a delivery, ``webhook_timeout`` those that a receiver has to answer; ``faults``
+    is what is to go wrong from the start.
+    """
 
     data: Path
     token: str
@@ -35,6 +45,10 @@ class Settings:
     dbt_project: Path
     jobs_file: Path
     keep_runs: int
+    public_url: str | None = None
+    webhook_waits: tuple[float, ...] = WEBHOOK_WAITS
+    webhook_timeout: float = WEBHOOK_TIMEOUT
+    faults: tuple[Fault, ...] = ()
 
     @property
     def database(self) -> Path:

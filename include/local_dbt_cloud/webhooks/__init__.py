@@ -1,0 +1,1 @@
+"""Webhooks: who wants to hear of a run, what is told, and the thread that tells it."""
