@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,16 +13,11 @@ from sqlalchemy import Engine, Select, create_engine, event, func, select
 from sqlalchemy.orm import Session
 
 from include.local_dbt_cloud.catalog import Catalog
-from include.local_dbt_cloud.definitions import Definition
+from include.local_dbt_cloud.first_content import take_over
 from include.local_dbt_cloud.query import ListQuery
-from include.local_dbt_cloud.rows import (
-    AccountRow,
-    DefinedRow,
-    EnvironmentRow,
-    JobRow,
-    ProjectRow,
-    Row,
-)
+from include.local_dbt_cloud.rows import Row
+from include.local_dbt_cloud.schema import create_tables
+from include.local_dbt_cloud.webhooks.events import record_events
 
 AnyRow = TypeVar("AnyRow", bound=Row)
 
@@ -41,7 +36,8 @@ class Store:
     def __init__(self, database: Path) -> None:
         self._engine = _open(database)
         self._writing = threading.RLock()
-        Row.metadata.create_all(self._engine)
+        self.on_event: Callable[[], None] = lambda: None  # called when the outbox has grown
+        create_tables(self._engine)
 
     @contextmanager
     def read(self) -> Iterator[Session]:
@@ -51,41 +47,27 @@ class Store:
 
     @contextmanager
     def write(self) -> Iterator[Session]:
-        """A session that is alone in writing; committed at the end, rolled back on an error."""
+        """A session that is alone in writing; committed at the end, rolled back on an error.
+
+        What happened to runs goes into the outbox of webhooks with the same commit.
+        """
         with (
             self._writing,
             Session(self._engine, expire_on_commit=False) as session,
             session.begin(),
         ):
             yield session
+            has_events = record_events(session)
+        if has_events:
+            self.on_event()
 
     def close(self) -> None:
         self._engine.dispose()
 
     def take_over(self, catalog: Catalog) -> None:
         """Adds what ``jobs.yaml`` has, and what changed there since the last start."""
-        account_id = catalog.account.id
         with self.write() as session:
-            _take_over(session, AccountRow, catalog.account)
-            for project in catalog.projects:
-                _take_over(session, ProjectRow, project, account_id=account_id)
-            for environment in catalog.environments:
-                _take_over(
-                    session,
-                    EnvironmentRow,
-                    environment,
-                    account_id=account_id,
-                    project_id=environment.project_id,
-                )
-            for job in catalog.jobs:
-                _take_over(
-                    session,
-                    JobRow,
-                    job,
-                    account_id=account_id,
-                    project_id=job.project_id,
-                    environment_id=job.environment_id,
-                )
+            take_over(session, catalog)
 
 
 def page_of(session: Session, statement: Select[AnyRow], query: ListQuery) -> Page[AnyRow]:
@@ -97,7 +79,12 @@ def page_of(session: Session, statement: Select[AnyRow], query: ListQuery) -> Pa
 
 
 def _open(database: Path) -> Engine:
-    engine = create_engine(f"sqlite:///{database}", connect_args={"timeout": 30})
+    database.touch(mode=0o600)  # it keeps the secrets of webhooks
+    engine = create_engine(
+        f"sqlite:///{database}",
+        connect_args={"timeout": 30},
+        hide_parameters=True,  # a traceback must not show the secret of a webhook
+    )
 
     @event.listens_for(engine, "connect")
     def configure(connection: Any, _record: Any) -> None:
@@ -110,14 +97,3 @@ def _open(database: Path) -> Engine:
         connection.exec_driver_sql("BEGIN")
 
     return engine
-
-
-def _take_over(
-    session: Session, row_type: type[DefinedRow], definition: Definition, **columns: int
-) -> None:
-    entry = definition.model_dump(mode="json", by_alias=True)
-    row = session.get(row_type, entry["id"])
-    if row and row.shipped == entry:
-        return
-    columns |= {"id": entry["id"]}
-    session.merge(row_type(name=entry["name"], definition=entry, shipped=entry, **columns))
