@@ -28,6 +28,7 @@ from include.local_dbt_cloud.errors import (
     NotImplementedHereError,
 )
 from include.local_dbt_cloud.fault_injection import FaultInjection
+from include.local_dbt_cloud.openapi import describe
 from include.local_dbt_cloud.routes import ROUTES
 from include.local_dbt_cloud.webhooks.sender import Sender
 
@@ -70,6 +71,7 @@ def create_app(server: Server) -> FastAPI:
         response_model=None,
         include_in_schema=False,
     )
+    describe(app, ROUTES, server.account_id)
     app.add_exception_handler(ApiError, answer_api_error)
     app.add_exception_handler(RequestValidationError, answer_validation_error)
     app.add_exception_handler(HTTPException, answer_http_error)

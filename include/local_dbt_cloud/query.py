@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
@@ -16,6 +16,7 @@ from include.local_dbt_cloud.definitions import MAX_ID
 from include.local_dbt_cloud.errors import InvalidRequestError
 
 MAX_LIMIT = 100
+MAX_WORDS = 1000  # in a list; SQLite has a limit of its own
 STATES = {"active": 1, "deleted": 2, "1": 1, "2": 2}
 
 # A column, or a value inside a definition.
@@ -23,12 +24,25 @@ Column = InstrumentedAttribute[Any] | ColumnElement[Any]
 BOOLEANS = {"true": True, "1": True, "false": False, "0": False}
 
 
+TEXT: Mapping[str, Any] = {"type": "string"}
+INTEGER: Mapping[str, Any] = {"type": "integer", "minimum": -MAX_ID, "maximum": MAX_ID}
+BOOLEAN: Mapping[str, Any] = {"type": "boolean"}
+
+
+def many(items: Mapping[str, Any]) -> Mapping[str, Any]:
+    return {"type": "array", "items": items, "maxItems": MAX_WORDS}
+
+
 @dataclass(frozen=True)
 class Filter:
-    """How a parameter's text becomes a value, and the value a condition."""
+    """How a parameter's text becomes a value, and the value a condition.
+
+    ``schema`` describes the parameter in ``/openapi.json``.
+    """
 
     parse: Callable[[list[str]], Any]
     condition: Callable[[Any], ColumnElement[bool]]
+    schema: Mapping[str, Any] = field(default_factory=lambda: TEXT)
 
 
 @dataclass(frozen=True)
@@ -66,6 +80,14 @@ def parse_words(values: Iterable[str]) -> list[str]:
     return [word for word in words if word]
 
 
+def parse_some(texts: list[str]) -> list[str]:
+    """Raises ValueError for more words than a filter takes."""
+    words = parse_words(texts)
+    if len(words) > MAX_WORDS:
+        raise ValueError("too many values")
+    return words
+
+
 def parse_integer(text: str) -> int:
     """A whole number of at most 64 bits; raises ValueError."""
     if not re.fullmatch(r"[+-]?\d{1,19}", text.strip()) or abs(int(text)) > MAX_ID:
@@ -75,22 +97,22 @@ def parse_integer(text: str) -> int:
 
 def parse_moment(text: str) -> datetime:
     moment = datetime.fromisoformat(text.strip())
-    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
+    return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).astimezone(UTC)
 
 
 def equals(column: Column) -> Filter:
-    return Filter(lambda texts: parse_integer(texts[-1]), lambda value: column == value)
+    return Filter(lambda texts: parse_integer(texts[-1]), lambda value: column == value, INTEGER)
 
 
 def above(column: Column) -> Filter:
-    return Filter(lambda texts: parse_integer(texts[-1]), lambda value: column > value)
+    return Filter(lambda texts: parse_integer(texts[-1]), lambda value: column > value, INTEGER)
 
 
 def within(column: Column) -> Filter:
     def parse(texts: list[str]) -> list[int]:
-        return [parse_integer(word) for word in parse_words(texts)]
+        return [parse_integer(word) for word in parse_some(texts)]
 
-    return Filter(parse, column.in_)
+    return Filter(parse, column.in_, many(INTEGER))
 
 
 def text_equals(column: Column) -> Filter:
@@ -98,12 +120,12 @@ def text_equals(column: Column) -> Filter:
 
 
 def text_within(column: Column) -> Filter:
-    return Filter(parse_words, column.in_)
+    return Filter(parse_some, column.in_, many(TEXT))
 
 
 def is_true(column: Column) -> Filter:
     """``true``, ``false``, ``1`` or ``0``."""
-    return Filter(lambda texts: BOOLEANS[texts[-1].strip().lower()], column.is_)
+    return Filter(lambda texts: BOOLEANS[texts[-1].strip().lower()], column.is_, BOOLEAN)
 
 
 def contains(column: Column) -> Filter:
