@@ -1,0 +1,98 @@
+"""
+### Create and run a dbt Cloud job
+
+Keeps a dbt Cloud job as this file says: creates it when it is missing, updates it when it differs,
+then runs it. Use it when the job should live in version control beside its Dag.
+
+The job is found by project, environment and name. There is never a second one of that name: only
+one Dag run at a time looks and creates, and a job whose creation went unanswered is found again.
+
+**Needs** the connection `dbt_cloud_default` (the local dbt Cloud as cloned); the token needs the
+permission set Job Admin.
+
+**To use it elsewhere** copy this file and set the constants.
+"""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pendulum
+from airflow.providers.dbt.cloud.hooks.dbt import DbtCloudHook
+from airflow.providers.dbt.cloud.operators.dbt import DbtCloudRunJobOperator
+from airflow.sdk import dag, task
+
+PROJECT = "Jaffle shop"
+ENVIRONMENT = "Production"
+JOB = {
+    "name": "Marts only",
+    "description": "Kept by the Airflow Dag create_and_run_dbt_cloud_job",
+    "execute_steps": ["dbt build --select marts"],
+    "settings": {"threads": 4, "target_name": "default"},
+    "triggers": {"github_webhook": False, "git_provider_webhook": False, "schedule": False},
+}
+
+
+def only(name: str, pages: list[Any]) -> dict[str, Any] | None:
+    """The one thing of exactly that name, None if there is none; the API's filter is looser."""
+    found = [each for page in pages for each in page.json()["data"] if each["name"] == name]
+    if len(found) > 1:
+        raise ValueError(f"dbt Cloud has {len(found)} things named {name!r}: delete all but one.")
+    return found[0] if found else None
+
+
+def differs(wanted: Any, found: Any) -> bool:
+    """Whether a job says otherwise; what this file leaves out may be anything."""
+    if isinstance(wanted, dict):
+        return any(differs(value, found.get(name)) for name, value in wanted.items())
+    return wanted != found
+
+
+@dag(
+    schedule=None,
+    start_date=pendulum.datetime(2026, 4, 1, tz="UTC"),
+    catchup=False,
+    max_active_runs=1,
+    default_args={
+        "owner": "analytics-engineering",
+        "retries": 2,
+        "retry_delay": pendulum.duration(seconds=30),
+    },
+    tags=["dbt Cloud"],
+    doc_md=__doc__,
+)
+def create_and_run_dbt_cloud_job() -> None:
+    @task(max_active_tis_per_dag=1)
+    def create_or_update_job() -> int:
+        hook = DbtCloudHook()
+        project = only(PROJECT, hook.list_projects(name_contains=PROJECT))
+        if project is None:
+            raise ValueError(f"dbt Cloud has no project named {PROJECT!r}: set PROJECT.")
+        environments = hook.list_environments(project["id"], name_contains=ENVIRONMENT)
+        environment = only(ENVIRONMENT, environments)
+        if environment is None:
+            raise ValueError(f"{PROJECT!r} has no environment {ENVIRONMENT!r}: set ENVIRONMENT.")
+        place = {"project_id": project["id"], "environment_id": environment["id"]}
+        job = only(JOB["name"], hook.list_jobs(name_contains=JOB["name"], **place))
+        if job and not differs(JOB, job):
+            return job["id"]
+        # The provider has no call to create a job; its hook's `run` brings host and token.
+        hook.method = "POST"
+        jobs = f"api/v2/accounts/{project['account_id']}/jobs/"
+        wanted = {**(job or {}), **place, "account_id": project["account_id"], **JOB}
+        saved = hook.run(f"{jobs}{job['id']}/" if job else jobs, data=json.dumps(wanted))
+        return saved.json()["data"]["id"]
+
+    DbtCloudRunJobOperator(
+        task_id="trigger_dbt_cloud_job_run",
+        job_id=create_or_update_job(),
+        deferrable=True,
+        check_interval=5,  # seconds
+        execution_timeout=pendulum.duration(hours=1),
+        reuse_existing_run=True,
+        retry_from_failure=True,
+    )
+
+
+create_and_run_dbt_cloud_job()

@@ -1,0 +1,89 @@
+"""
+### Run a dbt Cloud job with a form
+
+Asks in the trigger form what to build: models, exclusions, variables, full refresh, schema, target.
+The answers become one `dbt build` that replaces the job's own commands for this run. Use it for
+backfills and repairs that should not wait for somebody with access to dbt Cloud.
+
+The form refuses what is not dbt's selection syntax, and every answer is quoted, so that nothing
+anybody types becomes an option or a second command.
+
+**Needs** the connection `dbt_cloud_default` (the local dbt Cloud as cloned).
+
+**To use it elsewhere** copy this file and set `JOB_ID`.
+"""
+
+from __future__ import annotations
+
+import json
+import shlex
+from typing import Any
+
+import pendulum
+from airflow.providers.dbt.cloud.operators.dbt import DbtCloudRunJobOperator
+from airflow.sdk import Param, dag, task
+
+# https://YOUR_ACCESS_URL/deploy/16173/projects/36467/jobs/65767
+JOB_ID = 65767
+
+# Words of letters, digits and dbt's own signs, none of which begins with a dash.
+# https://docs.getdbt.com/reference/node-selection/syntax
+WORD = r"[\w+@*.:/,][\w+@*.:/,-]*"
+SELECTION = rf"^({WORD}( {WORD})*)?$"
+IDENTIFIER = r"^[A-Za-z_][A-Za-z0-9_]{0,62}$"
+PARAMS = {
+    "select": Param(None, type=["null", "string"], pattern=SELECTION, title="Models to build"),
+    "exclude": Param(None, type=["null", "string"], pattern=SELECTION, title="Models to leave out"),
+    "vars": Param({}, type="object", title="Variables", description='JSON: {"name": "value"}'),
+    "full_refresh": Param(False, type="boolean", title="Build incremental models anew"),
+    "schema": Param(None, type=["null", "string"], pattern=IDENTIFIER, title="Other schema"),
+    "target": Param(None, type=["null", "string"], pattern=IDENTIFIER, title="Other target name"),
+}
+
+
+@dag(
+    schedule=None,
+    start_date=pendulum.datetime(2026, 4, 1, tz="UTC"),
+    catchup=False,
+    max_active_runs=1,
+    params=PARAMS,
+    default_args={
+        "owner": "analytics-engineering",
+        "retries": 2,
+        "retry_delay": pendulum.duration(seconds=30),
+    },
+    tags=["dbt Cloud"],
+    doc_md=__doc__,
+)
+def run_dbt_cloud_job_with_form() -> None:
+    @task(multiple_outputs=True)
+    def read_form(params: dict[str, Any]) -> dict[str, Any]:
+        command = ["dbt", "build"]
+        for option in ("select", "exclude"):
+            if words := (params[option] or "").split():
+                command += [f"--{option}", *words]
+        if params["vars"]:
+            # An apostrophe as JSON can also write it: no shell's quoting to get wrong.
+            command += ["--vars", json.dumps(params["vars"]).replace("'", "\\u0027")]
+        if params["full_refresh"]:
+            command.append("--full-refresh")
+        return {
+            "steps": [shlex.join(command)],
+            "schema": params["schema"],
+            "more": {"target_name_override": params["target"]},
+        }
+
+    form = read_form()
+    DbtCloudRunJobOperator(
+        task_id="trigger_dbt_cloud_job_run",
+        job_id=JOB_ID,
+        steps_override=form["steps"],
+        schema_override=form["schema"],
+        additional_run_config=form["more"],
+        deferrable=True,
+        check_interval=5,  # seconds
+        execution_timeout=pendulum.duration(hours=1),
+    )
+
+
+run_dbt_cloud_job_with_form()

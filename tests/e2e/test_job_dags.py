@@ -1,0 +1,173 @@
+"""The Dags that choose, create and resume jobs, on a real scheduler and local dbt Cloud."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import pytest
+
+from tests.e2e.airflow_client import Airflow
+from tests.e2e.project import Project
+
+TRIGGER = "trigger_dbt_cloud_job_run"
+RERUN = "rerun_dbt_cloud_job_from_failure"
+JOB_ID = 65767
+
+
+def nodes(project: Project, dbt_run: int) -> dict[str, str]:
+    """Name → status of every node in the run's last step."""
+    path = f"/runs/{dbt_run}/artifacts/run_results.json"
+    results = project.dbt_cloud.get(path).raise_for_status().json()["results"]
+    return {result["unique_id"].split(".")[2]: result["status"] for result in results}
+
+
+@contextmanager
+def missing_table(project: Project, table: str) -> Iterator[None]:
+    """While it lasts, models that read this source fail and those after them are skipped."""
+    with project.warehouse() as connection:
+        connection.execute(f"alter table raw.{table} rename to {table}_away")
+    try:
+        yield
+    finally:
+        with project.warehouse() as connection:
+            connection.execute(f"alter table raw.{table}_away rename to {table}")
+
+
+def failed_run(airflow: Airflow, project: Project) -> int:
+    """A run of the job that failed; the cause is mended when this returns."""
+    with missing_table(project, "stores"):
+        assert airflow.run("run_dbt_cloud_job")[1] == {TRIGGER: "failed"}
+    return int(project.dbt_runs(job_definition_id=JOB_ID, status=20)[0]["id"])
+
+
+@pytest.mark.parametrize("rhythm", ["hourly", "daily"])
+def test_each_rhythm_builds_the_models_of_its_tag(
+    airflow: Airflow, project: Project, rhythm: str
+) -> None:
+    dag_id = f"{rhythm}_dbt_cloud_job"
+    run_id, states = airflow.run(dag_id)
+
+    assert states == {TRIGGER: "success"}
+    built = nodes(project, airflow.xcom(dag_id, run_id, TRIGGER))
+    manifest = project.dbt_cloud.get(
+        f"/runs/{airflow.xcom(dag_id, run_id, TRIGGER)}/artifacts/manifest.json"
+    ).json()
+    assert set(built) == {
+        node["name"]
+        for node in manifest["nodes"].values()
+        if node["resource_type"] == "model" and rhythm in node["tags"]
+    }
+
+
+def test_the_form_chooses_models_and_schema(airflow: Airflow, project: Project) -> None:
+    dag_id = "run_dbt_cloud_job_with_form"
+    answers: dict[str, Any] = {"select": "stg_orders stg_stores", "exclude": "stg_stores"}
+    answers |= {"schema": "scratch", "vars": {"who": "it's me; dbt run"}, "full_refresh": True}
+    run_id, states = airflow.run(dag_id, **answers)
+
+    assert set(states.values()) == {"success"}
+    built = nodes(project, airflow.xcom(dag_id, run_id, TRIGGER))
+    assert "stg_orders" in built
+    assert "stg_stores" not in built
+    assert project.query(
+        "select table_schema from information_schema.tables where table_name = 'stg_orders'"
+        " order by 1"
+    ) == [("analytics",), ("scratch",)]
+
+
+@pytest.mark.parametrize(
+    "answers",
+    [
+        {"select": "orders; rm -rf /"},
+        {"select": "--profiles-dir /tmp"},
+        {"exclude": "orders --target x"},
+        {"select": "$(id)"},
+        {"schema": 'x"; drop schema raw'},
+        {"target": "prod default"},
+        {"vars": "{not json"},
+        {"full_refresh": "perhaps"},
+    ],
+    ids=str,
+)
+def test_the_form_refuses_nonsense_before_any_call(
+    airflow: Airflow, project: Project, answers: dict[str, str]
+) -> None:
+    newest = project.dbt_runs()[0]["id"]
+
+    refused = airflow.api.post(
+        "/dags/run_dbt_cloud_job_with_form/dagRuns", json={"logical_date": None, "conf": answers}
+    )
+
+    assert refused.status_code in (400, 422), refused.text
+    assert next(iter(answers)) in refused.text
+    assert project.dbt_runs()[0]["id"] == newest
+
+
+def test_a_job_is_created_once_updated_when_different_and_run(
+    airflow: Airflow, project: Project
+) -> None:
+    dag_id = "create_and_run_dbt_cloud_job"
+
+    def jobs() -> list[dict[str, Any]]:
+        found = project.dbt_cloud.get("/jobs/", params={"name__icontains": "Marts only"})
+        listed: list[dict[str, Any]] = found.raise_for_status().json()["data"]
+        return listed
+
+    assert jobs() == []
+    together = [airflow.trigger(dag_id) for _ in range(2)]
+    assert [airflow.wait(dag_id, run_id) for run_id in together] == ["success", "success"]
+    (created,) = jobs()
+    assert created["execute_steps"] == ["dbt build --select marts"]
+
+    changed = created | {"execute_steps": ["dbt run"]}
+    project.dbt_cloud.post(f"/jobs/{created['id']}/", json=changed).raise_for_status()
+    run_id, states = airflow.run(dag_id)
+
+    assert set(states.values()) == {"success"}
+    (updated,) = jobs()
+    assert updated["id"] == created["id"]
+    assert updated["execute_steps"] == ["dbt build --select marts"]
+    assert airflow.xcom(dag_id, run_id, "create_or_update_job") == created["id"]
+
+
+def test_the_newest_failed_run_is_resumed_where_it_failed(
+    airflow: Airflow, project: Project
+) -> None:
+    failed = failed_run(airflow, project)
+
+    run_id, states = airflow.run(RERUN)
+
+    assert set(states.values()) == {"success"}
+    resumed = airflow.xcom(RERUN, run_id, "resume_or_rebuild")
+    (run,) = (run for run in project.dbt_runs() if run["id"] == resumed)
+    assert run["retrying_run_id"] == failed
+    built = nodes(project, resumed)
+    assert built["stg_stores"] == "success"
+    assert "stg_customers" not in built
+
+
+def test_a_run_that_cannot_be_resumed_is_rebuilt_and_the_log_says_why(
+    airflow: Airflow, project: Project
+) -> None:
+    failed = failed_run(airflow, project)
+    assert airflow.run("run_dbt_cloud_job")[1] == {TRIGGER: "success"}
+
+    run_id, states = airflow.run(RERUN, run_id=failed)
+
+    assert set(states.values()) == {"success"}
+    assert "the job has run again since" in airflow.log(RERUN, run_id, "resume_or_rebuild")
+    built = nodes(project, airflow.xcom(RERUN, run_id, "resume_or_rebuild"))
+    assert built["stg_stores"] == "success"
+    assert "stg_customers" not in built
+
+
+def test_a_run_that_did_not_fail_is_refused(airflow: Airflow, project: Project) -> None:
+    assert airflow.run("run_dbt_cloud_job")[1] == {TRIGGER: "success"}
+    succeeded = project.dbt_runs(job_definition_id=JOB_ID, status=10)[0]["id"]
+
+    run_id, states = airflow.run(RERUN, run_id=succeeded)
+
+    assert states == {"resume_or_rebuild": "failed", "wait_for_dbt_cloud_run": "upstream_failed"}
+    assert f"Run {succeeded} did not fail" in airflow.log(RERUN, run_id, "resume_or_rebuild")
