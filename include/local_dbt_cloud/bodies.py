@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
 from typing import Annotated, Any, TypeVar
 
@@ -10,8 +9,10 @@ from fastapi import Depends, Request
 from pydantic import BaseModel, ValidationError
 
 from include.local_dbt_cloud.errors import InvalidRequestError
+from include.local_dbt_cloud.json_values import check_values, parse_json_object
 
 MAX_BYTES = 1024 * 1024
+TOO_LARGE = "The body is larger than 1 MiB."
 Model = TypeVar("Model", bound=BaseModel)
 
 
@@ -35,28 +36,28 @@ async def read_body(request: Request) -> RequestBody:
     kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
     if kind in {"application/x-www-form-urlencoded", "multipart/form-data"}:
         await _read_bytes(request)
-        return RequestBody(await _form_values(request), strict=False)
+        values = await _form_values(request)
+        check_values(values)
+        return RequestBody(values, strict=False)
     content = await _read_bytes(request)
     if not content.strip():
         return RequestBody({})
-    try:
-        values = json.loads(content)
-    except (ValueError, RecursionError):
-        raise InvalidRequestError("The body is not valid JSON.") from None
-    if not isinstance(values, dict):
-        raise InvalidRequestError("The body must be a JSON object.")
-    return RequestBody(values)
+    return RequestBody(parse_json_object(content))
 
 
 Body = Annotated[RequestBody, Depends(read_body)]
 
 
 async def _read_bytes(request: Request) -> bytes:
+    """Refuses a body that says it is too large before reading any of it."""
+    announced = request.headers.get("content-length", "0")
+    if not announced.isdecimal() or int(announced) > MAX_BYTES:
+        raise InvalidRequestError(TOO_LARGE)
     content = bytearray()
     async for chunk in request.stream():
         content += chunk
         if len(content) > MAX_BYTES:
-            raise InvalidRequestError("The body is larger than 1 MiB.")
+            raise InvalidRequestError(TOO_LARGE)
     request._body = bytes(content)  # where Starlette itself keeps it: the form parser reads it
     return bytes(content)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shlex
 from itertools import dropwhile
 
@@ -30,14 +31,22 @@ ACCEPTED = frozenset(
 REFUSED_OPTIONS = frozenset(
     {
         "--defer-state",
+        "--deprecated-state",
         "--log-path",
+        "--partial-parse-file-path",
         "--profile",
         "--profiles-dir",
         "--project-dir",
+        "--record-timing-info",
         "--state",
         "--target-path",
     }
 )
+
+# Options of one letter may follow others, as in `-dxr FILE`: -r is --record-timing-info, and
+# `dbt source freshness` alone has -o, --output, for the file of its results.
+TIMING_FILE = re.compile(r"-[dfhqvxV]*r")
+RESULTS_FILE = re.compile(r"-[dfhqvxV]*o|--output$")
 
 # `dbt retry` resumes these (https://docs.getdbt.com/reference/commands/retry).
 RETRYABLE = frozenset(
@@ -82,5 +91,8 @@ def _check_subcommand(command: str, arguments: list[str]) -> None:
 def _check_options(command: str, arguments: list[str]) -> None:
     for argument in arguments:
         option = argument.partition("=")[0]
-        if option in REFUSED_OPTIONS:
+        names_file = TIMING_FILE.match(option) or (
+            "freshness" in arguments and RESULTS_FILE.match(option)
+        )
+        if option in REFUSED_OPTIONS or names_file:
             raise ValueError(f"`{command}` is not accepted: each run sets {option} itself.")

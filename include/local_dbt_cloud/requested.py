@@ -26,7 +26,7 @@ RESERVED_VARIABLES = frozenset(
     prefix + option.removeprefix("--").replace("-", "_").upper()
     for option in REFUSED_OPTIONS
     for prefix in ("DBT_", "DBT_ENGINE_")
-)
+) | {"DBT_ARTIFACT_STATE_PATH", "DBT_ENGINE_ARTIFACT_STATE_PATH", "DBT_ENGINE_RECORDER_FILE_PATH"}
 
 
 def free_variable_name(name: str) -> str:

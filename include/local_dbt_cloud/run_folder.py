@@ -8,7 +8,7 @@ from pathlib import Path
 
 # What dbt leaves in a project folder and a run must not inherit.
 LEFTOVERS = shutil.ignore_patterns("target", "logs", "dbt_packages", ".user.yml", "__pycache__")
-NOT_ARTIFACTS = shutil.ignore_patterns("partial_parse.msgpack", "graph.gpickle", "index.html")
+NOT_ARTIFACTS = frozenset({"partial_parse.msgpack", "graph.gpickle", "index.html"})
 
 
 @dataclass(frozen=True)
@@ -71,7 +71,7 @@ class RunFolder:
 
     def keep_artifacts(self, index: int) -> bool:
         """Copies ``target`` for step ``index``; False if there is nothing in it."""
-        shutil.copytree(self.target, self.artifacts(index), ignore=NOT_ARTIFACTS)
+        shutil.copytree(self.target, self.artifacts(index), ignore=_not_artifacts)
         return any(self.artifacts(index).iterdir())
 
     def close(self) -> None:
@@ -93,6 +93,11 @@ class RunFolder:
             return path if path.is_relative_to(root) and path.is_file() else None
         except (OSError, ValueError):  # a name too long, or with a null byte
             return None
+
+
+def _not_artifacts(folder: str, names: list[str]) -> set[str]:
+    """Links too: what they lead to may be outside the run's folder."""
+    return {name for name in names if name in NOT_ARTIFACTS or Path(folder, name).is_symlink()}
 
 
 def remove_old_runs(runs: Path, keep: int) -> None:

@@ -15,8 +15,9 @@ from typing import Any
 WORKER = Path(__file__).with_name("worker.py")
 START_SECONDS = 120.0  # importing dbt takes 4 s, on a busy machine much longer
 
-# PYTHONPATH would show dbt our modules; the others would point it at another project.
-HIDDEN_VARIABLES = ("PYTHONPATH", "PYTHONHOME", "VIRTUAL_ENV")
+# PYTHONPATH would show dbt our modules, and a project could print the token into its log; the
+# others would point dbt at another Python.
+HIDDEN_VARIABLES = ("PYTHONPATH", "PYTHONHOME", "VIRTUAL_ENV", "LOCAL_DBT_CLOUD_TOKEN")
 
 
 class WorkerError(Exception):
