@@ -1,0 +1,27 @@
+"""A plain HTTP client for what Airflow's provider has no call for."""
+
+from __future__ import annotations
+
+import ssl
+from collections.abc import Iterator
+
+import httpx
+import pytest
+
+from tests.running_dbt_cloud import RunningDbtCloud
+
+
+def http_client(server: RunningDbtCloud) -> httpx.Client:
+    return httpx.Client(
+        base_url=f"{server.url}/api",
+        headers={"Authorization": f"Bearer {server.token}"},
+        verify=ssl.create_default_context(cafile=server.ca_bundle),
+        timeout=30,  # seconds
+    )
+
+
+@pytest.fixture(scope="session")
+def api(local_dbt_cloud: RunningDbtCloud) -> Iterator[httpx.Client]:
+    """Paths below ``/api``; redirects are not followed."""
+    with http_client(local_dbt_cloud) as client:
+        yield client
