@@ -1,0 +1,141 @@
+"""Environment variables reach dbt, the most special one first."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import httpx
+import pytest
+
+from tests.conftest import MakeDbtCloud
+from tests.contract.conftest import http_client
+from tests.running_dbt_cloud import ACCOUNT_ID, DAILY_BUILD, RunningDbtCloud
+
+PROJECT, PRODUCTION = 36467, 29118
+VARIABLES = f"v3/accounts/{ACCOUNT_ID}/projects/{PROJECT}/environment-variables"
+NAME = "DBT_SHOP"
+
+
+@pytest.fixture(autouse=True)
+def clean(api: httpx.Client) -> Iterator[None]:
+    """Leaves no variable behind for other tests' runs."""
+    yield
+    for name in api.get(f"{VARIABLES}/environment").json()["data"]["variables"]:
+        api.request("DELETE", f"{VARIABLES}/bulk", json={"name": name})
+
+
+def variable(kind: str, value: str, **owner: int) -> dict[str, Any]:
+    return {"id": None, "name": NAME, "type": kind, "raw_value": value, **owner}
+
+
+def seen_by_job(api: httpx.Client) -> Any:
+    answer = api.get(f"{VARIABLES}/job/", params={"job_definition_id": DAILY_BUILD})
+    assert answer.json()["extra"] == {}
+    return answer.json()["data"]
+
+
+def test_a_value_lives_and_dies(api: httpx.Client) -> None:
+    made = api.post(f"{VARIABLES}/", json=variable("job", "a", job_definition_id=DAILY_BUILD))
+    assert made.status_code == 201
+    data = made.json()["data"]
+    assert (data["name"], data["type"], data["display_value"]) == (NAME, "job", "a")
+    assert (data["project_id"], data["job_definition_id"]) == (PROJECT, DAILY_BUILD)
+    one = f"{VARIABLES}/{data['id']}/"
+    body = variable("job", "b", job_definition_id=DAILY_BUILD)
+    assert api.post(one, json=body).json()["data"]["display_value"] == "b"
+    assert seen_by_job(api) == {NAME: {"job": {"id": data["id"], "value": "b"}}}
+    assert api.delete(one).json()["data"]["state"] == 2
+    assert api.delete(one).status_code == 404
+    assert seen_by_job(api) == {}
+
+
+def test_all_values_of_a_variable_at_once(api: httpx.Client) -> None:
+    body = {"env_var": {"new_name": NAME, "project": "all", "Production": "europe"}}
+    made = api.post(f"{VARIABLES}/bulk/", json=body)
+    assert (made.status_code, len(made.json()["data"]["new_var_ids"])) == (201, 2)
+    body = {"env_var": {"name": NAME, "new_name": "DBT_STORE", "project": "none"}}
+    assert api.put(f"{VARIABLES}/bulk", json=body).status_code == 200
+    table = api.get(f"{VARIABLES}/environment/").json()["data"]
+    assert table["environments"][:2] == ["project", "Production"]
+    values = {place: cell["value"] for place, cell in table["variables"]["DBT_STORE"].items()}
+    assert values == {"project": "none", "Production": "europe"}
+    gone = api.request("DELETE", f"{VARIABLES}/bulk/", json={"name": "DBT_STORE"})
+    assert gone.status_code == 200
+    assert api.get(f"{VARIABLES}/environment").json()["data"]["variables"] == {}
+
+
+def test_several_variables_at_once_or_none(api: httpx.Client) -> None:
+    good, bad = {"new_name": NAME, "project": "1"}, {"new_name": "DBT_X", "No such": "2"}
+    assert api.post(f"{VARIABLES}/bulk", json={"env_var": [good, bad]}).status_code == 400
+    assert api.get(f"{VARIABLES}/environment").json()["data"]["variables"] == {}
+    made = api.post(f"{VARIABLES}/bulk", json={"env_var": [good]}).json()["data"]
+    assert [(one["key_name"], one["status_code"]) for one in made] == [(NAME, 201)]
+
+
+@pytest.mark.parametrize(
+    ("body", "field"),
+    [
+        ({"name": "SHOP"}, "name"),
+        ({"name": "DBT_TARGET_PATH"}, "name"),
+        ({"name": "DBT_ENGINE_PROFILES_DIR"}, "name"),
+        ({"name": "DBT_A B"}, "name"),
+        ({"type": "planet"}, "type"),
+        ({"type": "environment", "environment_id": 1}, "environment_id"),
+        ({"type": "job"}, "job_definition_id"),
+        ({"raw_value": 3}, "raw_value"),
+        ({"project_id": 1}, "project_id"),
+        ({"account_id": 1}, "account_id"),
+    ],
+)
+def test_a_variable_at_fault_is_400(api: httpx.Client, body: dict[str, Any], field: str) -> None:
+    answer = api.post(VARIABLES, json={**variable("project", "x"), **body})
+    assert answer.status_code == 400, answer.text
+    assert list(answer.json()["data"]) == [field]
+
+
+def test_a_place_has_one_value(api: httpx.Client) -> None:
+    assert api.post(VARIABLES, json=variable("project", "x")).status_code == 201
+    assert api.post(VARIABLES, json=variable("project", "y")).status_code == 400
+
+
+@pytest.mark.parametrize(
+    ("query", "code"),
+    [("", 400), ("job_definition_id=x", 400), ("job_definition_id=1", 404)],
+)
+def test_which_job_must_be_said(api: httpx.Client, query: str, code: int) -> None:
+    assert api.get(f"{VARIABLES}/job/?{query}").status_code == code
+
+
+def test_secrets_are_not_shown(api: httpx.Client) -> None:
+    body = {**variable("project", "hunter2"), "name": "DBT_ENV_SECRET_KEY"}
+    made = api.post(VARIABLES, json=body)
+    shown = made.text + api.get(f"{VARIABLES}/environment").text
+    assert made.status_code == 201
+    assert "hunter2" not in shown
+
+
+def test_job_beats_environment_beats_project(make_local_dbt_cloud: MakeDbtCloud) -> None:
+    """dbt sees the value, and no variable leads it out of its run's folder."""
+    server = make_local_dbt_cloud()
+    with http_client(server) as api:
+        assert "unset" in shown_by_dbt(server)
+        api.post(VARIABLES, json=variable("project", "from-project"))
+        assert "from-project" in shown_by_dbt(server)
+        api.post(VARIABLES, json=variable("environment", "from-env", environment_id=PRODUCTION))
+        assert "from-env" in shown_by_dbt(server)
+        api.post(VARIABLES, json=variable("job", "from-job", job_definition_id=DAILY_BUILD))
+        assert "from-job" in shown_by_dbt(server)
+
+
+def shown_by_dbt(server: RunningDbtCloud) -> str:
+    """The log of a dbt command that shows the variable."""
+    sql = f'select \'{{{{ env_var("{NAME}", "unset") }}}}\' as shop'
+    run = server.wait(server.trigger(steps_override=[f'dbt show --inline "{quoted(sql)}"']))
+    assert run["is_success"], run["run_steps"][-1]["logs"]
+    logs: str = run["run_steps"][-1]["logs"]
+    return logs
+
+
+def quoted(text: str) -> str:
+    return text.replace('"', '\\"')
