@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import socket
 import ssl
@@ -44,7 +45,7 @@ def eventually(look: Callable[[], T | None], what: str, patience: float = PATIEN
 
 @dataclass(frozen=True)
 class Project:
-    """The copy. Its retries wait one second, so that failing takes no minutes."""
+    """The copy. Its Dags look and retry every second, so that tests take no minutes."""
 
     root: Path
     port: int
@@ -64,8 +65,8 @@ class Project:
         for environment in (".venv", "dbt_venv"):
             (root / environment).symlink_to(CHECKOUT / environment)
         for dag in (root / "dags").glob("*.py"):
-            text = dag.read_text()
-            dag.write_text(text.replace("duration(seconds=30)", "duration(seconds=1)"))
+            text = dag.read_text().replace("duration(seconds=30)", "duration(seconds=1)")
+            dag.write_text(re.sub(r"(check|poke)_interval=\d+", r"\1_interval=1", text))
         return cls(root, free_port(), free_port())
 
     def launcher(self, *arguments: str, **variables: str) -> subprocess.CompletedProcess[str]:
