@@ -1,0 +1,183 @@
+"""Faults on demand: what requests, httpx and aiohttp see of each."""
+
+from __future__ import annotations
+
+import asyncio
+import ssl
+import time
+from collections.abc import Iterator
+from typing import Any
+
+import aiohttp
+import httpx
+import pytest
+import requests
+
+from tests.conftest import MakeDbtCloud
+from tests.running_dbt_cloud import ACCOUNT_ID, BUILD_AFTER_LOAD, RunningDbtCloud
+
+JOBS = f"/api/v2/accounts/{ACCOUNT_ID}/jobs"
+RUN = f"{JOBS}/{BUILD_AFTER_LOAD}/run"
+LOST = (requests.ConnectionError, httpx.RemoteProtocolError, aiohttp.ServerDisconnectedError)
+CUT = (
+    requests.exceptions.ChunkedEncodingError,
+    httpx.RemoteProtocolError,
+    aiohttp.ClientPayloadError,
+)
+
+
+class Faults:
+    """The admin endpoint of one server."""
+
+    def __init__(self, server: RunningDbtCloud) -> None:
+        self.server = server
+        self.headers = {"Authorization": f"Token {server.token}"}
+
+    def add(self, kind: str, **fields: Any) -> None:
+        answer = self.call("POST", json={"kind": kind, "path": JOBS, **fields})
+        assert answer.status_code == 201, answer.text
+
+    def call(self, method: str, **options: Any) -> requests.Response:
+        options = {"headers": self.headers, "timeout": 30, **options}
+        return requests.request(method, f"{self.server.url}/faults", **options)
+
+    def get_jobs(self) -> requests.Response:
+        return requests.get(f"{self.server.url}{JOBS}/", headers=self.headers, timeout=30)
+
+
+@pytest.fixture
+def faults(local_dbt_cloud: RunningDbtCloud) -> Iterator[Faults]:
+    endpoint = Faults(local_dbt_cloud)
+    yield endpoint
+    endpoint.call("DELETE")
+
+
+def fetch_with(client: str, server: RunningDbtCloud) -> int:
+    """The status code of the list of jobs, read to the end; raises the client's own errors."""
+    url, headers = f"{server.url}{JOBS}/", {"Authorization": f"Token {server.token}"}
+    context = ssl.create_default_context(cafile=server.ca_bundle)
+
+    async def fetch() -> int:
+        async with (
+            aiohttp.ClientSession() as session,
+            session.get(url, headers=headers, ssl=context) as answer,
+        ):
+            await answer.read()
+            return answer.status
+
+    if client == "aiohttp":
+        return asyncio.run(fetch())
+    if client == "httpx":
+        return httpx.get(url, headers=headers, verify=context).status_code
+    return requests.get(url, headers=headers, timeout=30).status_code
+
+
+@pytest.mark.parametrize(
+    ("client", "lost", "cut"),
+    list(zip(("requests", "httpx", "aiohttp"), LOST, CUT, strict=True)),
+)
+def test_a_connection_ends_as_if_the_network_had_failed(
+    faults: Faults, client: str, lost: type[Exception], cut: type[Exception]
+) -> None:
+    for kind, error in (("close-before", lost), ("close-after", lost), ("truncate", cut)):
+        faults.add(kind, times=2)  # aiohttp repeats a GET whose connection was lost, once
+        with pytest.raises(error):
+            fetch_with(client, faults.server)
+        faults.call("DELETE")
+    assert fetch_with(client, faults.server) == 200
+
+
+@pytest.mark.parametrize("client", ["requests", "httpx", "aiohttp"])
+@pytest.mark.parametrize("kind", ["429", "500", "503"])
+def test_an_error_has_its_status(faults: Faults, client: str, kind: str) -> None:
+    faults.add(kind)
+    assert fetch_with(client, faults.server) == int(kind)
+    assert fetch_with(client, faults.server) == 200
+
+
+def test_429_says_when_to_try_again(faults: Faults) -> None:
+    faults.add("429", seconds=7)
+    answer = faults.get_jobs()
+    assert answer.headers["Retry-After"] == "7"
+    assert answer.json()["status"]["code"] == 429
+
+
+def test_503_is_a_page(faults: Faults) -> None:
+    faults.add("503")
+    answer = faults.get_jobs()
+    assert answer.headers["Content-Type"].startswith("text/html")
+    assert answer.text.startswith("<html>")
+
+
+def test_a_slow_answer_is_the_right_one(faults: Faults) -> None:
+    faults.add("slow", seconds=0.5)
+    began = time.monotonic()
+    assert faults.get_jobs().json()["data"]
+    assert time.monotonic() - began >= 0.5
+
+
+@pytest.mark.parametrize(("kind", "runs"), [("close-before", 0), ("close-after", 1)])
+def test_work_is_done_before_or_not_at_all(faults: Faults, kind: str, runs: int) -> None:
+    server = faults.server
+    before = server.get("runs/", job_definition_id=BUILD_AFTER_LOAD, order_by="-id", limit=100)
+    faults.add(kind, path=RUN, method="post")
+    with pytest.raises(requests.ConnectionError):
+        server.trigger(BUILD_AFTER_LOAD, steps_override=["dbt deps"])
+    after = server.get("runs/", job_definition_id=BUILD_AFTER_LOAD, order_by="-id", limit=100)
+    assert len({run["id"] for run in after} - {run["id"] for run in before}) == runs
+
+
+def test_faults_count_down_and_can_be_cleared(faults: Faults) -> None:
+    faults.add("500", times=2)
+    faults.add("503", method="DELETE")
+    assert faults.get_jobs().status_code == 500
+    left = faults.call("GET").json()["data"]
+    assert [(one["kind"], one["times"]) for one in left] == [("500", 1), ("503", 1)]
+    assert faults.call("DELETE").json()["data"] == []
+    assert faults.get_jobs().status_code == 200
+
+
+def test_a_pattern_leaves_other_calls_alone(faults: Faults) -> None:
+    faults.add("500", path="/api/*/runs/*", times=9)
+    assert faults.get_jobs().status_code == 200
+    assert faults.server.request("GET", "runs/1/").status_code == 500
+    assert faults.server.request("GET", "runs/").status_code == 200
+
+
+@pytest.mark.parametrize("method", ["GET", "POST", "DELETE"])
+@pytest.mark.parametrize("path", ["/faults", "/faults/", "/%66aults", "//faults"])
+def test_faults_need_the_token(faults: Faults, method: str, path: str) -> None:
+    for headers in ({}, {"Authorization": "Token wrong"}):
+        url = f"{faults.server.url}{path}"
+        answer = requests.request(method, url, headers=headers, json={"kind": "500"}, timeout=30)
+        assert answer.status_code == 401
+    assert faults.call("GET").json()["data"] == []
+
+
+def test_a_call_without_token_uses_no_fault_up(faults: Faults) -> None:
+    faults.add("500")
+    url = f"{faults.server.url}{JOBS}"
+    assert requests.get(url, timeout=30).status_code == 401
+    assert faults.get_jobs().status_code == 500
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        {},
+        {"kind": "explode"},
+        {"kind": 500},
+        {"kind": "500", "times": 0},
+        {"kind": "slow", "seconds": -1},
+        {"kind": "slow", "seconds": 1e308},
+    ],
+)
+def test_an_unknown_fault_is_400(faults: Faults, body: dict[str, Any]) -> None:
+    assert faults.call("POST", json=body).status_code == 400
+
+
+def test_a_server_can_start_with_faults(make_local_dbt_cloud: MakeDbtCloud) -> None:
+    server = make_local_dbt_cloud("--fault", f"503 GET {JOBS} times=2", "--fault", "429 POST")
+    codes = [server.request("GET", "jobs/").status_code for _ in range(3)]
+    assert codes == [503, 503, 200]
+    assert server.request("POST", "runs/1/cancel/").status_code == 429
