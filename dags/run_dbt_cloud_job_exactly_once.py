@@ -1,0 +1,53 @@
+"""
+### Run a dbt Cloud job exactly once
+
+Starts one dbt Cloud run for each Dag run, however often anything crashes: a worker, the triggerer,
+the scheduler, the connection, dbt Cloud itself. Use it when a second run would cost money or build
+the same rows twice.
+
+- A try after a crash goes on with the run that is there; after a failure it resumes that very run.
+- Clear the task to cancel its active run, resume its failed one, or run again what succeeded.
+- All waiting runs share one poll. A bad answer, or none, never fails a healthy run.
+- The log of a failed task names the models that failed, their messages and the run's page.
+
+**Needs** the connection `dbt_cloud_default` (the local dbt Cloud as cloned) and Airflow 3.3.
+
+**To use it elsewhere** copy this file and set `JOB_ID`.
+**Copy with** include/dbt_cloud/
+"""
+
+from __future__ import annotations
+
+import pendulum
+from airflow.sdk import dag
+
+from include.dbt_cloud import DbtCloudRunJobExactlyOnceOperator
+
+# https://YOUR_ACCESS_URL/deploy/16173/projects/36467/jobs/65767
+JOB_ID = 65767
+
+
+@dag(
+    schedule=None,
+    start_date=pendulum.datetime(2026, 4, 1, tz="UTC"),
+    catchup=False,
+    max_active_runs=3,  # Dag runs never take each other's dbt Cloud run
+    default_args={
+        "owner": "analytics-engineering",
+        "retries": 2,
+        "retry_delay": pendulum.duration(seconds=30),
+    },
+    tags=["dbt Cloud"],
+    doc_md=__doc__,
+)
+def run_dbt_cloud_job_exactly_once() -> None:
+    DbtCloudRunJobExactlyOnceOperator(
+        task_id="trigger_dbt_cloud_job_run",
+        job_id=JOB_ID,
+        check_interval=5,  # seconds
+        execution_timeout=pendulum.duration(hours=1),
+        max_silence=600,  # seconds without any good answer of dbt Cloud
+    )
+
+
+run_dbt_cloud_job_exactly_once()

@@ -1,0 +1,91 @@
+"""dbt Cloud's API as a task uses it: reads are repeated, what changes something is sent once."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from typing import Any
+
+import requests
+from airflow.providers.dbt.cloud.hooks.dbt import DbtCloudHook
+from tenacity import (
+    RetryCallState,
+    Retrying,
+    before_sleep_log,
+    retry_if_exception,
+    retry_if_exception_type,
+    stop_after_delay,
+    wait_exponential,
+)
+
+from include.dbt_cloud.answers import NoAnswerError, read_answer
+
+CONNECT_SECONDS, READ_SECONDS = 10, 60
+RETRY_SECONDS = 90  # how long a read is repeated; after that Airflow retries the task
+log = logging.getLogger(__name__)
+growing = wait_exponential(max=20)
+
+
+def wait(state: RetryCallState) -> float:
+    """Growing waits, and at least as long as dbt Cloud asks for."""
+    error = state.outcome.exception() if state.outcome else None
+    return max(growing(state), getattr(error, "retry_after", 0))
+
+
+def was_undone(error: BaseException) -> bool:
+    return isinstance(error, NoAnswerError) and error.is_undone
+
+
+class DbtCloudClient:
+    """The account's part of the API, over one kept connection.
+
+    The provider's hook brings host, token and proxies. Its calls are not used because they have no
+    time-out, do not repeat a read after 429 or 5xx, and may repeat a POST.
+    """
+
+    def __init__(self, hook: DbtCloudHook, account_id: int | None) -> None:
+        connection = hook.connection
+        self.account_id = int(account_id or connection.login or 0)
+        self._session = hook.get_conn()
+        self._session.proxies = connection.extra_dejson.get("proxies") or {}
+        self._address = f"{hook.base_url}api/v2/accounts/{self.account_id}/"
+        self._timeout = (CONNECT_SECONDS, hook.timeout_seconds or READ_SECONDS)
+
+    def get(self, path: str, **params: Any) -> Any:
+        """The ``data`` of the answer, or the whole JSON of an artifact."""
+        return self._repeat(
+            retry_if_exception_type(NoAnswerError), lambda: self._call("GET", path, params=params)
+        )
+
+    def post(self, path: str, body: dict[str, Any] | None = None) -> Any:
+        """Sent again only if dbt Cloud certainly did nothing. Raises NoAnswerError otherwise."""
+        return self._repeat(
+            retry_if_exception(was_undone), lambda: self._call("POST", path, json=body)
+        )
+
+    def cancel(self, run_id: int) -> None:
+        """Cancelling twice is harmless, so this is repeated like a read."""
+        self._repeat(
+            retry_if_exception_type(NoAnswerError),
+            lambda: self._call("POST", f"runs/{run_id}/cancel/"),
+        )
+
+    def _call(self, method: str, path: str, **options: Any) -> Any:
+        try:
+            response = self._session.request(
+                method, self._address + path, timeout=self._timeout, **options
+            )
+        except requests.RequestException as error:
+            raise NoAnswerError(f"dbt Cloud did not answer: {error}") from None
+        answer = read_answer(response.status_code, response.headers, response.content)
+        return answer.get("data", answer)
+
+    def _repeat(self, when: Any, call: Callable[[], Any]) -> Any:
+        attempts = Retrying(
+            retry=when,
+            wait=wait,
+            stop=stop_after_delay(RETRY_SECONDS),
+            before_sleep=before_sleep_log(log, logging.WARNING),
+            reraise=True,
+        )
+        return attempts(call)

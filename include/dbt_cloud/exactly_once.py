@@ -1,0 +1,133 @@
+"""Finds the dbt Cloud run of a task, or starts it: never two."""
+
+from __future__ import annotations
+
+import logging
+import time
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from airflow.providers.common.compat.sdk import AirflowException
+
+from include.dbt_cloud.answers import DbtCloudRefusedError, NoAnswerError
+from include.dbt_cloud.client import DbtCloudClient
+from include.dbt_cloud.marker import Marker
+from include.dbt_cloud.progress import Progress
+from include.dbt_cloud.rebuild import commands_after_failure
+from include.dbt_cloud.runs import Run, runs_of_task
+
+LOOK_SECONDS = 1.0
+# A cleared task's trigger cancels the old run; Airflow gives it 30 s for that.
+CANCEL_SECONDS = 30.0
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class ExactlyOnce:
+    """One task instance and the job that it runs. ``body`` starts a fresh run."""
+
+    client: DbtCloudClient
+    job_id: int
+    marker: Marker
+    progress: Progress
+    since: datetime
+    body: dict[str, Any]
+
+    def run(self) -> Run:
+        """The one run of this group of tries: still active, succeeded, resumed or new."""
+        runs = self._runs_of_task()
+        while self.progress.is_waiting(newest_id(runs)):
+            log.info("An earlier try asked for a run and got no answer: looking for that run.")
+            time.sleep(LOOK_SECONDS)
+            runs = self._runs_of_task()
+        newest = runs[-1] if runs else None
+        if newest is None:
+            return self._start_afresh(newest, "it has no run yet")
+        if self.progress.is_own(newest, self.marker.group_in(newest.cause)):
+            return self._go_on_with(newest)
+        return self._begin_after(newest)
+
+    def _go_on_with(self, own: Run) -> Run:
+        """After a crash or an automatic retry."""
+        if own.is_active or own.has_succeeded:
+            log.info("This task has started dbt Cloud run %s already: %s", own.id, own.url)
+            return own
+        if own.has_failed:
+            return self._resume(own)
+        return self._start_afresh(own, f"run {own.id} was cancelled")
+
+    def _begin_after(self, earlier: Run) -> Run:
+        """After a user's clear: what came before is an earlier group's."""
+        deadline = time.monotonic() + CANCEL_SECONDS
+        while earlier.is_active and time.monotonic() < deadline:
+            log.info("Run %s, from before the clear, is being cancelled.", earlier.id)
+            time.sleep(LOOK_SECONDS)
+            earlier = next(run for run in self._runs_of_task() if run.id == earlier.id)
+        if earlier.is_active:
+            log.warning("Run %s was not cancelled: waiting for that one.", earlier.id)
+            self.progress.adopts(earlier)
+            return earlier
+        if earlier.has_failed:
+            return self._resume(earlier)
+        return self._start_afresh(earlier, "a user cleared the task")
+
+    def _resume(self, failed: Run) -> Run:
+        """dbt Cloud's own retry if it can, else what failed and was skipped, else everything."""
+        path = f"runs/{failed.id}/"
+        details = self.client.get(path, include_related="run_steps,job,trigger")
+        why = details.get("retry_not_supported_reason")
+        if details.get("can_retry"):
+            log.info("Resuming run %s from where it failed.", failed.id)
+            try:
+                return self._ask(f"{path}retry/", None, failed)
+            except DbtCloudRefusedError as refusal:
+                why = refusal.reason
+        commands = commands_after_failure(self.client, details)
+        if not commands:
+            return self._start_afresh(failed, f"run {failed.id} cannot be resumed: {why}")
+        log.info("Run %s cannot be resumed (%s). Running instead: %s", failed.id, why, commands)
+        return self._ask_for_run(failed, {**self.body, "steps_override": commands})
+
+    def _start_afresh(self, previous: Run | None, why: str) -> Run:
+        log.info("Starting a run of job %s for this task: %s.", self.job_id, why)
+        return self._ask_for_run(previous, self.body)
+
+    def _ask_for_run(self, previous: Run | None, body: dict[str, Any]) -> Run:
+        return self._ask(f"jobs/{self.job_id}/run/", body, previous)
+
+    def _ask(self, path: str, body: dict[str, Any] | None, previous: Run | None) -> Run:
+        """Sends the one call that makes a run; if its answer is lost, looks whether it did."""
+        last = previous.id if previous else 0
+        self.progress.asks(last)
+        try:
+            return Run.of(self.client.post(path, body))
+        except DbtCloudRefusedError:
+            self.progress.was_refused()
+            raise
+        except NoAnswerError as error:
+            if error.is_undone:
+                self.progress.was_refused()
+                raise
+            log.warning("%s: looking whether it has started a run.", error)
+            return self._find_unanswered(last, error)
+
+    def _find_unanswered(self, last: int, lost: NoAnswerError) -> Run:
+        self.progress.asks(last)  # the time counts from the moment the answer was lost
+        while True:
+            runs = self._runs_of_task()
+            if newest_id(runs) > last:
+                log.info("It has: run %s, %s", runs[-1].id, runs[-1].url)
+                return runs[-1]
+            if not self.progress.is_waiting(last):
+                raise AirflowException(
+                    f"{lost}, and no run has appeared. The next try looks again before it asks."
+                ) from lost
+            time.sleep(LOOK_SECONDS)
+
+    def _runs_of_task(self) -> list[Run]:
+        return runs_of_task(self.client, self.job_id, self.marker, self.since)
+
+
+def newest_id(runs: list[Run]) -> int:
+    return runs[-1].id if runs else 0

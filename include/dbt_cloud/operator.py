@@ -1,0 +1,157 @@
+"""``DbtCloudRunJobOperator`` that starts one dbt Cloud run, however often anything crashes."""
+
+from __future__ import annotations
+
+import time
+from datetime import datetime, timedelta
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+from airflow.providers.common.compat.sdk import AirflowException
+from airflow.providers.dbt.cloud.hooks.dbt import DbtCloudJobRunException
+from airflow.providers.dbt.cloud.operators.dbt import DbtCloudRunJobOperator
+from airflow.providers.dbt.cloud.utils.openlineage import (
+    inject_parent_job_information_into_dbt_cloud_cause,
+)
+
+from include.dbt_cloud.client import DbtCloudClient
+from include.dbt_cloud.exactly_once import ExactlyOnce
+from include.dbt_cloud.failures import describe_failure
+from include.dbt_cloud.marker import Marker
+from include.dbt_cloud.progress import Progress
+from include.dbt_cloud.runs import Run
+from include.dbt_cloud.trigger import DbtCloudRunTrigger
+from include.dbt_cloud.waiting import wait_in_worker
+
+if TYPE_CHECKING:
+    from airflow.sdk import Context
+
+CLOCK_SKEW = timedelta(minutes=1)  # between Airflow and dbt Cloud
+
+
+class DbtCloudRunJobExactlyOnceOperator(DbtCloudRunJobOperator):
+    """Runs a dbt Cloud job: one run per task and group of tries. Needs Airflow 3.3.
+
+    A run carries a marker in its cause, and no run is started before looking for that marker. So a
+    try after a crash goes on with the run that is there; after a failure it resumes that run, and
+    no other one. Clearing the task cancels its active run, resumes a failed one, and otherwise
+    starts afresh. A bad answer of dbt Cloud, or none, never fails a healthy run.
+
+    Arguments, XComs (``job_run_url``, ``job_run_id``, the run's id as result) and the link are
+    those of ``DbtCloudRunJobOperator``, with these differences:
+
+    :param deferrable: True by default. False waits in the worker, with the same care.
+    :param max_silence: How long, in seconds, dbt Cloud may give no good answer about a waiting run
+        before the task fails with that reason. The run goes on, and the next try finds it.
+    :param reuse_existing_run: Has no effect: other tasks' runs are never reused.
+    :param retry_from_failure: Has no effect: the task's own failed run is always resumed.
+    :param hook_params: Of these only ``timeout_seconds`` matters, the time for one call.
+
+    Raises DbtCloudJobRunException if the run fails, is cancelled or takes too long, with the failed
+    nodes and their messages.
+    """
+
+    def __init__(
+        self, *, deferrable: bool = True, max_silence: float = 1800.0, **kwargs: Any
+    ) -> None:
+        super().__init__(deferrable=deferrable, **kwargs)
+        self.max_silence = max_silence
+        self.is_killed = False
+
+    def execute(self, context: Context) -> int:
+        # Private in the provider, but the one way to look a job up by its names.
+        self.job_id = int(self._resolve_job_id())  # a template leaves it a string
+        run = self.run_of_this_task(context, self.job_id)
+        self.run_id = run.id
+        context["ti"].xcom_push(key="job_run_url", value=run.url)
+        context["ti"].xcom_push(key="job_run_id", value=run.id)
+        if self.is_killed:  # while dbt Cloud was starting the run
+            self.on_kill()
+        if not self.wait_for_termination:
+            return run.id
+        if not run.is_active:
+            return self.result()
+        trigger = self.trigger()
+        if self.deferrable:
+            self.defer(trigger=trigger, method_name="execute_complete")
+        return self.execute_complete(context, wait_in_worker(self.client, trigger))
+
+    def run_of_this_task(self, context: Context, job_id: int) -> Run:
+        marker = Marker.of(context)
+        return ExactlyOnce(
+            client=self.client,
+            job_id=job_id,
+            marker=marker,
+            progress=Progress(context.get("task_state_store"), marker.group),
+            since=since(context, marker),
+            body={
+                "cause": marker.cause(self.reason(context)),
+                "steps_override": self.steps_override,
+                "schema_override": self.schema_override,
+                **self.additional_run_config,
+            },
+        ).run()
+
+    def reason(self, context: Context) -> str:
+        """What people read in dbt Cloud, or what OpenLineage reads there."""
+        ti: Any = context["ti"]
+        reason = self.trigger_reason or f"Airflow: {ti.dag_id}.{ti.task_id}, {ti.run_id}"
+        if self.openlineage_inject_parent_job_info:
+            reason = inject_parent_job_information_into_dbt_cloud_cause(reason, ti) or reason
+        return reason
+
+    def trigger(self) -> DbtCloudRunTrigger:
+        now = time.time()
+        limit = self.execution_timeout
+        return DbtCloudRunTrigger(
+            conn_id=self.dbt_cloud_conn_id,
+            account_id=self.client.account_id,
+            run_id=self.run_id,
+            poll_interval=self.check_interval,
+            end_time=now + self.timeout,
+            execution_deadline=now + limit.total_seconds() if limit else None,
+            max_silence=self.max_silence,
+        )
+
+    def execute_complete(self, context: Context, event: dict[str, Any] | None = None) -> int:
+        """After waiting. Raises DbtCloudJobRunException unless the run has succeeded."""
+        if event is None:
+            raise AirflowException("The trigger of this task sent no event: clear the task.")
+        self.run_id = event["run_id"]
+        if event["outcome"] == "ended":
+            return self.result()
+        if event["outcome"] == "timeout":
+            self.on_kill()
+        raise DbtCloudJobRunException(event["message"])
+
+    def result(self) -> int:
+        """The id of the run, which has ended; raises DbtCloudJobRunException if it has failed."""
+        run = Run.of(self.client.get(f"runs/{self.run_id}/"))
+        if not run.has_succeeded:
+            raise DbtCloudJobRunException(describe_failure(self.client, run.id))
+        self.log.info("dbt Cloud run %s has succeeded: %s", run.id, run.url)
+        return run.id
+
+    def on_kill(self) -> None:
+        """Cancels the run; the task has been cleared, marked or has run out of time."""
+        self.is_killed = True
+        if not self.run_id:
+            return
+        try:
+            self.client.cancel(self.run_id)
+            self.log.info("dbt Cloud run %s is cancelled.", self.run_id)
+        except AirflowException as error:
+            self.log.warning("dbt Cloud run %s was not cancelled: %s", self.run_id, error)
+
+    @cached_property
+    def client(self) -> DbtCloudClient:
+        return DbtCloudClient(self.hook, self.account_id)
+
+
+def since(context: Context, marker: Marker) -> datetime:
+    """No run of this task is older. A clear moves the Dag run's start, so then it is not enough."""
+    dag_run: Any = context["dag_run"]
+    start: datetime = dag_run.start_date or dag_run.run_after
+    if marker.group:
+        start = min(start, dag_run.run_after)
+    return start - CLOCK_SKEW

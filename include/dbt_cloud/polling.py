@@ -1,0 +1,98 @@
+"""One poll for all waiting runs of a connection."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections import defaultdict
+from collections.abc import AsyncIterator, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+
+from include.dbt_cloud.async_client import AsyncDbtCloudClient
+
+BATCH = 100  # the most runs that dbt Cloud lists in one call
+MAX_WAIT = 60.0  # seconds between polls that fail, unless dbt Cloud asks for more
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Account:
+    """Whose runs are polled together."""
+
+    conn_id: str
+    account_id: int
+
+
+@dataclass(frozen=True, eq=False)
+class Waiting:
+    """One trigger's wish to be told about a run, every ``interval`` seconds."""
+
+    run_id: int
+    interval: float
+
+
+@dataclass
+class Poll:
+    """What one round found: run id → status. ``problem`` says why some or all are missing."""
+
+    statuses: dict[int, int] = field(default_factory=dict)
+    problem: str = ""
+    retry_after: float = 0.0
+
+
+# The triggerer gives a shared stream no list of its subscribers: they enter themselves here.
+WAITING: defaultdict[Account, set[Waiting]] = defaultdict(set)
+
+
+@contextmanager
+def waiting(account: Account, run_id: int, interval: float) -> Iterator[None]:
+    wish = Waiting(run_id, interval)
+    WAITING[account].add(wish)
+    try:
+        yield
+    finally:
+        WAITING[account].discard(wish)
+
+
+async def poll_for_ever(account: Account) -> AsyncIterator[Poll]:
+    """One list call per hundred runs and interval, over one connection for as long as it works.
+
+    A failed round opens a new connection, with the token as it is in Airflow by then.
+    """
+    failures = 0
+    while True:
+        client = AsyncDbtCloudClient(account.conn_id, account.account_id)
+        poll = Poll()
+        try:
+            async with client:
+                while not poll.problem:
+                    await ask(client, account, poll := Poll())
+                    yield poll
+                    failures = 0 if not poll.problem else failures + 1
+                    await asyncio.sleep(pause(account, poll, failures))
+        except Exception as error:
+            # Whatever it is, it says nothing about the runs, and all tasks depend on this poll.
+            failures += 1
+            yield (poll := Poll(problem=f"{type(error).__name__}: {error}"))
+            await asyncio.sleep(pause(account, poll, failures))
+
+
+async def ask(client: AsyncDbtCloudClient, account: Account, poll: Poll) -> None:
+    """One round; what was found before a problem stays in ``poll``."""
+    run_ids = sorted({wish.run_id for wish in WAITING[account]})
+    try:
+        for start in range(0, len(run_ids), BATCH):
+            poll.statuses |= await client.statuses(run_ids[start : start + BATCH])
+    except Exception as error:
+        poll.problem = str(error)
+        poll.retry_after = getattr(error, "retry_after", 0.0)
+        log.warning("%s", error)
+
+
+def pause(account: Account, poll: Poll, failures: int) -> float:
+    """The interval; after failures growing, and as long as dbt Cloud asks for."""
+    interval = min((wish.interval for wish in WAITING[account]), default=1.0)
+    if not poll.problem:
+        return interval
+    return max(min(2.0 ** (failures - 1), MAX_WAIT), poll.retry_after)

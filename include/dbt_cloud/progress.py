@@ -1,0 +1,55 @@
+"""What the tries of one task tell each other about their dbt Cloud runs."""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+from include.dbt_cloud.runs import Run
+
+KEY = "dbt_cloud_run"
+# A call whose answer is missing may still be at work in dbt Cloud for so long.
+UNANSWERED_SECONDS = 20.0
+
+
+class Progress:
+    """Kept in Airflow's task state store, which retries and clears leave as it is.
+
+    ``first`` is the id after which runs belong to this group of tries, ``last`` the newest run of
+    the task when it last asked for one, ``asked_at`` when that was (seconds since the epoch).
+    """
+
+    def __init__(self, store: Any, group: int) -> None:
+        self._store = store
+        self._group = group
+        known = (store.get(KEY) if store else None) or {}
+        self._known = known if known.get("group") == group else {}
+
+    def is_own(self, run: Run, group: int | None) -> bool:
+        """Whether this group of tries started the run; ``group`` is the one of its marker."""
+        first: int | None = self._known.get("first")
+        return group == self._group or (first is not None and run.id > first)
+
+    def is_waiting(self, newest: int) -> bool:
+        """Whether a run that was asked for may still appear."""
+        last: int = self._known.get("last", 0)
+        asked_at: float = self._known.get("asked_at", 0.0)
+        return newest <= last and time.time() < asked_at + UNANSWERED_SECONDS
+
+    def asks(self, newest: int) -> None:
+        """To be called before a run is asked for."""
+        first = self._known.get("first", newest)
+        self._keep(first=first, last=newest, asked_at=time.time())
+
+    def was_refused(self) -> None:
+        """Nothing will appear."""
+        self._keep(first=self._known["first"])
+
+    def adopts(self, run: Run) -> None:
+        """A run of an earlier group that goes on is this group's from now on."""
+        self._keep(first=run.id - 1)
+
+    def _keep(self, **known: float) -> None:
+        self._known = {"group": self._group, **known}
+        if self._store:
+            self._store.set(KEY, self._known)

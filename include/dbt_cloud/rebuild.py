@@ -1,0 +1,82 @@
+"""The commands that finish a failed run which dbt Cloud cannot resume."""
+
+from __future__ import annotations
+
+import re
+import shlex
+from collections.abc import Iterator
+from typing import Any
+
+from airflow.providers.dbt.cloud.hooks.dbt import DbtCloudJobRunStatus as Status
+
+from include.dbt_cloud.artifacts import unfinished_nodes
+from include.dbt_cloud.client import DbtCloudClient
+
+# These build what is selected: https://docs.getdbt.com/reference/node-selection/syntax
+SELECTING = {"build", "run", "seed", "snapshot", "test"}
+SELECTORS = {"--select", "-s", "--models", "--model", "-m", "--exclude", "--selector"}
+MAX_NODES = 500  # beyond, a command would become too long and little would be saved
+
+
+def commands_after_failure(client: DbtCloudClient, run: dict[str, Any]) -> list[str] | None:
+    """The failed command for what failed or was skipped, then the commands that never ran.
+
+    ``run`` comes with its steps, job and trigger. None if everything has to run: the failed step is
+    not one of the job's commands, or dbt left no results.
+    """
+    commands = (run.get("trigger") or {}).get("steps_override") or run["job"]["execute_steps"]
+    failed = failed_step(run)
+    command = command_of(failed) if failed else None
+    if failed is None or command is None or command not in commands:
+        return None
+    nodes = unfinished_nodes(client, run["id"], failed["index"])
+    if not nodes or len(nodes) > MAX_NODES:
+        return None
+    rest = commands[commands.index(command) + 1 :]
+    rebuilt = select_only(command, [selector(node) for node in nodes])
+    return [rebuilt, *rest] if rebuilt else None
+
+
+def failed_step(run: dict[str, Any]) -> dict[str, Any] | None:
+    """The step that ended the run: the last one in error (checkbox steps may fail before it)."""
+    failed = [step for step in run["run_steps"] if step["status"] == Status.ERROR.value]
+    return failed[-1] if failed else None
+
+
+def command_of(step: dict[str, Any]) -> str | None:
+    found = re.fullmatch(r"Invoke dbt with `(.*)`\s*", step["name"], re.DOTALL | re.IGNORECASE)
+    return found[1] if found else None
+
+
+def select_only(command: str, selectors: list[str]) -> str | None:
+    """The command with another selection, all else kept; None if it does not select nodes.
+
+    >>> select_only("dbt build --select marts tag:daily --vars '{a: b}'", ["orders"])
+    "dbt build --vars '{a: b}' --select orders"
+    """
+    words = shlex.split(command)
+    if len(words) < 2 or SELECTING.isdisjoint(words[1:]):
+        return None
+    return shlex.join([*without_selection(words), "--select", *selectors])
+
+
+def without_selection(words: list[str]) -> Iterator[str]:
+    """Drops the options that select, with all their values."""
+    is_dropping = False
+    for word in words:
+        if word.startswith("-"):
+            is_dropping = word.partition("=")[0] in SELECTORS
+        if not is_dropping:
+            yield word
+
+
+def selector(unique_id: str) -> str:
+    """How dbt's ``--select`` calls a node.
+
+    >>> selector("model.shop.orders.v2"), selector("test.shop.not_null_orders_id.f00")
+    ('orders.v2', 'not_null_orders_id')
+    """
+    kind, _package, *name = unique_id.split(".")
+    if kind == "unit_test":
+        return f"unit_test:{name[-1]}"
+    return ".".join(name) if kind == "model" else name[0]

@@ -1,0 +1,96 @@
+"""dbt Cloud runs, and which of them belong to one task."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from datetime import datetime
+from itertools import takewhile
+from typing import Any
+
+from airflow.providers.dbt.cloud.hooks.dbt import DbtCloudJobRunStatus as Status
+
+from include.dbt_cloud.client import DbtCloudClient
+from include.dbt_cloud.marker import Marker
+
+PAGE = 100  # the most that dbt Cloud lists in one call
+MAX_PAGES = 20  # runs of one job are serial: what is active is never further back
+
+
+@dataclass(frozen=True)
+class Run:
+    """What matters of a run. ``resumes`` is the id of the failed run that it resumes."""
+
+    id: int
+    status: int
+    url: str
+    cause: str
+    is_rerun: bool
+    resumes: int | None
+    created_at: datetime
+
+    @classmethod
+    def of(cls, data: dict[str, Any]) -> Run:
+        trigger = data.get("trigger") or {}
+        return cls(
+            id=data["id"],
+            status=data["status"],
+            url=data["href"],
+            cause=trigger.get("cause") or "",
+            is_rerun=trigger.get("cause_category") == "rerun",
+            resumes=data.get("retrying_run_id"),
+            created_at=datetime.fromisoformat(data["created_at"]),
+        )
+
+    @property
+    def is_active(self) -> bool:
+        return self.status not in Status.TERMINAL_STATUSES.value
+
+    @property
+    def has_succeeded(self) -> bool:
+        return self.status == Status.SUCCESS.value
+
+    @property
+    def has_failed(self) -> bool:
+        return self.status == Status.ERROR.value
+
+
+def runs_of_task(client: DbtCloudClient, job_id: int, marker: Marker, since: datetime) -> list[Run]:
+    """The runs that any try of the task started, oldest first."""
+    runs = takewhile(lambda run: run.created_at >= since, runs_of_job(client, job_id))
+    return chain(reversed(list(runs)), marker)
+
+
+def runs_of_job(client: DbtCloudClient, job_id: int) -> Iterator[Run]:
+    """Newest first. A run that begins meanwhile moves pages on, so that none is missed."""
+    for page in range(MAX_PAGES):
+        listed = client.get(
+            "runs/",
+            job_definition_id=job_id,
+            order_by="-id",
+            include_related="trigger",
+            limit=PAGE,
+            offset=page * PAGE,
+        )
+        yield from map(Run.of, listed)
+        if len(listed) < PAGE:
+            return
+
+
+def chain(runs: Iterable[Run], marker: Marker) -> list[Run]:
+    """Of a job's runs, oldest first, those with the task's marker and those that resume them.
+
+    A resumed run's cause is dbt Cloud's own. It is known by ``retrying_run_id``; should the service
+    leave that out, by its place: only a job's newest run can be resumed, so a rerun resumes the
+    failed run right before it.
+    """
+    found: dict[int, Run] = {}
+    before: Run | None = None
+    for run in runs:
+        resumes = run.resumes
+        if resumes is None and run.is_rerun and before and before.has_failed:
+            resumes = before.id
+        if marker.group_in(run.cause) is not None or resumes in found:
+            found[run.id] = run
+        before = run
+    return list(found.values())

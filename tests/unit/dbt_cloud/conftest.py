@@ -1,0 +1,112 @@
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from types import SimpleNamespace
+from typing import Any
+
+import duckdb
+import pytest
+
+from include.dbt_cloud import DbtCloudRunJobExactlyOnceOperator
+from tests.running_dbt_cloud import DAILY_BUILD, RunningDbtCloud
+
+RETRIES = 2
+ACTIVE = "dbt run-operation wait --args '{seconds: 60}'"
+numbers = itertools.count()
+
+
+class Task:
+    """One task instance, tried and cleared as Airflow does it."""
+
+    def __init__(self, server: RunningDbtCloud, **arguments: Any) -> None:
+        self.server = server
+        self.arguments: dict[str, Any] = {"job_id": DAILY_BUILD, "check_interval": 0.1, **arguments}
+        self.pushed: dict[str, Any] = {}
+        self.run_id = f"run_{next(numbers)}"
+        self.started = datetime.now(UTC)
+        self.try_number = 0
+        self.max_tries = RETRIES
+        self.stored: dict[str, Any] = {}
+
+    def try_(self, **arguments: Any) -> int:
+        """One try, in the worker from beginning to end. Returns the dbt run's id."""
+        self.try_number += 1
+        operator = self.operator(**arguments)
+        return operator.execute(self.context(operator))
+
+    def start(self) -> int:
+        """One try that ends once the run is started, as a worker does that is killed then."""
+        return self.try_(wait_for_termination=False)
+
+    def clear(self) -> None:
+        self.max_tries = self.try_number + RETRIES
+
+    def operator(self, **arguments: Any) -> DbtCloudRunJobExactlyOnceOperator:
+        return DbtCloudRunJobExactlyOnceOperator(
+            task_id="run_job",
+            retries=RETRIES,
+            **{"deferrable": False, **self.arguments, **arguments},
+        )
+
+    def context(self, operator: DbtCloudRunJobExactlyOnceOperator) -> Any:
+        ti = SimpleNamespace(
+            dag_id="dag",
+            run_id=self.run_id,
+            task_id="run_job",
+            map_index=-1,
+            try_number=self.try_number,
+            max_tries=self.max_tries,
+            task=operator,
+            xcom_push=lambda key, value: self.pushed.update({key: value}),
+        )
+        dag_run = SimpleNamespace(start_date=self.started, run_after=self.started)
+        store = SimpleNamespace(get=self.stored.get, set=self.stored.__setitem__)
+        return {"ti": ti, "dag_run": dag_run, "task_state_store": store}
+
+    @property
+    def runs(self) -> list[dict[str, Any]]:
+        """The job's dbt runs since the task was made, oldest first."""
+        listed = self.server.get(
+            "runs/", job_definition_id=self.arguments["job_id"], include_related="trigger"
+        )
+        begun = self.started.strftime("%Y-%m-%d %H:%M:%S.%f")
+        return [run for run in listed if run["created_at"] >= begun]
+
+
+MakeTask = Callable[..., Task]
+
+
+@pytest.fixture
+def make_task(dbt_cloud_connection: RunningDbtCloud) -> Iterator[MakeTask]:
+    """Makes a task; nothing that it starts outlives the test."""
+    tasks: list[Task] = []
+
+    def make(*steps: str, **arguments: Any) -> Task:
+        tasks.append(Task(dbt_cloud_connection, steps_override=list(steps), **arguments))
+        return tasks[-1]
+
+    yield make
+    dbt_cloud_connection.request("DELETE", "../../../../faults")
+    for run in (run for task in tasks for run in task.runs if run["in_progress"]):
+        dbt_cloud_connection.request("POST", f"runs/{run['id']}/cancel/")
+
+
+@contextmanager
+def missing_table(server: RunningDbtCloud, table: str) -> Iterator[None]:
+    """While it lasts, the models that read this source fail."""
+    with duckdb.connect(server.data / "warehouse.duckdb") as warehouse:
+        warehouse.execute(f"alter table raw.{table} rename to {table}_away")
+    try:
+        yield
+    finally:
+        with duckdb.connect(server.data / "warehouse.duckdb") as warehouse:
+            warehouse.execute(f"alter table raw.{table}_away rename to {table}")
+
+
+def go_wrong(server: RunningDbtCloud, kind: str, **fault: Any) -> None:
+    """The next calls go wrong, as README.md of the local dbt Cloud says."""
+    answer = server.request("POST", "../../../../faults", json={"kind": kind, **fault})
+    assert answer.ok, answer.text

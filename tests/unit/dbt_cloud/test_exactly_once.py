@@ -1,0 +1,176 @@
+"""One dbt run per task and group of tries, on the real local dbt Cloud."""
+
+from __future__ import annotations
+
+import pytest
+from airflow.providers.common.compat.sdk import AirflowException
+from airflow.providers.dbt.cloud.hooks.dbt import DbtCloudJobRunException
+
+from tests.running_dbt_cloud import DAILY_BUILD
+from tests.unit.dbt_cloud.conftest import ACTIVE, MakeTask, go_wrong, missing_table
+
+QUICK = "dbt parse"
+BUILD = "dbt build --select stg_stores stg_products"
+START = {"method": "POST", "path": f"*/jobs/{DAILY_BUILD}/run*"}
+
+
+def test_a_try_after_a_crash_waits_for_the_run_that_is_there(make_task: MakeTask) -> None:
+    task = make_task(QUICK)
+    started = task.start()
+
+    assert task.try_() == started
+    assert [run["status_humanized"] for run in task.runs] == ["Success"]
+    assert task.pushed["job_run_id"] == started
+    assert task.pushed["job_run_url"] == task.runs[0]["href"]
+
+
+def test_a_run_that_succeeded_unseen_is_not_run_again(make_task: MakeTask) -> None:
+    task = make_task(QUICK)
+    task.server.wait(task.start())
+
+    assert task.try_() == task.runs[0]["id"]
+    assert len(task.runs) == 1
+
+
+def test_two_dag_runs_never_take_each_others_run(make_task: MakeTask) -> None:
+    one, other = make_task(QUICK), make_task(QUICK)
+
+    assert one.start() != other.start()
+    assert one.try_() != other.try_()
+    assert len(one.runs) == 2
+
+
+@pytest.mark.parametrize("kind", ["close-after", "truncate"])
+def test_a_run_whose_start_went_unanswered_is_found(make_task: MakeTask, kind: str) -> None:
+    task = make_task(QUICK)
+    go_wrong(task.server, kind, **START)
+
+    assert task.try_() == task.runs[0]["id"]
+    assert len(task.runs) == 1
+
+
+def test_a_start_that_never_arrived_is_not_repeated_blindly(
+    make_task: MakeTask, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("include.dbt_cloud.progress.UNANSWERED_SECONDS", 2.0)
+    task = make_task(QUICK)
+    go_wrong(task.server, "close-before", **START)
+
+    with pytest.raises(AirflowException, match="next try looks again"):
+        task.try_()
+    assert task.runs == []
+    task.try_()
+    assert len(task.runs) == 1
+
+
+def test_a_start_that_was_refused_for_now_is_repeated(make_task: MakeTask) -> None:
+    task = make_task(QUICK)
+    go_wrong(task.server, "429", times=2, seconds=1, **START)
+
+    task.try_()
+
+    assert len(task.runs) == 1
+
+
+def test_a_failed_run_is_resumed_where_it_failed(make_task: MakeTask) -> None:
+    task = make_task(BUILD)
+    with missing_table(task.server, "stores"), pytest.raises(DbtCloudJobRunException):
+        task.try_()
+
+    task.try_()
+
+    failed, resumed = task.runs
+    assert resumed["retrying_run_id"] == failed["id"]
+    assert resumed["status_humanized"] == "Success"
+
+
+def test_a_run_that_cannot_be_resumed_is_finished_with_what_failed(make_task: MakeTask) -> None:
+    task, other = make_task(BUILD, QUICK), make_task(QUICK)
+    with missing_table(task.server, "stores"), pytest.raises(DbtCloudJobRunException):
+        task.try_()
+    other.try_()  # from now on dbt Cloud does not resume the first
+
+    task.try_()
+
+    _failed, _other, finished = task.runs
+    build, parse = finished["trigger"]["steps_override"]
+    assert build.startswith("dbt build --select ")
+    assert "stg_stores" in build
+    assert "stg_products" not in build
+    assert parse == QUICK
+    assert finished["status_humanized"] == "Success"
+
+
+def test_a_run_that_left_nothing_to_resume_is_run_again(make_task: MakeTask) -> None:
+    task = make_task("dbt run-operation no_such_macro")
+
+    for _ in range(2):
+        with pytest.raises(DbtCloudJobRunException):
+            task.try_()
+
+    assert [run["retrying_run_id"] for run in task.runs] == [None, None]
+
+
+def test_a_clear_after_success_runs_again(make_task: MakeTask) -> None:
+    task = make_task(QUICK)
+    task.try_()
+
+    task.clear()
+    again = task.start()
+
+    assert [run["id"] for run in task.runs][1:] == [again]
+    assert task.try_() == again
+
+
+def test_a_clear_after_failure_resumes_and_a_crash_then_changes_nothing(
+    make_task: MakeTask,
+) -> None:
+    task = make_task(BUILD)
+    with missing_table(task.server, "stores"), pytest.raises(DbtCloudJobRunException):
+        task.try_()
+
+    task.clear()
+    resumed = task.start()
+
+    assert task.try_() == resumed
+    assert [run["retrying_run_id"] for run in task.runs] == [None, task.runs[0]["id"]]
+
+
+def test_a_clear_while_running_runs_again_once_the_run_is_cancelled(make_task: MakeTask) -> None:
+    task = make_task(ACTIVE)
+    task.server.request("POST", f"runs/{task.start()}/cancel/")
+
+    task.clear()
+    task.start()
+
+    cancelled, _again = task.runs
+    assert cancelled["status_humanized"] == "Cancelled"
+
+
+def test_an_earlier_run_that_nobody_cancels_is_waited_for(
+    make_task: MakeTask, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("include.dbt_cloud.exactly_once.CANCEL_SECONDS", 1.0)
+    task = make_task(ACTIVE)
+    started = task.start()
+
+    task.clear()
+
+    assert task.start() == started
+    assert task.start() == started
+    assert len(task.runs) == 1
+
+
+def test_execution_timeout_cancels_the_run(make_task: MakeTask) -> None:
+    task = make_task(ACTIVE)
+    operator = task.operator()
+    task.context(operator)
+    started = task.start()
+    operator.run_id = started
+
+    with pytest.raises(DbtCloudJobRunException, match="execution_timeout"):
+        operator.execute_complete(
+            {}, {"run_id": started, "outcome": "timeout", "message": "execution_timeout"}
+        )
+
+    assert task.server.wait(started)["status_humanized"] == "Cancelled"
