@@ -110,8 +110,12 @@ class RunRow(Row):
 
     __tablename__ = "runs"
     __table_args__ = (
-        Index("runs_of_job", "job_id", "id"),
-        Index("runs_by_status", "status"),
+        # With account_id at the end, a list's total is counted in the index alone.
+        Index("runs_of_job", "job_id", "id", "account_id"),
+        Index("runs_of_job_by_time", "job_id", "created_at", "id", "account_id"),
+        Index("runs_by_status", "status", "account_id"),
+        Index("runs_by_creation", "created_at", "id"),
+        Index("runs_by_end", "finished_at", "id"),
         {"sqlite_autoincrement": True},
     )
 

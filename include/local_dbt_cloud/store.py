@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Generic, TypeVar
 
-from sqlalchemy import Engine, Select, create_engine, event, func, select
+from sqlalchemy import Engine, Select, create_engine, event, func
 from sqlalchemy.orm import Session
 
 from include.local_dbt_cloud.catalog import Catalog
@@ -73,7 +73,7 @@ class Store:
 def page_of(session: Session, statement: Select[AnyRow], query: ListQuery) -> Page[AnyRow]:
     """The page that ``query`` asks for, and the total, both of the session's one moment."""
     matching = statement.where(*query.conditions)
-    total = session.scalar(select(func.count()).select_from(matching.subquery())) or 0
+    total = session.scalar(matching.with_only_columns(func.count())) or 0
     ordered = matching.order_by(*query.ordering).limit(query.limit).offset(query.offset)
     return Page(list(session.scalars(ordered)), total)
 

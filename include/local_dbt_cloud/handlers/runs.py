@@ -7,15 +7,25 @@ from dataclasses import replace
 from typing import Any
 
 from fastapi.responses import JSONResponse
-from sqlalchemy import func, select
-from sqlalchemy.orm import Session, selectinload
+from sqlalchemy import func, null, select
+from sqlalchemy.orm import Session, defer, selectinload
+from sqlalchemy.orm.interfaces import ORMOption
 
 from include.local_dbt_cloud.call import ApiCall, Call, PathId
 from include.local_dbt_cloud.envelope import success
 from include.local_dbt_cloud.errors import NotFoundError
 from include.local_dbt_cloud.payloads.runs import RunView, run_payload
-from include.local_dbt_cloud.query import Listing, above, between, equals, within
-from include.local_dbt_cloud.rows import RunRow
+from include.local_dbt_cloud.query import (
+    Listing,
+    above,
+    between,
+    equals,
+    is_true,
+    text_equals,
+    text_within,
+    within,
+)
+from include.local_dbt_cloud.rows import JobRow, RunRow
 from include.local_dbt_cloud.run_folder import RunFolder
 from include.local_dbt_cloud.statuses import ACTIVE, Status
 from include.local_dbt_cloud.store import page_of
@@ -30,6 +40,11 @@ LISTING = Listing(
         "status__in": within(RunRow.status_code),
         "created_at__range": between(RunRow.created_at),
         "finished_at__range": between(RunRow.finished_at),
+        "dbt_version": text_equals(RunRow.dbt_version),
+        "dbt_version__in": text_within(RunRow.dbt_version),
+        "has_docs_generated": is_true(RunRow.has_docs_generated),
+        "has_sources_generated": is_true(RunRow.has_sources_generated),
+        "deferring_run_id": equals(null()),  # runs here defer to none
         "id__gt": above(RunRow.id),
         "pk": equals(RunRow.id),
         "pk__in": within(RunRow.id),
@@ -46,10 +61,14 @@ RELATED = {"run_steps": RunRow.steps, "job": RunRow.job, "environment": RunRow.e
 
 def list_runs(call: Call) -> JSONResponse:
     query = call.list_query(LISTING)
-    loaded = [selectinload(RELATED[name]) for name in call.include & RELATED.keys()]
+    loading: list[ORMOption] = [
+        selectinload(RELATED[name]) for name in call.include & RELATED.keys()
+    ]
+    if "job" not in call.include:
+        loading.append(defer(RunRow.job_definition))
     statement = select(RunRow).where(RunRow.account_id == call.account_id)
     with call.server.store.read() as session:
-        page = page_of(session, statement.options(*loaded), query)
+        page = page_of(session, statement.options(*loading), query)
         runs = describe_runs(session, call, page.rows, call.include)
     extra = query.extra(len(runs), page.total)
     extra["filters"].setdefault("state", "all")
@@ -120,5 +139,7 @@ def _newest_runs(session: Session, job_ids: set[int]) -> dict[int, int]:
     """Job → its newest run."""
     if not job_ids:
         return {}
-    statement = select(RunRow.job_id, func.max(RunRow.id)).where(RunRow.job_id.in_(job_ids))
-    return {job_id: run_id for job_id, run_id in session.execute(statement.group_by(RunRow.job_id))}
+    # One look into the index per job; grouping would read every run that they ever had.
+    newest = select(func.max(RunRow.id)).where(RunRow.job_id == JobRow.id).scalar_subquery()
+    statement = select(JobRow.id, newest).where(JobRow.id.in_(job_ids))
+    return dict(session.execute(statement).tuples().all())

@@ -79,7 +79,9 @@ def connection_payload(project: ProjectRow, warehouse: str) -> dict[str, Any]:
 def project_payload(
     row: ProjectRow, warehouse: str, environments: Iterable[EnvironmentRow] = ()
 ) -> dict[str, Any]:
-    return {"id": row.id} | Project.model_validate(row.definition).model_dump() | {
+    return {
+        "id": row.id,
+        **Project.model_validate(row.definition).model_dump(),
         "account_id": row.account_id,
         "connection_id": CONNECTION_ID,
         "state": row.state,
@@ -101,7 +103,9 @@ def environment_payload(
 ) -> dict[str, Any]:
     """``moment`` writes timestamps: with a space in v3, with a T in v2."""
     environment = Environment.model_validate(row.definition)
-    return {"id": row.id} | environment.model_dump(exclude={"schema_name"}) | {
+    return {
+        "id": row.id,
+        **environment.model_dump(exclude={"schema_name"}),
         "account_id": row.account_id,
         "connection_id": CONNECTION_ID,
         "raw_dbt_version": environment.dbt_version,
