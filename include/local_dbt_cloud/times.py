@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
+from functools import lru_cache
 
 UNITS = (("week", 604800), ("day", 86400), ("hour", 3600), ("minute", 60), ("second", 1))
 
@@ -30,7 +31,12 @@ def clock(length: timedelta) -> str:
 
 def humanized(length: timedelta) -> str:
     """The two largest units, ``56 minutes, 48 seconds``; nothing at all is ``0 minutes``."""
-    rest, parts = max(0, int(length.total_seconds())), []
+    return _words(max(0, int(length.total_seconds())))
+
+
+@lru_cache(maxsize=4096)  # a list of 100 runs asks 500 times, mostly for the same few seconds
+def _words(seconds: int) -> str:
+    rest, parts = seconds, []
     for name, size in UNITS:
         count, rest = divmod(rest, size)
         if count:
