@@ -38,6 +38,11 @@ def plan_of(session: Session, run: RunRow) -> list[Step]:
     return plan_retry(plan_of(session, previous), failed_index(previous))
 
 
+def steps_to_retry(session: Session, run: RunRow) -> list[Step]:
+    """The failed step of a run and all that were skipped after it."""
+    return plan_of(session, run)[failed_index(run) - 1 :]
+
+
 def failed_index(run: RunRow) -> int:
     """The step that ended the run, counted from 1: the last one that is in error."""
     return max(step.index for step in run.steps if step.status is Status.ERROR)

@@ -5,11 +5,20 @@ from __future__ import annotations
 from include.local_dbt_cloud.catalog_routes import CATALOG_ROUTES
 from include.local_dbt_cloud.definitions import RunRequest
 from include.local_dbt_cloud.faults import Fault
-from include.local_dbt_cloud.handlers import artifacts, faults, jobs, runs, webhooks
-from include.local_dbt_cloud.route import V2, V3, Route
+from include.local_dbt_cloud.handlers import (
+    artifacts,
+    faults,
+    jobs,
+    retries,
+    runs,
+    steps,
+    webhooks,
+)
+from include.local_dbt_cloud.route import V2, V3, Route, related
 from include.local_dbt_cloud.webhooks.request import SubscriptionRequest
 
 WEBHOOK = f"{V3}/webhooks/subscription/{{subscription_id}}"
+STEP_RELATED = related("debug_logs")
 
 ROUTES = (
     *CATALOG_ROUTES,
@@ -18,6 +27,15 @@ ROUTES = (
     Route("GET", f"{V2}/runs", runs.list_runs, listing=runs.LISTING),
     Route("GET", f"{V2}/runs/{{run_id}}", runs.get_run),
     Route("POST", f"{V2}/runs/{{run_id}}/cancel", runs.cancel_run),
+    Route("GET", f"{V2}/runs/{{run_id}}/retry", retries.get_retry),
+    Route("POST", f"{V2}/runs/{{run_id}}/retry", retries.retry_run),
+    Route("GET", f"{V2}/steps/{{step_id}}", steps.get_step, query=STEP_RELATED),
+    Route(
+        "GET",
+        f"{V2}/jobs/{{job_id}}/artifacts/{{name:path}}",
+        artifacts.get_job_artifact,
+        listing=runs.LISTING,
+    ),
     Route("GET", f"{V2}/runs/{{run_id}}/artifacts", artifacts.list_artifacts),
     Route("GET", f"{V2}/runs/{{run_id}}/artifacts/{{name:path}}", artifacts.get_artifact),
     Route(

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 from fastapi.responses import FileResponse, JSONResponse
+from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from include.local_dbt_cloud.call import ApiCall, Call, PathId
 from include.local_dbt_cloud.envelope import success
 from include.local_dbt_cloud.errors import NotFoundError
-from include.local_dbt_cloud.handlers.runs import find_run, folder_of
+from include.local_dbt_cloud.handlers.runs import LISTING, find_run, folder_of
 from include.local_dbt_cloud.query import parse_integer
 from include.local_dbt_cloud.rows import RunRow
 
@@ -24,7 +27,28 @@ def get_artifact(call: Call, run_id: PathId, name: str) -> FileResponse:
     """The file itself, without an envelope."""
     with call.server.store.read() as session:
         step = _wanted_step(session, call, run_id)
-    path = folder_of(call, run_id).artifact(step, name)
+    return _file(folder_of(call, run_id).artifact(step, name))
+
+
+def get_job_artifact(call: Call, job_id: PathId, name: str) -> FileResponse:
+    """The file of the job's newest run that saved artifacts and fits the runs list's filters."""
+    query = call.list_query(LISTING)
+    newest = (
+        select(RunRow)
+        .where(RunRow.job_id == job_id, RunRow.account_id == call.account_id)
+        .where(RunRow.artifacts_saved, *query.conditions)
+        .order_by(RunRow.id.desc())
+        .limit(1)
+    )
+    with call.server.store.read() as session:
+        run = session.scalar(newest)
+        if run is None:
+            raise NotFoundError
+        step = last_step_with_artifacts(call, run)
+        return _file(folder_of(call, run.id).artifact(step, name))
+
+
+def _file(path: Path | None) -> FileResponse:
     if path is None:
         raise NotFoundError
     kind = "application/json" if path.suffix == ".json" else "text/plain; charset=utf-8"

@@ -1,0 +1,159 @@
+"""Retrying exactly one failed run, single steps, and artifacts of a job's newest run."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.running_dbt_cloud import BUILD_AFTER_LOAD, DAILY_BUILD, RunningDbtCloud, share_authority
+
+BUILD, RUN_ONE = "Invoke dbt with `dbt build`", "Invoke dbt with `dbt run --select one`"
+
+
+@pytest.fixture(scope="module")
+def dbt_project(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A project of two models, of which tests break the second."""
+    project = tmp_path_factory.mktemp("dbt_project")
+    (project / "models").mkdir()
+    (project / "dbt_project.yml").write_text("name: small\nversion: '1.0'\nprofile: small\n")
+    (project / "models" / "one.sql").write_text("select 1 as id\n")
+    return project
+
+
+@pytest.fixture(scope="module")
+def server(
+    session_folder: Path, dbt_project: Path, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[RunningDbtCloud]:
+    data = tmp_path_factory.mktemp("data")
+    share_authority(session_folder / "data", data)
+    bundle = session_folder / "data" / "ca-bundle.pem"
+    server = RunningDbtCloud(data, bundle, ("--dbt-project", str(dbt_project))).start()
+    yield server
+    server.end()
+
+
+def fail_at_two(server: RunningDbtCloud, project: Path) -> dict[str, Any]:
+    """A run of two commands whose first one fails at the model `two`, which is mended after it."""
+    broken = project / "models" / "two.sql"
+    broken.write_text("select * from nowhere\n")
+    run_id = server.trigger(
+        steps_override=["dbt build", "dbt run --select one"], threads_override=2
+    )
+    failed = server.wait(run_id)
+    broken.write_text("select 2 as id\n")
+    assert failed["is_error"]
+    return failed
+
+
+def retry(server: RunningDbtCloud, run_id: int, method: str = "POST") -> Any:
+    return server.request(method, f"runs/{run_id}/retry/")
+
+
+def test_a_retry_resumes_the_failed_step_and_runs_the_skipped_ones(
+    server: RunningDbtCloud, dbt_project: Path
+) -> None:
+    failed = fail_at_two(server, dbt_project)
+    assert failed["can_retry"] is True
+    assert failed["retry_not_supported_reason"] is None
+    planned = retry(server, failed["id"], "GET").json()["data"]
+    assert planned == {"failed_step": BUILD, "skipped_steps": [RUN_ONE]}
+
+    answer = retry(server, failed["id"]).json()["data"]
+
+    assert answer["retrying_run_id"] == failed["id"]
+    assert answer["trigger"]["cause"] == "test"
+    assert answer["trigger"]["cause_category"] == "rerun"
+    assert answer["trigger"]["threads_override"] == 2
+    resumed = server.wait(answer["id"])
+    assert resumed["is_success"]
+    *_, build, run_one = resumed["run_steps"]
+    assert [build["name"], run_one["name"]] == [BUILD, RUN_ONE]
+    assert "analytics.two" in build["logs"]
+    assert "analytics.one" not in build["logs"]
+
+
+@pytest.mark.parametrize(
+    ("steps", "reason"),
+    [
+        (["dbt deps"], "RETRY_NOT_FAILED_RUN"),
+        (["dbt run --select one", "dbt run-operation no_such_macro"], "RETRY_NO_RUN_RESULTS"),
+        (["dbt build --selector no_such_selector"], "RETRY_NO_RUN_RESULTS"),
+        (["dbt ls --selector no_such_selector"], "RETRY_UNSUPPORTED_CMD"),
+    ],
+    ids=str,
+)
+def test_a_run_that_cannot_be_retried_says_why(
+    server: RunningDbtCloud, steps: list[str], reason: str
+) -> None:
+    run = server.wait(server.trigger(steps_override=steps))
+
+    refused = retry(server, run["id"])
+
+    assert (run["can_retry"], run["retry_not_supported_reason"]) == (False, reason)
+    assert refused.status_code == 400
+    assert reason in refused.json()["status"]["user_message"]
+    assert retry(server, run["id"], "GET").status_code == 404
+
+
+def test_only_the_newest_run_of_a_job_is_retried(
+    server: RunningDbtCloud, dbt_project: Path
+) -> None:
+    failed = fail_at_two(server, dbt_project)
+    server.wait(server.trigger(steps_override=["dbt deps"]))
+
+    run = server.get(f"runs/{failed['id']}/")
+
+    assert run["retry_not_supported_reason"] == "RETRY_NOT_LATEST_RUN"
+    assert retry(server, failed["id"]).status_code == 400
+
+
+def test_a_retry_that_fails_can_be_retried(server: RunningDbtCloud, dbt_project: Path) -> None:
+    failed = fail_at_two(server, dbt_project)
+    broken = dbt_project / "models" / "two.sql"
+    broken.write_text("select * from nowhere\n")
+    again = server.wait(retry(server, failed["id"]).json()["data"]["id"])
+    assert again["can_retry"] is True
+    broken.write_text("select 2 as id\n")
+
+    resumed = server.wait(retry(server, again["id"]).json()["data"]["id"])
+
+    assert resumed["is_success"]
+    assert resumed["run_steps"][-1]["name"] == RUN_ONE
+
+
+def test_an_unknown_run_is_not_found(local_dbt_cloud: RunningDbtCloud) -> None:
+    for method in ("GET", "POST"):
+        assert retry(local_dbt_cloud, 999_999, method).status_code == 404
+
+
+def test_a_step_is_read_by_its_id(local_dbt_cloud: RunningDbtCloud) -> None:
+    run_id = local_dbt_cloud.trigger(steps_override=["dbt deps"])
+    step = local_dbt_cloud.wait(run_id)["run_steps"][-1]
+
+    assert local_dbt_cloud.get(f"steps/{step['id']}/") == step
+    assert step["debug_logs"] is None
+    detailed = local_dbt_cloud.get(f"steps/{step['id']}/", include_related="debug_logs")
+    assert "dbt" in detailed["debug_logs"]
+    assert local_dbt_cloud.request("GET", "steps/999999/").status_code == 404
+
+
+def test_a_job_s_artifact_is_that_of_its_newest_run_that_fits(
+    local_dbt_cloud: RunningDbtCloud,
+) -> None:
+    path = f"jobs/{BUILD_AFTER_LOAD}/artifacts/run_results.json"
+    for model in ("stg_orders", "stg_stores"):
+        steps = [f"dbt run --select {model}"]
+        run = local_dbt_cloud.wait(local_dbt_cloud.trigger(BUILD_AFTER_LOAD, steps_override=steps))
+        assert run["is_success"]
+
+    newest = local_dbt_cloud.request("GET", path).json()["results"]
+    older = local_dbt_cloud.request("GET", path, params={"pk__in": f"[{run['id'] - 1}]"})
+
+    assert [result["unique_id"] for result in newest] == ["model.jaffle_shop.stg_stores"]
+    assert older.json()["results"][0]["unique_id"] == "model.jaffle_shop.stg_orders"
+    assert local_dbt_cloud.request("GET", path, params={"status": 30}).status_code == 404
+    unknown = f"jobs/{DAILY_BUILD}/artifacts/no_such_file.json"
+    assert local_dbt_cloud.request("GET", unknown).status_code == 404
