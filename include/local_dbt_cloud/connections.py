@@ -1,4 +1,4 @@
-"""Lets an ASGI application get at the connection of a call, which ASGI itself does not offer."""
+"""The connection of a call, which ASGI itself does not offer, and calls that are no HTTP."""
 
 from __future__ import annotations
 
@@ -7,6 +7,9 @@ import asyncio
 from starlette.types import ASGIApp, Receive, Scope, Send
 from uvicorn.protocols.http.auto import AutoHTTPProtocol
 
+from include.local_dbt_cloud.envelope import failure
+from include.local_dbt_cloud.errors import InvalidRequestError
+
 TRANSPORT = "local_dbt_cloud.transport"
 
 
@@ -14,6 +17,7 @@ class ConnectionProtocol(AutoHTTPProtocol):  # type: ignore[valid-type,misc]  # 
     """uvicorn's own HTTP protocol; each call's scope knows its transport."""
 
     app: ASGIApp
+    transport: asyncio.Transport
 
     def connection_made(self, transport: asyncio.Transport) -> None:
         super().connection_made(transport)
@@ -24,6 +28,14 @@ class ConnectionProtocol(AutoHTTPProtocol):  # type: ignore[valid-type,misc]  # 
             await app({**scope, "extensions": extensions}, receive, send)
 
         self.app = with_transport
+
+    def send_400_response(self, msg: str) -> None:
+        """What is not even HTTP gets the envelope too, instead of uvicorn's plain text."""
+        body = bytes(failure(InvalidRequestError(msg)).body)
+        head = f"HTTP/1.1 400 Bad Request\r\ncontent-length: {len(body)}\r\n"
+        fields = "content-type: application/json\r\nconnection: close\r\n\r\n"
+        self.transport.write(f"{head}{fields}".encode() + body)
+        self.transport.close()
 
 
 def transport_of(scope: Scope) -> asyncio.Transport:

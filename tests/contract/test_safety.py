@@ -1,0 +1,223 @@
+"""What a hostile or broken client can do: nothing but get a 4xx."""
+
+from __future__ import annotations
+
+import json
+import re
+import socket
+import sqlite3
+import ssl
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+import requests
+
+from tests.conftest import CERTIFICATES, MakeDbtCloud
+from tests.running_dbt_cloud import ACCOUNT_ID, DAILY_BUILD, PROJECT, RunningDbtCloud
+
+RUN = f"jobs/{DAILY_BUILD}/run/"
+NESTED = b'{"cause": ' + b"[" * 50 + b"]" * 50 + b"}"
+
+
+def assert_refused(answer: requests.Response) -> None:
+    assert answer.status_code == 400, answer.text
+    assert answer.json()["status"]["code"] == 400
+    assert "Traceback" not in answer.text
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b'{"cause": "a", "cause": "b"}',
+        b'{"cause": "null byte \\u0000"}',
+        b'{"cause": "half a pair \\ud800"}',
+        b'{"cause": "test", "threads_override": 1e999}',
+        b'{"cause": "test", "threads_override": NaN}',
+        b'{"cause": "test", "github_pull_request_id": 9223372036854775808}',
+        b'{"cause": "test", "github_pull_request_id": ' + b"9" * 5000 + b"}",
+        b'{"cause": "\xff\xfe"}',
+        b"\xff\xfe{",
+        NESTED,
+        b'{"a":' * 100_000,
+        b'{"cause": true}',
+        b'{"cause": "test", "steps_override": "dbt build"}',
+        b'{"cause": "test", "generate_docs_override": "yes"}',
+        b'{"cause": "test", "timeout_seconds_override": 1e3}',
+        b"null",
+    ],
+)
+def test_a_broken_body_is_refused(local_dbt_cloud: RunningDbtCloud, body: bytes) -> None:
+    headers = {"Content-Type": "application/json"}
+    assert_refused(local_dbt_cloud.request("POST", RUN, data=body, headers=headers))
+
+
+@pytest.mark.parametrize(
+    ("kind", "body"),
+    [
+        ("multipart/form-data", b"--x\r\n"),
+        ("multipart/form-data; boundary=x", b"--x\r\nContent-Disposition: form-data\r\n\r\n"),
+        ("application/x-www-form-urlencoded", b"cause=%00"),
+        ("application/x-www-form-urlencoded", b"cause=a&" + b"b=1&" * 2000),
+        ("application/json; charset=no-such", b"\x80"),
+    ],
+)
+def test_a_broken_form_is_refused(local_dbt_cloud: RunningDbtCloud, kind: str, body: bytes) -> None:
+    headers = {"Content-Type": kind}
+    assert_refused(local_dbt_cloud.request("POST", RUN, data=body, headers=headers))
+
+
+def test_a_large_body_is_refused_before_it_is_read(local_dbt_cloud: RunningDbtCloud) -> None:
+    """The answer comes while nothing of the body has been sent."""
+    head = (
+        f"POST /api/v2/accounts/{ACCOUNT_ID}/{RUN} HTTP/1.1\r\nHost: localhost\r\n"
+        f"Authorization: Token {local_dbt_cloud.token}\r\nContent-Length: {2**40}\r\n\r\n"
+    )
+    assert exchange(local_dbt_cloud, head.encode()).startswith(b"HTTP/1.1 400")
+
+
+def test_a_large_body_without_length_is_refused(local_dbt_cloud: RunningDbtCloud) -> None:
+    chunks = (b"x" * 65536 for _ in range(32))  # sent chunked, 2 MiB
+    assert_refused(local_dbt_cloud.request("POST", RUN, data=chunks))
+
+
+def test_what_is_no_http_is_refused_in_the_envelope(local_dbt_cloud: RunningDbtCloud) -> None:
+    head, _, body = exchange(local_dbt_cloud, b"\x01 nonsense\r\n\r\n").partition(b"\r\n\r\n")
+    assert head.startswith(b"HTTP/1.1 400")
+    assert json.loads(body)["status"]["code"] == 400
+
+
+def exchange(server: RunningDbtCloud, request: bytes) -> bytes:
+    """What the server sends for some bytes, up to its first pause."""
+    host, _, port = server.host.partition(":")
+    context = ssl.create_default_context(cafile=server.ca_bundle)
+    with (
+        socket.create_connection((host, int(port)), timeout=10) as plain,
+        context.wrap_socket(plain, server_hostname=host) as connection,
+    ):
+        connection.sendall(request)
+        return connection.recv(65536)
+
+
+@pytest.mark.parametrize(
+    "query",
+    [
+        "limit=99999999999999999999",
+        "offset=-1",
+        "limit=%00",
+        "pk__in=" + "1," * 5000,
+        "created_at__range=0001-01-01T00:00:00%2B14:00,9999-12-31T23:59:59-14:00",
+        "status=%ED%A0%80",
+        "order_by=id;drop",
+    ],
+)
+def test_a_broken_query_is_refused(local_dbt_cloud: RunningDbtCloud, query: str) -> None:
+    assert_refused(local_dbt_cloud.request("GET", f"runs/?{query}"))
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "../logs.txt",
+        "..%2flogs.txt",
+        "..%252flogs.txt",
+        "%2e%2e%2flogs.txt",
+        "compiled/../../logs.txt",
+        "..\\logs.txt",
+        "/etc/passwd",
+        "%2fetc%2fpasswd",
+        "file:///etc/passwd",
+        "%00",
+        "manifest.json%00.txt",
+    ],
+)
+def test_no_path_leaves_the_run(local_dbt_cloud: RunningDbtCloud, name: str) -> None:
+    run_id = local_dbt_cloud.trigger(steps_override=["dbt parse"])
+    local_dbt_cloud.wait(run_id)
+    path = f"/api/v2/accounts/{ACCOUNT_ID}/runs/{run_id}/artifacts/{name}"
+    head = f"GET {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n"
+    token = f"Authorization: Token {local_dbt_cloud.token}\r\n\r\n"
+    answer = exchange(local_dbt_cloud, (head + token).encode())
+    assert re.match(rb"HTTP/1.1 (400|404|501) ", answer), answer  # as sent: clients tidy paths
+
+
+def test_an_unexpected_error_keeps_its_details_to_the_log(
+    make_local_dbt_cloud: MakeDbtCloud, capfd: pytest.CaptureFixture[str]
+) -> None:
+    server = make_local_dbt_cloud()
+    with sqlite3.connect(server.data / "dbt_cloud.db") as database:
+        database.execute("DROP TABLE webhook_subscriptions")
+    webhooks = f"{server.url}/api/v3/accounts/{ACCOUNT_ID}/webhooks/subscriptions"
+    answer = requests.post(
+        webhooks,
+        json={
+            "name": "n",
+            "client_url": "https://example.com/?key=confidential",
+            "event_types": ["job.run.started"],
+            "active": True,
+        },
+        headers={"Authorization": f"Token {server.token}"},
+        timeout=30,
+    )
+    assert answer.status_code == 500
+    assert answer.json()["status"]["user_message"].startswith("There was a server error")
+    assert "sqlite" not in answer.text.lower()
+    log = capfd.readouterr().err
+    assert "no such table: webhook_subscriptions" in log
+    assert "confidential" not in log
+    assert server.token not in log
+
+
+def test_the_token_is_not_printed_when_it_is_ones_own(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("LOCAL_DBT_CLOUD_TOKEN", "confidential")
+    command = [sys.executable, "-m", "include.local_dbt_cloud", "--port", "0", "--data", tmp_path]
+    with subprocess.Popen(command, cwd=PROJECT, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout
+        lines = [process.stdout.readline() for _ in range(4)]
+        process.terminate()
+    assert "$LOCAL_DBT_CLOUD_TOKEN" in lines[1]
+    assert '-H "Authorization: Token $LOCAL_DBT_CLOUD_TOKEN"' in lines[3]
+    assert not any("confidential" in line for line in lines)
+
+
+def test_dbt_does_not_see_the_token(local_dbt_cloud: RunningDbtCloud) -> None:
+    command = (
+        """dbt show --inline "select '{{ env_var('LOCAL_DBT_CLOUD_TOKEN', 'hidden') }}' as t\""""
+    )
+    run = local_dbt_cloud.wait(local_dbt_cloud.trigger(steps_override=[command]))
+    assert run["is_success"], run["run_steps"][-1]["logs"]
+    assert "hidden" in run["run_steps"][-1]["logs"]
+
+
+def test_the_database_is_private(local_dbt_cloud: RunningDbtCloud) -> None:
+    """It has the secrets of webhooks."""
+    assert (local_dbt_cloud.data / "dbt_cloud.db").stat().st_mode & 0o077 == 0
+
+
+@pytest.mark.parametrize("host", ["0.0.0.0", "::"])
+def test_other_machines_need_a_token_of_ones_own(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, host: str
+) -> None:
+    monkeypatch.delenv("LOCAL_DBT_CLOUD_TOKEN", raising=False)
+    command = [sys.executable, "-m", "include.local_dbt_cloud", "--host", host]
+    ended = subprocess.run(
+        [*command, "--data", tmp_path], cwd=PROJECT, capture_output=True, text=True, timeout=60
+    )
+    assert ended.returncode == 1
+    assert "set LOCAL_DBT_CLOUD_TOKEN" in ended.stderr
+
+
+def test_links_begin_with_the_public_url(make_local_dbt_cloud: MakeDbtCloud) -> None:
+    server = make_local_dbt_cloud("--public-url", "https://dbt.example.com:8580/")
+    run: dict[str, Any] = server.get(f"runs/{server.trigger()}/")
+    assert run["href"].startswith("https://dbt.example.com:8580/deploy/")
+
+
+def test_the_authority_is_the_only_one_trusted(local_dbt_cloud: RunningDbtCloud) -> None:
+    """No client has to turn verification off."""
+    answer = requests.get(f"{local_dbt_cloud.url}/health", verify=str(CERTIFICATES.ca), timeout=10)
+    assert answer.json()["account_id"] == ACCOUNT_ID
