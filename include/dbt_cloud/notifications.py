@@ -1,0 +1,152 @@
+"""Callbacks that tell people how it went, by whichever channel has a connection (channels.py).
+
+Put ``notify_failure`` into ``on_failure_callback`` of a Dag's ``default_args``. Airflow calls it
+when a task has failed for good, so there is one message per failure and none per retry.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass, field
+from datetime import datetime
+from typing import Any
+from urllib.parse import quote
+
+from airflow.providers.dbt.cloud.hooks.dbt import DbtCloudHook
+from airflow.sdk.configuration import conf
+
+from include.dbt_cloud.artifacts import NodeResult, failed_nodes
+from include.dbt_cloud.channels import Message, send
+from include.dbt_cloud.client import DbtCloudClient
+from include.dbt_cloud.failures import what_failed
+from include.dbt_cloud.rebuild import failed_step
+
+MAX_ERROR = 2000  # characters of an exception's text
+
+
+@dataclass(frozen=True)
+class FailedRun:
+    """The dbt Cloud run of a failed task. ``details`` are lines for people."""
+
+    id: int
+    url: str
+    step: str = ""
+    nodes: list[NodeResult] = field(default_factory=list)
+    details: str = ""
+
+
+def notify_failure(context: Any) -> None:
+    """For ``on_failure_callback`` of tasks: which step and nodes failed, why, how to run again."""
+    ti = context["ti"]
+    run = failed_run(ti)
+    message = Message(
+        event="task.failed",
+        subject=f"Failed: {ti.dag_id}.{ti.task_id}",
+        lines=list(lines_of_failure(ti, run)),
+        details=run.details if run and run.details else error_text(context.get("exception")),
+        facts=facts_of_task(ti) | (facts_of_run(run) if run else {}),
+    )
+    send(message)
+
+
+def notify_success(context: Any, *lines: str) -> None:
+    """For ``on_success_callback`` of tasks, or called with ``lines`` of one's own in a task."""
+    ti = context["ti"]
+    run_id, url = run_of_task(ti)
+    run = [f"dbt Cloud run {run_id}: {url}"] if run_id else []
+    message = Message(
+        event="task.succeeded",
+        subject=f"Succeeded: {ti.dag_id}.{ti.task_id}",
+        lines=[f"Dag run {ti.run_id}", *run, *lines],
+        facts=facts_of_task(ti) | {"dbt_cloud_run_id": run_id, "dbt_cloud_run_url": url},
+    )
+    send(message)
+
+
+def notify_late(context: Any) -> None:
+    """For a DeadlineAlert's SyncCallback: the Dag run is not done when it was promised."""
+    run = context["dag_run"]
+    base_url = conf.get("api", "base_url", fallback="http://localhost:8080").rstrip("/")
+    url = f"{base_url}/dags/{run['dag_id']}/runs/{quote(run['dag_run_id'])}"
+    promised = datetime.fromisoformat(str(context["deadline"]["deadline_time"]))
+    message = Message(
+        event="dag_run.late",
+        subject=f"Late: {run['dag_id']}",
+        lines=[
+            f"Dag run {run['dag_run_id']} was to be done by {promised:%Y-%m-%d %H:%M:%S %Z},"
+            f" and is {run['state']}.",
+            f"See {url}",
+        ],
+        facts={"dag_id": run["dag_id"], "dag_run_id": run["dag_run_id"], "airflow_url": url},
+    )
+    send(message)
+
+
+def lines_of_failure(ti: Any, run: FailedRun | None) -> Iterator[str]:
+    yield f"Dag run {ti.run_id}, try {ti.try_number} of {ti.max_tries + 1}"
+    if run:
+        yield f"dbt Cloud run {run.id}: {run.url}"
+    if run and run.step:
+        yield f"Failed step: {run.step}"
+    yield f"To run it again: repair the cause, open {ti.log_url} and press Clear."
+    yield "What came before it does not run again."
+
+
+def run_of_task(ti: Any) -> tuple[int | None, str]:
+    """What ``DbtCloudRunJobOperator`` leaves in its XComs; other tasks have none."""
+    values = (
+        ti.xcom_pull(task_ids=ti.task_id, key=key, map_indexes=ti.map_index)
+        for key in ("job_run_id", "job_run_url")
+    )
+    run_id, url = values
+    return run_id, url or ""
+
+
+def failed_run(ti: Any) -> FailedRun | None:
+    """With its failed nodes, as far as dbt Cloud can still be asked."""
+    run_id, url = run_of_task(ti)
+    if run_id is None:
+        return None
+    try:
+        hook = DbtCloudHook(ti.task.dbt_cloud_conn_id)
+        client = DbtCloudClient(hook, ti.task.account_id)
+        run = client.get(f"runs/{run_id}/", include_related="run_steps")
+        step = failed_step(run)
+        if step is None:
+            return FailedRun(run_id, url)
+        return FailedRun(
+            id=run_id,
+            url=url,
+            step=f"{step['index']}, {step['name'].strip()}",
+            nodes=failed_nodes(client, run_id, step["index"]),
+            details="\n".join(what_failed(client, run_id, step)),
+        )
+    except Exception as error:  # dbt Cloud's trouble is often the very reason of the failure
+        return FailedRun(run_id, url, details=f"Its details are not to be had: {error}")
+
+
+def facts_of_task(ti: Any) -> dict[str, Any]:
+    return {
+        "dag_id": ti.dag_id,
+        "dag_run_id": ti.run_id,
+        "task_id": ti.task_id,
+        "map_index": ti.map_index,
+        "try_number": ti.try_number,
+        "airflow_url": ti.log_url,
+    }
+
+
+def facts_of_run(run: FailedRun) -> dict[str, Any]:
+    return {
+        "dbt_cloud_run_id": run.id,
+        "dbt_cloud_run_url": run.url,
+        "failed_step": run.step,
+        "failed_nodes": [asdict(node) for node in run.nodes],
+    }
+
+
+def error_text(error: BaseException | str | None) -> str:
+    if error is None:
+        return ""
+    text = f"{type(error).__name__}: {error}" if isinstance(error, BaseException) else str(error)
+    return text[:MAX_ERROR]
