@@ -15,6 +15,8 @@ from collections.abc import Sequence
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
+from sqlalchemy.exc import SQLAlchemyError
+
 from include.local_dbt_cloud.store import Store
 from include.local_dbt_cloud.times import now
 from include.local_dbt_cloud.webhooks.outbox import (
@@ -30,6 +32,7 @@ if TYPE_CHECKING:
     import httpx
 
 STOP_SECONDS = 1.0
+PAUSE_SECONDS = 1.0  # after an error of our own
 LOOPBACK = ("all://localhost", "all://127.0.0.1", "all://[::1]")
 
 log = logging.getLogger(__name__)
@@ -52,6 +55,8 @@ class Sender:
         self._busy: dict[int, asyncio.Task[None]] = {}
 
     def start(self) -> None:
+        with self._store.write() as session:
+            forget_old(session)
         self._store.on_event = self.wake
         self._thread.start()
 
@@ -71,15 +76,21 @@ class Sender:
             runner.run(self._send_all())
 
     async def _send_all(self) -> None:
-        with self._store.write() as session:
-            forget_old(session)
         async with open_client() as client:
             while not self._stopping:
-                self._changed.clear()
-                for letter in self._due():
-                    task = asyncio.create_task(self._deliver(client, letter))
-                    self._busy[letter.subscription_number] = task
-                await self._wait()
+                try:
+                    await self._send_due(client)
+                except SQLAlchemyError:  # a full disk, for instance, which may pass
+                    log.exception("The outbox of webhooks cannot be read")
+                    await asyncio.sleep(PAUSE_SECONDS)
+
+    async def _send_due(self, client: httpx.AsyncClient) -> None:
+        """Starts what is due, then waits for more of it."""
+        self._changed.clear()
+        for letter in self._due():
+            task = asyncio.create_task(self._deliver(client, letter))
+            self._busy[letter.subscription_number] = task
+        await self._wait()
 
     def _due(self) -> list[Letter]:
         with self._store.read() as session:
@@ -100,7 +111,7 @@ class Sender:
                 record_attempt(session, letter.number, attempt, self._waits)
         except Exception:
             log.exception("Webhook delivery %s met an error of the local dbt Cloud", letter.number)
-            await asyncio.sleep(1)  # seconds; not a busy loop while the disk is full
+            await asyncio.sleep(PAUSE_SECONDS)
         finally:
             del self._busy[letter.subscription_number]
             self._changed.set()
