@@ -1,0 +1,1 @@
+"""What is fast here, measured: ``python -m benchmarks [NAME …]``; README.md has the figures."""

@@ -1,0 +1,26 @@
+"""Runs the benchmarks that are named, or all of them, and prints one table each."""
+
+from __future__ import annotations
+
+import argparse
+
+from benchmarks import local_dbt_cloud
+
+BENCHMARKS = {"local_dbt_cloud": local_dbt_cloud.measure}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
+    parser.add_argument("names", nargs="*", metavar="NAME", help=", ".join(BENCHMARKS))
+    parser.add_argument("--rounds", type=int, default=5, help="the median of so many is shown")
+    options = parser.parse_args()
+    for name in options.names or BENCHMARKS:
+        if name not in BENCHMARKS:
+            parser.error(f"there is no benchmark {name}: choose from {', '.join(BENCHMARKS)}")
+        print(f"{name}, median of {options.rounds} rounds (lowest to highest)")
+        for figure in BENCHMARKS[name](options.rounds):
+            print(f"  {figure}", flush=True)
+
+
+if __name__ == "__main__":
+    main()

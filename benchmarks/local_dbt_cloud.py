@@ -1,0 +1,161 @@
+"""The local dbt Cloud: how soon it answers, how many polls it bears, how long a list takes.
+
+The server has one core to itself, the client another one, where the system lets us choose.
+"""
+
+from __future__ import annotations
+
+import http.client
+import os
+import ssl
+import tempfile
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import timedelta
+from pathlib import Path
+from statistics import median
+
+from benchmarks.figures import Figure
+from include.local_dbt_cloud.catalog import read_catalog
+from include.local_dbt_cloud.rows import RunRow
+from include.local_dbt_cloud.settings import JOBS_FILE
+from include.local_dbt_cloud.statuses import Status
+from include.local_dbt_cloud.store import Store
+from include.local_dbt_cloud.times import now
+from include.local_dbt_cloud.tls import ensure_certificates
+from tests.running_dbt_cloud import ACCOUNT_ID, DAILY_BUILD, TOKEN, RunningDbtCloud
+
+STORED_RUNS = 10_000
+POLL_SECONDS = 5.0
+CONNECTIONS = 4
+LIST_CALLS = 50
+LISTS = (
+    "order_by=-id",
+    "offset=9000",
+    f"job_definition_id={DAILY_BUILD}&order_by=-created_at",
+    "status__in=[20]",
+)
+SERVER_CORE, CLIENT_CORE = 0, 1
+RUNS = f"/api/v2/accounts/{ACCOUNT_ID}/runs/"
+HEADERS = {"Authorization": f"Token {TOKEN}"}
+
+
+def measure(rounds: int) -> Iterator[Figure]:
+    """Yields each figure as soon as it is there."""
+    with tempfile.TemporaryDirectory() as folder:
+        data = Path(folder)
+        bundle = ensure_certificates(data).bundle
+        os.environ["REQUESTS_CA_BUNDLE"] = str(bundle)
+        store_runs(data)
+        server = RunningDbtCloud(data, bundle)
+        starts = [start_seconds(server) for _ in range(rounds)]
+        yield Figure("start to the first answer", starts, "s")
+        with warm(server):
+            polls = [polls_per_second(server) for _ in range(rounds)]
+            yield Figure(f"status polls, {CONNECTIONS} connections", polls, "per second")
+            for query in LISTS:
+                times = [list_milliseconds(server, query) for _ in range(rounds)]
+                yield Figure(f"100 of {STORED_RUNS} runs, {query}", times, "ms")
+
+
+def store_runs(data: Path) -> None:
+    """As if the server had run them, a minute apart."""
+    catalog = read_catalog(JOBS_FILE)
+    job = catalog.jobs[0]
+    store = Store(data / "dbt_cloud.db")
+    store.take_over(catalog)
+    first = now() - timedelta(minutes=STORED_RUNS)
+    with store.write() as session:
+        for number in range(STORED_RUNS):
+            moment = first + timedelta(minutes=number)
+            row = RunRow(
+                account_id=catalog.account.id,
+                project_id=job.project_id,
+                environment_id=job.environment_id,
+                job_id=job.id,
+                trigger={"cause": "benchmark"},
+                job_definition=job.model_dump(mode="json"),
+                status_code=int(Status.SUCCESS if number % 10 else Status.ERROR),
+                created_at=moment,
+                started_at=moment,
+                finished_at=moment + timedelta(seconds=2),
+            )
+            session.add(row)
+    store.close()
+
+
+def start_seconds(server: RunningDbtCloud) -> float:
+    began = time.perf_counter()
+    server.start()
+    seconds = time.perf_counter() - began
+    server.end()
+    return seconds
+
+
+@contextmanager
+def warm(server: RunningDbtCloud) -> Iterator[None]:
+    """The server on a core of its own, once its dbt has been imported."""
+    run_on(SERVER_CORE)  # a child inherits it
+    server.start()
+    run_on(CLIENT_CORE)
+    try:
+        server.wait(server.trigger(steps_override=["dbt deps"]))
+        yield
+    finally:
+        server.end()
+
+
+def run_on(core: int) -> None:
+    """Moves this thread, and what it starts from now on, to one core; not every system can."""
+    if hasattr(os, "sched_setaffinity") and (os.cpu_count() or 1) > core:
+        os.sched_setaffinity(0, {core})
+
+
+def polls_per_second(server: RunningDbtCloud) -> float:
+    """Status polls of one run, on connections that stay open."""
+    end = time.perf_counter() + POLL_SECONDS
+    counts: list[int] = []
+
+    def poll() -> None:
+        connection = connect(server)
+        count = 0
+        while time.perf_counter() < end:
+            get(connection, f"{RUNS}{STORED_RUNS}/")
+            count += 1
+        counts.append(count)
+
+    threads = [threading.Thread(target=poll) for _ in range(CONNECTIONS)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    return sum(counts) / POLL_SECONDS
+
+
+def list_milliseconds(server: RunningDbtCloud, query: str) -> float:
+    """The median of one round's calls, the body's transfer included."""
+    connection = connect(server)
+    times = []
+    for _ in range(LIST_CALLS):
+        began = time.perf_counter()
+        get(connection, f"{RUNS}?limit=100&{query}")
+        times.append(1000 * (time.perf_counter() - began))
+    return median(times)
+
+
+def connect(server: RunningDbtCloud) -> http.client.HTTPSConnection:
+    context = ssl.create_default_context(cafile=server.ca_bundle)
+    host, _, port = server.host.partition(":")
+    return http.client.HTTPSConnection(host, int(port), context=context)
+
+
+def get(connection: http.client.HTTPSConnection, path: str) -> bytes:
+    """The body of an answer; raises RuntimeError for anything but success."""
+    connection.request("GET", path, headers=HEADERS)
+    answer = connection.getresponse()
+    body = answer.read()
+    if answer.status != 200:
+        raise RuntimeError(f"{path} answered {answer.status}: {body.decode()}")
+    return body
