@@ -14,6 +14,13 @@ from include.local_dbt_cloud.commands import parse_command
 from include.local_dbt_cloud.schedule import checked_schedule
 
 MAX_ID = 2**63 - 1
+# What marks a run as CI: it builds a pull request, beside production.
+PULL_REQUEST_IDS = (
+    "github_pull_request_id",
+    "gitlab_merge_request_id",
+    "azure_pull_request_id",
+    "non_native_pull_request_id",
+)
 Id = Annotated[int, Field(ge=1, le=MAX_ID)]
 Seconds = Annotated[int, Field(ge=0, le=86400)]
 Name = Annotated[str, Field(min_length=1, max_length=255)]

@@ -14,17 +14,24 @@ from include.local_dbt_cloud import steps as planning
 from include.local_dbt_cloud.commands import is_retryable, parse_command
 from include.local_dbt_cloud.deadline import Deadline
 from include.local_dbt_cloud.definitions import Environment, Job, RunRequest
-from include.local_dbt_cloud.endings import FAILED, SUCCEEDED, Ending, InterruptedRunError
+from include.local_dbt_cloud.endings import (
+    FAILED,
+    SUCCEEDED,
+    Ending,
+    InterruptedRunError,
+    end_run,
+)
 from include.local_dbt_cloud.raw_data import ensure_raw_data
 from include.local_dbt_cloud.retries import failed_index, plan_of
 from include.local_dbt_cloud.rows import RunRow, StepRow
 from include.local_dbt_cloud.run_folder import RunFolder
-from include.local_dbt_cloud.run_store import end_open_steps, end_step, move_run
+from include.local_dbt_cloud.run_store import end_step, move_run
 from include.local_dbt_cloud.settings import Settings
 from include.local_dbt_cloud.statuses import Status
 from include.local_dbt_cloud.steps import Step
 from include.local_dbt_cloud.store import Store
 from include.local_dbt_cloud.variables import environment_of_job
+from include.local_dbt_cloud.warehouse_turn import WarehouseTurn
 from include.local_dbt_cloud.worker_process import (
     DbtCommand,
     WorkerError,
@@ -38,16 +45,23 @@ log = logging.getLogger(__name__)
 class RunExecution:
     """One run in one slot. ``interrupt`` may be called from any thread."""
 
-    def __init__(self, run_id: int, settings: Settings, store: Store, worker: WorkerProcess):
+    def __init__(
+        self,
+        run_id: int,
+        settings: Settings,
+        store: Store,
+        worker: WorkerProcess,
+        turn: WarehouseTurn,
+    ) -> None:
         self.run_id = run_id
         self.folder = RunFolder(settings.runs / str(run_id))
         self.finished = threading.Event()
         self._settings = settings
         self._store = store
         self._worker = worker
+        self._turn = turn
         self._interruption: Ending | None = None
         self._deadline = Deadline.after(None)
-        self._load()
 
     def interrupt(self, ending: Ending) -> None:
         """Ends the run as ``ending`` says; the dbt command it is in is killed."""
@@ -82,6 +96,7 @@ class RunExecution:
             self._variables = environment_of_job(session, run.job)
 
     def _run_steps(self) -> Ending:
+        self._load()
         self.folder.create()
         self._worker.start()
         self._check()
@@ -150,6 +165,10 @@ class RunExecution:
         return parse_command(command)
 
     def _invoke(self, index: int, arguments: list[str]) -> bool:
+        with self._turn.take(arguments, self._check):
+            return self._run_command(index, arguments)
+
+    def _run_command(self, index: int, arguments: list[str]) -> bool:
         self._worker.start()
         self._check()  # after the start: from here on an interruption kills this very process
         step = self.folder.step(index)
@@ -194,9 +213,7 @@ class RunExecution:
 
     def _end(self, ending: Ending) -> None:
         with self._store.write() as session:
-            run = session.get_one(RunRow, self.run_id)
-            move_run(run, ending.status, ending.message)
-            end_open_steps(run, ending.status, ending.message or "")
+            end_run(session, session.get_one(RunRow, self.run_id), ending)
 
     def _check(self) -> None:
         """Raises InterruptedRunError if the run is to end now."""

@@ -5,11 +5,22 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from typing import Any, ClassVar
 
-from sqlalchemy import JSON, BigInteger, DateTime, Dialect, ForeignKey, Index, Integer
+from sqlalchemy import (
+    JSON,
+    BigInteger,
+    ColumnElement,
+    DateTime,
+    Dialect,
+    ForeignKey,
+    Index,
+    Integer,
+    or_,
+)
+from sqlalchemy.ext.hybrid import hybrid_property
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column, relationship
 from sqlalchemy.types import TypeDecorator
 
-from include.local_dbt_cloud.definitions import Job
+from include.local_dbt_cloud.definitions import PULL_REQUEST_IDS, Job
 from include.local_dbt_cloud.statuses import ACTIVE, Status
 from include.local_dbt_cloud.times import now
 
@@ -159,6 +170,16 @@ class RunRow(Row):
     @property
     def is_active(self) -> bool:
         return self.status in ACTIVE
+
+    @hybrid_property
+    def is_ci(self) -> bool:
+        """Whether it builds a pull request; such runs wait for no other run and for no slot."""
+        return any(self.trigger.get(name) is not None for name in PULL_REQUEST_IDS)
+
+    @is_ci.inplace.expression
+    @classmethod
+    def _is_ci(cls) -> ColumnElement[bool]:
+        return or_(*(cls.trigger[name].as_integer().is_not(None) for name in PULL_REQUEST_IDS))
 
 
 class StepRow(Row):

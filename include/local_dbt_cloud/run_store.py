@@ -2,29 +2,34 @@
 
 from __future__ import annotations
 
-from sqlalchemy import select
+from collections.abc import Sequence
+
+from sqlalchemy import not_, select
 from sqlalchemy.orm import Session
 
 from include.local_dbt_cloud.definitions import RunRequest
 from include.local_dbt_cloud.rows import JobRow, RunRow, StepRow
-from include.local_dbt_cloud.statuses import ACTIVE, TIMESTAMPS, TRANSITIONS, Status
+from include.local_dbt_cloud.statuses import TIMESTAMPS, TRANSITIONS, Status
 from include.local_dbt_cloud.times import now
 
-CANCELLED_BY_USER = "Cancelled by user."
-STOPPED = (
-    "The local dbt Cloud was stopped while this run was active. "
-    "Start it again and run the job once more."
-)
+STARTED = (int(Status.STARTING), int(Status.RUNNING))
 
 
-def create_run(session: Session, job: JobRow, request: RunRequest, **columns: object) -> RunRow:
+def create_run(
+    session: Session,
+    job: JobRow,
+    request: RunRequest,
+    cause_category: str | None = None,
+    **columns: object,
+) -> RunRow:
     """A new run of ``job``, queued, with the job as it is now."""
+    category = {"cause_category": cause_category} if cause_category else {}
     run = RunRow(
         account_id=job.account_id,
         project_id=job.project_id,
         environment_id=job.environment_id,
         job_id=job.id,
-        trigger=request.model_dump(mode="json"),
+        trigger=request.model_dump(mode="json") | category,
         job_definition=job.definition,
         **columns,
     )
@@ -54,12 +59,13 @@ def end_open_steps(run: RunRow, status: Status, message: str) -> None:
             end_step(step, status, message)
 
 
-def claim_next_run(session: Session) -> RunRow | None:
-    """The oldest queued run whose job is idle, moved to Starting."""
-    busy = select(RunRow.job_id).where(RunRow.status_code.in_([Status.STARTING, Status.RUNNING]))
+def claim_next_run(session: Session, ci: bool) -> RunRow | None:
+    """The oldest queued run, moved to Starting: one for a pull request, or one of an idle job."""
+    busy = select(RunRow.job_id).where(RunRow.status_code.in_(STARTED), not_(RunRow.is_ci))
+    may_start = RunRow.is_ci if ci else not_(RunRow.is_ci) & RunRow.job_id.not_in(busy)
     run = session.scalar(
         select(RunRow)
-        .where(RunRow.status_code == Status.QUEUED, RunRow.job_id.not_in(busy))
+        .where(RunRow.status_code == Status.QUEUED, may_start)
         .order_by(RunRow.id)
         .limit(1)
     )
@@ -68,15 +74,9 @@ def claim_next_run(session: Session) -> RunRow | None:
     return run
 
 
-def end_interrupted_runs(session: Session) -> None:
-    """After a crash: what was being run is in error; what was queued still is."""
-    started = [int(status) for status in ACTIVE - {Status.QUEUED}]
-    for run in session.scalars(select(RunRow).where(RunRow.status_code.in_(started))):
-        # Not a transition: nobody is left to make one.
-        run.status_code = int(Status.ERROR)
-        run.status_message = STOPPED
-        run.finished_at = now()
-        end_open_steps(run, Status.ERROR, STOPPED)
+def started_runs(session: Session) -> Sequence[RunRow]:
+    """Runs that have left the queue and not ended."""
+    return session.scalars(select(RunRow).where(RunRow.status_code.in_(STARTED))).all()
 
 
 def newest_run_id(session: Session, job_id: int) -> int | None:

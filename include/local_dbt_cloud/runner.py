@@ -1,44 +1,55 @@
-"""Takes queued runs in turn: one at a time per job, as many at once as the account has slots."""
+"""Takes queued runs in turn: one at a time per job, as many at once as the account has slots.
+
+Runs for pull requests wait neither for their job nor for a slot; they have workers of their own.
+"""
 
 from __future__ import annotations
 
 import logging
 import threading
 
-from include.local_dbt_cloud.endings import CANCELLED, SERVER_STOPPED
+from include.local_dbt_cloud.endings import (
+    CANCELLED,
+    LOST,
+    SERVER_STOPPED,
+    end_abandoned_runs,
+    end_run,
+)
 from include.local_dbt_cloud.errors import NotFoundError
 from include.local_dbt_cloud.execution import RunExecution
 from include.local_dbt_cloud.raw_data import ensure_raw_data
 from include.local_dbt_cloud.rows import RunRow
 from include.local_dbt_cloud.run_folder import remove_old_runs
-from include.local_dbt_cloud.run_store import (
-    CANCELLED_BY_USER,
-    claim_next_run,
-    end_interrupted_runs,
-    move_run,
-)
+from include.local_dbt_cloud.run_store import claim_next_run
 from include.local_dbt_cloud.settings import Settings
 from include.local_dbt_cloud.statuses import Status
 from include.local_dbt_cloud.store import Store
+from include.local_dbt_cloud.warehouse_turn import WarehouseTurn
 from include.local_dbt_cloud.worker_process import WorkerError, WorkerProcess
 
 CANCEL_SECONDS = 10.0  # a killed command ends within milliseconds; this is for a busy machine
 STOP_SECONDS = 1.5
+LONGEST_WAIT = 5.0
+CI_RUNS = 2  # at once; each has a dbt process of about 190 MB, started when it is first needed
 
 log = logging.getLogger(__name__)
 
 
 class Runner:
-    """A thread and a warm dbt process per run slot."""
+    """A thread and a dbt process per run slot, and some more for pull requests."""
 
     def __init__(self, settings: Settings, store: Store, slots: int) -> None:
         self._settings = settings
         self._store = store
-        self._workers = [WorkerProcess(settings.dbt_python, settings.data) for _ in range(slots)]
-        self._threads = [
-            threading.Thread(target=self._work, args=(worker,), daemon=True, name=f"slot-{slot}")
-            for slot, worker in enumerate(self._workers, start=1)
-        ]
+        self._turn = WarehouseTurn()
+        self._workers: list[WorkerProcess] = []
+        self._threads: list[threading.Thread] = []
+        for ci in [False] * slots + [True] * CI_RUNS:
+            worker = WorkerProcess(settings.dbt_python, settings.data)
+            self._workers.append(worker)
+            self._threads.append(
+                threading.Thread(target=self._work, args=(worker, ci), daemon=True)
+            )
         self._executions: dict[int, RunExecution] = {}
         self._changed = threading.Condition()
         self._stopping = False
@@ -46,7 +57,7 @@ class Runner:
     def start(self) -> None:
         """Ends what a crash left behind, then begins to take runs."""
         with self._store.write() as session:
-            end_interrupted_runs(session)
+            end_abandoned_runs(session, SERVER_STOPPED)
         for thread in self._threads:
             thread.start()
 
@@ -83,20 +94,28 @@ class Runner:
             if run is None:
                 raise NotFoundError
             if run.status is Status.QUEUED:
-                move_run(run, Status.CANCELLED, CANCELLED_BY_USER)
+                end_run(session, run, CANCELLED)
+                self._changed.notify_all()  # its job may have a follow-up
 
-    def _work(self, worker: WorkerProcess) -> None:
-        self._warm_up(worker)
+    def _work(self, worker: WorkerProcess, ci: bool) -> None:
+        if not ci:
+            self._warm_up(worker)
         while not self._stopping:
-            execution = self._next_execution(worker)
-            if execution is None:
-                continue
             try:
-                execution.execute()
+                self._run_next(worker, ci)
             except Exception:
-                log.exception("Run %s ended with an error of the local dbt Cloud", execution.run_id)
-            finally:
-                self._release(execution)
+                log.exception("A run could not be taken or ended; the next try comes in a moment")
+                self._wait()
+
+    def _run_next(self, worker: WorkerProcess, ci: bool) -> None:
+        """Executes the next run for this worker, or waits for one."""
+        execution = self._next_execution(worker, ci)
+        if execution is None:
+            return
+        try:
+            execution.execute()
+        finally:
+            self._release(execution)
 
     def _warm_up(self, worker: WorkerProcess) -> None:
         """Does early what the first run would otherwise wait for; its errors come back there."""
@@ -110,18 +129,23 @@ class Runner:
             if not self._stopping:
                 log.warning("%s", error)
 
-    def _next_execution(self, worker: WorkerProcess) -> RunExecution | None:
-        """The next run for this slot, or None after a wait for one."""
+    def _next_execution(self, worker: WorkerProcess, ci: bool) -> RunExecution | None:
         with self._changed:
             with self._store.write() as session:
-                run = claim_next_run(session)
+                end_abandoned_runs(session, LOST, at_work=self._executions)
+                run = claim_next_run(session, ci)
                 run_id = run.id if run else None
             if run_id is None:
-                self._changed.wait(timeout=5)  # seconds
+                self._wait()
                 return None
-            execution = RunExecution(run_id, self._settings, self._store, worker)
+            execution = RunExecution(run_id, self._settings, self._store, worker, self._turn)
             self._executions[run_id] = execution
             return execution
+
+    def _wait(self) -> None:
+        with self._changed:
+            if not self._stopping:
+                self._changed.wait(LONGEST_WAIT)
 
     def _release(self, execution: RunExecution) -> None:
         with self._changed:

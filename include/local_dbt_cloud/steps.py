@@ -8,12 +8,13 @@ from typing import Any
 
 import yaml
 
-from include.local_dbt_cloud.definitions import Environment, Job, RunRequest
+from include.local_dbt_cloud.definitions import PULL_REQUEST_IDS, Environment, Job, RunRequest
 
 CLONE = "Clone git repository"
 PROFILE = "Create profile from connection DuckDB"
 DEPS, FRESHNESS, DOCS = "dbt deps", "dbt source freshness", "dbt docs generate"
 SETUP = 3  # clone, profile and deps come first in every run
+LONGEST_RUN = 86400  # seconds; dbt Cloud's limit for an account
 LOCK_ATTEMPTS = 7  # an Airflow task may hold the warehouse: dbt waits 1, 2, 4 ... seconds
 
 
@@ -64,10 +65,10 @@ def profile_step_name(request: RunRequest) -> str:
     return PROFILE
 
 
-def timeout_seconds(job: Job, request: RunRequest) -> int | None:
-    """How long the run may take after it began; None for no limit."""
+def timeout_seconds(job: Job, request: RunRequest) -> int:
+    """How long the run may take after it began; 0 in the job means the account's limit."""
     seconds = request.timeout_seconds_override
-    return (job.execution.timeout_seconds if seconds is None else seconds) or None
+    return (job.execution.timeout_seconds if seconds is None else seconds) or LONGEST_RUN
 
 
 def profile_yaml(name: str, output: dict[str, Any], target: str) -> str:
@@ -105,10 +106,6 @@ def profile_output(
 
 def _pull_request_schema(job: Job, request: RunRequest) -> str | None:
     """Runs for a pull request build beside production, not over it."""
-    number = (
-        request.github_pull_request_id
-        or request.gitlab_merge_request_id
-        or request.azure_pull_request_id
-        or request.non_native_pull_request_id
-    )
-    return f"dbt_cloud_pr_{job.id}_{number}" if number else None
+    numbers = [getattr(request, name) for name in PULL_REQUEST_IDS]
+    number = next((one for one in numbers if one is not None), None)
+    return None if number is None else f"dbt_cloud_pr_{job.id}_{number}"

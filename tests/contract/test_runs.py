@@ -11,9 +11,9 @@ from pathlib import Path
 import pytest
 import requests
 
+from tests.contract.slow_project import SLOW, write_slow_project
 from tests.running_dbt_cloud import BUILD_AFTER_LOAD, DAILY_BUILD, RunningDbtCloud
 
-SLOW = "dbt run-operation wait --args '{seconds: 60}'"
 MakeDbtCloud = Callable[..., RunningDbtCloud]
 
 
@@ -232,20 +232,7 @@ def slow_dbt_cloud(make_local_dbt_cloud: MakeDbtCloud, slow_project: str) -> Run
 
 @pytest.fixture
 def slow_project(tmp_path_factory: pytest.TempPathFactory) -> str:
-    project = tmp_path_factory.mktemp("project")
-    (project / "macros").mkdir()
-    (project / "models").mkdir()
-    (project / "dbt_project.yml").write_text("name: slow\nversion: '1.0'\nprofile: slow\n")
-    (project / "models" / "one.sql").write_text("select 1 as id\n")
-    (project / "macros" / "wait.sql").write_text(
-        "{% macro wait(seconds) %}\n"
-        "{% set end = modules.datetime.datetime.now()"
-        " + modules.datetime.timedelta(seconds=seconds) %}\n"
-        "{% for _ in range(10000000) if modules.datetime.datetime.now() < end %}"
-        "{% do run_query('select sum(i) from range(10000000) t(i)') %}"
-        "{% endfor %}\n{% endmacro %}\n"
-    )
-    return str(project)
+    return write_slow_project(tmp_path_factory.mktemp("project"))
 
 
 def child_processes(pid: int) -> list[int]:

@@ -47,7 +47,7 @@ def run_payload(run: RunRow, view: RunView) -> dict[str, Any]:
         "has_docs_generated": run.has_docs_generated,
         "has_sources_generated": run.has_sources_generated,
         "notifications_sent": False,
-        "blocked_by": list(view.blocked_by),
+        "blocked_by": [] if run.is_ci else list(view.blocked_by),
         "scribe_enabled": False,
         **_times(run),
         **_related(run, view),

@@ -1,0 +1,25 @@
+"""A dbt project of one model, with a macro that takes as long as it is told."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+SLOW = "dbt run-operation wait --args '{seconds: 60}'"
+WAIT = """\
+{% macro wait(seconds) %}
+{% set end = modules.datetime.datetime.now() + modules.datetime.timedelta(seconds=seconds) %}
+{% for _ in range(100000) if modules.datetime.datetime.now() < end %}
+{% do run_query('select sum(i) from range(10000000) t(i)') %}
+{% endfor %}
+{% endmacro %}
+"""
+
+
+def write_slow_project(folder: Path) -> str:
+    """Fills an empty folder; returns it as the server's option names it."""
+    (folder / "macros").mkdir()
+    (folder / "models").mkdir()
+    (folder / "dbt_project.yml").write_text("name: slow\nversion: '1.0'\nprofile: slow\n")
+    (folder / "models" / "one.sql").write_text("select 1 as id\n")
+    (folder / "macros" / "wait.sql").write_text(WAIT)
+    return str(folder)

@@ -1,0 +1,232 @@
+"""Which run goes when: pull requests, jobs that follow others, cancelling and limits of time."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sqlite3
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.contract.slow_project import SLOW, write_slow_project
+from tests.contract.test_runs import child_processes
+from tests.running_dbt_cloud import (
+    ACCOUNT_ID,
+    BUILD_AFTER_LOAD,
+    DAILY_BUILD,
+    RunningDbtCloud,
+    share_authority,
+)
+
+QUICK = ["dbt deps"]
+WAIT_SECONDS = 60.0
+
+
+@pytest.fixture(scope="module")
+def server(
+    session_folder: Path, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[RunningDbtCloud]:
+    data = tmp_path_factory.mktemp("data")
+    share_authority(session_folder / "data", data)
+    project = write_slow_project(tmp_path_factory.mktemp("project"))
+    bundle = session_folder / "data" / "ca-bundle.pem"
+    server = RunningDbtCloud(data, bundle, ("--dbt-project", project)).start()
+    yield server
+    server.end()
+
+
+@pytest.fixture
+def slow_run(server: RunningDbtCloud) -> Iterator[int]:
+    """A run that has the warehouse, and will have it for a minute."""
+    run_id = server.trigger(steps_override=[SLOW])
+    wait_for_command(server, run_id)
+    yield run_id
+    cancel(server, run_id)
+
+
+def test_pull_requests_wait_for_no_run_but_take_turns_with_the_warehouse(
+    server: RunningDbtCloud, slow_run: int
+) -> None:
+    queued = server.trigger()
+    parse = server.trigger(steps_override=["dbt parse"], github_pull_request_id=7)
+    build = server.trigger(github_pull_request_id=8)
+    assert server.wait(parse)["is_success"]
+    wait_for_command(server, build)
+
+    states = {one: server.get(f"runs/{one}/") for one in (slow_run, queued, build)}
+
+    assert [states[one]["status"] for one in (slow_run, queued, build)] == [3, 1, 3]
+    assert states[build]["blocked_by"] == []
+    cancel(server, slow_run)
+    built = server.wait(build)
+    assert built["is_success"]
+    assert f"dbt_cloud_pr_{DAILY_BUILD}_8" in built["run_steps"][1]["logs"]
+    assert server.wait(queued)["is_success"]
+
+
+def test_a_slot_is_for_one_run_whatever_its_job(server: RunningDbtCloud, slow_run: int) -> None:
+    other = server.trigger(BUILD_AFTER_LOAD, steps_override=QUICK)
+    waiting = server.get(f"runs/{other}/")
+    assert (waiting["status"], waiting["blocked_by"]) == (1, [])
+    cancel(server, slow_run)
+    assert server.wait(other)["is_success"]
+
+
+def test_a_run_that_waits_for_the_warehouse_can_time_out_and_be_cancelled(
+    server: RunningDbtCloud, slow_run: int
+) -> None:
+    late = server.trigger(github_pull_request_id=7, timeout_seconds_override=1)
+    run = server.wait(late)
+    assert (run["status"], run["run_steps"][-1]["status"]) == (30, 30)
+    assert "exceeded the configured timeout of 1 seconds" in run["status_message"]
+    waiting = server.trigger(github_pull_request_id=7)
+    wait_for_command(server, waiting)
+    assert cancel(server, waiting)["status"] == 30
+    assert server.get(f"runs/{slow_run}/")["status"] == 3
+
+
+def test_a_command_that_hangs_is_cancelled_when_its_time_is_up(server: RunningDbtCloud) -> None:
+    run_id = server.trigger(steps_override=[SLOW], timeout_seconds_override=3)
+    server.wait(run_id, until={3})
+    for pid in children(server):
+        os.kill(pid, signal.SIGSTOP)
+    run = server.wait(run_id)
+    assert (run["status"], run["is_cancelled"]) == (30, True)
+    assert run["status_message"].startswith("This run timed out after running for 3 seconds")
+
+
+def test_a_run_is_cancelled_while_it_starts(server: RunningDbtCloud) -> None:
+    server.wait(server.trigger(steps_override=QUICK))
+    for pid in children(server):  # so that the next run has to wait for dbt to be imported
+        os.kill(pid, signal.SIGKILL)
+    run_id = server.trigger()
+    server.wait(run_id, until={2})
+    run = cancel(server, run_id)
+    assert (run["status"], run["started_at"]) == (30, None)
+    assert run["dequeued_at"] < run["finished_at"]
+    assert run["status_message"] == "Cancelled by user."
+
+
+@pytest.mark.parametrize("seconds", [0.0, 0.02, 0.05, 0.1, 0.2, 0.4, 0.8])
+def test_a_run_is_cancelled_at_any_moment(server: RunningDbtCloud, seconds: float) -> None:
+    run_id = server.trigger(generate_docs_override=True)
+    time.sleep(seconds)
+    run = cancel(server, run_id)
+    assert run["status"] in {10, 30}  # a busy machine is not to make this fail
+    assert {step["status"] for step in run["run_steps"]} <= {10, 30}
+    assert cancel(server, run_id)["finished_at"] == run["finished_at"]
+
+
+def test_a_run_nobody_runs_is_ended(server: RunningDbtCloud) -> None:
+    """As after a full disk, where its end could not be stored; its job must not wait for ever."""
+    run_id = server.trigger(steps_override=QUICK)
+    server.wait(run_id)
+    with sqlite3.connect(server.data / "dbt_cloud.db", timeout=30) as database:
+        database.execute("update runs set status = 3, finished_at = null where id = ?", [run_id])
+    assert server.wait(server.trigger(steps_override=QUICK))["is_success"]
+    run = server.wait(run_id)
+    assert run["is_error"]
+    assert "could not store how this run ended" in run["status_message"]
+
+
+@pytest.mark.parametrize(
+    ("status", "overrides"),
+    [
+        (10, {"steps_override": QUICK}),
+        (20, {"steps_override": ["dbt ls --selector no_such_selector"]}),
+        (30, {"steps_override": [SLOW], "timeout_seconds_override": 1}),
+    ],
+)
+def test_a_job_starts_when_another_one_has_ended(
+    server: RunningDbtCloud, status: int, overrides: dict[str, Any]
+) -> None:
+    followers = {one: create_follower(server, [one]) for one in (10, 20, 30)}
+    always = create_follower(server, [10, 20, 30])
+    try:
+        ended = server.wait(server.trigger(**overrides))
+        assert ended["status"] == status
+        runs = [run for job_id in (followers[status], always) for run in runs_of(server, job_id)]
+        assert [run["trigger"]["cause_category"] for run in runs] == ["job completion"] * 2
+        assert all(f"Run {ended['id']} of" in run["trigger"]["cause"] for run in runs)
+        others = [job_id for one, job_id in followers.items() if one != status]
+        assert not any(runs_of(server, job_id) for job_id in others)
+        assert all(server.wait(run["id"])["is_success"] for run in runs)
+    finally:
+        for job_id in (*followers.values(), always):
+            server.request("DELETE", f"jobs/{job_id}/")
+
+
+def test_a_run_cancelled_in_the_queue_starts_the_next_job(
+    server: RunningDbtCloud, slow_run: int
+) -> None:
+    follower = create_follower(server, [30], BUILD_AFTER_LOAD)
+    cancel(server, server.trigger(BUILD_AFTER_LOAD))
+    [run] = runs_of(server, follower)
+    server.request("DELETE", f"jobs/{follower}/")
+    cancel(server, slow_run)
+    assert server.wait(run["id"])["is_success"]
+
+
+def test_pull_requests_and_deleted_jobs_start_nothing(server: RunningDbtCloud) -> None:
+    deleted, waiting = create_follower(server, [10]), create_follower(server, [10])
+    server.request("DELETE", f"jobs/{deleted}/")
+    server.wait(server.trigger(steps_override=QUICK, github_pull_request_id=7))
+    assert not runs_of(server, waiting)
+    server.wait(server.trigger(steps_override=QUICK))
+    assert runs_of(server, waiting)
+    assert not runs_of(server, deleted)
+    server.request("DELETE", f"jobs/{waiting}/")
+
+
+def create_follower(
+    server: RunningDbtCloud, statuses: list[int], after_job: int = DAILY_BUILD
+) -> int:
+    condition = {"job_id": after_job, "project_id": 36467, "statuses": statuses}
+    job = {
+        "account_id": ACCOUNT_ID,
+        "project_id": 36467,
+        "environment_id": 29118,
+        "name": f"After {statuses}",
+        "execute_steps": QUICK,
+        "job_completion_trigger_condition": {"condition": condition},
+    }
+    job_id: int = server.request("POST", "jobs/", json=job).json()["data"]["id"]
+    return job_id
+
+
+def runs_of(server: RunningDbtCloud, job_id: int) -> list[dict[str, Any]]:
+    runs: list[dict[str, Any]] = server.get(
+        "runs/", job_definition_id=job_id, include_related="trigger"
+    )
+    return runs
+
+
+def cancel(server: RunningDbtCloud, run_id: int) -> dict[str, Any]:
+    answer = server.request("POST", f"runs/{run_id}/cancel/")
+    assert answer.ok, answer.text
+    run: dict[str, Any] = server.get(f"runs/{run_id}/", include_related="run_steps")
+    return run
+
+
+def wait_for_command(server: RunningDbtCloud, run_id: int) -> None:
+    """Until the run is in the first command of its job."""
+    wait_until(
+        lambda: len(server.get(f"runs/{run_id}/", include_related="run_steps")["run_steps"]) == 4
+    )
+
+
+def wait_until(is_so: Callable[[], Any]) -> None:
+    deadline = time.monotonic() + WAIT_SECONDS
+    while not is_so():
+        if time.monotonic() > deadline:
+            raise TimeoutError
+        time.sleep(0.05)
+
+
+def children(server: RunningDbtCloud) -> list[int]:
+    assert server.process
+    return child_processes(server.process.pid)
