@@ -30,6 +30,7 @@ from include.local_dbt_cloud.errors import (
 from include.local_dbt_cloud.fault_injection import FaultInjection
 from include.local_dbt_cloud.openapi import describe
 from include.local_dbt_cloud.routes import ROUTES
+from include.local_dbt_cloud.scheduler import Scheduler
 from include.local_dbt_cloud.webhooks.sender import Sender
 
 SCHEMES = frozenset({"token", "bearer"})
@@ -43,12 +44,15 @@ def create_app(server: Server) -> FastAPI:
     """The application around a store and a runner, which starts and stops with it."""
     settings = server.settings
     sender = Sender(server.store, settings.webhook_waits, settings.webhook_timeout)
+    scheduler = Scheduler(server.store, server.runner.wake)
 
     @asynccontextmanager
     async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
         server.runner.start()
         sender.start()
+        scheduler.start()
         yield
+        scheduler.stop()
         server.runner.stop()
         sender.stop()
         server.store.close()

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
+from include.local_dbt_cloud.cron import in_words, next_time
 from include.local_dbt_cloud.definitions import Job
 from include.local_dbt_cloud.payloads.accounts import environment_payload
 from include.local_dbt_cloud.rows import DELETED_STATE, JobRow
-from include.local_dbt_cloud.schedule import filled_in
-from include.local_dbt_cloud.times import iso
+from include.local_dbt_cloud.schedule import cron_of, filled_in
+from include.local_dbt_cloud.times import humanized, iso, now
 
 
 def job_payload(row: JobRow, include: frozenset[str] = frozenset()) -> dict[str, Any]:
@@ -29,9 +30,7 @@ def job_payload(row: JobRow, include: frozenset[str] = frozenset()) -> dict[str,
         "is_deferrable": False,
         "is_system": False,
         "job_type": job.computed_job_type,
-        "cron_humanized": "Every hour",
-        "next_run": None,
-        "next_run_humanized": None,
+        **_next_run(job, deleted),
         "created_at": iso(row.created_at),
         "updated_at": iso(row.updated_at),
         "account": None,
@@ -66,6 +65,17 @@ def embedded_job_payload(row: JobRow, job: Job) -> dict[str, Any]:
         "job_type": job.computed_job_type,
         "created_at": iso(row.created_at),
         "updated_at": iso(row.updated_at),
+    }
+
+
+def _next_run(job: Job, deleted: bool) -> dict[str, Any]:
+    cron = cron_of(job.schedule)
+    starts = job.triggers.schedule and not deleted
+    moment = next_time(cron, now()) if starts else None
+    return {
+        "cron_humanized": in_words(cron),
+        "next_run": moment.isoformat() if moment else None,
+        "next_run_humanized": humanized(moment - now()) if moment else None,
     }
 
 

@@ -1,0 +1,87 @@
+"""Jobs that start by themselves, at the times of their schedules."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import httpx
+import pytest
+
+from tests.conftest import MakeDbtCloud
+from tests.contract.conftest import http_client
+from tests.running_dbt_cloud import ACCOUNT_ID
+
+WAIT_SECONDS = 60.0
+JOBS = f"v2/accounts/{ACCOUNT_ID}/jobs"
+RUNS = f"v2/accounts/{ACCOUNT_ID}/runs"
+JOB: dict[str, Any] = {
+    "account_id": ACCOUNT_ID,
+    "project_id": 36467,
+    "environment_id": 29118,
+    "name": "Temporary",
+    "execute_steps": ["dbt deps"],
+    "triggers": {"schedule": True},
+}
+EVERY_SECOND = {"date": {"type": "custom_cron", "cron": "* * * * * *"}}
+
+
+def test_a_scheduled_job_starts_until_it_is_switched_off(
+    make_local_dbt_cloud: MakeDbtCloud,
+) -> None:
+    with http_client(make_local_dbt_cloud()) as api:
+        job_id = api.post(JOBS, json=JOB | {"schedule": EVERY_SECOND}).json()["data"]["id"]
+        wait_until(lambda: sum(run["is_success"] for run in scheduled_runs(api, job_id)) >= 2)
+        api.post(f"{JOBS}/{job_id}", json=JOB | {"triggers": {"schedule": False}})
+        runs = scheduled_runs(api, job_id)
+        wait_until(lambda: all(run["is_complete"] for run in scheduled_runs(api, job_id)))
+        assert len(scheduled_runs(api, job_id)) == len(runs)
+        assert {run["trigger"]["cause"] for run in runs} == {"scheduled"}
+
+
+@pytest.mark.parametrize(
+    ("schedule", "words"),
+    [
+        ({}, "Every hour"),
+        (
+            {
+                "date": {"type": "days_of_week", "days": [1, 5]},
+                "time": {"type": "at_exact_hours", "hours": [9]},
+            },
+            "At 09:00 AM, only on Monday and Friday",
+        ),
+    ],
+)
+def test_a_job_says_when_it_will_run(
+    api: httpx.Client, schedule: dict[str, Any], words: str
+) -> None:
+    job = api.post(JOBS, json=JOB | {"schedule": schedule}).json()["data"]
+    deleted = api.delete(f"{JOBS}/{job['id']}").json()["data"]
+    assert job["cron_humanized"] == words
+    moment = datetime.fromisoformat(job["next_run"])
+    assert timedelta(0) < moment - datetime.now(UTC) <= timedelta(days=4)
+    assert (moment.minute, moment.second) == (0, 0)
+    assert job["next_run_humanized"].split()[1].startswith(("second", "minute", "hour", "day"))
+    assert (deleted["next_run"], deleted["next_run_humanized"]) == (None, None)
+
+
+def test_a_job_without_its_schedule_has_no_next_run(api: httpx.Client) -> None:
+    job = api.get(f"{JOBS}/65767").json()["data"]
+    assert (job["next_run"], job["next_run_humanized"]) == (None, None)
+    assert job["cron_humanized"] == "Every hour"
+
+
+def scheduled_runs(api: httpx.Client, job_id: int) -> list[dict[str, Any]]:
+    params: dict[str, Any] = {"job_definition_id": job_id, "include_related": "trigger"}
+    runs: list[dict[str, Any]] = api.get(RUNS, params=params).json()["data"]
+    return [run for run in runs if run["trigger"]["cause_category"] == "scheduled"]
+
+
+def wait_until(is_so: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + WAIT_SECONDS
+    while not is_so():
+        if time.monotonic() > deadline:
+            raise TimeoutError
+        time.sleep(0.1)
