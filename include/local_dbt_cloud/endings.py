@@ -41,6 +41,10 @@ LOST = Ending(
 )
 
 
+# A step that was cut off kept no artifacts: only one that failed by itself can be resumed.
+NOTHING_TO_RESUME = "RETRY_NO_RUN_RESULTS"
+
+
 class InterruptedRunError(Exception):
     """Somebody ended the run: a user, its time limit, or the server on its way out."""
 
@@ -53,6 +57,8 @@ def end_run(session: Session, run: RunRow, ending: Ending) -> None:
     """Ends a run with its open steps, and queues the jobs that waited for it."""
     move_run(run, ending.status, ending.message)
     end_open_steps(run, ending.status, ending.message or "")
+    if ending != FAILED:
+        run.retry_obstacle = NOTHING_TO_RESUME
     queue_follow_ups(session, run)
 
 

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import signal
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from tests.contract.slow_project import SLOW, write_slow_project
 from tests.running_dbt_cloud import BUILD_AFTER_LOAD, DAILY_BUILD, RunningDbtCloud, share_authority
 
 BUILD, RUN_ONE = "Invoke dbt with `dbt build`", "Invoke dbt with `dbt run --select one`"
@@ -15,11 +18,9 @@ BUILD, RUN_ONE = "Invoke dbt with `dbt build`", "Invoke dbt with `dbt run --sele
 
 @pytest.fixture(scope="module")
 def dbt_project(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A project of two models, of which tests break the second."""
+    """A project with a slow macro, and two models, of which tests break the second."""
     project = tmp_path_factory.mktemp("dbt_project")
-    (project / "models").mkdir()
-    (project / "dbt_project.yml").write_text("name: small\nversion: '1.0'\nprofile: small\n")
-    (project / "models" / "one.sql").write_text("select 1 as id\n")
+    write_slow_project(project)
     return project
 
 
@@ -122,6 +123,23 @@ def test_a_retry_that_fails_can_be_retried(server: RunningDbtCloud, dbt_project:
 
     assert resumed["is_success"]
     assert resumed["run_steps"][-1]["name"] == RUN_ONE
+
+
+def test_a_run_that_was_cut_off_starts_from_the_beginning(server: RunningDbtCloud) -> None:
+    run_id = server.trigger(steps_override=["dbt run --select one", SLOW])
+    while len(server.wait(run_id, until={1, 2, 3})["run_steps"]) < 5:
+        time.sleep(0.05)
+    server.end(signal.SIGKILL)
+    server.start()
+    cut_off = server.wait(run_id)
+    assert cut_off["is_error"]
+    assert cut_off["retry_not_supported_reason"] == "RETRY_NO_RUN_RESULTS"
+    assert retry(server, run_id, "GET").status_code == 404
+
+    rerun = server.request("POST", f"jobs/{DAILY_BUILD}/rerun/").json()["data"]
+
+    assert rerun["retrying_run_id"] is None
+    assert server.wait(rerun["id"])["is_success"]
 
 
 def test_an_unknown_run_is_not_found(local_dbt_cloud: RunningDbtCloud) -> None:
