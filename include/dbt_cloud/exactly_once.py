@@ -18,8 +18,7 @@ from include.dbt_cloud.rebuild import commands_after_failure
 from include.dbt_cloud.runs import Run, runs_of_task
 
 LOOK_SECONDS = 1.0
-# A cleared task's trigger cancels the old run; Airflow gives it 30 s for that.
-CANCEL_SECONDS = 30.0
+CANCEL_SECONDS = 60.0
 log = logging.getLogger(__name__)
 
 
@@ -59,18 +58,26 @@ class ExactlyOnce:
 
     def _begin_after(self, earlier: Run) -> Run:
         """After a user's clear: what came before is an earlier group's."""
-        deadline = time.monotonic() + CANCEL_SECONDS
-        while earlier.is_active and time.monotonic() < deadline:
-            log.info("Run %s, from before the clear, is being cancelled.", earlier.id)
-            time.sleep(LOOK_SECONDS)
-            earlier = next(run for run in self._runs_of_task() if run.id == earlier.id)
         if earlier.is_active:
-            log.warning("Run %s was not cancelled: waiting for that one.", earlier.id)
-            self.progress.adopts(earlier)
-            return earlier
+            earlier = self._cancel(earlier)
         if earlier.has_failed:
             return self._resume(earlier)
         return self._start_afresh(earlier, "a user cleared the task")
+
+    def _cancel(self, earlier: Run) -> Run:
+        """For a clear that came before the trigger had started, and could cancel the run itself."""
+        log.info("A user cleared the task: cancelling its run %s.", earlier.id)
+        self.client.cancel(earlier.id)
+        deadline = time.monotonic() + CANCEL_SECONDS
+        while earlier.is_active:
+            if time.monotonic() > deadline:
+                raise AirflowException(
+                    f"Run {earlier.id}, from before the clear, is still being cancelled. "
+                    "The next try looks again before it starts one."
+                )
+            time.sleep(LOOK_SECONDS)
+            earlier = Run.of(self.client.get(f"runs/{earlier.id}/", include_related="trigger"))
+        return earlier
 
     def _resume(self, failed: Run) -> Run:
         """dbt Cloud's own retry if it can, else what failed and was skipped, else everything."""

@@ -70,11 +70,14 @@ class DbtCloudRunJobExactlyOnceOperator(DbtCloudRunJobOperator):
         if not self.wait_for_termination:
             return run.id
         if not run.is_active:
-            return self.result()
-        trigger = self.trigger()
+            return self.result(run.id)
+        return self.wait(context, run.id)
+
+    def wait(self, context: Context, run_id: int) -> int:
+        trigger = self.trigger(run_id)
         if self.deferrable:
-            self.defer(trigger=trigger, method_name="execute_complete")
-        return self.execute_complete(context, wait_in_worker(self.client, trigger))
+            self.defer(trigger=trigger, method_name="execute_complete", kwargs={"run_id": run_id})
+        return self.execute_complete(context, wait_in_worker(self.client, trigger), run_id)
 
     def run_of_this_task(self, context: Context, job_id: int) -> Run:
         marker = Marker.of(context)
@@ -100,33 +103,38 @@ class DbtCloudRunJobExactlyOnceOperator(DbtCloudRunJobOperator):
             reason = inject_parent_job_information_into_dbt_cloud_cause(reason, ti) or reason
         return reason
 
-    def trigger(self) -> DbtCloudRunTrigger:
+    def trigger(self, run_id: int) -> DbtCloudRunTrigger:
         now = time.time()
         limit = self.execution_timeout
         return DbtCloudRunTrigger(
             conn_id=self.dbt_cloud_conn_id,
             account_id=self.client.account_id,
-            run_id=self.run_id,
+            run_id=run_id,
             poll_interval=self.check_interval,
             end_time=now + self.timeout,
             execution_deadline=now + limit.total_seconds() if limit else None,
             max_silence=self.max_silence,
         )
 
-    def execute_complete(self, context: Context, event: dict[str, Any] | None = None) -> int:
+    def execute_complete(
+        self, context: Context, event: dict[str, Any] | None = None, run_id: int | None = None
+    ) -> int:
         """After waiting. Raises DbtCloudJobRunException unless the run has succeeded."""
-        if event is None:
+        if event is None or run_id is None:
             raise AirflowException("The trigger of this task sent no event: clear the task.")
-        self.run_id = event["run_id"]
+        self.run_id = run_id
+        if event["run_id"] != run_id:
+            # On SQLite a new trigger can have the id of a cleared task's, and gets its last event.
+            return self.wait(context, run_id)
         if event["outcome"] == "ended":
-            return self.result()
+            return self.result(run_id)
         if event["outcome"] == "timeout":
             self.on_kill()
         raise DbtCloudJobRunException(event["message"])
 
-    def result(self) -> int:
+    def result(self, run_id: int) -> int:
         """The id of the run, which has ended; raises DbtCloudJobRunException if it has failed."""
-        run = Run.of(self.client.get(f"runs/{self.run_id}/"))
+        run = Run.of(self.client.get(f"runs/{run_id}/"))
         if not run.has_succeeded:
             raise DbtCloudJobRunException(describe_failure(self.client, run.id))
         self.log.info("dbt Cloud run %s has succeeded: %s", run.id, run.url)

@@ -45,10 +45,6 @@ class Progress:
         """Nothing will appear."""
         self._keep(first=self._known["first"])
 
-    def adopts(self, run: Run) -> None:
-        """A run of an earlier group that goes on is this group's from now on."""
-        self._keep(first=run.id - 1)
-
     def _keep(self, **known: float) -> None:
         self._known = {"group": self._group, **known}
         if self._store:

@@ -9,12 +9,13 @@ from typing import Any
 
 import duckdb
 import pytest
+from tenacity import retry, retry_if_exception_type, stop_after_delay, wait_fixed
 
 from include.dbt_cloud import DbtCloudRunJobExactlyOnceOperator
-from tests.running_dbt_cloud import DAILY_BUILD, RunningDbtCloud
+from tests.running_dbt_cloud import BUILD_AFTER_LOAD, DAILY_BUILD, RunningDbtCloud
 
 RETRIES = 2
-ACTIVE = "dbt run-operation wait --args '{seconds: 60}'"
+BUILD = "dbt build --select stg_stores stg_products"
 numbers = itertools.count()
 
 
@@ -69,11 +70,15 @@ class Task:
     @property
     def runs(self) -> list[dict[str, Any]]:
         """The job's dbt runs since the task was made, oldest first."""
-        listed = self.server.get(
-            "runs/", job_definition_id=self.arguments["job_id"], include_related="trigger"
-        )
+        wanted = {"job_definition_id": self.arguments["job_id"], "order_by": "-id"}
+        listed = self.server.get("runs/", **wanted, include_related="trigger")
         begun = self.started.strftime("%Y-%m-%d %H:%M:%S.%f")
-        return [run for run in listed if run["created_at"] >= begun]
+        return [run for run in reversed(listed) if run["created_at"] >= begun]
+
+    @property
+    def own_runs(self) -> list[dict[str, Any]]:
+        """Those of this task alone, oldest first."""
+        return [run for run in self.runs if f"{self.run_id} [" in run["trigger"]["cause"]]
 
 
 MakeTask = Callable[..., Task]
@@ -89,21 +94,45 @@ def make_task(dbt_cloud_connection: RunningDbtCloud) -> Iterator[MakeTask]:
         return tasks[-1]
 
     yield make
-    dbt_cloud_connection.request("DELETE", "../../../../faults")
+    go_well(dbt_cloud_connection)
     for run in (run for task in tasks for run in task.runs if run["in_progress"]):
         dbt_cloud_connection.request("POST", f"runs/{run['id']}/cancel/")
+
+
+@pytest.fixture
+def held_warehouse(make_task: MakeTask) -> Iterator[None]:
+    """While a test holds it, a run of ``BUILD`` stays active: dbt waits for the warehouse."""
+    with open_warehouse(make_task().server):
+        yield
 
 
 @contextmanager
 def missing_table(server: RunningDbtCloud, table: str) -> Iterator[None]:
     """While it lasts, the models that read this source fail."""
-    with duckdb.connect(server.data / "warehouse.duckdb") as warehouse:
+    with open_warehouse(server) as warehouse:
         warehouse.execute(f"alter table raw.{table} rename to {table}_away")
     try:
         yield
     finally:
-        with duckdb.connect(server.data / "warehouse.duckdb") as warehouse:
+        with open_warehouse(server) as warehouse:
             warehouse.execute(f"alter table raw.{table}_away rename to {table}")
+
+
+@retry(
+    retry=retry_if_exception_type(duckdb.IOException),
+    wait=wait_fixed(0.2),
+    stop=stop_after_delay(60),
+)
+def open_warehouse(server: RunningDbtCloud) -> duckdb.DuckDBPyConnection:
+    """With all tables, once no other process has it open."""
+    # The first run of any job loads the tables; a later one of the same would hinder a retry.
+    server.wait(server.trigger(BUILD_AFTER_LOAD, steps_override=["dbt parse"]))
+    return duckdb.connect(server.data / "warehouse.duckdb")
+
+
+def go_well(server: RunningDbtCloud) -> None:
+    """All calls, from now on."""
+    assert server.request("DELETE", "../../../../faults").ok
 
 
 def go_wrong(server: RunningDbtCloud, kind: str, **fault: Any) -> None:

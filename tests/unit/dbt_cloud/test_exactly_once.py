@@ -7,10 +7,9 @@ from airflow.providers.common.compat.sdk import AirflowException
 from airflow.providers.dbt.cloud.hooks.dbt import DbtCloudJobRunException
 
 from tests.running_dbt_cloud import DAILY_BUILD
-from tests.unit.dbt_cloud.conftest import ACTIVE, MakeTask, go_wrong, missing_table
+from tests.unit.dbt_cloud.conftest import BUILD, MakeTask, go_wrong, missing_table
 
 QUICK = "dbt parse"
-BUILD = "dbt build --select stg_stores stg_products"
 START = {"method": "POST", "path": f"*/jobs/{DAILY_BUILD}/run*"}
 
 
@@ -79,7 +78,7 @@ def test_a_failed_run_is_resumed_where_it_failed(make_task: MakeTask) -> None:
 
     task.try_()
 
-    failed, resumed = task.runs
+    failed, resumed = task.own_runs
     assert resumed["retrying_run_id"] == failed["id"]
     assert resumed["status_humanized"] == "Success"
 
@@ -92,7 +91,7 @@ def test_a_run_that_cannot_be_resumed_is_finished_with_what_failed(make_task: Ma
 
     task.try_()
 
-    _failed, _other, finished = task.runs
+    _failed, finished = task.own_runs
     build, parse = finished["trigger"]["steps_override"]
     assert build.startswith("dbt build --select ")
     assert "stg_stores" in build
@@ -133,12 +132,15 @@ def test_a_clear_after_failure_resumes_and_a_crash_then_changes_nothing(
     resumed = task.start()
 
     assert task.try_() == resumed
-    assert [run["retrying_run_id"] for run in task.runs] == [None, task.runs[0]["id"]]
+    failed = task.own_runs[0]["id"]
+    assert [run["retrying_run_id"] for run in task.own_runs] == [None, failed]
 
 
-def test_a_clear_while_running_runs_again_once_the_run_is_cancelled(make_task: MakeTask) -> None:
-    task = make_task(ACTIVE)
-    task.server.request("POST", f"runs/{task.start()}/cancel/")
+def test_a_clear_while_running_cancels_the_run_and_runs_again(
+    make_task: MakeTask, held_warehouse: None
+) -> None:
+    task = make_task(BUILD)
+    task.start()
 
     task.clear()
     task.start()
@@ -147,30 +149,14 @@ def test_a_clear_while_running_runs_again_once_the_run_is_cancelled(make_task: M
     assert cancelled["status_humanized"] == "Cancelled"
 
 
-def test_an_earlier_run_that_nobody_cancels_is_waited_for(
-    make_task: MakeTask, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("include.dbt_cloud.exactly_once.CANCEL_SECONDS", 1.0)
-    task = make_task(ACTIVE)
-    started = task.start()
-
-    task.clear()
-
-    assert task.start() == started
-    assert task.start() == started
-    assert len(task.runs) == 1
-
-
-def test_execution_timeout_cancels_the_run(make_task: MakeTask) -> None:
-    task = make_task(ACTIVE)
+def test_execution_timeout_cancels_the_run(make_task: MakeTask, held_warehouse: None) -> None:
+    task = make_task(BUILD)
     operator = task.operator()
-    task.context(operator)
     started = task.start()
-    operator.run_id = started
 
     with pytest.raises(DbtCloudJobRunException, match="execution_timeout"):
         operator.execute_complete(
-            {}, {"run_id": started, "outcome": "timeout", "message": "execution_timeout"}
+            {}, {"run_id": started, "outcome": "timeout", "message": "execution_timeout"}, started
         )
 
     assert task.server.wait(started)["status_humanized"] == "Cancelled"

@@ -1,0 +1,180 @@
+"""The trigger in Airflow's own shared streams, against the real local dbt Cloud."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from typing import Any
+
+import pytest
+from airflow.triggers.shared_stream import SharedStreamManager
+
+from include.dbt_cloud.polling import Account, Poll, pause, waiting
+from include.dbt_cloud.trigger import DbtCloudRunTrigger
+from tests.running_dbt_cloud import RunningDbtCloud
+from tests.unit.dbt_cloud.conftest import BUILD, MakeTask, go_well, go_wrong
+
+POLLS = {"method": "GET", "path": "*/runs"}
+MANY = 1_000_000
+
+
+def trigger_of(server: RunningDbtCloud, run_id: int, **wait: Any) -> DbtCloudRunTrigger:
+    default = {
+        "conn_id": "dbt_cloud_default",
+        "account_id": server.account_id,
+        "run_id": run_id,
+        "poll_interval": 0.1,
+        "end_time": time.time() + 60,
+        "execution_deadline": None,
+        "max_silence": 60.0,
+    }
+    return DbtCloudRunTrigger(**default | wait)
+
+
+def events(*triggers: DbtCloudRunTrigger) -> list[dict[str, Any]]:
+    """What the triggers fire when one triggerer runs all of them."""
+
+    async def first_event(streams: SharedStreamManager, number: int) -> dict[str, Any]:
+        trigger = triggers[number]
+        key = trigger.shared_stream_key()
+        stream = streams.subscribe(trigger_id=number, trigger=trigger, key=key)
+        try:
+            async for event in trigger.filter_shared_stream(stream):
+                payload: dict[str, Any] = event.payload
+                return payload
+            raise AssertionError("the trigger has fired nothing")
+        finally:
+            await streams.unsubscribe(number, key)
+
+    async def all_events() -> list[dict[str, Any]]:
+        streams = SharedStreamManager()
+        return await asyncio.gather(*(first_event(streams, n) for n in range(len(triggers))))
+
+    return asyncio.run(all_events())
+
+
+def count_calls(server: RunningDbtCloud) -> int:
+    """From the first call of this on, how many polls there were: faults that do no harm count."""
+    left = server.request("GET", "../../../../faults").json()["data"]
+    if not left:
+        go_wrong(server, "slow", seconds=0, times=MANY, **POLLS)
+        return 0
+    return MANY - int(left[-1]["times"])
+
+
+def test_a_trigger_is_made_again_from_what_it_saves(dbt_cloud_connection: RunningDbtCloud) -> None:
+    trigger = trigger_of(dbt_cloud_connection, 7, execution_deadline=8.0)
+    path, saved = trigger.serialize()
+
+    assert path == "include.dbt_cloud.trigger.DbtCloudRunTrigger"
+    assert DbtCloudRunTrigger(**saved).wait == trigger.wait
+
+
+def test_it_fires_once_the_run_has_ended(make_task: MakeTask) -> None:
+    task = make_task("dbt parse")
+    run_id = task.start()
+
+    (event,) = events(trigger_of(task.server, run_id))
+
+    assert (event["run_id"], event["outcome"]) == (run_id, "ended")
+    assert task.runs[0]["status_humanized"] == "Success"
+
+
+def test_all_triggers_share_one_call(make_task: MakeTask) -> None:
+    task = make_task("dbt parse")
+    run_id = task.start()
+    task.server.wait(run_id)
+    count_calls(task.server)
+
+    fired = events(*(trigger_of(task.server, run_id) for _ in range(150)))
+
+    assert len(fired) == 150
+    assert count_calls(task.server) == 1
+
+
+def test_a_hundred_and_one_runs_need_two_calls(make_task: MakeTask) -> None:
+    server = make_task().server
+    count_calls(server)
+
+    events(*(trigger_of(server, 10**9 + number, end_time=0.0) for number in range(101)))
+
+    assert count_calls(server) == 2
+
+
+@pytest.mark.parametrize("kind", ["429", "500", "503", "close-before", "close-after", "truncate"])
+def test_a_bad_poll_says_nothing_about_the_run(make_task: MakeTask, kind: str) -> None:
+    task = make_task("dbt parse")
+    go_wrong(task.server, kind, times=2, **POLLS)
+
+    (event,) = events(trigger_of(task.server, task.start()))
+
+    assert event["outcome"] == "ended"
+
+
+def test_a_long_silence_is_reported_with_its_reason(
+    make_task: MakeTask, held_warehouse: None
+) -> None:
+    task = make_task(BUILD)
+    run_id = task.start()
+    go_wrong(task.server, "503", times=MANY, **POLLS)
+
+    (event,) = events(trigger_of(task.server, run_id, max_silence=0.5))
+
+    assert event["outcome"] == "silent"
+    assert "dbt Cloud answered 503" in event["message"]
+    go_well(task.server)
+    assert task.runs[0]["in_progress"]
+
+
+def test_a_run_that_is_gone_is_reported(dbt_cloud_connection: RunningDbtCloud) -> None:
+    (event,) = events(trigger_of(dbt_cloud_connection, 10**9, max_silence=0.1))
+
+    assert event["outcome"] == "silent"
+    assert "does not list this run" in event["message"]
+
+
+def test_a_connection_that_is_gone_is_reported(
+    dbt_cloud_connection: RunningDbtCloud, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("AIRFLOW_CONN_DBT_CLOUD_DEFAULT")
+
+    (event,) = events(trigger_of(dbt_cloud_connection, 1, max_silence=0.1))
+
+    assert event["outcome"] == "silent"
+    assert "dbt_cloud_default" in event["message"]
+
+
+@pytest.mark.parametrize(
+    ("deadline", "outcome"), [("execution_deadline", "timeout"), ("end_time", "waited")]
+)
+def test_each_deadline_has_its_own_outcome(
+    make_task: MakeTask, held_warehouse: None, deadline: str, outcome: str
+) -> None:
+    task = make_task(BUILD)
+
+    (event,) = events(trigger_of(task.server, task.start(), **{deadline: time.time() - 1}))
+
+    assert event["outcome"] == outcome
+    assert task.runs[0]["in_progress"]
+
+
+def test_a_user_who_clears_the_task_cancels_the_run(
+    make_task: MakeTask, held_warehouse: None
+) -> None:
+    task = make_task(BUILD)
+    run_id = task.start()
+    go_wrong(task.server, "503", method="POST")
+
+    asyncio.run(trigger_of(task.server, run_id).on_kill())
+
+    assert task.runs[0]["status_humanized"] == "Cancelled"
+
+
+def test_waits_grow_and_follow_retry_after() -> None:
+    account = Account("conn", 1)
+    bad = Poll(problem="503")
+
+    with waiting(account, 1, interval=30), waiting(account, 2, interval=5):
+        assert pause(account, Poll(), failures=0) == 5
+        assert [pause(account, bad, failures=n) for n in (1, 2, 3, 20)] == [1, 2, 4, 60]
+        assert pause(account, Poll(problem="429", retry_after=90), failures=1) == 90
