@@ -60,13 +60,19 @@ def send(message: Message) -> list[str]:
 
 def sent_by(conn_id: str, message: Message) -> bool:
     try:
-        BaseHook.get_connection(conn_id)
-    except AirflowNotFoundException:
-        return False
-    try:
+        if not exists(conn_id):
+            return False
         CHANNELS[conn_id](conn_id, message)
     except Exception as error:  # providers raise whatever their libraries raise
         log.error("Not sent by %s: %s: %s", conn_id, type(error).__name__, error)
+        return False
+    return True
+
+
+def exists(conn_id: str) -> bool:
+    try:
+        BaseHook.get_connection(conn_id)
+    except AirflowNotFoundException:
         return False
     return True
 

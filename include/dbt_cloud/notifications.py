@@ -13,7 +13,9 @@ from typing import Any
 from urllib.parse import quote
 
 from airflow.providers.dbt.cloud.hooks.dbt import DbtCloudHook
+from airflow.providers.dbt.cloud.operators.dbt import DbtCloudRunJobOperator
 from airflow.sdk.configuration import conf
+from asgiref.sync import sync_to_async
 
 from include.dbt_cloud.artifacts import NodeResult, failed_nodes
 from include.dbt_cloud.channels import Message, send
@@ -63,8 +65,11 @@ def notify_success(context: Any, *lines: str) -> None:
     send(message)
 
 
-def notify_late(context: Any) -> None:
-    """For a DeadlineAlert's SyncCallback: the Dag run is not done when it was promised."""
+async def notify_late(context: Any) -> None:
+    """For a DeadlineAlert's AsyncCallback: the Dag run is not done when it was promised.
+
+    It runs in the triggerer. A SyncCallback would not do: Airflow 3.3.2 keeps connections from it.
+    """
     run = context["dag_run"]
     base_url = conf.get("api", "base_url", fallback="http://localhost:8080").rstrip("/")
     url = f"{base_url}/dags/{run['dag_id']}/runs/{quote(run['dag_run_id'])}"
@@ -79,7 +84,7 @@ def notify_late(context: Any) -> None:
         ],
         facts={"dag_id": run["dag_id"], "dag_run_id": run["dag_run_id"], "airflow_url": url},
     )
-    send(message)
+    await sync_to_async(send)(message)
 
 
 def lines_of_failure(ti: Any, run: FailedRun | None) -> Iterator[str]:
@@ -94,6 +99,8 @@ def lines_of_failure(ti: Any, run: FailedRun | None) -> Iterator[str]:
 
 def run_of_task(ti: Any) -> tuple[int | None, str]:
     """What ``DbtCloudRunJobOperator`` leaves in its XComs; other tasks have none."""
+    if not isinstance(ti.task, DbtCloudRunJobOperator):
+        return None, ""
     values = (
         ti.xcom_pull(task_ids=ti.task_id, key=key, map_indexes=ti.map_index)
         for key in ("job_run_id", "job_run_url")

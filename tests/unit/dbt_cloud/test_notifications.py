@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import os
 from collections.abc import Iterator
@@ -12,6 +13,7 @@ from typing import Any
 import pytest
 from aiosmtpd.controller import Controller
 from aiosmtpd.handlers import Message as MailHandler
+from airflow.providers.dbt.cloud.operators.dbt import DbtCloudRunJobOperator
 
 from include.dbt_cloud.channels import Message, slack_text
 from include.dbt_cloud.notifications import notify_failure, notify_late, notify_success
@@ -88,7 +90,7 @@ def context(run: dict[str, Any] | None = None, error: Exception | None = None) -
         try_number=3,
         max_tries=2,
         log_url="http://localhost:8080/dags/shop/runs/manual__1/tasks/run_job",
-        task=SimpleNamespace(dbt_cloud_conn_id="dbt_cloud_default", account_id=None),
+        task=DbtCloudRunJobOperator(task_id="run_job", job_id=65767),
         xcom_pull=lambda task_ids, key, map_indexes: xcoms.get(key),
     )
     return {"ti": ti, "exception": error}
@@ -217,12 +219,11 @@ def test_success_is_told_with_the_run_and_ones_own_words(
 
 
 def test_lateness_is_told_with_the_time_that_was_promised(webhook: WebhookReceiver) -> None:
-    notify_late(
-        {
-            "dag_run": {"dag_id": "shop", "dag_run_id": "manual__a+b", "state": "running"},
-            "deadline": {"id": "1", "deadline_time": "2026-10-01T06:30:00+00:00"},
-        }
-    )
+    late = {
+        "dag_run": {"dag_id": "shop", "dag_run_id": "manual__a+b", "state": "running"},
+        "deadline": {"id": "1", "deadline_time": "2026-10-01T06:30:00+00:00"},
+    }
+    asyncio.run(notify_late(late))
 
     event = webhook.wait(1)[0].event
     assert event["event"] == "dag_run.late"
