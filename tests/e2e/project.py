@@ -66,6 +66,7 @@ class Project:
             (root / environment).symlink_to(CHECKOUT / environment)
         for dag in (root / "dags").glob("*.py"):
             text = dag.read_text().replace("duration(seconds=30)", "duration(seconds=1)")
+            text = text.replace("timedelta(hours=3)", "timedelta(seconds=15)")  # a Dag's deadline
             dag.write_text(re.sub(r"(check|poke)_interval=\d+", r"\1_interval=1", text))
         return cls(root, free_port(), free_port())
 

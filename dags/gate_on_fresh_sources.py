@@ -1,0 +1,105 @@
+"""
+### Gate on fresh sources
+
+Ingests, waits until dbt's sources are fresh, runs the dbt Cloud job, checks the marts and tells the
+consumers. Use it when wrong numbers are worse than late ones: dbt never runs on stale data.
+
+- The gate reads `sources.json` of a dbt Cloud job that runs `dbt source freshness`. While a source
+  is stale it looks again, without a worker slot; after `max_wait` the Dag run fails with the names
+  and ages of the stale sources.
+- A failed check fails with the offending rows; consumers hear only when all has succeeded.
+- A Dag run that takes longer than promised sends a message. Deadline Alerts are experimental in
+  Airflow; they replace its SLAs, and need a scheduler: `make run` sends none.
+
+**Needs** Airflow 3.3 and the connection `dbt_cloud_default` (the local dbt Cloud as cloned). With
+`notify_email`, `notify_slack` or `notify_webhook` messages go there, else to the task's log.
+
+**To use it elsewhere** set the ids, bring your own `ingest` and the checks of your marts.
+**Copy with** include/dbt_cloud/, include/ingest.py, include/mart_checks.py, include/warehouse.py
+"""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import pendulum
+from airflow.sdk import (
+    AsyncCallback,
+    DeadlineAlert,
+    DeadlineReference,
+    ObjectStoragePath,
+    Param,
+    dag,
+    task,
+)
+from airflow.timetables.interval import CronDataIntervalTimetable
+
+from include.dbt_cloud import DbtCloudRunJobExactlyOnceOperator, fresh_sources, notifications
+from include.ingest import ingest_files
+from include.mart_checks import run_checks
+from include.warehouse import open_warehouse
+
+# https://YOUR_ACCESS_URL/deploy/16173/projects/36467/jobs/48620
+FRESHNESS_JOB_ID = 48620
+JOB_ID = 30605
+SOURCE = ObjectStoragePath(f"file://{Path(__file__).parents[1]}/include/raw_data")
+
+
+@dag(
+    schedule=CronDataIntervalTimetable("0 7 * * *", timezone="UTC"),
+    start_date=pendulum.datetime(2026, 4, 1, tz="UTC"),
+    catchup=False,
+    max_active_runs=1,
+    params={"max_wait": Param(120, type="number", minimum=0, title="Minutes to wait for sources")},
+    deadline=DeadlineAlert(
+        reference=DeadlineReference.DAGRUN_QUEUED_AT,
+        interval=timedelta(hours=3),
+        callback=AsyncCallback(notifications.notify_late),
+    ),
+    default_args={
+        "owner": "analytics-engineering",
+        "retries": 2,
+        "retry_delay": pendulum.duration(seconds=30),
+        "on_failure_callback": notifications.notify_failure,
+    },
+    tags=["dbt Cloud", "ELT"],
+    doc_md=__doc__,
+)
+def gate_on_fresh_sources() -> None:
+    @task
+    def ingest(**context: Any) -> dict[str, int]:
+        with open_warehouse() as warehouse:
+            if context["dag_run"].run_type not in ("scheduled", "backfill"):
+                return ingest_files(warehouse, SOURCE)  # run by hand: all rows
+            start, end = context["data_interval_start"], context["data_interval_end"]
+            return ingest_files(warehouse, SOURCE, start, end)
+
+    wait_for_sources = fresh_sources.WaitForFreshSourcesOperator(
+        task_id="wait_for_sources",
+        job_id=FRESHNESS_JOB_ID,
+        max_wait="{{ params.max_wait }}",
+        check_interval=300,  # seconds
+    )
+
+    trigger_dbt_cloud_job_run = DbtCloudRunJobExactlyOnceOperator(
+        task_id="trigger_dbt_cloud_job_run",
+        job_id=JOB_ID,
+        check_interval=2,  # seconds
+        execution_timeout=pendulum.duration(hours=1),
+    )
+
+    @task
+    def check_marts() -> dict[str, str]:
+        with open_warehouse() as warehouse:
+            return run_checks(warehouse)
+
+    @task
+    def notify_consumers(**context: Any) -> None:
+        notifications.notify_success(context, "The marts are fresh and checked.")
+
+    ingest() >> wait_for_sources >> trigger_dbt_cloud_job_run >> check_marts() >> notify_consumers()
+
+
+gate_on_fresh_sources()

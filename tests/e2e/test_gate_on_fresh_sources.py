@@ -1,0 +1,137 @@
+"""dbt runs on fresh sources or not at all, and people hear what came of it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import pytest
+
+from tests.e2e.airflow_client import Airflow
+from tests.e2e.project import Project, eventually
+from tests.webhook_receiver import WebhookReceiver
+
+DAG = "gate_on_fresh_sources"
+GATE, DBT, CHECKS = "wait_for_sources", "trigger_dbt_cloud_job_run", "check_marts"
+TASKS = {"ingest", GATE, DBT, CHECKS, "notify_consumers"}
+JOB_ID = 30605
+
+
+@pytest.fixture(scope="module")
+def receiver(airflow: Airflow) -> Iterator[WebhookReceiver]:
+    """Where the connection notify_webhook leads to."""
+    with WebhookReceiver() as receiver:
+        connection = {"connection_id": "notify_webhook", "conn_type": "http", "host": receiver.url}
+        airflow.call("POST", "/connections", **connection)
+        yield receiver
+        airflow.call("DELETE", "/connections/notify_webhook")
+
+
+@pytest.fixture(scope="module")
+def green_run(airflow: Airflow, receiver: WebhookReceiver) -> str:
+    """The Dag run that its schedule starts when somebody switches the Dag on."""
+    airflow.call("PATCH", f"/dags/{DAG}", is_paused=False)
+
+    def scheduled() -> str | None:
+        runs = airflow.call("GET", f"/dags/{DAG}/dagRuns")["dag_runs"]
+        return runs[0]["dag_run_id"] if runs else None
+
+    run_id = eventually(scheduled, "the schedule starts a Dag run")
+    assert airflow.wait(DAG, run_id) == "success"
+    return run_id
+
+
+def told(receiver: WebhookReceiver, run_id: str, event: str) -> list[dict[str, Any]]:
+    heard = [received.event for received in receiver.received]
+    return [one for one in heard if (one["event"], one["dag_run_id"]) == (event, run_id)]
+
+
+@contextmanager
+def undelivered_payments(project: Project) -> Iterator[None]:
+    """The file does not come, and the last one came more than three days ago."""
+    file = project.root / "include" / "raw_data" / "payments.csv.gz"
+    with project.warehouse() as connection:
+        old = "update raw.loads set loaded_at = now() - interval 74 hours"
+        connection.execute(f"{old} where table_name = 'payments'")
+    away = file.rename(file.with_name("away"))
+    try:
+        yield
+    finally:
+        away.rename(file)
+
+
+def dbt_runs(project: Project) -> int:
+    return len(project.dbt_runs(job_definition_id=JOB_ID))
+
+
+def test_fresh_sources_are_built_checked_and_told(
+    airflow: Airflow, project: Project, receiver: WebhookReceiver, green_run: str
+) -> None:
+    assert airflow.states(DAG, green_run) == dict.fromkeys(TASKS, "success")
+    assert set(airflow.xcom(DAG, green_run, CHECKS).values()) == {"passed"}
+    assert set(airflow.xcom(DAG, green_run, "ingest")) == {
+        source.removeprefix("jaffle_shop.") for source in airflow.xcom(DAG, green_run, GATE)
+    }
+    assert project.query("select count(*) > 1000 from analytics.customers") == [(True,)]
+    (success,) = told(receiver, green_run, "task.succeeded")
+    assert success["task_id"] == "notify_consumers"
+
+
+def test_a_wrong_mart_is_told_once_and_not_to_the_consumers(
+    airflow: Airflow, project: Project, receiver: WebhookReceiver, green_run: str
+) -> None:
+    run_id = green_run
+    with project.warehouse() as connection:
+        connection.execute("delete from analytics.orders where order_id = 1000")
+    airflow.clear(DAG, run_id, CHECKS)
+    assert airflow.wait(DAG, run_id) == "failed"
+
+    assert airflow.tasks(DAG, run_id)[CHECKS]["try_number"] == 4  # the first, and three since
+    assert airflow.states(DAG, run_id)["notify_consumers"] == "upstream_failed"
+    (failure,) = told(receiver, run_id, "task.failed")  # and not one for each try
+    assert failure["task_id"] == CHECKS
+    assert "mart orders, id 1000, is_invented False" in failure["text"]
+    assert len(told(receiver, run_id, "task.succeeded")) == 1
+
+
+def test_dbt_never_runs_on_sources_that_stay_stale(
+    airflow: Airflow, project: Project, receiver: WebhookReceiver, green_run: str
+) -> None:
+    before = dbt_runs(project)
+    with undelivered_payments(project):
+        run_id, states = airflow.run(DAG, max_wait=0)
+
+    assert states == {
+        "ingest": "success",
+        GATE: "failed",
+        DBT: "upstream_failed",
+        CHECKS: "upstream_failed",
+        "notify_consumers": "upstream_failed",
+    }
+    assert dbt_runs(project) == before
+    stale = "jaffle_shop.payments was loaded 3 days 2 hours ago, allowed are 2 days"
+    assert stale in airflow.log(DAG, run_id, GATE)
+    assert airflow.tasks(DAG, run_id)[GATE]["try_number"] == 1
+    (failure,) = told(receiver, run_id, "task.failed")
+    assert stale in failure["text"]
+    assert "orders" not in failure["text"]
+
+
+def test_the_gate_opens_when_the_source_arrives_and_lateness_is_told(
+    airflow: Airflow, project: Project, receiver: WebhookReceiver, green_run: str
+) -> None:
+    before = dbt_runs(project)
+    with undelivered_payments(project):
+        run_id = airflow.trigger(DAG)
+        (late,) = eventually(
+            lambda: told(receiver, run_id, "dag_run.late"), "the Dag run's lateness is told"
+        )
+        assert "and is running" in late["text"]
+        assert airflow.states(DAG, run_id)[GATE] != "failed"
+        assert dbt_runs(project) == before
+        with project.warehouse() as connection:
+            connection.execute("insert into raw.loads values ('payments', now(), 0)")
+
+        assert airflow.wait(DAG, run_id) == "success"
+    assert dbt_runs(project) == before + 1

@@ -1,0 +1,92 @@
+"""The marts are checked, and what is wrong is named row by row."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+import duckdb
+import pytest
+from airflow.sdk import ObjectStoragePath
+
+from include.ingest import ingest_files
+from include.mart_checks import CHECKS, run_checks
+from include.warehouse import RAW_DATA, load_raw_data
+from tests.unit.warm_dbt import PYTHON, warm_dbt
+
+
+@pytest.fixture(scope="module")
+def built(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A warehouse with raw data and every model."""
+    if not PYTHON.exists():
+        pytest.skip("needs dbt_venv, which `make` creates")
+    folder = tmp_path_factory.mktemp("marts")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("LOCAL_DBT_CLOUD_DATA", str(folder))
+        load_raw_data()
+    with warm_dbt(folder / "warehouse.duckdb", folder / "target") as run_dbt:
+        run_dbt("run")
+    return folder / "warehouse.duckdb"
+
+
+@pytest.fixture
+def warehouse(built: Path, tmp_path: Path) -> Iterator[duckdb.DuckDBPyConnection]:
+    """A copy, to break."""
+    with duckdb.connect(shutil.copy(built, tmp_path)) as connection:
+        yield connection
+
+
+def test_sound_marts_pass_every_check(warehouse: duckdb.DuckDBPyConnection) -> None:
+    assert run_checks(warehouse) == dict.fromkeys(CHECKS, "passed")
+
+
+@pytest.mark.parametrize(
+    ("damage", "offending"),
+    [
+        ("delete from {customers} where customer_id = 7", "mart customers, id 7"),
+        ("insert into {orders} select * replace (0 as order_id) from {one}", "is_invented True"),
+        ("update {orders} set ordered_at = null where order_id = 9", "order_id 9, customer_id"),
+        ("update {orders} set tax = -1 where order_id = 9", "order_id 9, subtotal"),
+        ("update {orders} set revenue = revenue + 1 where order_id = 9", "order_id 9, revenue"),
+    ],
+)
+def test_each_check_names_the_rows_that_offend(
+    warehouse: duckdb.DuckDBPyConnection, damage: str, offending: str
+) -> None:
+    one = "analytics.orders where order_id = 9"
+    marts = {"customers": "analytics.customers", "orders": "analytics.orders", "one": one}
+    warehouse.execute(damage.format(**marts))
+
+    with pytest.raises(ValueError, match="checks failed") as failure:
+        run_checks(warehouse)
+
+    assert offending in str(failure.value)
+
+
+def test_many_offending_rows_are_counted_and_some_shown(
+    warehouse: duckdb.DuckDBPyConnection,
+) -> None:
+    warehouse.execute("update analytics.orders set tax = -1 where order_id <= 25")
+
+    with pytest.raises(ValueError, match="25 rows offend") as failure:
+        run_checks(warehouse)
+
+    assert "and 15 more" in str(failure.value)
+
+
+def test_ingest_replaces_what_was_received_in_between_and_leaves_out_what_did_not_come(
+    warehouse: duckdb.DuckDBPyConnection, tmp_path: Path
+) -> None:
+    shutil.copytree(RAW_DATA, tmp_path / "files", ignore=shutil.ignore_patterns("*.py", "pay*"))
+    before = warehouse.execute("select count(*) from raw.orders").fetchone()
+    loads = "select count(*) from raw.loads where table_name = ?"
+    source = ObjectStoragePath(f"file://{tmp_path}/files")
+
+    rows = ingest_files(warehouse, source, "2026-05-01 00:00:00+00", "2026-05-02 00:00:00+00")
+
+    assert 0 < rows["orders"] < 300
+    assert "payments" not in rows
+    assert warehouse.execute("select count(*) from raw.orders").fetchone() == before
+    assert warehouse.execute(loads, ["orders"]).fetchone() == (2,)
+    assert warehouse.execute(loads, ["payments"]).fetchone() == (1,)
