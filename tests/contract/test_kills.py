@@ -1,0 +1,58 @@
+"""The server is killed again and again, at any moment: nothing that ended is lost."""
+
+from __future__ import annotations
+
+import random
+import signal
+import time
+from typing import Any
+
+import pytest
+
+from tests.conftest import MakeDbtCloud
+from tests.contract.slow_project import write_slow_project
+from tests.running_dbt_cloud import RunningDbtCloud
+
+# The kill comes when the round's run has one of these statuses, or up to a second later.
+MOMENTS = [{1, 2, 3, 10}, {2, 3, 10}, {3, 10}, {10}, {3, 10}] * 2
+STOPPED = "was stopped while this run was active"
+
+
+def test_no_kill_loses_a_finished_run_or_leaves_one_active(
+    make_local_dbt_cloud: MakeDbtCloud, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    project = write_slow_project(tmp_path_factory.mktemp("project"))
+    server = make_local_dbt_cloud("--dbt-project", project)
+    dice = random.Random(20260301)  # the same moments each time, as far as the machine allows
+    created: list[int] = []
+    for statuses in MOMENTS:
+        created.append(server.trigger())
+        if len(statuses) == 3:
+            created.append(server.trigger(github_pull_request_id=7))
+        server.wait(created[-1], until=statuses)
+        time.sleep(dice.random())
+        before = finished(server)
+        server.end(signal.SIGKILL)
+        server.start()
+        after = finished(server)
+        assert {run_id: after.get(run_id) for run_id in before} == before
+
+    ended = [server.wait(run_id) for run_id in created]
+
+    assert {run["status"] for run in ended} == {10, 20}
+    assert all(STOPPED in run["status_message"] for run in ended if run["is_error"])
+    assert {step["status"] for run in ended for step in run["run_steps"]} <= {10, 20}
+    assert server.wait(server.trigger())["is_success"]
+
+
+def finished(server: RunningDbtCloud) -> dict[int, Any]:
+    """What the server says of runs that have ended, with their logs and artifacts."""
+    runs = server.get("runs/", status__in="[10, 20]", include_related="run_steps,debug_logs")
+    return {
+        run["id"]: [
+            *(run[name] for name in ("status", "status_message", "started_at", "finished_at")),
+            run["run_steps"],
+            server.get(f"runs/{run['id']}/artifacts/"),
+        ]
+        for run in runs
+    }
