@@ -12,6 +12,8 @@ from typing import Any
 
 import pytest
 
+from include.local_dbt_cloud.settings import JOBS_FILE
+from tests.conftest import MakeDbtCloud
 from tests.contract.slow_project import SLOW, write_slow_project
 from tests.contract.test_runs import child_processes
 from tests.running_dbt_cloud import (
@@ -74,6 +76,22 @@ def test_a_slot_is_for_one_run_whatever_its_job(server: RunningDbtCloud, slow_ru
     assert (waiting["status"], waiting["blocked_by"]) == (1, [])
     cancel(server, slow_run)
     assert server.wait(other)["is_success"]
+
+
+def test_as_many_jobs_run_at_once_as_there_are_slots(
+    make_local_dbt_cloud: MakeDbtCloud, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    folder = tmp_path_factory.mktemp("two_slots")
+    jobs_file = folder / "jobs.yaml"
+    jobs_file.write_text(JOBS_FILE.read_text().replace("run_slots: 1", "run_slots: 2"))
+    (folder / "project").mkdir()
+    project = write_slow_project(folder / "project")
+    server = make_local_dbt_cloud("--jobs", str(jobs_file), "--dbt-project", project)
+    slow = server.trigger(steps_override=[SLOW])
+    same_job = server.trigger(steps_override=QUICK)
+    assert server.wait(server.trigger(BUILD_AFTER_LOAD, steps_override=QUICK))["is_success"]
+    assert server.get(f"runs/{same_job}/")["blocked_by"] == [slow]
+    cancel(server, slow)
 
 
 def test_a_run_that_waits_for_the_warehouse_can_time_out_and_be_cancelled(
