@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import Any
 
 from fastapi.responses import JSONResponse
-from sqlalchemy import func, null, select
+from sqlalchemy import func, not_, null, select
 from sqlalchemy.orm import Session, defer, selectinload
 from sqlalchemy.orm.interfaces import ORMOption
 
@@ -127,6 +127,7 @@ def _active_runs(session: Session, job_ids: set[int]) -> dict[int, list[int]]:
     statement = (
         select(RunRow.job_id, RunRow.id)
         .where(RunRow.job_id.in_(job_ids), RunRow.status_code.in_([int(one) for one in ACTIVE]))
+        .where(not_(RunRow.is_ci))  # nobody waits for a pull request's run
         .order_by(RunRow.id)
     )
     active: dict[int, list[int]] = {}
