@@ -25,6 +25,17 @@ os.environ.setdefault("AIRFLOW__CORE__LOAD_EXAMPLES", "False")
 MakeDbtCloud = Callable[..., RunningDbtCloud]
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """`make test` uses two processes: one runs all that needs an Airflow, the other file by file.
+
+    Starting a second Airflow would cost more than it saves.
+    """
+    for item in items:
+        file = item.path.relative_to(Path(__file__).parent)
+        group = "airflow" if file.parts[0] == "e2e" else str(file)
+        item.add_marker(pytest.mark.xdist_group(group))
+
+
 @pytest.fixture(scope="session", autouse=True)
 def session_folder() -> Iterator[Path]:
     yield SESSION
