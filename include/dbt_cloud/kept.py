@@ -1,0 +1,34 @@
+"""Keeps what dbt Cloud will not keep for ever: the artifacts and the full logs of each step."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from include.dbt_cloud.client import DbtCloudClient
+from include.dbt_cloud.rebuild import command_of
+from include.dbt_cloud.results import artifact_of
+
+# https://docs.getdbt.com/reference/artifacts/dbt-artifacts
+ARTIFACTS = ("run_results.json", "manifest.json", "catalog.json", "sources.json")
+
+
+def keep(client: DbtCloudClient, run: dict[str, Any], folder: Any) -> list[str]:
+    """Returns the names of the files in ``folder``, an ObjectStoragePath.
+
+    ``run`` comes with its steps and debug logs. A step's ``log.txt`` is what dbt prints, its
+    ``debug_log.txt`` all that it did.
+    """
+    kept = []
+    for step in run["run_steps"]:
+        place = f"step-{step['index']}"
+        files = {"log.txt": step.get("logs"), "debug_log.txt": step.get("debug_logs")}
+        for name in ARTIFACTS if command_of(step) else ():
+            artifact = artifact_of(client, run["id"], name, step["index"])
+            files[name] = json.dumps(artifact) if artifact else None
+        for name, text in files.items():
+            if text:
+                (folder / place).mkdir(parents=True, exist_ok=True)
+                (folder / place / name).write_text(text)
+                kept.append(f"{place}/{name}")
+    return kept

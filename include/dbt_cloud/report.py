@@ -1,0 +1,106 @@
+"""Reports on a dbt Cloud run: a table in the log, data, a page with a chart, files to keep."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from airflow.providers.dbt.cloud.hooks.dbt import DbtCloudHook
+from jinja2 import Environment
+
+from include.dbt_cloud.chart import as_chart
+from include.dbt_cloud.client import DbtCloudClient
+from include.dbt_cloud.failures import shortened
+from include.dbt_cloud.kept import keep
+from include.dbt_cloud.results import Node, Results, read_results
+from include.dbt_cloud.run_times import RunTime, compare, earlier_results
+
+PAGE = Path(__file__).parent / "report.html"
+log = logging.getLogger(__name__)
+
+
+def report_run(
+    run_id: int,
+    folder: Any,
+    dbt_cloud_conn_id: str = DbtCloudHook.default_conn_name,
+    account_id: int | None = None,
+) -> dict[str, Any]:
+    """Report on a run that has ended; ``folder`` is an ObjectStoragePath.
+
+    Writes ``report.html``, ``run_times.png`` and, per step, artifacts and logs. Returns the data.
+    Raises DbtCloudRefusedError if there is no such run.
+    """
+    client = DbtCloudClient(DbtCloudHook(dbt_cloud_conn_id), account_id)
+    results = read_results(client, run_id)
+    times = compare(results, earlier_results(client, results.run))
+    log.info("\n%s", as_table(results, times))
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "report.html").write_text(as_page(results, times))
+    if times:
+        (folder / "run_times.png").write_bytes(as_chart(times))
+    files = keep(client, results.run, folder)
+    log.info("The report is %s/report.html, beside it are %d files of the run.", folder, len(files))
+    return as_data(results, times)
+
+
+def as_table(results: Results, times: list[RunTime]) -> str:
+    """For the task's log."""
+    return "\n".join(lines_of(results, times))
+
+
+def lines_of(results: Results, times: list[RunTime]) -> Iterator[str]:
+    run = results.run
+    counts = ", ".join(f"{count} {status}" for status, count in results.counts.items())
+    yield f"dbt Cloud run {run['id']}, {run['status_humanized']}: {counts or 'no results'}"
+    yield run["href"]
+    for title, nodes in (("Failed", results.failed), ("Warned", results.warned)):
+        if nodes:
+            yield f"\n{title}"
+            yield from (f"  {node.kind} {node.name}: {shortened(node.message)}" for node in nodes)
+    yield f"\n{'The slowest':<50} {'seconds':>8} {'median':>8} {'spread':>8} {'runs':>5}"
+    by_name = {time.name: time for time in times}
+    for node in results.slowest:
+        yield row(node, by_name.get(node.name) if node.kind == "model" else None)
+    if slower := [time.name for time in times if time.is_slower]:
+        yield f"\nSlower than usual: {', '.join(slower)}"
+
+
+def row(node: Node, time: RunTime | None) -> str:
+    cells = f"  {node.kind + ' ' + node.name:<48} {node.seconds:8.2f}"
+    if time is None or not time.history:
+        return cells
+    return f"{cells} {time.median:8.2f} {time.spread:8.2f} {len(time.history):5}"
+
+
+def as_data(results: Results, times: list[RunTime]) -> dict[str, Any]:
+    """For XCom and for programs."""
+    return {
+        "run_id": results.run["id"],
+        "status": results.run["status_humanized"],
+        "counts": results.counts,
+        "failed": [as_entry(node) for node in results.failed],
+        "warned": [as_entry(node) for node in results.warned],
+        "slowest": {node.unique_id: node.seconds for node in results.slowest},
+        "models": {
+            time.name: {
+                "seconds": time.seconds,
+                "median": time.median,
+                "spread": time.spread,
+                "runs": len(time.history),
+                "is_slower": time.is_slower,
+            }
+            for time in times
+        },
+    }
+
+
+def as_entry(node: Node) -> dict[str, Any]:
+    return {"node": node.unique_id, "status": node.status, "message": node.message}
+
+
+def as_page(results: Results, times: list[RunTime]) -> str:
+    """HTML; it shows ``run_times.png`` from the folder that it is in."""
+    template = Environment(autoescape=True).from_string(PAGE.read_text())
+    return template.render(results=results, run=results.run, times=times)

@@ -1,0 +1,115 @@
+"""What each node of a dbt Cloud run came to, over all of the run's steps."""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from include.dbt_cloud.answers import DbtCloudRefusedError
+from include.dbt_cloud.artifacts import FAILED
+from include.dbt_cloud.client import DbtCloudClient
+from include.dbt_cloud.rebuild import command_of
+
+# Others, such as `dbt docs generate`, leave results too, of compiling only.
+BUILDING = {"build", "retry", "run", "seed", "snapshot", "test"}
+
+
+@dataclass(frozen=True)
+class Node:
+    """One result of https://docs.getdbt.com/reference/artifacts/run-results-json"""
+
+    unique_id: str
+    status: str
+    seconds: float
+    message: str
+    step: int
+
+    @property
+    def kind(self) -> str:
+        return self.unique_id.partition(".")[0]
+
+    @property
+    def name(self) -> str:
+        """Without project, and without the hash that ends a test's id."""
+        parts = self.unique_id.split(".")[2:]
+        return parts[0] if self.kind == "test" else ".".join(parts)
+
+
+@dataclass(frozen=True)
+class Results:
+    """A run and its nodes, in the order in which they ran."""
+
+    run: dict[str, Any]
+    nodes: list[Node]
+
+    @property
+    def counts(self) -> dict[str, int]:
+        return dict(Counter(node.status for node in self.nodes).most_common())
+
+    @property
+    def failed(self) -> list[Node]:
+        return [node for node in self.nodes if node.status in FAILED]
+
+    @property
+    def warned(self) -> list[Node]:
+        return [node for node in self.nodes if node.status == "warn"]
+
+    @property
+    def slowest(self) -> list[Node]:
+        """The ten that took longest."""
+        return sorted(self.nodes, key=lambda node: node.seconds, reverse=True)[:10]
+
+    @property
+    def model_seconds(self) -> dict[str, float]:
+        """Model → what it took in all steps together; only those that succeeded every time."""
+        seconds: dict[str, float] = defaultdict(float)
+        for node in self.nodes:
+            if node.kind == "model":
+                seconds[node.name] += node.seconds
+        for node in self.nodes:
+            if node.kind == "model" and node.status != "success":
+                seconds.pop(node.name, None)
+        return dict(seconds)
+
+
+def read_results(client: DbtCloudClient, run_id: int) -> Results:
+    """Raises DbtCloudRefusedError if there is no such run."""
+    run = client.get(f"runs/{run_id}/", include_related="run_steps,debug_logs,job")
+    return results_of(client, run)
+
+
+def results_of(client: DbtCloudClient, run: dict[str, Any]) -> Results:
+    """``run`` comes with its steps."""
+    return Results(run, list(nodes_of(client, run)))
+
+
+def nodes_of(client: DbtCloudClient, run: dict[str, Any]) -> Iterator[Node]:
+    seen: set[str] = set()
+    for step in run["run_steps"]:
+        if not command_of(step):
+            continue
+        artifact = artifact_of(client, run["id"], "run_results.json", step["index"])
+        if artifact is None or artifact["args"]["which"] not in BUILDING:
+            continue
+        # A step without results of its own may still show those of the step before.
+        if artifact["metadata"]["invocation_id"] in seen:
+            continue
+        seen.add(artifact["metadata"]["invocation_id"])
+        for result in artifact["results"]:
+            yield Node(
+                unique_id=result["unique_id"],
+                status=result["status"],
+                seconds=result.get("execution_time") or 0.0,
+                message=result.get("message") or "",
+                step=step["index"],
+            )
+
+
+def artifact_of(client: DbtCloudClient, run_id: int, name: str, step: int) -> Any:
+    """Its JSON; None if the step left none."""
+    try:
+        return client.get(f"runs/{run_id}/artifacts/{name}", step=step)
+    except DbtCloudRefusedError:
+        return None

@@ -1,0 +1,117 @@
+"""The report on real runs of the local dbt Cloud."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from airflow.sdk import ObjectStoragePath
+from matplotlib.image import imread
+
+from include.dbt_cloud.answers import DbtCloudRefusedError
+from include.dbt_cloud.chart import as_chart
+from include.dbt_cloud.report import as_table, report_run
+from include.dbt_cloud.results import Node, Results
+from include.dbt_cloud.run_times import RunTime
+from tests.running_dbt_cloud import RunningDbtCloud
+from tests.unit.dbt_cloud.conftest import missing_table
+
+JOB = 48617  # no other test counts its runs
+SELECT = "--select stg_orders stg_stores"
+RUN, BUILD = f"dbt run {SELECT}", f"dbt build {SELECT}"
+
+
+@pytest.fixture(scope="module")
+def runs(local_dbt_cloud: RunningDbtCloud) -> list[int]:
+    """A good run, one that fails in its second command, and a good one of two commands."""
+
+    def run(*steps: str) -> int:
+        run_id = local_dbt_cloud.trigger(JOB, steps_override=list(steps))
+        local_dbt_cloud.wait(run_id)
+        return run_id
+
+    good = run(RUN)
+    with missing_table(local_dbt_cloud, "stores"):
+        failed = run("dbt run --select stg_products", RUN)
+    return [good, failed, run(RUN, BUILD, "dbt docs generate")]
+
+
+@pytest.fixture
+def report(
+    dbt_cloud_connection: RunningDbtCloud, runs: list[int], tmp_path: Path
+) -> dict[str, Any]:
+    return report_run(runs[-1], ObjectStoragePath(f"file://{tmp_path}/report"))
+
+
+def test_every_step_counts_once(report: dict[str, Any]) -> None:
+    assert report["status"] == "Success"
+    assert report["counts"]["success"] == 4  # two models, run and built; docs count nothing
+    assert report["counts"]["pass"] >= 1
+    assert report["failed"] == []
+    assert set(report["models"]) == {"stg_orders", "stg_stores"}
+
+
+def test_a_model_is_compared_with_the_runs_before_and_not_with_failed_ones(
+    report: dict[str, Any],
+) -> None:
+    stores = report["models"]["stg_stores"]
+
+    assert stores["runs"] == 1
+    assert stores["seconds"] > 0 < stores["median"]
+    assert stores["is_slower"] is False
+
+
+def test_artifacts_and_logs_of_every_step_are_kept(report: dict[str, Any], tmp_path: Path) -> None:
+    folder = tmp_path / "report"
+    steps = {path.name: {file.name for file in path.iterdir()} for path in folder.glob("step-*")}
+
+    assert set(steps) == {f"step-{index}" for index in range(1, 7)}
+    assert all("log.txt" in files for files in steps.values())
+    assert {"run_results.json", "manifest.json", "debug_log.txt"} <= steps["step-5"]
+    assert "catalog.json" in steps["step-6"]
+    built = json.loads((folder / "step-5" / "run_results.json").read_text())
+    assert built["args"]["which"] == "build"
+    assert "stg_orders" in (folder / "step-4" / "log.txt").read_text()
+
+
+def test_the_page_shows_what_failed_and_the_chart_is_a_picture(
+    dbt_cloud_connection: RunningDbtCloud, runs: list[int], tmp_path: Path
+) -> None:
+    data = report_run(runs[1], ObjectStoragePath(f"file://{tmp_path}/report"))
+
+    page = (tmp_path / "report" / "report.html").read_text()
+    (failed,) = data["failed"]
+    assert failed["node"] == "model.jaffle_shop.stg_stores"
+    assert "stores does not exist" in failed["message"]
+    assert data["counts"] == {"success": 2, "error": 1}
+    assert "model stg_stores" in page
+    assert "stores does not exist" in page
+    assert imread(tmp_path / "report" / "run_times.png").shape[1] == 1200  # pixels
+
+
+def test_an_unknown_run_is_refused(dbt_cloud_connection: RunningDbtCloud, tmp_path: Path) -> None:
+    with pytest.raises(DbtCloudRefusedError, match="404"):
+        report_run(999_999, ObjectStoragePath(f"file://{tmp_path}/report"))
+
+
+def test_the_log_names_what_warned_and_what_became_slower() -> None:
+    run = {"id": 7, "status_humanized": "Success", "href": "https://cloud.getdbt.com/7"}
+    nodes = [
+        Node("model.shop.orders", "success", 13.0, "", 4),
+        Node("test.shop.unique_orders_id.f00", "warn", 0.1, "Got 3 results", 4),
+    ]
+    text = as_table(Results(run, nodes), [RunTime("orders", 13.0, [10.0] * 12)])
+
+    assert "1 success, 1 warn" in text
+    assert "test unique_orders_id: Got 3 results" in text
+    assert "13.00    10.00     0.00    12" in text
+    assert "Slower than usual: orders" in text
+
+
+def test_no_more_charts_than_fit(tmp_path: Path) -> None:
+    picture = tmp_path / "run_times.png"
+    picture.write_bytes(as_chart([RunTime(f"model_{i}", 1.0, [1.0, 2.0]) for i in range(40)]))
+
+    assert imread(picture).shape[:2] == (960, 1200)

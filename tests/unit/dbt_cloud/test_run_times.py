@@ -1,0 +1,68 @@
+"""When a model counts as slower than it used to be."""
+
+from __future__ import annotations
+
+import pytest
+
+from include.dbt_cloud.results import Node, Results
+from include.dbt_cloud.run_times import compare, is_slower, spread
+
+STEADY = [10.0, 10.2, 9.9, 10.1, 10.0, 9.8, 10.1, 10.0, 9.9, 10.2]  # median 10, spread 0.1
+WILD = [4.0, 16.0, 9.0, 11.0, 14.0, 6.0, 10.0, 12.0, 8.0, 10.0]  # median 10, spread 2
+
+
+def results(**seconds: float) -> Results:
+    nodes = [Node(f"model.shop.{name}", "success", took, "", 4) for name, took in seconds.items()]
+    return Results({}, nodes)
+
+
+def test_the_spread_is_the_median_distance_from_the_median() -> None:
+    assert spread(STEADY) == pytest.approx(0.1)
+    assert spread(WILD) == pytest.approx(2.0)
+    assert spread([]) == 0
+
+
+@pytest.mark.parametrize(
+    ("seconds", "history", "expected"),
+    [
+        (13.0, STEADY, True),
+        (11.9, STEADY, False),  # stands out, but less than a fifth more is nobody's trouble
+        (7.0, STEADY, False),  # faster
+        (13.0, WILD, False),  # such run times have been seen before
+        (20.3, WILD, False),  # a score of 3.47
+        (20.5, WILD, True),  # a score of 3.54
+        (13.0, STEADY[:9], False),  # nine runs are too few to tell
+        (13.0, [*STEADY[:9], 600.0], True),  # one slow run does not blur the others
+        (0.3, [0.1] * 10, False),  # thrice as long, and nobody waits for it
+        (12.1, [10.0] * 10, True),  # no spread at all
+        (1.0, [], False),
+    ],
+)
+def test_slower_is_what_stands_out_and_matters(
+    seconds: float, history: list[float], expected: bool
+) -> None:
+    assert is_slower(seconds, history) is expected
+
+
+def test_each_model_is_compared_with_its_own_runs_oldest_first() -> None:
+    earlier = [results(orders=3.0), results(orders=2.0, stores=1.0), results(stores=9.0)]
+
+    orders, stores = compare(results(stores=0.5, orders=5.0), earlier)
+
+    assert (orders.name, orders.seconds, orders.history) == ("orders", 5.0, [2.0, 3.0])
+    assert (stores.history, stores.median, stores.spread) == ([9.0, 1.0], 5.0, 4.0)
+
+
+def test_a_model_that_failed_has_no_run_time_and_one_built_twice_has_the_sum() -> None:
+    run = Results(
+        {},
+        [
+            Node("model.shop.orders", "success", 2.0, "", 4),
+            Node("model.shop.orders", "success", 3.0, "", 5),
+            Node("model.shop.stores", "success", 1.0, "", 4),
+            Node("model.shop.stores", "error", 0.1, "", 5),
+            Node("test.shop.unique_orders.a1b2", "pass", 9.0, "", 4),
+        ],
+    )
+
+    assert run.model_seconds == {"orders": 5.0}
