@@ -37,6 +37,9 @@ class DbtCloudRunJobExactlyOnceOperator(DbtCloudRunJobOperator):
     no other one. Clearing the task cancels its active run, resumes a failed one, and otherwise
     starts afresh. A bad answer of dbt Cloud, or none, never fails a healthy run.
 
+    One gap is Airflow's: a trigger hears of a user's click only once the triggerer has started it,
+    a second or two after the task has deferred. A task marked failed before leaves its run going.
+
     Arguments, XComs (``job_run_url``, ``job_run_id``, the run's id as result) and the link are
     those of ``DbtCloudRunJobOperator``, with these differences:
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 from airflow.providers.common.compat.sdk import AirflowException
 from airflow.providers.dbt.cloud.hooks.dbt import DbtCloudJobRunException
@@ -147,6 +149,27 @@ def test_a_clear_while_running_cancels_the_run_and_runs_again(
 
     cancelled, _again = task.runs
     assert cancelled["status_humanized"] == "Cancelled"
+
+
+@pytest.mark.parametrize(
+    "job",
+    [
+        {"job_id": str(DAILY_BUILD)},  # what a template renders
+        {
+            "job_id": None,
+            "project_name": "Jaffle shop",
+            "environment_name": "Production",
+            "job_name": "Daily build",
+        },
+    ],
+    ids=["id", "names"],
+)
+def test_a_job_is_named_as_the_provider_lets_it_be(
+    make_task: MakeTask, job: dict[str, Any]
+) -> None:
+    task = make_task(QUICK)
+
+    assert task.try_(**job) == task.runs[0]["id"]
 
 
 def test_execution_timeout_cancels_the_run(make_task: MakeTask, held_warehouse: None) -> None:

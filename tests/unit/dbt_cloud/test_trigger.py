@@ -80,6 +80,17 @@ def test_it_fires_once_the_run_has_ended(make_task: MakeTask) -> None:
     assert task.runs[0]["status_humanized"] == "Success"
 
 
+def test_it_works_without_a_triggerer(make_task: MakeTask) -> None:
+    """As ``airflow dags test`` runs it."""
+    task = make_task("dbt parse")
+    trigger = trigger_of(task.server, task.start())
+
+    async def first_event() -> Any:
+        return await anext(aiter(trigger.run()))
+
+    assert asyncio.run(first_event()).payload["outcome"] == "ended"
+
+
 def test_all_triggers_share_one_call(make_task: MakeTask) -> None:
     task = make_task("dbt parse")
     run_id = task.start()
