@@ -25,6 +25,7 @@ os.environ.setdefault("AIRFLOW__CORE__LOAD_EXAMPLES", "False")
 MakeDbtCloud = Callable[..., RunningDbtCloud]
 
 
+@pytest.hookimpl(tryfirst=True)  # xdist reads the groups in the same hook
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """`make test` uses two processes: one runs all that needs an Airflow, the other file by file.
 
