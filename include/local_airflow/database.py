@@ -27,6 +27,12 @@ from include.local_airflow.settings import NAME, AirflowSettings, ConnectionSett
 LOCAL_DBT_CLOUD_HOST = "localhost:8580"
 """What `airflow_settings.yaml` says; DBT_CLOUD_PORT and LOCAL_DBT_CLOUD_TOKEN change it."""
 
+LOCAL_FIVETRAN_CENSUS_HOST = "localhost:8581"
+"""What `airflow_settings.yaml` says; FIVETRAN_CENSUS_PORT changes it."""
+
+LOCAL_WAREHOUSE = "include/.local/warehouse.duckdb"
+"""What `airflow_settings.yaml` says; dbt Core, which runs elsewhere, needs the whole path."""
+
 
 def prepare_database(launch: Launch) -> AirflowSettings:
     """Migrate the configured database if need be and apply `airflow_settings.yaml` to it."""
@@ -84,6 +90,10 @@ def connection_fields(wanted: ConnectionSettings, launch: Launch) -> dict[str, A
     if host == LOCAL_DBT_CLOUD_HOST:
         host = f"localhost:{launch.dbt_cloud_port}"
         password = launch.variables.get("LOCAL_DBT_CLOUD_TOKEN", password)
+    if host == LOCAL_FIVETRAN_CENSUS_HOST:
+        host = f"localhost:{launch.fivetran_census_port}"
+    if host == LOCAL_WAREHOUSE:
+        host = str(launch.data / "warehouse.duckdb")
     fields = {
         "conn_type": wanted.conn_type,
         "host": host,

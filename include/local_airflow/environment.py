@@ -15,6 +15,7 @@ from include.local_airflow.errors import LaunchError
 
 ROOT = Path(__file__).absolute().parents[2]
 REAL_CONNECTION = "AIRFLOW_CONN_DBT_CLOUD_DEFAULT"
+REAL_FIVETRAN_CENSUS = {"AIRFLOW_CONN_FIVETRAN_DEFAULT", "AIRFLOW_CONN_CENSUS_DEFAULT"}
 
 
 @dataclass(frozen=True)
@@ -48,6 +49,16 @@ class Launch:
     def uses_local_dbt_cloud(self) -> bool:
         """False once the connection names a real account."""
         return REAL_CONNECTION not in self.variables
+
+    @property
+    def fivetran_census_port(self) -> int:
+        """The port of the local Fivetran and Census."""
+        return self._port("FIVETRAN_CENSUS_PORT", self.dbt_cloud_port + 1)
+
+    @property
+    def uses_local_fivetran_census(self) -> bool:
+        """False once both connections are real; a real dbt Cloud cannot see the local warehouse."""
+        return self.uses_local_dbt_cloud and not self.variables.keys() >= REAL_FIVETRAN_CENSUS
 
     @property
     def home(self) -> Path:

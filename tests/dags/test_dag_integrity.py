@@ -65,14 +65,15 @@ def parse_offline(file: Path, project: Path) -> subprocess.CompletedProcess[str]
     )
 
 
-def include_imports(file: Path) -> set[str]:
-    """The parts of include/ that the file imports, as its docstring should name them."""
+def parts_of_include(file: Path) -> set[str]:
+    """The parts of include/ that the file imports or reads, as its docstring should name them."""
     modules = {
         node.module
         for node in ast.walk(ast.parse(file.read_text()))
         if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("include")
     }
     paths = {module.replace(".", "/") for module in modules}
+    paths |= {f"include/{name}" for name in re.findall(r'"include" / "(\w+)"', file.read_text())}
     return {f"{path}.py" if (PROJECT / f"{path}.py").exists() else f"{path}/" for path in paths}
 
 
@@ -97,7 +98,7 @@ def test_a_file_is_named_as_its_dag_and_says_what_it_does(file: Path) -> None:
 @pytest.mark.parametrize("file", FILES, ids=name)
 def test_a_dag_has_an_owner_tags_and_retries(file: Path) -> None:
     for dag in dags_of(file):
-        assert "dbt Cloud" in dag.tags
+        assert {"dbt Cloud", "dbt Core"} & set(dag.tags)
         assert dag.catchup is False
         assert dag.max_active_runs == 1 or dag.dag_id in SEVERAL_AT_ONCE
         for task in dag.tasks:
@@ -125,7 +126,7 @@ def test_reading_while_parsing_would_be_seen(reading: str, tmp_path: Path) -> No
 def test_a_file_copied_with_what_it_names_parses_without_reading_anything(
     file: Path, tmp_path: Path
 ) -> None:
-    assert copied_with(file) == include_imports(file)
+    assert copied_with(file) == parts_of_include(file)
     (tmp_path / "dags").mkdir()
     copy = shutil.copy(file, tmp_path / "dags")
     for path in copied_with(file):

@@ -1,0 +1,128 @@
+"""The two dbt Core Dags, on a real scheduler: same dbt project, same warehouse."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import pytest
+
+from tests.e2e.airflow_client import Airflow
+from tests.e2e.project import Project, eventually
+from tests.e2e.test_job_dags import missing_table
+
+ONE_TASK = "run_dbt_core_in_one_task"
+BY_MODEL = "run_dbt_core_model_by_model"
+PASSWORD = "Correct_horse_battery_staple"
+
+
+@pytest.fixture
+def no_marts(airflow: Airflow, project: Project) -> None:
+    """Nothing has been built yet, so that what a test finds was built in it."""
+    with project.warehouse() as connection:
+        connection.execute("drop schema if exists analytics cascade")
+
+
+@contextmanager
+def variant(airflow: Airflow, project: Project, dag_id: str, **changes: str) -> Iterator[str]:
+    """A copy of the Dag under another name, with other words in it."""
+    text = (project.root / "dags" / f"{BY_MODEL}.py").read_text()
+    for old, new in {BY_MODEL: dag_id, **changes}.items():
+        assert old in text
+        text = text.replace(old, new)
+    copy = project.root / "dags" / f"{dag_id}.py"
+    copy.write_text(text)
+    eventually(lambda: airflow.api.get(f"/dags/{dag_id}").is_success, "the new Dag is listed")
+    yield dag_id
+    copy.unlink()
+
+
+@pytest.fixture
+def three_models(airflow: Airflow, project: Project) -> Iterator[str]:
+    """The Dag with a corner of the dbt project, since each task takes dbt's start, some seconds."""
+    nodes = project.root / "include" / "jaffle_shop" / "nodes.jsonl"
+    wanted = ("stg_stores", "stg_products", "stores")
+    names = tuple(f'{{"unique_id": "model.jaffle_shop.{name}"' for name in wanted)
+    lines = nodes.read_text().splitlines(keepends=True)
+    nodes.with_name("few.jsonl").write_text("".join(x for x in lines if x.startswith(names)))
+    with variant(airflow, project, "run_three_models", nodes="few") as dag_id:
+        yield dag_id
+
+
+@contextmanager
+def password_names_the_schema(airflow: Airflow, project: Project) -> Iterator[None]:
+    """The connection has a password, and dbt's profile uses it where one can see it."""
+    profile = project.root / "include" / "jaffle_shop" / "profiles.yml"
+    text, path = profile.read_text(), "/connections/warehouse_default"
+    connection = airflow.call("GET", path)
+    secret = "schema: \"{{ env_var('DBT_ENV_SECRET_WAREHOUSE_PASSWORD') }}\""
+    profile.write_text(text.replace("schema: analytics", secret))
+    airflow.call("PATCH", path, **connection | {"password": PASSWORD})
+    try:
+        yield
+    finally:
+        profile.write_text(text)
+        airflow.call("PATCH", path, **connection | {"password": None})
+        with project.warehouse() as warehouse:
+            warehouse.execute(f"drop schema if exists {PASSWORD} cascade")
+
+
+def schemas_with_customers(project: Project) -> list[tuple[str]]:
+    tables = "select table_schema from information_schema.tables where table_name = 'customers'"
+    return project.query(f"{tables} and table_schema != 'raw'")
+
+
+def test_one_task_builds_all_with_a_password_that_nobody_sees(
+    airflow: Airflow, project: Project, no_marts: None
+) -> None:
+    with password_names_the_schema(airflow, project):
+        run_id, states = airflow.run(ONE_TASK)
+        built = schemas_with_customers(project)
+
+    assert states == {"dbt_build": "success"}
+    assert built == [(PASSWORD,)]
+    log = airflow.log(ONE_TASK, run_id, "dbt_build")
+    assert "ERROR=0" in airflow.xcom(ONE_TASK, run_id, "dbt_build")
+    assert "created sql table model *****.customers" in log
+    task = airflow.tasks(ONE_TASK, run_id)["dbt_build"]
+    assert task["rendered_fields"]["env"]["WAREHOUSE_PATH"] == str(project.warehouse_file)
+    for said in (log, str(task), airflow.api.get("/connections").text):
+        assert PASSWORD not in said
+
+
+def test_watching_one_dbt_run_marks_each_model(
+    airflow: Airflow, project: Project, no_marts: None
+) -> None:
+    with variant(airflow, project, "run_watched", LOCAL="WATCHER") as dag_id:
+        _, states = airflow.run(dag_id)
+
+    assert set(states.values()) == {"success"}
+    assert "jaffle_shop.stores_run" in states
+    assert schemas_with_customers(project) == [("analytics",)]
+
+
+def test_a_failed_model_fails_the_one_task_or_only_what_hangs_on_it(
+    airflow: Airflow, project: Project, three_models: str
+) -> None:
+    with missing_table(project, "stores"):
+        whole, run_id = airflow.trigger(ONE_TASK), airflow.trigger(three_models)
+        assert airflow.wait(ONE_TASK, whole) == "failed"
+        assert airflow.wait(three_models, run_id) == "failed"
+
+    assert "Table with name stores does not exist" in airflow.log(ONE_TASK, whole, "dbt_build")
+    before = airflow.tasks(three_models, run_id)
+    assert {name.removeprefix("jaffle_shop."): task["state"] for name, task in before.items()} == {
+        "stg_products_run": "success",
+        "stg_stores_run": "failed",
+        "stores_run": "upstream_failed",
+        "jaffle_shop_test": "upstream_failed",
+    }
+
+    airflow.clear(three_models, run_id, "jaffle_shop.stg_stores_run")
+    assert airflow.wait(three_models, run_id) == "success"
+
+    after = airflow.tasks(three_models, run_id)
+    kept = "jaffle_shop.stg_products_run"
+    assert after[kept]["start_date"] == before[kept]["start_date"]
+    assert set(airflow.states(three_models, run_id).values()) == {"success"}
+    assert project.query("select count(*) > 1 from analytics.stores") == [(True,)]
