@@ -14,10 +14,10 @@ from pathlib import Path
 
 from rich.console import Console
 
-from include.local_airflow.dbt_cloud import ensure_local_dbt_cloud, url
 from include.local_airflow.environment import Launch
 from include.local_airflow.errors import LaunchError
 from include.local_airflow.events import EVENT, DagRunFinished, Event, Failure
+from include.local_airflow.local_servers import wanted_servers
 from include.local_airflow.progress import Progress
 from include.local_airflow.settings import NAME, read_settings
 from include.local_airflow.summary import print_failures, print_summary
@@ -57,8 +57,9 @@ def _only_one(home: Path) -> Iterator[None]:
 def _run(dag_id: str, launch: Launch, console: Console, log: Path) -> int:
     began = time.monotonic()
     progress = Progress(console)
-    if launch.uses_local_dbt_cloud:
-        ensure_local_dbt_cloud(launch, "run", console.print)
+    servers = wanted_servers(launch, dag_id)
+    for server in servers:
+        server.ensure(launch, "run", console.print)
     try:
         end = _follow(dag_id, launch, log, progress)
     except KeyboardInterrupt:
@@ -70,8 +71,10 @@ def _run(dag_id: str, launch: Launch, console: Console, log: Path) -> int:
     print_summary(console, dag_id, end, progress, time.monotonic() - began)
     if end.state != "success":
         print_failures(console, dag_id, end, progress, place)
-    if launch.uses_local_dbt_cloud:
-        console.print(f"The local dbt Cloud goes on running on {url(launch)}: make stop ends it.")
+    for server in servers:
+        console.print(f"Still running: the {server.name} on {server.url(launch)}.")
+    if servers:
+        console.print("make stop ends what is still running.")
     return 0 if end.state == "success" else 1
 
 

@@ -1,4 +1,4 @@
-"""`make start` and `make stop`: Airflow's four processes and the local dbt Cloud."""
+"""`make start` and `make stop`: Airflow's four processes and the local servers."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ from collections.abc import Iterator
 from rich.console import Console
 from rich.text import Text
 
-from include.local_airflow import dbt_cloud
 from include.local_airflow.airflow_api import AirflowApi
 from include.local_airflow.environment import Launch
 from include.local_airflow.errors import LaunchError
+from include.local_airflow.local_servers import ALL, wanted_servers
 from include.local_airflow.processes import Background, require_free_port, stop_all
 from include.local_airflow.settings import NAME, read_settings
 
@@ -42,8 +42,7 @@ def start(launch: Launch, console: Console) -> int:
         return _already_running(launch, components, console)
     read_settings(launch.root / NAME)  # a mistake in the file is told before anything starts
     require_free_port(launch.port, "PORT", "start")
-    if launch.uses_local_dbt_cloud:
-        dbt_cloud.ensure_local_dbt_cloud(launch, "start", console.print)
+    _ensure_servers(launch, console)
     environment = launch.environment(DATABASE)
     console.print("Preparing Airflow's metadata database ...")
     _prepare_database(launch, environment)
@@ -61,9 +60,14 @@ def start(launch: Launch, console: Console) -> int:
 
 def stop(launch: Launch, console: Console) -> int:
     """End everything that `start` and `run` left running."""
-    names = stop_all([*_components(launch), Background(dbt_cloud.NAME, launch.home)])
+    names = stop_all([*_components(launch), *(each.background(launch) for each in ALL)])
     console.print(f"Stopped {', '.join(names)}." if names else "Nothing was running.")
     return 0
+
+
+def _ensure_servers(launch: Launch, console: Console) -> None:
+    for server in wanted_servers(launch):
+        server.ensure(launch, "start", console.print)
 
 
 def _components(launch: Launch) -> list[Background]:
@@ -82,8 +86,7 @@ def _already_running(launch: Launch, components: list[Background], console: Cons
             f"Airflow runs only in part, its {' and '.join(dead)} ended: read .airflow/logs/"
             f"{dead[0]}.log, then make stop and make start."
         )
-    if launch.uses_local_dbt_cloud:
-        dbt_cloud.ensure_local_dbt_cloud(launch, "start", console.print)
+    _ensure_servers(launch, console)
     console.print("Airflow is running already.")
     _print_urls(launch, components[0].running_port() or launch.port, console)
     return 0
@@ -141,7 +144,7 @@ def _states(api: AirflowApi, launch: Launch) -> Iterator[tuple[set[str], bool]]:
 def _print_urls(launch: Launch, port: int, console: Console) -> None:
     for file, reason in AirflowApi(port).import_errors().items():
         console.print(Text(f"Warning: {file} cannot be imported ({reason}).", style="yellow"))
-    console.print(f"Airflow:             http://127.0.0.1:{port}")
-    if launch.uses_local_dbt_cloud:
-        console.print(f"Local dbt Cloud:     {dbt_cloud.url(launch)}")
+    console.print(f"Airflow: http://127.0.0.1:{port}")
+    for server in wanted_servers(launch):
+        console.print(f"The {server.name}: {server.url(launch)}")
     console.print("Logs are in .airflow/logs. make stop ends everything.")

@@ -12,6 +12,8 @@ from airflow.models.variable import Variable
 conn = Connection.get_connection_from_secrets("dbt_cloud_default")
 pool = Pool.get_pool("small")
 print(conn.host, conn.login, conn.password, pool.slots, pool.include_deferred, Variable.get("a"))
+for name in ("census_default", "warehouse_default"):
+    print(Connection.get_connection_from_secrets(name).host)
 """
 
 MORE = """\
@@ -38,14 +40,16 @@ def prepared(checkout: Checkout, value: str, **variables: str) -> str:
     checkout.variables = dict(variables)
     result = checkout.run("-c", script, PRINT_CONNECTION)
     assert result.returncode == 0, result.stderr
-    return result.stdout.strip().splitlines()[-1]
+    return "\n".join(result.stdout.strip().splitlines()[-3:])
 
 
 def test_settings_are_created_and_overwritten(checkout: Checkout) -> None:
     first = prepared(checkout, "one")
-    assert first == "localhost:8580 16173 local-dbt-cloud-token 2 False one"
+    warehouse = checkout.folder / "include" / ".local" / "warehouse.duckdb"
+    local = f"localhost:8580 16173 local-dbt-cloud-token 2 False one\nlocalhost:8581\n{warehouse}"
+    assert first == local
     moved = prepared(checkout, "two", DBT_CLOUD_PORT="9000", LOCAL_DBT_CLOUD_TOKEN="other")
-    assert moved == "localhost:9000 16173 other 2 False two"
+    assert moved == f"localhost:9000 16173 other 2 False two\nlocalhost:9001\n{warehouse}"
     database = Path(checkout.folder, ".airflow/test.db")
     [(count,)] = sqlite3.connect(database).execute("select count(*) from connection")
-    assert count == 1
+    assert count == 4

@@ -73,8 +73,8 @@ def test_no_file_is_no_settings(tmp_path: Path) -> None:
 
 
 def test_the_committed_file_names_the_local_dbt_cloud() -> None:
-    [connection] = read_settings(ROOT / "airflow_settings.yaml").connections
-    assert connection.conn_id == "dbt_cloud_default"
+    connections = read_settings(ROOT / "airflow_settings.yaml").connections
+    connection = {each.conn_id: each for each in connections}["dbt_cloud_default"]
     assert connection.conn_host == "localhost:8580"
     assert connection.conn_login == "16173"
 

@@ -1,0 +1,58 @@
+"""Starts both stand-ins on one port: ``python -m include.local_fivetran_census``."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import socket
+import sys
+from pathlib import Path
+
+import uvicorn
+
+from include.local_dbt_cloud.tls import ensure_certificates
+from include.local_fivetran_census.app import create_app
+from include.local_fivetran_census.settings import Settings
+from include.warehouse import warehouse_path
+
+
+def main() -> int:
+    """Answer on the loopback address until SIGTERM or Ctrl-C; return the exit code."""
+    parser = argparse.ArgumentParser(prog="include.local_fivetran_census", description=__doc__)
+    parser.add_argument("--port", type=int, default=8581, help="0 takes a free one")
+    parser.add_argument("--data", type=Path, default=warehouse_path().parent)
+    options = parser.parse_args()
+    data = options.data.resolve()
+    os.environ["LOCAL_DBT_CLOUD_DATA"] = str(data)  # include.warehouse reads it
+    try:
+        listener = socket.create_server(("127.0.0.1", options.port))
+    except OSError as error:
+        print(
+            f"The local Fivetran and Census did not start. Port {options.port} cannot be used: "
+            f"{error.strerror}. Stop what uses it, or choose another one with --port.",
+            file=sys.stderr,
+        )
+        return 1
+    _serve(Settings(data), listener)
+    return 0
+
+
+def _serve(settings: Settings, listener: socket.socket) -> None:
+    certificates = ensure_certificates(settings.data)
+    config = uvicorn.Config(
+        create_app(settings),
+        ssl_certfile=certificates.server,
+        ssl_keyfile=str(certificates.server_key),
+        access_log=False,
+        log_level="warning",
+        timeout_graceful_shutdown=1,  # seconds
+        server_header=False,
+    )
+    port = listener.getsockname()[1]
+    print(f"The local Fivetran and Census answer at https://localhost:{port}", flush=True)
+    print(f"  CA file  {certificates.ca}", flush=True)
+    uvicorn.Server(config).run(sockets=[listener])
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,36 @@
+"""What the two stand-ins are started with."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass, field
+from pathlib import Path
+
+DEFAULT_KEY = "local-fivetran-key"
+DEFAULT_SECRET = "local-fivetran-secret"
+DEFAULT_TOKEN = "local-census-token"
+
+
+def _variable(name: str, default: str) -> str:
+    return os.environ.get(name) or default
+
+
+@dataclass(frozen=True)
+class Settings:
+    """The data folder, shared with the local dbt Cloud, and the credentials that are accepted."""
+
+    data: Path
+    fivetran_key: str = field(
+        default_factory=lambda: _variable("LOCAL_FIVETRAN_KEY", DEFAULT_KEY), repr=False
+    )
+    fivetran_secret: str = field(
+        default_factory=lambda: _variable("LOCAL_FIVETRAN_SECRET", DEFAULT_SECRET), repr=False
+    )
+    census_token: str = field(
+        default_factory=lambda: _variable("LOCAL_CENSUS_TOKEN", DEFAULT_TOKEN), repr=False
+    )
+
+    @property
+    def sent(self) -> Path:
+        """Where the local Census writes what it would have sent, a file per sync run."""
+        return self.data / "census"
