@@ -24,7 +24,7 @@ stop: ## Stop everything that `make run` and `make start` left running
 	echo "$(LAUNCHER) stop"; $(LAUNCHER) stop
 
 test: install ## Run all tests
-	.venv/bin/python -m pytest -n 2 --dist loadgroup
+	.venv/bin/python -m pytest -n 2
 
 check: install ## Lint, check the formatting and the types
 	.venv/bin/ruff check .
