@@ -168,7 +168,7 @@ def give_up_at(context: Any) -> float:
 
 def still_stale(stale: list[SourceFreshness], minutes: float) -> str:
     lines = "\n".join(f"  {source}" for source in stale)
-    waited = f"after {in_words(minutes * 60)} of waiting" if minutes else "and nobody wants to wait"
+    waited = f"after {in_words(minutes * 60)} of waiting" if minutes else "and max_wait is 0"
     return (
         f"{count(stale)} stale {waited}:\n{lines}\n"
         "dbt was not started. Load them, then clear this task."
