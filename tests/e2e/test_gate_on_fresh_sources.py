@@ -112,8 +112,8 @@ def test_dbt_never_runs_on_sources_that_stay_stale(
     assert dbt_runs(project) == before
     stale = "jaffle_shop.payments was loaded 3 days 2 hours ago, allowed are 2 days"
     assert stale in airflow.log(DAG, run_id, GATE)
-    # On a busy machine Airflow may add a try, and so a message: if a trigger fires before the task's
-    # process is gone, the scheduler takes the end of that process for the end of the task.
+    # On a busy machine Airflow may add a try, and so a message: if a trigger fires before its
+    # task's process is gone, the scheduler takes the end of that process for the task's.
     failure, *_ = told(receiver, run_id, "task.failed")
     assert stale in failure["text"]
     assert "orders" not in failure["text"]
