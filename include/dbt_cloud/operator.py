@@ -79,8 +79,8 @@ class DbtCloudRunJobExactlyOnceOperator(DbtCloudRunJobOperator):
     def wait(self, context: Context, run_id: int) -> int:
         trigger = self.trigger(run_id)
         if self.deferrable:
-            self.defer(trigger=trigger, method_name="execute_complete", kwargs={"run_id": run_id})
-        return self.execute_complete(context, wait_in_worker(self.client, trigger), run_id)
+            self.defer(trigger=trigger, method_name="execute_complete")
+        return self.execute_complete(context, wait_in_worker(self.client, trigger))
 
     def run_of_this_task(self, context: Context, job_id: int) -> Run:
         marker = Marker.of(context)
@@ -119,12 +119,13 @@ class DbtCloudRunJobExactlyOnceOperator(DbtCloudRunJobOperator):
             max_silence=self.max_silence,
         )
 
-    def execute_complete(
-        self, context: Context, event: dict[str, Any] | None = None, run_id: int | None = None
-    ) -> int:
+    def execute_complete(self, context: Context, event: dict[str, Any] | None = None) -> int:
         """After waiting. Raises DbtCloudJobRunException unless the run has succeeded."""
-        if event is None or run_id is None:
+        if event is None:
             raise AirflowException("The trigger of this task sent no event: clear the task.")
+        # From the XCom, since `dag.test()` loses what is given to `defer`.
+        ti: Any = context["ti"]
+        run_id = ti.xcom_pull(ti.task_id, key="job_run_id", map_indexes=ti.map_index)
         self.run_id = run_id
         if event["run_id"] != run_id:
             # On SQLite a new trigger can have the id of a cleared task's, and gets its last event.

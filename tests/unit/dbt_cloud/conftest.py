@@ -62,6 +62,7 @@ class Task:
             max_tries=self.max_tries,
             task=operator,
             xcom_push=lambda key, value: self.pushed.update({key: value}),
+            xcom_pull=lambda _task_ids, key, map_indexes: self.pushed.get(key),
         )
         dag_run = SimpleNamespace(start_date=self.started, run_after=self.started)
         store = SimpleNamespace(get=self.stored.get, set=self.stored.__setitem__)

@@ -179,7 +179,8 @@ def test_execution_timeout_cancels_the_run(make_task: MakeTask, held_warehouse: 
 
     with pytest.raises(DbtCloudJobRunException, match="execution_timeout"):
         operator.execute_complete(
-            {}, {"run_id": started, "outcome": "timeout", "message": "execution_timeout"}, started
+            task.context(operator),
+            {"run_id": started, "outcome": "timeout", "message": "execution_timeout"},
         )
 
     assert task.server.wait(started)["status_humanized"] == "Cancelled"
