@@ -1,0 +1,133 @@
+"""A token reaches dbt Cloud from wherever Airflow finds it, and shows up nowhere on the way."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.e2e.airflow_client import Airflow
+from tests.e2e.project import Project
+
+TOKEN = "a-token-that-nobody-else-has"
+TASK = "trigger_dbt_cloud_job_run"
+ORIGINAL = "run_dbt_cloud_job"  # its connection is in the database, by airflow_settings.yaml
+DAGS = {"database": ORIGINAL, "environment": "use_environment", "file": "use_file"}
+PRINTS_TOKEN = "print_token"
+BACKEND = "LocalFilesystemBackend"
+
+# What a careless task does: it prints the connection and hands it to the next one.
+CARELESS = """
+from airflow.sdk import BaseHook, dag, task
+
+@dag
+def print_token():
+    @task
+    def show():
+        connection = BaseHook.get_connection("use_file")
+        print("the token is", connection.password)
+
+    show()
+
+print_token()
+"""
+
+
+@pytest.fixture(scope="module")
+def project(tmp_path_factory: pytest.TempPathFactory) -> Project:
+    """A copy whose local dbt Cloud wants another token, given to Airflow in three ways."""
+    project = Project.copy_to(tmp_path_factory.mktemp("secrets"))
+    connection = {"conn_type": "dbt_cloud", "host": f"localhost:{project.dbt_cloud_port}"}
+    connection |= {"login": "16173", "password": TOKEN}
+    example = (project.root / ".env.example").read_text().splitlines()
+    first = next(number for number, line in enumerate(example) if line.endswith(BACKEND))
+    lines = [line.removeprefix("# ") for line in example[first : first + 2]]
+    lines += [f"AIRFLOW_CONN_USE_ENVIRONMENT={json.dumps(connection)}"]
+    (project.root / ".env").write_text("\n".join([*lines, f"LOCAL_DBT_CLOUD_TOKEN={TOKEN}\n"]))
+    secrets = project.root / "include" / "secrets"
+    (secrets / "connections.yaml").write_text(json.dumps({"use_file": connection}))
+    for file in (project.root / "dags").glob("*.py"):
+        if file.stem != ORIGINAL:
+            file.unlink()  # the fewer Dags, the sooner Airflow is ready
+    original = (project.root / "dags" / f"{ORIGINAL}.py").read_text()
+    for dag_id in set(DAGS.values()) - {ORIGINAL}:
+        text = original.replace(f"{ORIGINAL}()", f"{dag_id}()")
+        text = text.replace("JOB_ID,", f'JOB_ID, dbt_cloud_conn_id="{dag_id}",')
+        (project.root / "dags" / f"{dag_id}.py").write_text(text)
+    (project.root / "dags" / f"{PRINTS_TOKEN}.py").write_text(CARELESS)
+    return project
+
+
+@pytest.fixture(scope="module")
+def airflow(project: Project) -> Iterator[Airflow]:
+    started = project.launcher("start")
+    try:
+        assert started.returncode == 0, started.stdout + started.stderr
+        yield Airflow(project.port)
+    finally:
+        project.launcher("stop")
+
+
+def files_with_token(folder: Path) -> set[str]:
+    """All files that hold the token in plain text: logs, databases, artifacts, settings."""
+    files = (path for path in folder.rglob("*") if path.is_file() and not path.is_symlink())
+    return {str(file.relative_to(folder)) for file in files if TOKEN.encode() in file.read_bytes()}
+
+
+def answers(airflow: Airflow, dag_id: str, run_id: str, task_id: str) -> str:
+    """All that the API says of a task instance, and of connections and events."""
+    task = f"/dags/{dag_id}/dagRuns/{run_id}/taskInstances/{task_id}"
+    xcoms = airflow.call("GET", f"{task}/xcomEntries")["xcom_entries"]
+    paths = [task, "/connections", "/eventLogs?limit=100", f"/dagSources/{dag_id}"]
+    paths += [f"{task}/xcomEntries/{xcom['key']}" for xcom in xcoms]
+    said = [airflow.api.get(path) for path in paths]
+    assert [answer.status_code for answer in said] == [200] * len(paths)
+    return "\n".join([airflow.log(dag_id, run_id, task_id), *(answer.text for answer in said)])
+
+
+@pytest.mark.parametrize("way", DAGS)
+def test_the_token_reaches_dbt_cloud_and_is_shown_by_nobody(airflow: Airflow, way: str) -> None:
+    run_id, states = airflow.run(DAGS[way])
+
+    assert states == {TASK: "success"}  # the local dbt Cloud refuses any other token
+    said = answers(airflow, DAGS[way], run_id, TASK)
+    assert "job_run_url" in said
+    assert TOKEN not in said
+
+
+def test_no_file_holds_the_token_but_those_it_was_written_into(
+    airflow: Airflow, project: Project
+) -> None:
+    with_token = files_with_token(project.root) - {"tests/e2e/test_secrets.py"}
+    assert with_token == {".env", "include/secrets/connections.yaml"}
+
+
+def test_a_task_that_prints_the_token_prints_stars(airflow: Airflow, project: Project) -> None:
+    before = files_with_token(project.root)
+
+    run_id, states = airflow.run(PRINTS_TOKEN)
+
+    assert states == {"show": "success"}
+    said = answers(airflow, PRINTS_TOKEN, run_id, "show")
+    assert "the token is ***" in said
+    assert TOKEN not in said
+    # Airflow 3.3 repeats what tasks print, unmasked, in the scheduler's output: README warns of it.
+    assert files_with_token(project.root) - before == {".airflow/logs/scheduler.log"}
+
+
+def test_a_connection_that_is_nowhere_is_said_so(airflow: Airflow, project: Project) -> None:
+    secrets = project.root / "include" / "secrets" / "connections.yaml"
+    secrets.write_text("{}")
+
+    run_id, states = airflow.run(DAGS["file"])
+
+    assert states == {TASK: "failed"}
+    assert "The conn_id `use_file` isn't defined" in airflow.log(DAGS["file"], run_id, TASK)
+
+
+def test_the_file_with_the_secrets_is_never_committed_nor_built_into_an_image() -> None:
+    root = Path(__file__).parents[2]
+    for name in (".gitignore", ".dockerignore"):
+        assert "include/secrets/connections.yaml" in (root / name).read_text()
