@@ -41,5 +41,5 @@ constraints: install ## Pin the newest versions of everything in constraints.txt
 
 install:
 	@command -v $(PYTHON) >/dev/null || { echo "Error: there is no $(PYTHON): install Python 3.11 or newer, or name yours with PYTHON=python3.12." >&2; exit 1; }
-	@$(PYTHON) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 15))' || { echo "Error: $$($(PYTHON) --version) will not do, Airflow 3.3 needs Python 3.11 to 3.14: name one with PYTHON=python3.12." >&2; exit 1; }
+	@$(PYTHON) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 14))' || { echo "Error: $$($(PYTHON) --version) will not do, dbt 1.11 needs Python 3.11 to 3.13: name one with PYTHON=python3.12." >&2; exit 1; }
 	$(PYTHON) -m include.local_airflow.install
