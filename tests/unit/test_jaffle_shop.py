@@ -76,7 +76,7 @@ def test_build_is_green(built: tuple[Path, Statuses]) -> None:
 
 
 def test_build_writes_nothing_into_the_project(built: tuple[Path, Statuses]) -> None:
-    names = {"dbt_project.yml", "profiles.yml", "macros", "models", "tests"}
+    names = {"dbt_project.yml", "macros", "models", "nodes.jsonl", "profiles.yml", "tests"}
     assert {path.name for path in PROJECT.iterdir()} == names
 
 
