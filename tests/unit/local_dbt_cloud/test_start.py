@@ -16,6 +16,12 @@ from include.local_dbt_cloud.settings import JOBS_FILE
 README = JOBS_FILE.with_name("README.md")
 
 
+@pytest.fixture(autouse=True)
+def data_folder_of_others(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """``main`` sets this variable for its process; here that is the tests' own."""
+    monkeypatch.setenv("LOCAL_DBT_CLOUD_DATA", str(tmp_path / "others"))
+
+
 def test_the_readme_lists_every_endpoint() -> None:
     rows = re.findall(r"^\| ([A-Z]+) \| `(/[^`]+)` \|$", README.read_text(), re.MULTILINE)
     assert rows == [(route.method, route.path) for route in ROUTES]
