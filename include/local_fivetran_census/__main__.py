@@ -10,6 +10,7 @@ from pathlib import Path
 
 import uvicorn
 
+from include.local_dbt_cloud.settings import LOOPBACK_HOSTS
 from include.local_dbt_cloud.tls import ensure_certificates
 from include.local_fivetran_census.app import create_app
 from include.local_fivetran_census.settings import Settings
@@ -17,24 +18,34 @@ from include.warehouse import warehouse_path
 
 
 def main() -> int:
-    """Answer on the loopback address until SIGTERM or Ctrl-C; return the exit code."""
+    """Answer until SIGTERM or Ctrl-C; return the exit code."""
     parser = argparse.ArgumentParser(prog="include.local_fivetran_census", description=__doc__)
+    parser.add_argument("--host", default="127.0.0.1", help="default: %(default)s")
     parser.add_argument("--port", type=int, default=8581, help="0 takes a free one")
     parser.add_argument("--data", type=Path, default=warehouse_path().parent)
     options = parser.parse_args()
     data = options.data.resolve()
     os.environ["LOCAL_DBT_CLOUD_DATA"] = str(data)  # include.warehouse reads it
-    try:
-        listener = socket.create_server(("127.0.0.1", options.port))
-    except OSError as error:
-        print(
-            f"The local Fivetran and Census did not start. Port {options.port} cannot be used: "
-            f"{error.strerror}. Stop what uses it, or choose another one with --port.",
-            file=sys.stderr,
+    settings = Settings(data)
+    if options.host not in LOOPBACK_HOSTS and settings.accepts_known_credentials:
+        return _refuse(
+            f"--host {options.host} can be reached from other machines, and the default "
+            "credentials are public: set LOCAL_FIVETRAN_SECRET and LOCAL_CENSUS_TOKEN."
         )
-        return 1
-    _serve(Settings(data), listener)
+    try:
+        listener = socket.create_server((options.host, options.port))
+    except OSError as error:
+        return _refuse(
+            f"Port {options.port} on {options.host} cannot be used: {error.strerror}. "
+            "Stop what uses it, or choose another one with --port."
+        )
+    _serve(settings, listener)
     return 0
+
+
+def _refuse(reason: str) -> int:
+    print(f"The local Fivetran and Census did not start. {reason}", file=sys.stderr)
+    return 1
 
 
 def _serve(settings: Settings, listener: socket.socket) -> None:

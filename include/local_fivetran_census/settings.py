@@ -31,6 +31,11 @@ class Settings:
     )
 
     @property
+    def accepts_known_credentials(self) -> bool:
+        """True while anybody who has read this file could come in."""
+        return self.fivetran_secret == DEFAULT_SECRET or self.census_token == DEFAULT_TOKEN
+
+    @property
     def sent(self) -> Path:
         """Where the local Census writes what it would have sent, a file per sync run."""
         return self.data / "census"

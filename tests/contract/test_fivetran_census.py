@@ -211,6 +211,21 @@ def test_wrong_credentials_are_refused(servers: Servers, monkeypatch: pytest.Mon
     assert not os.path.exists(servers.data / "warehouse.duckdb")
 
 
+def test_nobody_else_gets_in_with_the_known_credentials(tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "include.local_fivetran_census", "--data", tmp_path]
+    refused = subprocess.run(
+        [*command, "--host", "0.0.0.0", "--port", "0"],
+        cwd=PROJECT,
+        env={**os.environ, "LOCAL_CENSUS_TOKEN": "of-my-own"},
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+
+    assert refused.returncode == 1
+    assert "set LOCAL_FIVETRAN_SECRET and LOCAL_CENSUS_TOKEN" in refused.stderr
+
+
 def test_what_is_not_there_is_said_so(servers: Servers) -> None:
     expected = {
         ("GET", "/v1/connectors/another"): 404,

@@ -79,25 +79,35 @@ def test_the_scheduler_serves_the_local_dbt_cloud_under_its_name(compose: dict[s
     scheduler = compose["services"]["scheduler"]
 
     assert scheduler["networks"]["airflow"]["aliases"] == ["local-dbt-cloud"]
-    assert scheduler["command"][:3] == ["bash", "include/local_dbt_cloud/in_docker.sh", "serve"]
+    assert scheduler["command"][:3] == ["bash", "include/in_docker.sh", "serve"]
     assert all(port.startswith("127.0.0.1:") for port in scheduler["ports"])
 
 
 # What a task does first: look at the connection's host. Its name is known in the compose network
-# only, and the certificate has to be good for it, so the call goes to it by address.
-LIST_JOBS = """
+# only, and the certificate has to be good for it, so the calls go to it by address.
+CALL_ALL_THREE = """
 import json, os, socket, time, requests
 look_up = socket.getaddrinfo
 socket.getaddrinfo = lambda host, *rest, **options: look_up("127.0.0.1", *rest, **options)
-account = json.loads(os.environ["AIRFLOW_CONN_DBT_CLOUD_DEFAULT"])
-url = f"https://{account['host']}/api/v2/accounts/{account['login']}/jobs/"
-for attempt in range(300):
-    try:
-        answer = requests.get(url, headers={"Authorization": f"Token {account['password']}"})
-        break
-    except requests.ConnectionError:
-        time.sleep(0.1)
-print(answer.status_code, answer.json()["extra"]["pagination"]["total_count"] > 0)
+dbt_cloud, fivetran, census = (
+    json.loads(os.environ[f"AIRFLOW_CONN_{name}_DEFAULT"])
+    for name in ("DBT_CLOUD", "FIVETRAN", "CENSUS")
+)
+calls = {
+    f"https://{dbt_cloud['host']}/api/v2/accounts/{dbt_cloud['login']}/jobs/": "Token "
+    + dbt_cloud["password"],
+    f"https://{fivetran['host']}/v1/users": (fivetran["login"], fivetran["password"]),
+    f"https://{census['host']}/api/v1/syncs": "Bearer " + census["password"],
+}
+for url, key in calls.items():
+    how = {"auth": key} if isinstance(key, tuple) else {"headers": {"Authorization": key}}
+    for attempt in range(300):
+        try:
+            answer = requests.get(url, **how)
+            break
+        except requests.ConnectionError:
+            time.sleep(0.1)
+    print(answer.status_code, url, answer.json())
 """
 
 
@@ -108,7 +118,8 @@ def run_in_docker_sh(
     path = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
     environment = {"PATH": path, "LOCAL_DBT_CLOUD_HOST": "127.0.0.1", **variables}
     environment |= {"LOCAL_DBT_CLOUD_DATA": str(folder), "DBT_CLOUD_PORT": str(free_port())}
-    script = PROJECT / "include" / "local_dbt_cloud" / "in_docker.sh"
+    environment["FIVETRAN_CENSUS_PORT"] = str(free_port())
+    script = PROJECT / "include" / "in_docker.sh"
     with (folder / "output").open("w+") as output:  # a pipe would stay open with the server
         process = subprocess.Popen(
             ["bash", script, *command],
@@ -127,10 +138,15 @@ def run_in_docker_sh(
         return subprocess.CompletedProcess(command, code, output.read())
 
 
-def test_a_container_starts_the_local_dbt_cloud_and_reaches_it_by_its_name(tmp_path: Path) -> None:
-    served = run_in_docker_sh("serve", sys.executable, "-c", LIST_JOBS, folder=tmp_path)
+def test_a_container_starts_the_local_servers_and_reaches_them_by_name(tmp_path: Path) -> None:
+    served = run_in_docker_sh("serve", sys.executable, "-c", CALL_ALL_THREE, folder=tmp_path)
 
-    assert "200 True" in served.stdout
+    assert re.findall(r"^200 https://local-dbt-cloud:\d+/(\S+)", served.stdout, re.MULTILINE) == [
+        "api/v2/accounts/16173/jobs/",
+        "v1/users",
+        "api/v1/syncs",
+    ], served.stdout
+    assert "Daily build" in served.stdout
     assert (tmp_path / "token").stat().st_mode & 0o077 == 0
     assert (tmp_path / "token").read_text().strip() != "local-dbt-cloud-token"
 
@@ -141,6 +157,7 @@ def test_a_real_account_in_env_leaves_airflow_as_it_is(tmp_path: Path) -> None:
     assert shown.returncode == 0
     assert "AIRFLOW_CONN_DBT_CLOUD_DEFAULT={}" in shown.stdout
     assert "REQUESTS_CA_BUNDLE" not in shown.stdout
+    assert "AIRFLOW_CONN_CENSUS_DEFAULT" not in shown.stdout
 
 
 def test_the_image_is_airflow_and_is_not_installed_again() -> None:

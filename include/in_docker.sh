@@ -1,0 +1,44 @@
+#!/usr/bin/env bash
+# Runs one Airflow component of `astro dev start` so that it knows the local servers:
+#   in_docker.sh [serve] COMMAND...      `serve` starts the servers beside the command
+# With AIRFLOW_CONN_DBT_CLOUD_DEFAULT set (a real account, in .env) it runs the command, no more.
+set -euo pipefail
+
+keep_up() { # MODULE OPTION...: a server that other containers reach, started again if it ends
+  while sleep 1; do
+    python -m "$1" --host "${LOCAL_DBT_CLOUD_HOST:-0.0.0.0}" --data "$data" "${@:2}" || true
+  done
+}
+
+serve=false
+if [ "$1" = serve ]; then
+  serve=true
+  shift
+fi
+
+if [ -z "${AIRFLOW_CONN_DBT_CLOUD_DEFAULT:-}" ]; then
+  data=${LOCAL_DBT_CLOUD_DATA:-$PWD/include/.local}
+  bundle=$data/ca-bundle.pem
+  dbt_cloud=${DBT_CLOUD_PORT:-8580}
+  fivetran_census=${FIVETRAN_CENSUS_PORT:-8581}
+  if $serve; then
+    # Other containers reach them, so they have a token of their own instead of the known ones.
+    [ -s "$data/token" ] || (umask 077 && python -c 'import secrets; print(secrets.token_hex())' > "$data/token")
+    token=$(< "$data/token")
+    LOCAL_DBT_CLOUD_TOKEN=$token LOCAL_DBT_CLOUD_PUBLIC_URL=https://localhost:$dbt_cloud \
+      keep_up include.local_dbt_cloud --port "$dbt_cloud" &
+    LOCAL_FIVETRAN_SECRET=$token LOCAL_CENSUS_TOKEN=$token \
+      keep_up include.local_fivetran_census --port "$fivetran_census" &
+  fi
+  until [ -s "$bundle" ] && [ -s "$data/token" ]; do sleep 0.2; done
+  token=$(< "$data/token")
+  export REQUESTS_CA_BUNDLE=$bundle SSL_CERT_FILE=$bundle
+  # All services of the compose network know the scheduler's container by this name.
+  export AIRFLOW_CONN_DBT_CLOUD_DEFAULT='{"conn_type": "dbt_cloud", "host": "local-dbt-cloud:'$dbt_cloud'", "login": "16173", "password": "'$token'"}'
+  fivetran='{"conn_type": "Fivetran", "host": "local-dbt-cloud:'$fivetran_census'", "login": "local-fivetran-key", "password": "'$token'"}'
+  census='{"conn_type": "census", "host": "local-dbt-cloud:'$fivetran_census'", "password": "'$token'"}'
+  export AIRFLOW_CONN_FIVETRAN_DEFAULT=${AIRFLOW_CONN_FIVETRAN_DEFAULT:-$fivetran}
+  export AIRFLOW_CONN_CENSUS_DEFAULT=${AIRFLOW_CONN_CENSUS_DEFAULT:-$census}
+fi
+
+exec "$@"
