@@ -5,3 +5,6 @@ FROM astrocrpublic.azurecr.io/runtime:3.3-8-python-3.13
 RUN python -m venv dbt_venv \
     && dbt_venv/bin/pip install --no-cache-dir --constraint constraints.txt dbt-core dbt-duckdb \
     && mkdir -p include/.local
+
+# Cosmos reports who uses it unless it is told not to.
+ENV DO_NOT_TRACK=1
