@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import time
 from collections import defaultdict
 from collections.abc import AsyncIterator, Iterator
 from contextlib import contextmanager
@@ -67,10 +68,12 @@ async def poll_for_ever(account: Account) -> AsyncIterator[Poll]:
         try:
             async with client:
                 while not poll.problem:
+                    began = time.monotonic()
                     await ask(client, account, poll := Poll())
                     yield poll
                     failures = 0 if not poll.problem else failures + 1
-                    await asyncio.sleep(pause(account, poll, failures))
+                    took = time.monotonic() - began
+                    await asyncio.sleep(pause(account, poll, failures, took))
         except Exception as error:
             # Whatever it is, it says nothing about the runs, and all tasks depend on this poll.
             failures += 1
@@ -90,9 +93,9 @@ async def ask(client: AsyncDbtCloudClient, account: Account, poll: Poll) -> None
         log.warning("%s", error)
 
 
-def pause(account: Account, poll: Poll, failures: int) -> float:
-    """The interval; after failures growing, and as long as dbt Cloud asks for."""
-    interval = min((wish.interval for wish in WAITING[account]), default=1.0)
+def pause(account: Account, poll: Poll, failures: int, took: float = 0.0) -> float:
+    """What the round left of the interval; after failures growing, and as dbt Cloud asks for."""
     if not poll.problem:
-        return interval
+        interval = min((wish.interval for wish in WAITING[account]), default=1.0)
+        return max(interval - took, interval / 10)
     return max(min(2.0 ** (failures - 1), MAX_WAIT), poll.retry_after)
