@@ -4,6 +4,9 @@
 DAG ?= extract_load_transform
 PYTHON ?= python3
 
+# Uncompiled, Airflow starts in twice the time.
+unexport PYTHONDONTWRITEBYTECODE
+
 LAUNCHER = .venv/bin/python -m include.local_airflow
 
 .DEFAULT_GOAL := help

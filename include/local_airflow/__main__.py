@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import os
 import signal
 import sys
 
@@ -26,7 +25,6 @@ def _parser() -> argparse.ArgumentParser:
 def main() -> int:
     """Run the command; return the exit code."""
     arguments = _parser().parse_args()
-    os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
     for number in (signal.SIGTERM, signal.SIGHUP):  # end what was started, as Ctrl-C does
         signal.signal(number, signal.default_int_handler)
     console = Console(highlight=False, soft_wrap=True)

@@ -86,9 +86,6 @@ class Launch:
         What the user sets for Airflow wins, except what would lead out of this checkout.
         """
         environment = self._defaults() | self.variables | self._fixed(database)
-        environment.pop(
-            "PYTHONDONTWRITEBYTECODE", None
-        )  # uncompiled, Airflow starts in twice the time
         if self.uses_local_dbt_cloud:
             bundle = str(self.data / "ca-bundle.pem")
             environment |= {"REQUESTS_CA_BUNDLE": bundle, "SSL_CERT_FILE": bundle}

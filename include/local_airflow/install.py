@@ -185,7 +185,6 @@ def _failure(environment: Environment) -> str:
 
 def main() -> int:
     """Install what is missing; return the exit code."""
-    os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
     try:
         install()
     except (LaunchError, OSError) as error:

@@ -59,7 +59,6 @@ class LocalServer:
         port = self.port_of(launch)
         arguments = ["--port", str(port), "--data", str(launch.data)]
         environment = dict(launch.variables) | {"PYTHONUNBUFFERED": "1"}
-        environment.pop("PYTHONDONTWRITEBYTECODE", None)
         background.start([sys.executable, "-m", self.module, *arguments], environment, port)
 
     def _wait(self, background: Background, launch: Launch) -> None:
