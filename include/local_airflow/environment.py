@@ -106,6 +106,9 @@ class Launch:
             "AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_ALL_ADMINS": "True",
             "AIRFLOW__DAG_PROCESSOR__REFRESH_INTERVAL": "10",  # seconds until a new file is seen
             "AIRFLOW__USAGE_DATA_COLLECTION__ENABLED": "False",
+            # Seconds until the end of a task's process is noticed, at worst. With the default of 5
+            # a short dbt run ends before, and Airflow takes the waiting task for a failed one.
+            "AIRFLOW__WORKERS__MIN_HEARTBEAT_INTERVAL": "1",
             "DO_NOT_TRACK": "1",
             "LOCAL_DBT_CLOUD_DATA": str(self.data),
         }
@@ -120,7 +123,8 @@ class Launch:
             "AIRFLOW__API_AUTH__JWT_SECRET": self._key("jwt"),
             "AIRFLOW__CORE__EXECUTION_API_SERVER_URL": f"{address}/execution/",
             "AIRFLOW__CORE__FERNET_KEY": self._key("fernet"),
-            "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": f"sqlite:///{self.home / database}",
+            # Seconds until "database is locked"; 5 are too few when all of Airflow is busy.
+            "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": f"sqlite:///{self.home / database}?timeout=30",
             "AIRFLOW__LOGGING__BASE_LOG_FOLDER": str(self.home / "logs"),
             "PYTHONPATH": str(self.root),
             "PYTHONUNBUFFERED": "1",

@@ -62,7 +62,7 @@ def test_users_settings_win_but_nothing_leaves_the_checkout(tmp_path: Path) -> N
     environment = Launch(theirs, tmp_path).environment("a.db")
     assert environment["AIRFLOW__CORE__PARALLELISM"] == "8"
     assert environment["AIRFLOW_HOME"] == str(tmp_path / ".airflow")
-    assert environment["AIRFLOW__DATABASE__SQL_ALCHEMY_CONN"].endswith(f"{tmp_path}/.airflow/a.db")
+    assert environment["AIRFLOW__DATABASE__SQL_ALCHEMY_CONN"].startswith(f"sqlite:///{tmp_path}")
 
 
 def test_keys_are_stable_and_private(tmp_path: Path) -> None:
