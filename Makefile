@@ -27,7 +27,7 @@ stop: ## Stop everything that `make run` and `make start` left running
 	echo "$(LAUNCHER) stop"; $(LAUNCHER) stop
 
 test: install ## Run all tests
-	.venv/bin/python -m pytest -n 2
+	.venv/bin/python -m pytest -n 3
 
 check: install ## Lint, check the formatting and the types
 	.venv/bin/ruff check .

@@ -26,20 +26,28 @@ os.environ.setdefault("AIRFLOW__CORE__LOAD_EXAMPLES", "False")
 MakeDbtCloud = Callable[..., RunningDbtCloud]
 
 
+# It starts an Airflow of its own; all other end-to-end tests share one.
+OWN_AIRFLOW = "tests/e2e/test_exactly_once.py"
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """The end-to-end tests first: they take longest, and mostly wait."""
+    items.sort(key=lambda item: not item.nodeid.startswith("tests/e2e/"))
+
+
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
-    """`make test` uses two processes: one runs all that needs an Airflow, the other file by file.
-
-    Starting a second Airflow would cost more than it saves.
-    """
+    """`make test` uses some processes: each takes a file at a time, in the order of collection."""
     from xdist.scheduler import LoadScopeScheduling
 
-    class OneAirflow(LoadScopeScheduling):
+    class ByAirflow(LoadScopeScheduling):
         def _split_scope(self, nodeid: str) -> str:
             file = nodeid.partition("::")[0]
-            return "tests/e2e" if file.startswith("tests/e2e/") else file
+            shares = file.startswith("tests/e2e/") and file != OWN_AIRFLOW
+            return "tests/e2e" if shares else file
 
-    return OneAirflow(config, log)
+    config.option.loadscopereorder = False
+    return ByAirflow(config, log)
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -8,12 +8,15 @@ import pytest
 
 from tests.e2e.airflow_client import Airflow
 from tests.e2e.project import Project
+from tests.e2e.secret_token import TOKEN, give_token
 
 
 @pytest.fixture(scope="session")
 def project(tmp_path_factory: pytest.TempPathFactory) -> Project:
-    """A copy of this repository, nothing running in it."""
-    return Project.copy_to(tmp_path_factory.mktemp("project"))
+    """A copy of this repository, nothing running in it, with a token of its own."""
+    project = Project.copy_to(tmp_path_factory.mktemp("project"), token=TOKEN)
+    give_token(project)
+    return project
 
 
 @pytest.fixture(scope="session")

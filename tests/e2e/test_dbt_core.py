@@ -37,15 +37,21 @@ def variant(airflow: Airflow, project: Project, dag_id: str, **changes: str) -> 
     copy.unlink()
 
 
-@pytest.fixture
-def three_models(airflow: Airflow, project: Project) -> Iterator[str]:
-    """The Dag with a corner of the dbt project, since each task takes dbt's start, some seconds."""
+@pytest.fixture(scope="module")
+def few_nodes(project: Project) -> str:
+    """A corner of the dbt project, since each task takes dbt's start, some seconds."""
     nodes = project.root / "include" / "jaffle_shop" / "nodes.jsonl"
     wanted = ("stg_stores", "stg_products", "stores")
     names = tuple(f'{{"unique_id": "model.jaffle_shop.{name}"' for name in wanted)
     lines = nodes.read_text().splitlines(keepends=True)
     nodes.with_name("few.jsonl").write_text("".join(x for x in lines if x.startswith(names)))
-    with variant(airflow, project, "run_three_models", nodes="few") as dag_id:
+    return "few"
+
+
+@pytest.fixture
+def three_models(airflow: Airflow, project: Project, few_nodes: str) -> Iterator[str]:
+    """The Dag with these nodes."""
+    with variant(airflow, project, "run_three_models", nodes=few_nodes) as dag_id:
         yield dag_id
 
 
@@ -91,9 +97,9 @@ def test_one_task_builds_all_with_a_password_that_nobody_sees(
 
 
 def test_watching_one_dbt_run_marks_each_model(
-    airflow: Airflow, project: Project, no_marts: None
+    airflow: Airflow, project: Project, few_nodes: str, no_marts: None
 ) -> None:
-    with variant(airflow, project, "run_watched", LOCAL="WATCHER") as dag_id:
+    with variant(airflow, project, "run_watched", nodes=few_nodes, LOCAL="WATCHER") as dag_id:
         _, states = airflow.run(dag_id)
 
     assert set(states.values()) == {"success"}

@@ -2,72 +2,13 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from tests.e2e.airflow_client import Airflow
 from tests.e2e.project import Project
-
-TOKEN = "a-token-that-nobody-else-has"
-TASK = "trigger_dbt_cloud_job_run"
-ORIGINAL = "run_dbt_cloud_job"  # its connection is in the database, by airflow_settings.yaml
-DAGS = {"database": ORIGINAL, "environment": "use_environment", "file": "use_file"}
-PRINTS_TOKEN = "print_token"
-BACKEND = "LocalFilesystemBackend"
-
-# What a careless task does: it prints the connection and hands it to the next one.
-CARELESS = """
-from airflow.sdk import BaseHook, dag, task
-
-@dag
-def print_token():
-    @task
-    def show():
-        connection = BaseHook.get_connection("use_file")
-        print("the token is", connection.password)
-
-    show()
-
-print_token()
-"""
-
-
-@pytest.fixture(scope="module")
-def project(tmp_path_factory: pytest.TempPathFactory) -> Project:
-    """A copy whose local dbt Cloud wants another token, given to Airflow in three ways."""
-    project = Project.copy_to(tmp_path_factory.mktemp("secrets"))
-    connection = {"conn_type": "dbt_cloud", "host": f"localhost:{project.dbt_cloud_port}"}
-    connection |= {"login": "16173", "password": TOKEN}
-    example = (project.root / ".env.example").read_text().splitlines()
-    first = next(number for number, line in enumerate(example) if line.endswith(BACKEND))
-    lines = [line.removeprefix("# ") for line in example[first : first + 2]]
-    lines += [f"AIRFLOW_CONN_USE_ENVIRONMENT={json.dumps(connection)}"]
-    (project.root / ".env").write_text("\n".join([*lines, f"LOCAL_DBT_CLOUD_TOKEN={TOKEN}\n"]))
-    secrets = project.root / "include" / "secrets"
-    (secrets / "connections.yaml").write_text(json.dumps({"use_file": connection}))
-    for file in (project.root / "dags").glob("*.py"):
-        if file.stem != ORIGINAL:
-            file.unlink()  # the fewer Dags, the sooner Airflow is ready
-    original = (project.root / "dags" / f"{ORIGINAL}.py").read_text()
-    for dag_id in set(DAGS.values()) - {ORIGINAL}:
-        text = original.replace(f"{ORIGINAL}()", f"{dag_id}()")
-        text = text.replace("JOB_ID,", f'JOB_ID, dbt_cloud_conn_id="{dag_id}",')
-        (project.root / "dags" / f"{dag_id}.py").write_text(text)
-    (project.root / "dags" / f"{PRINTS_TOKEN}.py").write_text(CARELESS)
-    return project
-
-
-@pytest.fixture(scope="module")
-def airflow(project: Project) -> Iterator[Airflow]:
-    started = project.launcher("start")
-    try:
-        assert started.returncode == 0, started.stdout + started.stderr
-        yield Airflow(project.port)
-    finally:
-        project.launcher("stop")
+from tests.e2e.secret_token import DAGS, PRINTS_TOKEN, TASK, TOKEN
 
 
 def files_with_token(folder: Path) -> set[str]:
@@ -100,7 +41,8 @@ def test_the_token_reaches_dbt_cloud_and_is_shown_by_nobody(airflow: Airflow, wa
 def test_no_file_holds_the_token_but_those_it_was_written_into(
     airflow: Airflow, project: Project
 ) -> None:
-    with_token = files_with_token(project.root) - {"tests/e2e/test_secrets.py"}
+    """Whatever all tests before this one have done."""
+    with_token = files_with_token(project.root) - {"tests/e2e/secret_token.py"}
     assert with_token == {".env", "include/secrets/connections.yaml"}
 
 
@@ -119,9 +61,12 @@ def test_a_task_that_prints_the_token_prints_stars(airflow: Airflow, project: Pr
 
 def test_a_connection_that_is_nowhere_is_said_so(airflow: Airflow, project: Project) -> None:
     secrets = project.root / "include" / "secrets" / "connections.yaml"
+    given = secrets.read_text()
     secrets.write_text("{}")
-
-    run_id, states = airflow.run(DAGS["file"])
+    try:
+        run_id, states = airflow.run(DAGS["file"])
+    finally:
+        secrets.write_text(given)
 
     assert states == {TASK: "failed"}
     assert "The conn_id `use_file` isn't defined" in airflow.log(DAGS["file"], run_id, TASK)
