@@ -32,8 +32,20 @@ WORD = r"[\w+@*.:/,][\w+@*.:/,-]*"
 SELECTION = rf"^({WORD}( {WORD})*)?$"
 IDENTIFIER = r"^[A-Za-z_][A-Za-z0-9_]{0,62}$"
 PARAMS = {
-    "select": Param(None, type=["null", "string"], pattern=SELECTION, title="Models to build"),
-    "exclude": Param(None, type=["null", "string"], pattern=SELECTION, title="Models to leave out"),
+    "select": Param(
+        None,
+        type=["null", "string"],
+        pattern=SELECTION,
+        title="Models to build",
+        description="Such as orders+ or tag:daily; all if empty",
+    ),
+    "exclude": Param(
+        None,
+        type=["null", "string"],
+        pattern=SELECTION,
+        title="Models to leave out",
+        description="Such as stg_stores; none if empty",
+    ),
     "vars": Param({}, type="object", title="Variables", description='JSON: {"name": "value"}'),
     "full_refresh": Param(False, type="boolean", title="Build incremental models anew"),
     "schema": Param(None, type=["null", "string"], pattern=IDENTIFIER, title="Other schema"),
