@@ -18,7 +18,7 @@ from hypothesis import HealthCheck, Phase, given, settings  # noqa: E402  # come
 from hypothesis import strategies as st  # noqa: E402
 from hypothesis.errors import Unsatisfiable  # noqa: E402
 
-EXAMPLES = 8  # per endpoint; the whole file takes about a minute
+EXAMPLES = 4  # per endpoint; the whole file takes about half a minute
 QUIETLY = settings(
     max_examples=EXAMPLES,
     deadline=None,

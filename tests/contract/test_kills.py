@@ -14,7 +14,7 @@ from tests.contract.slow_project import write_slow_project
 from tests.running_dbt_cloud import RunningDbtCloud
 
 # The kill comes when the round's run has one of these statuses, or up to a second later.
-MOMENTS = [{1, 2, 3, 10}, {2, 3, 10}, {3, 10}, {10}, {3, 10}]
+MOMENTS = [{1, 2, 3, 10}, {2, 3, 10}, {3, 10}, {10}]
 STOPPED = "was stopped while this run was active"
 
 

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import ast
-import os
+import json
 import re
 import shutil
 import subprocess
 import sys
+from collections.abc import Callable, Iterator
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -23,10 +25,11 @@ SEVERAL = {"hourly_and_daily_dbt_cloud_jobs": {"hourly_dbt_cloud_job", "daily_db
 # Its Dag runs keep their dbt Cloud runs apart by themselves.
 SEVERAL_AT_ONCE = {"run_dbt_cloud_job_exactly_once"}
 
-# Runs one Dag file as a script, where reading from a network, database or Variable ends it.
-# Not by an exception, which could be caught and forgotten.
+# Runs Dag files as scripts, each in a child of its own, since importing Airflow takes seconds.
+# Reading from a network, database or Variable ends the child, and not by an exception, which
+# could be caught and forgotten.
 PARSE_OFFLINE = """
-import os, runpy, sys
+import json, os, runpy, sys, traceback
 import airflow.sdk
 
 def refuse(event, *arguments):
@@ -34,35 +37,67 @@ def refuse(event, *arguments):
         print(f"{event} is read while the file is parsed: {arguments}", file=sys.stderr, flush=True)
         os._exit(1)
 
+def parse(file, project, said):
+    said = os.open(said, os.O_CREAT | os.O_WRONLY)
+    os.dup2(said, sys.stdout.fileno())
+    os.dup2(said, sys.stderr.fileno())
+    os.chdir(project)
+    sys.path.insert(0, project)
+    sys.addaudithook(refuse)
+    runpy.run_path(file)
+
 for reader in (airflow.sdk.Variable, airflow.sdk.Connection):
     reader.get = lambda *key, **options: refuse("Airflow", key)
 airflow.sdk.BaseHook.get_connection = lambda *key: refuse("Airflow", key)
-sys.addaudithook(refuse)
-runpy.run_path(sys.argv[1])
+for line in sys.stdin:
+    child = os.fork()
+    if child == 0:
+        try:
+            parse(*json.loads(line))
+        except BaseException:
+            traceback.print_exc()
+            sys.stderr.flush()
+            os._exit(1)
+        os._exit(0)
+    print(os.waitpid(child, 0)[1], flush=True)
 """
+
+# Parses a file in a project's folder; returns whether it did, and what it said.
+ParseOffline = Callable[[Path, Path], tuple[bool, str]]
+
+
+@pytest.fixture(scope="module")
+def parse_offline(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ParseOffline]:
+    command = [sys.executable, "-c", PARSE_OFFLINE]
+    with subprocess.Popen(
+        command,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        cwd=tmp_path_factory.mktemp("elsewhere"),
+        text=True,
+    ) as parser:
+
+        def parse(file: Path, project: Path) -> tuple[bool, str]:
+            assert parser.stdin
+            assert parser.stdout
+            said = project / "said.txt"
+            print(json.dumps([str(file), str(project), str(said)]), file=parser.stdin, flush=True)
+            return int(parser.stdout.readline()) == 0, said.read_text()
+
+        yield parse
 
 
 def name(file: Path) -> str:
     return file.stem
 
 
+@cache
 def dags_of(file: Path) -> list[DAG]:
     from airflow.dag_processing.dagbag import DagBag
 
     bag = DagBag(dag_folder=str(file))
     assert not bag.import_errors
     return list(bag.dags.values())
-
-
-def parse_offline(file: Path, project: Path) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [sys.executable, "-c", PARSE_OFFLINE, str(file)],
-        cwd=project,
-        env={**os.environ, "PYTHONPATH": str(project)},
-        capture_output=True,
-        text=True,
-        timeout=120,
-    )
 
 
 def parts_of_include(file: Path) -> set[str]:
@@ -115,16 +150,21 @@ def test_a_dag_has_an_owner_tags_and_retries(file: Path) -> None:
         "import socket; socket.create_connection(('127.0.0.1', 9))",
     ],
 )
-def test_reading_while_parsing_would_be_seen(reading: str, tmp_path: Path) -> None:
+def test_reading_while_parsing_would_be_seen(
+    parse_offline: ParseOffline, reading: str, tmp_path: Path
+) -> None:
     file = tmp_path / "reads.py"
     file.write_text(reading)
 
-    assert "while the file is parsed" in parse_offline(file, tmp_path).stderr
+    parsed, said = parse_offline(file, tmp_path)
+
+    assert not parsed
+    assert "while the file is parsed" in said
 
 
 @pytest.mark.parametrize("file", FILES, ids=name)
 def test_a_file_copied_with_what_it_names_parses_without_reading_anything(
-    file: Path, tmp_path: Path
+    parse_offline: ParseOffline, file: Path, tmp_path: Path
 ) -> None:
     assert copied_with(file) == parts_of_include(file)
     (tmp_path / "dags").mkdir()
@@ -134,9 +174,9 @@ def test_a_file_copied_with_what_it_names_parses_without_reading_anything(
         target.parent.mkdir(parents=True, exist_ok=True)
         shutil.copytree(source, target) if source.is_dir() else shutil.copy(source, target)
 
-    parsed = parse_offline(Path(copy), tmp_path)
+    parsed, said = parse_offline(Path(copy), tmp_path)
 
-    assert parsed.returncode == 0, parsed.stderr
+    assert parsed, said
 
 
 @pytest.mark.parametrize("file", FILES, ids=name)

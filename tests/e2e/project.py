@@ -39,7 +39,7 @@ def eventually(look: Callable[[], T | None], what: str, patience: float = PATIEN
     while time.monotonic() < deadline:
         if found := look():
             return found
-        time.sleep(0.3)
+        time.sleep(0.5)
     raise AssertionError(f"after {patience:.0f} s: {what}")
 
 

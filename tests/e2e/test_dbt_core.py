@@ -51,7 +51,8 @@ def few_nodes(project: Project) -> str:
 @pytest.fixture
 def three_models(airflow: Airflow, project: Project, few_nodes: str) -> Iterator[str]:
     """The Dag with these nodes."""
-    with variant(airflow, project, "run_three_models", nodes=few_nodes) as dag_id:
+    once = {'"retries": 1': '"retries": 0'}
+    with variant(airflow, project, "run_three_models", nodes=few_nodes, **once) as dag_id:
         yield dag_id
 
 

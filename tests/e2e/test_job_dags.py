@@ -35,8 +35,9 @@ def missing_table(project: Project, table: str) -> Iterator[None]:
             connection.execute(f"alter table raw.{table}_away rename to {table}")
 
 
-def failed_run(airflow: Airflow, project: Project) -> int:
-    """A run of the job that failed; the cause is mended when this returns."""
+@pytest.fixture(scope="module")
+def failed(airflow: Airflow, project: Project) -> int:
+    """A run of the job that failed; the cause is mended."""
     with missing_table(project, "stores"):
         assert airflow.run("run_dbt_cloud_job")[1] == {TRIGGER: "failed"}
     return int(project.dbt_runs(job_definition_id=JOB_ID, status=20)[0]["id"])
@@ -133,10 +134,8 @@ def test_a_job_is_created_once_updated_when_different_and_run(
 
 
 def test_the_newest_failed_run_is_resumed_where_it_failed(
-    airflow: Airflow, project: Project
+    airflow: Airflow, project: Project, failed: int
 ) -> None:
-    failed = failed_run(airflow, project)
-
     run_id, states = airflow.run(RERUN)
 
     assert set(states.values()) == {"success"}
@@ -149,9 +148,8 @@ def test_the_newest_failed_run_is_resumed_where_it_failed(
 
 
 def test_a_run_that_cannot_be_resumed_is_rebuilt_and_the_log_says_why(
-    airflow: Airflow, project: Project
+    airflow: Airflow, project: Project, failed: int
 ) -> None:
-    failed = failed_run(airflow, project)
     assert airflow.run("run_dbt_cloud_job")[1] == {TRIGGER: "success"}
 
     run_id, states = airflow.run(RERUN, run_id=failed)
@@ -164,7 +162,6 @@ def test_a_run_that_cannot_be_resumed_is_rebuilt_and_the_log_says_why(
 
 
 def test_a_run_that_did_not_fail_is_refused(airflow: Airflow, project: Project) -> None:
-    assert airflow.run("run_dbt_cloud_job")[1] == {TRIGGER: "success"}
     succeeded = project.dbt_runs(job_definition_id=JOB_ID, status=10)[0]["id"]
 
     run_id, states = airflow.run(RERUN, run_id=succeeded)

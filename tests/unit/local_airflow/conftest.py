@@ -13,6 +13,8 @@ from pathlib import Path
 
 import pytest
 
+from include.local_airflow import run, server
+
 ROOT = Path(__file__).parents[3]
 REAL_ACCOUNT = '{"conn_type": "dbt_cloud", "host": "localhost:1", "login": "1", "password": "x"}'
 
@@ -50,11 +52,27 @@ class Checkout:
         )
 
 
+@pytest.fixture(scope="session")
+def migrated(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """An empty metadata database of this Airflow, which takes seconds to make."""
+    home = tmp_path_factory.mktemp("migrated")
+    database = home / "empty.db"
+    settings = {"AIRFLOW_HOME": str(home), "AIRFLOW__CORE__LOAD_EXAMPLES": "False"}
+    settings["AIRFLOW__DATABASE__SQL_ALCHEMY_CONN"] = f"sqlite:///{database}"
+    migrate = "from include.local_airflow.database import migrate; migrate()"
+    subprocess.run([sys.executable, "-c", migrate], env=os.environ | settings, cwd=ROOT, check=True)
+    return database
+
+
 @pytest.fixture
-def checkout(tmp_path: Path) -> Checkout:
+def checkout(tmp_path: Path, migrated: Path) -> Checkout:
     """A checkout whose connection names a real account, so no local dbt Cloud is started."""
     folder = tmp_path / "checkout"
-    (folder / "dags").mkdir(parents=True)
+    (folder / ".airflow").mkdir(parents=True)
+    for database in (run.DATABASE, server.DATABASE):
+        for ending in ("", ".version"):
+            shutil.copy(f"{migrated}{ending}", folder / ".airflow" / f"{database}{ending}")
+    (folder / "dags").mkdir()
     (folder / "plugins").mkdir()
     (folder / "include").symlink_to(ROOT / "include")
     shutil.copy(ROOT / "airflow_settings.yaml", folder)
