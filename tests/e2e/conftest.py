@@ -9,6 +9,7 @@ import pytest
 from tests.e2e.airflow_client import Airflow
 from tests.e2e.project import Project
 from tests.e2e.secret_token import TOKEN, give_token
+from tests.e2e.variants import write_variants
 
 
 @pytest.fixture(scope="session")
@@ -16,6 +17,7 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Project:
     """A copy of this repository, nothing running in it, with a token of its own."""
     project = Project.copy_to(tmp_path_factory.mktemp("project"), token=TOKEN)
     give_token(project)
+    write_variants(project)
     return project
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 
 from tests.e2e.project import Project
+from tests.e2e.variants import write_variant
 
 TOKEN = "a-token-that-nobody-else-has"
 TASK = "trigger_dbt_cloud_job_run"
@@ -41,10 +42,7 @@ def give_token(project: Project) -> None:
     (project.root / ".env").write_text("\n".join([*lines, f"LOCAL_DBT_CLOUD_TOKEN={TOKEN}\n"]))
     secrets = project.root / "include" / "secrets"
     (secrets / "connections.yaml").write_text(json.dumps({"use_file": connection}))
-    dags = project.root / "dags"
-    original = (dags / f"{ORIGINAL}.py").read_text()
     for dag_id in set(DAGS.values()) - {ORIGINAL}:
-        text = original.replace(f"{ORIGINAL}()", f"{dag_id}()")
-        text = text.replace("JOB_ID,", f'JOB_ID, dbt_cloud_conn_id="{dag_id}",')
-        (dags / f"{dag_id}.py").write_text(text)
-    (dags / f"{PRINTS_TOKEN}.py").write_text(CARELESS)
+        other = {"JOB_ID,": f'JOB_ID, dbt_cloud_conn_id="{dag_id}",'}
+        write_variant(project, ORIGINAL, dag_id, other)
+    (project.root / "dags" / f"{PRINTS_TOKEN}.py").write_text(CARELESS)

@@ -7,6 +7,7 @@ import pytest
 
 from tests.e2e.airflow_client import Airflow
 from tests.e2e.project import Project, eventually
+from tests.e2e.variants import MISSING_JOB
 
 ACTIVE = {"status__in": "[1,2,3]"}
 PIPELINE = "extract_load_transform"
@@ -174,18 +175,9 @@ def test_a_wrong_connection_says_what_is_wrong(
     assert "not-the-token" not in log
 
 
-def test_a_wrong_job_id_says_what_is_wrong(airflow: Airflow, project: Project) -> None:
-    original = (project.root / "dags" / "run_dbt_cloud_job.py").read_text()
-    copy = project.root / "dags" / "run_missing_job.py"
-    copy.write_text(
-        original.replace("run_dbt_cloud_job()", "run_missing_job()").replace("65767", "1")
-    )
-    listed = "/dags/run_missing_job"
-    eventually(lambda: airflow.api.get(listed).is_success, "the new Dag is listed")
-
-    run_id, states = airflow.run("run_missing_job")
+def test_a_wrong_job_id_says_what_is_wrong(airflow: Airflow) -> None:
+    run_id, states = airflow.run(MISSING_JOB)
 
     assert states == {"trigger_dbt_cloud_job_run": "failed"}
-    log = airflow.log("run_missing_job", run_id, "trigger_dbt_cloud_job_run")
+    log = airflow.log(MISSING_JOB, run_id, "trigger_dbt_cloud_job_run")
     assert "The requested resource was not found" in log
-    copy.unlink()

@@ -8,11 +8,11 @@ from contextlib import contextmanager
 import pytest
 
 from tests.e2e.airflow_client import Airflow
-from tests.e2e.project import Project, eventually
+from tests.e2e.project import Project
 from tests.e2e.test_job_dags import missing_table
+from tests.e2e.variants import THREE_MODELS, WATCHED
 
 ONE_TASK = "run_dbt_core_in_one_task"
-BY_MODEL = "run_dbt_core_model_by_model"
 PASSWORD = "Correct_horse_battery_staple"
 
 
@@ -21,39 +21,6 @@ def no_marts(airflow: Airflow, project: Project) -> None:
     """Nothing has been built yet, so that what a test finds was built in it."""
     with project.warehouse() as connection:
         connection.execute("drop schema if exists analytics cascade")
-
-
-@contextmanager
-def variant(airflow: Airflow, project: Project, dag_id: str, **changes: str) -> Iterator[str]:
-    """A copy of the Dag under another name, with other words in it."""
-    text = (project.root / "dags" / f"{BY_MODEL}.py").read_text()
-    for old, new in {BY_MODEL: dag_id, **changes}.items():
-        assert old in text
-        text = text.replace(old, new)
-    copy = project.root / "dags" / f"{dag_id}.py"
-    copy.write_text(text)
-    eventually(lambda: airflow.api.get(f"/dags/{dag_id}").is_success, "the new Dag is listed")
-    yield dag_id
-    copy.unlink()
-
-
-@pytest.fixture(scope="module")
-def few_nodes(project: Project) -> str:
-    """A corner of the dbt project, since each task takes dbt's start, some seconds."""
-    nodes = project.root / "include" / "jaffle_shop" / "nodes.jsonl"
-    wanted = ("stg_stores", "stg_products", "stores")
-    names = tuple(f'{{"unique_id": "model.jaffle_shop.{name}"' for name in wanted)
-    lines = nodes.read_text().splitlines(keepends=True)
-    nodes.with_name("few.jsonl").write_text("".join(x for x in lines if x.startswith(names)))
-    return "few"
-
-
-@pytest.fixture
-def three_models(airflow: Airflow, project: Project, few_nodes: str) -> Iterator[str]:
-    """The Dag with these nodes."""
-    once = {'"retries": 1': '"retries": 0'}
-    with variant(airflow, project, "run_three_models", nodes=few_nodes, **once) as dag_id:
-        yield dag_id
 
 
 @contextmanager
@@ -98,10 +65,9 @@ def test_one_task_builds_all_with_a_password_that_nobody_sees(
 
 
 def test_watching_one_dbt_run_marks_each_model(
-    airflow: Airflow, project: Project, few_nodes: str, no_marts: None
+    airflow: Airflow, project: Project, no_marts: None
 ) -> None:
-    with variant(airflow, project, "run_watched", nodes=few_nodes, LOCAL="WATCHER") as dag_id:
-        _, states = airflow.run(dag_id)
+    _, states = airflow.run(WATCHED)
 
     assert set(states.values()) == {"success"}
     assert "jaffle_shop.stores_run" in states
@@ -109,15 +75,15 @@ def test_watching_one_dbt_run_marks_each_model(
 
 
 def test_a_failed_model_fails_the_one_task_or_only_what_hangs_on_it(
-    airflow: Airflow, project: Project, three_models: str
+    airflow: Airflow, project: Project
 ) -> None:
     with missing_table(project, "stores"):
-        whole, run_id = airflow.trigger(ONE_TASK), airflow.trigger(three_models)
+        whole, run_id = airflow.trigger(ONE_TASK), airflow.trigger(THREE_MODELS)
         assert airflow.wait(ONE_TASK, whole) == "failed"
-        assert airflow.wait(three_models, run_id) == "failed"
+        assert airflow.wait(THREE_MODELS, run_id) == "failed"
 
     assert "Table with name stores does not exist" in airflow.log(ONE_TASK, whole, "dbt_build")
-    before = airflow.tasks(three_models, run_id)
+    before = airflow.tasks(THREE_MODELS, run_id)
     assert {name.removeprefix("jaffle_shop."): task["state"] for name, task in before.items()} == {
         "stg_products_run": "success",
         "stg_stores_run": "failed",
@@ -125,11 +91,11 @@ def test_a_failed_model_fails_the_one_task_or_only_what_hangs_on_it(
         "jaffle_shop_test": "upstream_failed",
     }
 
-    airflow.clear(three_models, run_id, "jaffle_shop.stg_stores_run")
-    assert airflow.wait(three_models, run_id) == "success"
+    airflow.clear(THREE_MODELS, run_id, "jaffle_shop.stg_stores_run")
+    assert airflow.wait(THREE_MODELS, run_id) == "success"
 
-    after = airflow.tasks(three_models, run_id)
+    after = airflow.tasks(THREE_MODELS, run_id)
     kept = "jaffle_shop.stg_products_run"
     assert after[kept]["start_date"] == before[kept]["start_date"]
-    assert set(airflow.states(three_models, run_id).values()) == {"success"}
+    assert set(airflow.states(THREE_MODELS, run_id).values()) == {"success"}
     assert project.query("select count(*) > 1 from analytics.stores") == [(True,)]

@@ -1,0 +1,30 @@
+"""Dags that only tests need: copies with other words in them, there before Airflow starts."""
+
+from __future__ import annotations
+
+from tests.e2e.project import Project
+
+MISSING_JOB = "run_missing_job"
+WATCHED, THREE_MODELS = "run_watched", "run_three_models"
+BY_MODEL = "run_dbt_core_model_by_model"
+MODELS = ("stg_stores", "stg_products", "stores")
+
+
+def write_variants(project: Project) -> None:
+    write_variant(project, "run_dbt_cloud_job", MISSING_JOB, {"65767": "1"})
+    # A corner of the dbt project, since each task takes dbt's start, some seconds.
+    nodes = project.root / "include" / "jaffle_shop" / "nodes.jsonl"
+    names = tuple(f'{{"unique_id": "model.jaffle_shop.{name}"' for name in MODELS)
+    lines = nodes.read_text().splitlines(keepends=True)
+    nodes.with_name("few.jsonl").write_text("".join(x for x in lines if x.startswith(names)))
+    write_variant(project, BY_MODEL, WATCHED, {"nodes": "few", "LOCAL": "WATCHER"})
+    once = {'"retries": 1': '"retries": 0'}
+    write_variant(project, BY_MODEL, THREE_MODELS, {"nodes": "few"} | once)
+
+
+def write_variant(project: Project, original: str, dag_id: str, changes: dict[str, str]) -> None:
+    text = (project.root / "dags" / f"{original}.py").read_text()
+    for old, new in {f"{original}()": f"{dag_id}()", **changes}.items():
+        assert old in text
+        text = text.replace(old, new)
+    (project.root / "dags" / f"{dag_id}.py").write_text(text)
