@@ -20,6 +20,7 @@ ACCOUNT_ID = 16173
 DAILY_BUILD, BUILD_AFTER_LOAD = 65767, 30605
 START_SECONDS = 60.0
 RUN_SECONDS = 120.0
+FINAL = {10, 20, 30}
 
 
 class RunningDbtCloud:
@@ -82,10 +83,12 @@ class RunningDbtCloud:
         deadline = time.monotonic() + RUN_SECONDS
         while time.monotonic() < deadline:
             run: dict[str, Any] = self.get(f"runs/{run_id}/", include_related="run_steps")
-            if run["status"] in (until or {10, 20, 30}):
+            if run["status"] in (until or FINAL):
                 return run
+            if run["status"] in FINAL:
+                break
             time.sleep(0.05)
-        raise TimeoutError(f"run {run_id} still has status {run['status']}")
+        raise AssertionError(f"run {run_id} has status {run['status']}: {run['status_message']}")
 
     def _wait_until_it_answers(self) -> None:
         deadline = time.monotonic() + START_SECONDS

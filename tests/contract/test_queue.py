@@ -10,12 +10,14 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import psutil
 import pytest
 
 from include.local_dbt_cloud.settings import JOBS_FILE
 from tests.conftest import MakeDbtCloud
 from tests.contract.slow_project import SLOW, write_slow_project
 from tests.contract.test_runs import child_processes
+from tests.e2e.project import eventually
 from tests.running_dbt_cloud import (
     ACCOUNT_ID,
     BUILD_AFTER_LOAD,
@@ -119,8 +121,7 @@ def test_a_command_that_hangs_is_cancelled_when_its_time_is_up(server: RunningDb
 
 def test_a_run_is_cancelled_while_it_starts(server: RunningDbtCloud) -> None:
     server.wait(server.trigger(steps_override=QUICK))
-    for pid in children(server):  # so that the next run has to wait for dbt to be imported
-        os.kill(pid, signal.SIGKILL)
+    kill_dbt(server)  # so that the next run has to wait for dbt to be imported
     run_id = server.trigger()
     server.wait(run_id, until={2})
     run = cancel(server, run_id)
@@ -243,6 +244,20 @@ def wait_until(is_so: Callable[[], Any]) -> None:
         if time.monotonic() > deadline:
             raise TimeoutError
         time.sleep(0.05)
+
+
+def kill_dbt(server: RunningDbtCloud) -> None:
+    killed = [psutil.Process(pid) for pid in children(server)]
+    for process in killed:
+        process.kill()
+    eventually(lambda: all(map(is_dead, killed)), "dbt's process is dead")
+
+
+def is_dead(process: psutil.Process) -> bool:
+    try:
+        return process.status() == psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return True
 
 
 def children(server: RunningDbtCloud) -> list[int]:
