@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import argparse
 
-from benchmarks import local_dbt_cloud
+from benchmarks import local_dbt_cloud, waiting_runs
 
-BENCHMARKS = {"local_dbt_cloud": local_dbt_cloud.measure}
+BENCHMARKS = {"local_dbt_cloud": local_dbt_cloud.measure, "waiting_runs": waiting_runs.measure}
 
 
 def main() -> None:

@@ -1,0 +1,158 @@
+"""Waiting for many dbt Cloud runs: our trigger against the provider's, in one triggerer process.
+
+The server has one core to itself, the triggerer the other one, where the system lets us choose.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sqlite3
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from statistics import quantiles
+
+from benchmarks.figures import Figure
+from benchmarks.local_dbt_cloud import CLIENT_CORE, SERVER_CORE, run_on
+from benchmarks.waiting_triggers import POLL_INTERVAL
+from include.local_dbt_cloud.catalog import read_catalog
+from include.local_dbt_cloud.rows import RunRow
+from include.local_dbt_cloud.settings import JOBS_FILE
+from include.local_dbt_cloud.statuses import Status
+from include.local_dbt_cloud.store import Store
+from include.local_dbt_cloud.tls import ensure_certificates
+from tests.running_dbt_cloud import ACCOUNT_ID, TOKEN, RunningDbtCloud
+
+WAITING = (100, 1000)
+FIRST_JOB = 1_000_000
+ENDING = 5.0  # seconds over which the runs end, one after the other
+PATIENCE = 60.0  # seconds until an event that has not come counts as lost
+
+
+@dataclass(frozen=True)
+class Round:
+    """CPU in milliseconds per run and poll, memory in MB, the 95th percentile of seconds."""
+
+    cpu: float
+    memory: float
+    delay: float
+
+
+def measure(rounds: int) -> Iterator[Figure]:
+    """Yields each figure as soon as it is there; the two take turns."""
+    with tempfile.TemporaryDirectory() as folder:
+        data = Path(folder)
+        bundle = str(ensure_certificates(data).bundle)
+        os.environ |= {"REQUESTS_CA_BUNDLE": bundle, "SSL_CERT_FILE": bundle}
+        with busy_server(data, Path(bundle)) as server:
+            for count in WAITING:
+                kinds = ("ours", "provider")
+                taken = [[one_round(server, kind, count) for kind in kinds] for _ in range(rounds)]
+                for number, kind in enumerate(kinds):
+                    of_kind = [each[number] for each in taken]
+                    yield from figures(f"{kind}, {count} runs", of_kind)
+
+
+def figures(what: str, rounds: list[Round]) -> Iterator[Figure]:
+    yield Figure(f"{what}: CPU per run and poll", [each.cpu for each in rounds], "ms")
+    yield Figure(f"{what}: memory", [each.memory for each in rounds], "MB")
+    yield Figure(f"{what}: p95 from a run's end to the event", [each.delay for each in rounds], "s")
+
+
+def one_round(server: RunningDbtCloud, kind: str, count: int) -> Round:
+    first = store_queued_runs(server.data, count)
+    triggerer = start_triggerer(server, kind, first, count)
+    assert triggerer.stdout
+    said = (json.loads(line) for line in triggerer.stdout if line.startswith("{"))
+    measured = next(said)
+    ended = end_runs(server.data, range(first, first + count))
+    delays = [event["at"] - ended[event["run_id"]] for event in said]
+    assert triggerer.wait(PATIENCE) == 0
+    assert len(delays) == count
+    polls_per_second = count / POLL_INTERVAL
+    cpu = measured["cpu_share"] / polls_per_second * 1000
+    return Round(cpu, measured["memory"] / 1e6, quantiles(delays, n=20)[-1])
+
+
+def start_triggerer(
+    server: RunningDbtCloud, kind: str, first: int, count: int
+) -> subprocess.Popen[str]:
+    connection = {
+        "conn_type": "dbt_cloud",
+        "host": server.host,
+        "login": str(ACCOUNT_ID),
+        "password": TOKEN,
+    }
+    environment = {
+        "AIRFLOW_HOME": str(server.data / "airflow"),
+        "AIRFLOW_CONN_DBT_CLOUD_DEFAULT": json.dumps(connection),
+        "AIRFLOW__LOGGING__LOGGING_LEVEL": "ERROR",  # or each poll's line would be measured too
+    }
+    run_on(CLIENT_CORE)
+    return subprocess.Popen(
+        [sys.executable, "-m", "benchmarks.waiting_triggers", kind, str(first), str(count)],
+        env=os.environ | environment,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        text=True,
+    )
+
+
+@contextmanager
+def busy_server(data: Path, bundle: Path) -> Iterator[RunningDbtCloud]:
+    """On a core of its own. Its only slot has a run that never ends: queued runs stay queued."""
+    sleeper = data / "sleeps-instead-of-dbt"
+    # What the server hears from dbt once it is ready, then nothing for a day.
+    sleeper.write_text('#!/bin/sh\necho \'{"dbt_version": "1.11"}\'\nexec sleep 86400\n')
+    sleeper.chmod(0o700)
+    server = RunningDbtCloud(data, bundle, options=("--dbt-python", str(sleeper)))
+    run_on(SERVER_CORE)  # a child inherits it
+    server.start()
+    run_on(CLIENT_CORE)
+    try:
+        server.wait(server.trigger(), until={int(Status.RUNNING)})
+        yield server
+    finally:
+        server.end()
+
+
+def store_queued_runs(data: Path, count: int) -> int:
+    """They stay queued until ``end_runs``. Returns the first of their consecutive ids."""
+    catalog = read_catalog(JOBS_FILE)
+    job = catalog.jobs[0]
+    store = Store(data / "dbt_cloud.db")
+    with store.write() as session:
+        rows = [
+            RunRow(
+                account_id=catalog.account.id,
+                project_id=job.project_id,
+                environment_id=job.environment_id,
+                job_id=FIRST_JOB + number,  # or each would list those it waits for
+                trigger={"cause": "benchmark"},
+                job_definition=job.model_dump(mode="json"),
+            )
+            for number in range(count)
+        ]
+        session.add_all(rows)
+        session.flush()
+        first = rows[0].id
+    store.close()
+    return first
+
+
+def end_runs(data: Path, run_ids: range) -> dict[int, float]:
+    """Lets the runs succeed one after the other. Returns when each one did."""
+    ended = {}
+    with closing(sqlite3.connect(data / "dbt_cloud.db", isolation_level=None)) as database:
+        for run_id in run_ids:
+            time.sleep(ENDING / len(run_ids))
+            statement = "update runs set status = ?, finished_at = created_at where id = ?"
+            database.execute(statement, (int(Status.SUCCESS), run_id))
+            ended[run_id] = time.time()
+    return ended
