@@ -17,7 +17,6 @@ from include.local_dbt_cloud.settings import JOBS_FILE
 from tests.conftest import MakeDbtCloud
 from tests.contract.slow_project import SLOW, write_slow_project
 from tests.contract.test_runs import child_processes
-from tests.e2e.project import eventually
 from tests.running_dbt_cloud import (
     ACCOUNT_ID,
     BUILD_AFTER_LOAD,
@@ -250,7 +249,7 @@ def kill_dbt(server: RunningDbtCloud) -> None:
     killed = [psutil.Process(pid) for pid in children(server)]
     for process in killed:
         process.kill()
-    eventually(lambda: all(map(is_dead, killed)), "dbt's process is dead")
+    wait_until(lambda: all(map(is_dead, killed)))
 
 
 def is_dead(process: psutil.Process) -> bool:
