@@ -87,7 +87,7 @@ class RunningDbtCloud:
                 return run
             if run["status"] in FINAL:
                 break
-            time.sleep(0.05)
+            time.sleep(0.1)
         raise AssertionError(f"run {run_id} has status {run['status']}: {run['status_message']}")
 
     def _wait_until_it_answers(self) -> None:

@@ -3,12 +3,15 @@ from __future__ import annotations
 import sqlite3
 from pathlib import Path
 
+from include.local_airflow.run import DATABASE
 from tests.unit.local_airflow.conftest import Checkout
 
-PRINT_CONNECTION = """
+PREPARE_AND_PRINT = """
 from airflow.models.connection import Connection
 from airflow.models.pool import Pool
 from airflow.models.variable import Variable
+from include.local_airflow.database import main
+assert main() == 0
 conn = Connection.get_connection_from_secrets("dbt_cloud_default")
 pool = Pool.get_pool("small")
 print(conn.host, conn.login, conn.password, pool.slots, pool.include_deferred, Variable.get("a"))
@@ -31,14 +34,13 @@ def prepared(checkout: Checkout, value: str, **variables: str) -> str:
     text = (checkout.folder / "airflow_settings.yaml").read_text().partition("  pools:")[0]
     (checkout.folder / "airflow_settings.yaml").write_text(text + MORE.format(value=value))
     script = (
-        "import os, subprocess, sys\n"
+        "import subprocess, sys\n"
         "from include.local_airflow.environment import Launch\n"
-        "environment = Launch.read().environment('test.db')\n"
-        "for arguments in (['-m', 'include.local_airflow.database'], ['-c', sys.argv[1]]):\n"
-        "    subprocess.run([sys.executable, *arguments], env=environment, check=True)\n"
+        f"environment = Launch.read().environment('{DATABASE}')\n"
+        "subprocess.run([sys.executable, '-c', sys.argv[1]], env=environment, check=True)\n"
     )
     checkout.variables = dict(variables)
-    result = checkout.run("-c", script, PRINT_CONNECTION)
+    result = checkout.run("-c", script, PREPARE_AND_PRINT)
     assert result.returncode == 0, result.stderr
     return "\n".join(result.stdout.strip().splitlines()[-3:])
 
@@ -50,6 +52,6 @@ def test_settings_are_created_and_overwritten(checkout: Checkout) -> None:
     assert first == local
     moved = prepared(checkout, "two", DBT_CLOUD_PORT="9000", LOCAL_DBT_CLOUD_TOKEN="other")
     assert moved == f"localhost:9000 16173 other 2 False two\nlocalhost:9001\n{warehouse}"
-    database = Path(checkout.folder, ".airflow/test.db")
+    database = Path(checkout.folder, ".airflow", DATABASE)
     [(count,)] = sqlite3.connect(database).execute("select count(*) from connection")
     assert count == 4
