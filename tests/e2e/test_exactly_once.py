@@ -5,10 +5,11 @@ from __future__ import annotations
 import signal
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass, field
 from typing import Any
 
+import psutil
 import pytest
 
 from include.local_airflow.environment import Launch
@@ -107,8 +108,9 @@ class Scene:
         launch = Launch.read(self.project.root, self.project.environment | IMPATIENT)
         found = self.component(component).find()
         assert found
-        for process in [*found.children(recursive=True), found]:
-            process.send_signal(signal.SIGKILL)
+        for process in [found, *found.children(recursive=True)]:
+            with suppress(psutil.NoSuchProcess):  # a task's process ends at any moment
+                process.kill()
         found.wait(10)
         command = [sys.executable, "-m", *COMPONENTS[component]]
         self.component(component).start(command, launch.environment(DATABASE))
