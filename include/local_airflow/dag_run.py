@@ -8,10 +8,12 @@ from __future__ import annotations
 
 import gc
 import os
+import signal
 import sys
 import threading
 import traceback
 from pathlib import Path
+from types import FrameType
 from typing import Any
 
 from airflow.dag_processing.dagbag import DagBag
@@ -41,7 +43,7 @@ class Reporter:
     def __init__(self, pipe: int) -> None:
         os.set_inheritable(pipe, False)
         self._pipe = open(pipe, "w", buffering=1)  # noqa: SIM115 - lives as long as the process
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()  # a signal may come while this very thread has it
         self.runs = DbtCloudRuns()
         self._watcher: threading.Thread | None = None
 
@@ -56,12 +58,27 @@ class Reporter:
         if not gc.isenabled():
             gc.freeze()
             gc.enable()
+        self._end_on_sigterm(task_instance)
         self._send_task(task_instance, TaskInstanceState.RUNNING)
         self.runs.add_task(task_instance.task)
         if self._watcher is None:
             arguments = (task_instance.dag_id, task_instance.run_id, self.send)
             self._watcher = threading.Thread(target=self.runs.watch, args=arguments, daemon=True)
             self._watcher.start()
+
+    def _end_on_sigterm(self, ti: Any) -> None:
+        """Let SIGTERM end this process; Airflow only calls the task's `on_kill` and goes on."""
+        on_kill = signal.getsignal(signal.SIGTERM)
+        assert callable(on_kill)
+
+        def end(number: int, frame: FrameType | None) -> None:
+            try:
+                on_kill(number, frame)
+                self.runs.look(ti.dag_id, ti.run_id, self.send)
+            finally:
+                os._exit(1)
+
+        signal.signal(signal.SIGTERM, end)
 
     @hookimpl
     def on_task_instance_success(self, previous_state: Any, task_instance: Any) -> None:

@@ -45,6 +45,7 @@ class DbtCloudRuns:
 
     def __init__(self) -> None:
         self._hooks: dict[str, _Hook] = {}
+        self._told: dict[str, DbtCloudStep] = {}
         self._ended = threading.Event()
 
     def add_task(self, task: Any) -> None:
@@ -56,13 +57,16 @@ class DbtCloudRuns:
 
     def watch(self, dag_id: str, run_id: str, tell: Callable[[DbtCloudStep], None]) -> None:
         """Tell every new step until `end` is called; meant for a thread of its own."""
-        told: dict[str, DbtCloudStep] = {}
         while not self._ended.wait(POLL_INTERVAL):
-            for task_id, dbt_run in self._pushed(dag_id, run_id, "job_run_id").items():
-                step = self._step(task_id, dbt_run)
-                if step and told.get(task_id) != step:
-                    told[task_id] = step
-                    tell(step)
+            self.look(dag_id, run_id, tell)
+
+    def look(self, dag_id: str, run_id: str, tell: Callable[[DbtCloudStep], None]) -> None:
+        """Tell the step that each task's run is in, if it is a new one."""
+        for task_id, dbt_run in self._pushed(dag_id, run_id, "job_run_id").items():
+            step = self._step(task_id, dbt_run)
+            if step and self._told.get(task_id) != step:
+                self._told[task_id] = step
+                tell(step)
 
     def end(self) -> None:
         """Stop watching."""

@@ -67,7 +67,8 @@ class Progress:
     console: Console
     phase: str = "Starting Airflow"
     rows: dict[str, TaskRow] = field(default_factory=dict)
-    dbt_run: int | None = None
+    dbt_cloud: str = ""
+    """The newest dbt Cloud run and its status."""
 
     def live(self) -> Live:
         """Return the moving table; it leaves nothing behind when it ends."""
@@ -99,11 +100,11 @@ class Progress:
         return "" if resumed else f"{row.label}: {words(row.state)}{took}{detail}"
 
     def _step(self, event: DbtCloudStep) -> str:
-        self.dbt_run = event.run_id
+        self.dbt_cloud = f"dbt Cloud run {event.run_id} {event.text}"
         row = self.rows.get(event.task_id)
         if row is None or row.ended:
             return ""
-        row.step = f"dbt Cloud run {event.run_id} {event.text}"
+        row.step = self.dbt_cloud
         return f"{row.label}: {row.step}"
 
     def _table(self) -> RenderableType:

@@ -80,17 +80,31 @@ def _run(dag_id: str, launch: Launch, console: Console, log: Path) -> int:
 
 def _follow(dag_id: str, launch: Launch, log: Path, progress: Progress) -> DagRunFinished | None:
     """Start the Dag's process and show its events; return the last one."""
-    with progress.live() if progress.console.is_terminal else contextlib.nullcontext():
-        for event in _events(dag_id, launch, log):
-            if isinstance(event, Failure):
-                raise LaunchError(event.text)
-            if isinstance(event, DagRunFinished):
-                return event
-            progress.handle(event)
+    live = progress.live() if progress.console.is_terminal else contextlib.nullcontext()
+    with _dag_process(dag_id, launch, log) as (process, events), live:
+        try:
+            return _show(events, progress)
+        except KeyboardInterrupt:
+            process.terminate()
+            _show(events, progress)  # until it has cancelled its dbt Cloud run, or Ctrl-C again
+            raise
+
+
+def _show(events: Iterator[Event], progress: Progress) -> DagRunFinished | None:
+    for event in events:
+        if isinstance(event, Failure):
+            raise LaunchError(event.text)
+        if isinstance(event, DagRunFinished):
+            return event
+        progress.handle(event)
     return None
 
 
-def _events(dag_id: str, launch: Launch, log: Path) -> Iterator[Event]:
+@contextlib.contextmanager
+def _dag_process(
+    dag_id: str, launch: Launch, log: Path
+) -> Iterator[tuple[subprocess.Popen[bytes], Iterator[Event]]]:
+    """The process that runs the Dag, and its events as they come; it does not outlive the block."""
     read_end, write_end = os.pipe()
     with log.open("wb") as output:
         process = subprocess.Popen(
@@ -106,7 +120,7 @@ def _events(dag_id: str, launch: Launch, log: Path) -> Iterator[Event]:
     os.close(write_end)
     try:
         with open(read_end) as pipe:
-            yield from map(EVENT.validate_json, pipe)
+            yield process, map(EVENT.validate_json, pipe)
     finally:
         _end(process)
 
@@ -125,9 +139,6 @@ def _end(process: subprocess.Popen[bytes]) -> None:
 
 def _interrupted(dag_id: str, progress: Progress) -> str:
     text = f"Stopped: the Dag run of {dag_id} was given up."
-    if progress.dbt_run is not None:
-        text += (
-            f" dbt Cloud run {progress.dbt_run} was not cancelled and goes on; "
-            "cancel it in dbt Cloud, or with make stop if it is the local one."
-        )
+    if progress.dbt_cloud:
+        text += f" Last seen: {progress.dbt_cloud}."
     return text

@@ -5,8 +5,10 @@ import signal
 import subprocess
 import sys
 
+import duckdb
 import psutil
 
+from tests.running_dbt_cloud import RunningDbtCloud
 from tests.unit.local_airflow.conftest import Checkout
 
 COUNTS = """
@@ -37,6 +39,13 @@ def after() -> None:
 
 breaks() >> after()
 """
+
+TRANSFORMS = """
+from airflow.providers.dbt.cloud.operators.dbt import DbtCloudRunJobOperator
+DbtCloudRunJobOperator(task_id="transform", job_id=65767, deferrable=True)
+"""
+
+CONNECTION = "AIRFLOW_CONN_DBT_CLOUD_DEFAULT"
 
 
 def test_a_dag_run_ends_with_a_summary(checkout: Checkout) -> None:
@@ -84,23 +93,39 @@ def test_malformed_settings_stop_the_run(checkout: Checkout) -> None:
     assert result.stderr.startswith("Error: airflow_settings.yaml, line 2: airflow.pool:")
 
 
-def test_ctrl_c_ends_the_dag_s_process_too(checkout: Checkout) -> None:
-    checkout.add_dag("sleeps", "@task\ndef nap() -> None:\n    import time; time.sleep(300)\nnap()")
+def test_ctrl_c_cancels_the_dbt_run_and_leaves_no_process(
+    checkout: Checkout, dbt_cloud_connection: RunningDbtCloud
+) -> None:
+    server = dbt_cloud_connection
+    server.wait(server.trigger(steps_override=["dbt deps"]))  # it has nothing else left to do
+    checkout.variables[CONNECTION] = os.environ[CONNECTION]
+    checkout.add_dag("transforms", TRANSFORMS)
     launcher = subprocess.Popen(
-        [sys.executable, "-m", "include.local_airflow", "run", "sleeps"],
+        [sys.executable, "-m", "include.local_airflow", "run", "transforms"],
         cwd=checkout.folder,
         env=os.environ | checkout.variables | {"PYTHONUNBUFFERED": "1"},
         stdout=subprocess.PIPE,
         text=True,
+        preexec_fn=heed_ctrl_c,
     )
     assert launcher.stdout is not None
-    while launcher.stdout.readline() != "nap: running\n":
-        assert launcher.poll() is None
-    children = psutil.Process(launcher.pid).children(recursive=True)
-    assert "Another make run is going on" in checkout.launch("run", "sleeps").stderr
-    launcher.send_signal(signal.SIGINT)
-    output, _ = launcher.communicate()
+    with duckdb.connect(server.data / "warehouse.duckdb"):  # dbt waits for it
+        lines = iter(launcher.stdout.readline, "")
+        running = next(line for line in lines if "Running: Invoke dbt" in line)
+        children = psutil.Process(launcher.pid).children(recursive=True)
+        assert "Another make run is going on" in checkout.launch("run", "transforms").stderr
+        launcher.send_signal(signal.SIGINT)
+        output, _ = launcher.communicate()
+
+    run_id = int(running.partition("dbt Cloud run ")[2].split()[0])
     assert launcher.returncode == 130
-    assert "the Dag run of sleeps was given up" in output
+    assert "the Dag run of transforms was given up" in output
+    assert f"Last seen: dbt Cloud run {run_id} Cancelled" in output
+    assert server.get(f"runs/{run_id}/")["is_cancelled"]
     assert children
     assert not any(child.is_running() for child in children)
+
+
+def heed_ctrl_c() -> None:
+    """A shell lets what it runs in the background ignore Ctrl-C, tests for example."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
