@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from include.local_dbt_cloud.tls import ensure_certificates
-from tests.running_dbt_cloud import RunningDbtCloud, share_authority
+from tests.running_dbt_cloud import RunningDbtCloud, prepare_data
 
 # requests and aiohttp must trust the local authority before Airflow, which imports them, is
 # imported; Airflow itself gets a home of its own, away from the user's.
@@ -71,7 +71,7 @@ def make_local_dbt_cloud(tmp_path: Path) -> Iterator[MakeDbtCloud]:
 
     def make(*options: str) -> RunningDbtCloud:
         data = tmp_path / f"data-{len(servers)}"
-        share_authority(CERTIFICATES.ca.parent, data)
+        prepare_data(CERTIFICATES.ca.parent, data)
         servers.append(RunningDbtCloud(data, CERTIFICATES.bundle, options))
         return servers[-1].start()
 

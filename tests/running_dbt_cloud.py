@@ -102,11 +102,12 @@ class RunningDbtCloud:
             time.sleep(0.05)
 
 
-def share_authority(source: Path, data: Path) -> None:
-    """Gives another data folder the authority that the tests trust already."""
+def prepare_data(source: Path, data: Path) -> None:
+    """Gives another data folder the authority that the tests trust, and what dbt has parsed."""
     data.mkdir(parents=True, exist_ok=True)
-    for name in ("ca.pem", "ca-key.pem"):
-        shutil.copy(source / name, data / name)
+    for name in ("ca.pem", "ca-key.pem", "partial_parse.msgpack"):
+        if (source / name).exists():
+            shutil.copy(source / name, data / name)
 
 
 def free_port() -> int:

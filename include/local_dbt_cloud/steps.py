@@ -88,13 +88,17 @@ def target_name(job: Job, request: RunRequest) -> str:
 
 
 def profile_output(
-    job: Job, environment: Environment, request: RunRequest, warehouse: Path
+    job: Job, environment: Environment, request: RunRequest, warehouse: str
 ) -> dict[str, Any]:
-    """The warehouse, and what the trigger overrides."""
+    """The warehouse, and what the trigger overrides.
+
+    Its path is from the data folder, where dbt runs: when the profile changes, because the folder
+    has moved, dbt parses the whole project anew.
+    """
     schema = request.schema_override or _pull_request_schema(job, request)
     return {
         "type": "duckdb",
-        "path": str(warehouse),
+        "path": warehouse,
         "schema": schema or environment.schema_name,
         "threads": request.threads_override or job.settings.threads,
         "retries": {

@@ -21,7 +21,7 @@ import requests
 
 from tests.conftest import CERTIFICATES
 from tests.e2e.project import eventually
-from tests.running_dbt_cloud import PROJECT, free_port, share_authority
+from tests.running_dbt_cloud import PROJECT, free_port, prepare_data
 
 pytest.importorskip("fivetran_provider_async")
 pytest.importorskip("airflow_provider_census")
@@ -56,7 +56,7 @@ class Servers:
 @pytest.fixture
 def servers(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Servers]:
     """New stand-ins, nothing synced yet, and Airflow's connections to them."""
-    share_authority(CERTIFICATES.ca.parent, tmp_path)
+    prepare_data(CERTIFICATES.ca.parent, tmp_path)
     port = str(free_port())
     command = [sys.executable, "-m", "include.local_fivetran_census", "--port", port]
     process = subprocess.Popen([*command, "--data", tmp_path], cwd=PROJECT)

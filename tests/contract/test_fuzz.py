@@ -11,7 +11,7 @@ import pytest
 import requests
 
 from tests.conftest import CERTIFICATES
-from tests.running_dbt_cloud import ACCOUNT_ID, DAILY_BUILD, RunningDbtCloud, share_authority
+from tests.running_dbt_cloud import ACCOUNT_ID, DAILY_BUILD, RunningDbtCloud, prepare_data
 
 schemathesis = pytest.importorskip("schemathesis")  # not in the Astro image
 from hypothesis import HealthCheck, Phase, given, settings  # noqa: E402  # comes with schemathesis
@@ -40,7 +40,7 @@ PARAMETERS = [
 def fuzzed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningDbtCloud]:
     """A server of its own: its jobs do not survive this."""
     data = tmp_path_factory.mktemp("fuzz")
-    share_authority(CERTIFICATES.ca.parent, data)
+    prepare_data(CERTIFICATES.ca.parent, data)
     server = RunningDbtCloud(data, CERTIFICATES.bundle, ("--webhook-waits", "0")).start()
     yield server
     server.end()

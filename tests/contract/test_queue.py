@@ -22,7 +22,7 @@ from tests.running_dbt_cloud import (
     BUILD_AFTER_LOAD,
     DAILY_BUILD,
     RunningDbtCloud,
-    share_authority,
+    prepare_data,
 )
 
 QUICK = ["dbt deps"]
@@ -34,7 +34,7 @@ def server(
     session_folder: Path, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[RunningDbtCloud]:
     data = tmp_path_factory.mktemp("data")
-    share_authority(session_folder / "data", data)
+    prepare_data(session_folder / "data", data)
     project = write_slow_project(tmp_path_factory.mktemp("project"))
     bundle = session_folder / "data" / "ca-bundle.pem"
     server = RunningDbtCloud(data, bundle, ("--dbt-project", project)).start()

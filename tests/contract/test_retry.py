@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from tests.contract.slow_project import SLOW, write_slow_project
-from tests.running_dbt_cloud import BUILD_AFTER_LOAD, DAILY_BUILD, RunningDbtCloud, share_authority
+from tests.running_dbt_cloud import BUILD_AFTER_LOAD, DAILY_BUILD, RunningDbtCloud, prepare_data
 
 BUILD, RUN_ONE = "Invoke dbt with `dbt build`", "Invoke dbt with `dbt run --select one`"
 
@@ -29,7 +29,7 @@ def server(
     session_folder: Path, dbt_project: Path, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[RunningDbtCloud]:
     data = tmp_path_factory.mktemp("data")
-    share_authority(session_folder / "data", data)
+    prepare_data(session_folder / "data", data)
     bundle = session_folder / "data" / "ca-bundle.pem"
     server = RunningDbtCloud(data, bundle, ("--dbt-project", str(dbt_project))).start()
     yield server

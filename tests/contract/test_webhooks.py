@@ -20,7 +20,7 @@ from tests.running_dbt_cloud import (
     BUILD_AFTER_LOAD,
     DAILY_BUILD,
     RunningDbtCloud,
-    share_authority,
+    prepare_data,
 )
 from tests.webhook_receiver import WebhookReceiver
 
@@ -34,7 +34,7 @@ SUBSCRIPTION = f"/v3/accounts/{ACCOUNT_ID}/webhooks/subscription"
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningDbtCloud]:
     """Tries again after tenths of a second."""
     data = tmp_path_factory.mktemp("webhooks")
-    share_authority(CERTIFICATES.ca.parent, data)
+    prepare_data(CERTIFICATES.ca.parent, data)
     running = RunningDbtCloud(data, CERTIFICATES.bundle, QUICK).start()
     yield running
     running.end()
