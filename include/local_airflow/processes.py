@@ -8,6 +8,7 @@ import os
 import signal
 import socket
 import subprocess
+import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -64,7 +65,7 @@ class Background:
         try:
             process = psutil.Process(self._note()["pid"])
             same = abs(process.create_time() - self._note()["started"]) < 1  # seconds
-            if same and process.status() != psutil.STATUS_ZOMBIE:
+            if same and _lives(process):
                 return process
         except (psutil.NoSuchProcess, OSError, ValueError, KeyError, TypeError):
             pass
@@ -90,14 +91,31 @@ def stop_all(processes: Sequence[Background]) -> list[str]:
     families = [member for _, found in running for member in _family(found)]
     for _, found in running:
         _signal_group(found, signal.SIGTERM)
-    _, alive = psutil.wait_procs(families, timeout=GRACE)
-    for process in alive:
+    for process in (alive := _wait(families)):
         with contextlib.suppress(psutil.NoSuchProcess):
             process.kill()
-    psutil.wait_procs(alive, timeout=GRACE)
+    _wait(alive)
     for each, _ in running:
         each.pid_file.unlink(missing_ok=True)
     return [each.name for each, _ in running]
+
+
+def _wait(processes: Sequence[psutil.Process]) -> list[psutil.Process]:
+    """Wait until all have ended, at most for GRACE; return those that have not.
+
+    A zombie has ended: in a container, nobody may be there to collect it.
+    """
+    deadline, alive = time.monotonic() + GRACE, list(processes)
+    while alive and time.monotonic() < deadline:
+        _, alive = psutil.wait_procs(alive, timeout=0.1)
+        alive = [each for each in alive if _lives(each)]
+    return alive
+
+
+def _lives(process: psutil.Process) -> bool:
+    with contextlib.suppress(psutil.NoSuchProcess):
+        return bool(process.status() != psutil.STATUS_ZOMBIE)
+    return False
 
 
 def _family(process: psutil.Process) -> list[psutil.Process]:

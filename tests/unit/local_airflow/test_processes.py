@@ -39,8 +39,12 @@ def test_stops_children_too(background: Background) -> None:
     while not (children := parent.children()):
         pass
     assert stop_all([background]) == ["sleeper"]
-    assert not any(psutil.pid_exists(each.pid) for each in [parent, *children])
+    assert not any(is_alive(each) for each in [parent, *children])
     assert not background.pid_file.exists()
+
+
+def is_alive(process: psutil.Process) -> bool:
+    return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
 
 
 def test_kills_what_ignores_sigterm(
