@@ -282,16 +282,21 @@ def scenery(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Project,
     for file in (project.root / "dags").glob("*.py"):
         if file.stem != DAG:
             file.unlink()  # the fewer Dags, the sooner Airflow is ready
-    progress = project.root / "include" / "dbt_cloud" / "progress.py"
-    progress.write_text(
-        progress.read_text().replace("UNANSWERED_SECONDS = 20", "UNANSWERED_SECONDS = 4")
-    )
+    change(project, "dbt_cloud/progress.py", "UNANSWERED_SECONDS = 20", "UNANSWERED_SECONDS = 4")
+    change(project, "local_dbt_cloud/jobs.yaml", "- dbt build", "- dbt build --select stg_stores")
     started = project.launcher("start", **IMPATIENT)
     try:
         assert started.returncode == 0, started.stdout + started.stderr
         yield project, Airflow(project.port)
     finally:
         project.launcher("stop")
+
+
+def change(project: Project, file: str, old: str, new: str) -> None:
+    path = project.root / "include" / file
+    text = path.read_text()
+    assert old in text
+    path.write_text(text.replace(old, new))
 
 
 @pytest.fixture
