@@ -15,7 +15,7 @@ def http_client(server: RunningDbtCloud) -> httpx.Client:
     return httpx.Client(
         base_url=f"{server.url}/api",
         headers={"Authorization": f"Bearer {server.token}"},
-        verify=ssl.create_default_context(cafile=server.ca_bundle),
+        verify=ssl.create_default_context(cafile=server.authority),
         timeout=30,  # seconds
     )
 

@@ -54,7 +54,7 @@ def faults(local_dbt_cloud: RunningDbtCloud) -> Iterator[Faults]:
 def fetch_with(client: str, server: RunningDbtCloud) -> int:
     """The status code of the list of jobs, read to the end; raises the client's own errors."""
     url, headers = f"{server.url}{JOBS}/", {"Authorization": f"Token {server.token}"}
-    context = ssl.create_default_context(cafile=server.ca_bundle)
+    context = ssl.create_default_context(cafile=server.authority)
 
     async def fetch() -> int:
         async with (

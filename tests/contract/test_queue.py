@@ -36,8 +36,8 @@ def server(
     data = tmp_path_factory.mktemp("data")
     prepare_data(session_folder / "data", data)
     project = write_slow_project(tmp_path_factory.mktemp("project"))
-    bundle = session_folder / "data" / "ca-bundle.pem"
-    server = RunningDbtCloud(data, bundle, ("--dbt-project", project)).start()
+    authority = session_folder / "data" / "ca.pem"
+    server = RunningDbtCloud(data, authority, ("--dbt-project", project)).start()
     yield server
     server.end()
 
@@ -129,7 +129,7 @@ def test_a_run_is_cancelled_while_it_starts(server: RunningDbtCloud) -> None:
     assert run["status_message"] == "Cancelled by user."
 
 
-@pytest.mark.parametrize("seconds", [0.0, 0.02, 0.05, 0.1, 0.2, 0.4, 0.8])
+@pytest.mark.parametrize("seconds", [0.0, 0.05, 0.2, 0.8])
 def test_a_run_is_cancelled_at_any_moment(server: RunningDbtCloud, seconds: float) -> None:
     run_id = server.trigger(generate_docs_override=True)
     time.sleep(seconds)

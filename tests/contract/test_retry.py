@@ -30,8 +30,8 @@ def server(
 ) -> Iterator[RunningDbtCloud]:
     data = tmp_path_factory.mktemp("data")
     prepare_data(session_folder / "data", data)
-    bundle = session_folder / "data" / "ca-bundle.pem"
-    server = RunningDbtCloud(data, bundle, ("--dbt-project", str(dbt_project))).start()
+    authority = session_folder / "data" / "ca.pem"
+    server = RunningDbtCloud(data, authority, ("--dbt-project", str(dbt_project))).start()
     yield server
     server.end()
 

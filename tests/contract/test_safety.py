@@ -92,7 +92,7 @@ def test_what_is_no_http_is_refused_in_the_envelope(local_dbt_cloud: RunningDbtC
 def exchange(server: RunningDbtCloud, request: bytes) -> bytes:
     """What the server sends for some bytes, up to its first pause."""
     host, _, port = server.host.partition(":")
-    context = ssl.create_default_context(cafile=server.ca_bundle)
+    context = ssl.create_default_context(cafile=server.authority)
     with (
         socket.create_connection((host, int(port)), timeout=10) as plain,
         context.wrap_socket(plain, server_hostname=host) as connection,
