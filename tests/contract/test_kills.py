@@ -15,6 +15,7 @@ from tests.running_dbt_cloud import RunningDbtCloud
 
 # The kill comes when the round's run has one of these statuses, or up to a second later.
 MOMENTS = [{1, 2, 3, 10}, {2, 3, 10}, {3, 10}, {10}]
+BUILD = "dbt build --select stg_orders stg_payments"
 STOPPED = "was stopped while this run was active"
 
 
@@ -26,9 +27,9 @@ def test_no_kill_loses_a_finished_run_or_leaves_one_active(
     dice = random.Random(20260301)  # the same moments each time, as far as the machine allows
     created: list[int] = []
     for statuses in MOMENTS:
-        created.append(server.trigger())
+        created.append(server.trigger(steps_override=[BUILD]))
         if len(statuses) == 3:
-            created.append(server.trigger(github_pull_request_id=7))
+            created.append(server.trigger(steps_override=[BUILD], github_pull_request_id=7))
         server.wait(created[-1], until=statuses)
         time.sleep(dice.random())
         before = finished(server)
@@ -42,7 +43,7 @@ def test_no_kill_loses_a_finished_run_or_leaves_one_active(
     assert {run["status"] for run in ended} == {10, 20}
     assert all(STOPPED in run["status_message"] for run in ended if run["is_error"])
     assert {step["status"] for run in ended for step in run["run_steps"]} <= {10, 20}
-    assert server.wait(server.trigger())["is_success"]
+    assert server.wait(server.trigger(steps_override=[BUILD]))["is_success"]
 
 
 def finished(server: RunningDbtCloud) -> dict[int, Any]:
