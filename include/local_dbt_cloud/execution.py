@@ -143,7 +143,7 @@ class RunExecution:
     def _write_profile(self, index: int) -> None:
         settings, job, request = self._settings, self._job, self._request
         ensure_raw_data(settings.warehouse)
-        output = planning.profile_output(job, self._environment, request, settings.warehouse.name)
+        output = planning.profile_output(job, self._environment, request, settings.warehouse)
         name = planning.profile_name(self.folder.project)
         text = planning.profile_yaml(name, output, planning.target_name(job, request))
         (self.folder.path / "profiles.yml").write_text(text)

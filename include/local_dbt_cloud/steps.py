@@ -88,7 +88,7 @@ def target_name(job: Job, request: RunRequest) -> str:
 
 
 def profile_output(
-    job: Job, environment: Environment, request: RunRequest, warehouse: str
+    job: Job, environment: Environment, request: RunRequest, warehouse: Path
 ) -> dict[str, Any]:
     """The warehouse, and what the trigger overrides.
 
@@ -98,7 +98,7 @@ def profile_output(
     schema = request.schema_override or _pull_request_schema(job, request)
     return {
         "type": "duckdb",
-        "path": warehouse,
+        "path": warehouse.name,
         "schema": schema or environment.schema_name,
         "threads": request.threads_override or job.settings.threads,
         "retries": {
