@@ -17,6 +17,7 @@ from include.local_airflow.processes import Background
 from include.local_airflow.server import COMPONENTS, DATABASE
 from tests.e2e.airflow_client import Airflow
 from tests.e2e.project import Project, eventually
+from tests.e2e.variants import change_file
 
 DAG = "run_dbt_cloud_job_exactly_once"
 TASK = "trigger_dbt_cloud_job_run"
@@ -282,21 +283,17 @@ def scenery(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Project,
     for file in (project.root / "dags").glob("*.py"):
         if file.stem != DAG:
             file.unlink()  # the fewer Dags, the sooner Airflow is ready
-    change(project, "dbt_cloud/progress.py", "UNANSWERED_SECONDS = 20", "UNANSWERED_SECONDS = 4")
-    change(project, "local_dbt_cloud/jobs.yaml", "- dbt build", "- dbt build --select stg_stores")
+    include = project.root / "include"
+    patience = {"UNANSWERED_SECONDS = 20": "UNANSWERED_SECONDS = 4"}
+    change_file(include / "dbt_cloud" / "progress.py", patience)
+    one_model = {"- dbt build": "- dbt build --select stg_stores"}
+    change_file(include / "local_dbt_cloud" / "jobs.yaml", one_model)
     started = project.launcher("start", **IMPATIENT)
     try:
         assert started.returncode == 0, started.stdout + started.stderr
         yield project, Airflow(project.port)
     finally:
         project.launcher("stop")
-
-
-def change(project: Project, file: str, old: str, new: str) -> None:
-    path = project.root / "include" / file
-    text = path.read_text()
-    assert old in text
-    path.write_text(text.replace(old, new))
 
 
 @pytest.fixture

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 from tests.e2e.project import Project
 
 MISSING_JOB = "run_missing_job"
@@ -24,7 +26,17 @@ def write_variants(project: Project) -> None:
 
 def write_variant(project: Project, original: str, dag_id: str, changes: dict[str, str]) -> None:
     text = (project.root / "dags" / f"{original}.py").read_text()
-    for old, new in {f"{original}()": f"{dag_id}()", **changes}.items():
+    text = changed(text, {f"{original}()": f"{dag_id}()", **changes})
+    (project.root / "dags" / f"{dag_id}.py").write_text(text)
+
+
+def change_file(file: Path, changes: dict[str, str]) -> None:
+    file.write_text(changed(file.read_text(), changes))
+
+
+def changed(text: str, changes: dict[str, str]) -> str:
+    """The text with other words in it, all of which it has to have."""
+    for old, new in changes.items():
         assert old in text
         text = text.replace(old, new)
-    (project.root / "dags" / f"{dag_id}.py").write_text(text)
+    return text
