@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from tests.e2e.airflow_client import Airflow
-from tests.e2e.project import Project
+from tests.e2e.project import Project, eventually
 
 TRIGGER = "trigger_dbt_cloud_job_run"
 RERUN = "rerun_dbt_cloud_job_from_failure"
@@ -162,7 +162,10 @@ def test_a_run_that_cannot_be_resumed_is_rebuilt_and_the_log_says_why(
 
 
 def test_a_run_that_did_not_fail_is_refused(airflow: Airflow, project: Project) -> None:
-    succeeded = project.dbt_runs(job_definition_id=JOB_ID, status=10)[0]["id"]
+    quick = {"cause": "test", "steps_override": ["dbt deps"]}
+    started = project.dbt_cloud.post(f"/jobs/{JOB_ID}/run/", json=quick).raise_for_status()
+    succeeded = started.json()["data"]["id"]
+    eventually(lambda: succeeded in {run["id"] for run in project.dbt_runs(status=10)}, "it ends")
 
     run_id, states = airflow.run(RERUN, run_id=succeeded)
 
