@@ -39,15 +39,9 @@ def test_stops_children_too(background: Background) -> None:
     while not (children := parent.children()):
         pass
     assert stop_all([background]) == ["sleeper"]
-    assert not any(is_alive(each) for each in [parent, *children])
+    _, alive = psutil.wait_procs([parent, *children], timeout=10)  # until all are collected
+    assert not alive
     assert not background.pid_file.exists()
-
-
-def is_alive(process: psutil.Process) -> bool:
-    try:
-        return bool(process.status() != psutil.STATUS_ZOMBIE)
-    except psutil.NoSuchProcess:
-        return False
 
 
 def test_kills_what_ignores_sigterm(
