@@ -46,13 +46,13 @@ def measure(rounds: int) -> Iterator[Figure]:
     """Yields each figure as soon as it is there."""
     with tempfile.TemporaryDirectory() as folder:
         data = Path(folder)
-        bundle = ensure_certificates(data).bundle
-        os.environ["REQUESTS_CA_BUNDLE"] = str(bundle)
+        os.environ["REQUESTS_CA_BUNDLE"] = str(ensure_certificates(data).bundle)
         store_runs(data)
-        server = RunningDbtCloud(data, bundle)
+        server = RunningDbtCloud(data)
         starts = [start_seconds(server) for _ in range(rounds)]
         yield Figure("start to the first answer", starts, "s")
-        with warm(server):
+        with on_own_core(server):
+            server.wait(server.trigger(steps_override=["dbt deps"]))  # dbt has been imported
             polls = [polls_per_second(server) for _ in range(rounds)]
             yield Figure(f"status polls, {CONNECTIONS} connections", polls, "per second")
             for query in LISTS:
@@ -95,13 +95,12 @@ def start_seconds(server: RunningDbtCloud) -> float:
 
 
 @contextmanager
-def warm(server: RunningDbtCloud) -> Iterator[None]:
-    """The server on a core of its own, once its dbt has been imported."""
+def on_own_core(server: RunningDbtCloud) -> Iterator[None]:
+    """While it lasts, the server runs on a core of its own."""
     run_on(SERVER_CORE)  # a child inherits it
     server.start()
     run_on(CLIENT_CORE)
     try:
-        server.wait(server.trigger(steps_override=["dbt deps"]))
         yield
     finally:
         server.end()
@@ -146,7 +145,7 @@ def list_milliseconds(server: RunningDbtCloud, query: str) -> float:
 
 
 def connect(server: RunningDbtCloud) -> http.client.HTTPSConnection:
-    context = ssl.create_default_context(cafile=server.ca_bundle)
+    context = ssl.create_default_context(cafile=server.authority)
     host, _, port = server.host.partition(":")
     return http.client.HTTPSConnection(host, int(port), context=context)
 

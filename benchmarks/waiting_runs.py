@@ -19,7 +19,7 @@ from pathlib import Path
 from statistics import quantiles
 
 from benchmarks.figures import Figure
-from benchmarks.local_dbt_cloud import CLIENT_CORE, SERVER_CORE, run_on
+from benchmarks.local_dbt_cloud import on_own_core
 from benchmarks.waiting_triggers import POLL_INTERVAL
 from include.local_dbt_cloud.catalog import read_catalog
 from include.local_dbt_cloud.rows import RunRow
@@ -27,12 +27,12 @@ from include.local_dbt_cloud.settings import JOBS_FILE
 from include.local_dbt_cloud.statuses import Status
 from include.local_dbt_cloud.store import Store
 from include.local_dbt_cloud.tls import ensure_certificates
-from tests.running_dbt_cloud import ACCOUNT_ID, TOKEN, RunningDbtCloud
+from tests.running_dbt_cloud import RunningDbtCloud
 
 WAITING = (100, 1000)
 FIRST_JOB = 1_000_000
 ENDING = 5.0  # seconds over which the runs end, one after the other
-PATIENCE = 60.0  # seconds until an event that has not come counts as lost
+PATIENCE = 60.0  # seconds for the triggerer to end after its last event
 
 
 @dataclass(frozen=True)
@@ -50,7 +50,7 @@ def measure(rounds: int) -> Iterator[Figure]:
         data = Path(folder)
         bundle = str(ensure_certificates(data).bundle)
         os.environ |= {"REQUESTS_CA_BUNDLE": bundle, "SSL_CERT_FILE": bundle}
-        with busy_server(data, Path(bundle)) as server:
+        with busy_server(data) as server:
             for count in WAITING:
                 kinds = ("ours", "provider")
                 taken = [[one_round(server, kind, count) for kind in kinds] for _ in range(rounds)]
@@ -83,18 +83,11 @@ def one_round(server: RunningDbtCloud, kind: str, count: int) -> Round:
 def start_triggerer(
     server: RunningDbtCloud, kind: str, first: int, count: int
 ) -> subprocess.Popen[str]:
-    connection = {
-        "conn_type": "dbt_cloud",
-        "host": server.host,
-        "login": str(ACCOUNT_ID),
-        "password": TOKEN,
-    }
     environment = {
         "AIRFLOW_HOME": str(server.data / "airflow"),
-        "AIRFLOW_CONN_DBT_CLOUD_DEFAULT": json.dumps(connection),
+        "AIRFLOW_CONN_DBT_CLOUD_DEFAULT": server.connection,
         "AIRFLOW__LOGGING__LOGGING_LEVEL": "ERROR",  # or each poll's line would be measured too
     }
-    run_on(CLIENT_CORE)
     return subprocess.Popen(
         [sys.executable, "-m", "benchmarks.waiting_triggers", kind, str(first), str(count)],
         env=os.environ | environment,
@@ -105,21 +98,16 @@ def start_triggerer(
 
 
 @contextmanager
-def busy_server(data: Path, bundle: Path) -> Iterator[RunningDbtCloud]:
+def busy_server(data: Path) -> Iterator[RunningDbtCloud]:
     """On a core of its own. Its only slot has a run that never ends: queued runs stay queued."""
     sleeper = data / "sleeps-instead-of-dbt"
     # What the server hears from dbt once it is ready, then nothing for a day.
     sleeper.write_text('#!/bin/sh\necho \'{"dbt_version": "1.11"}\'\nexec sleep 86400\n')
     sleeper.chmod(0o700)
-    server = RunningDbtCloud(data, bundle, options=("--dbt-python", str(sleeper)))
-    run_on(SERVER_CORE)  # a child inherits it
-    server.start()
-    run_on(CLIENT_CORE)
-    try:
+    server = RunningDbtCloud(data, options=("--dbt-python", str(sleeper)))
+    with on_own_core(server):
         server.wait(server.trigger(), until={int(Status.RUNNING)})
         yield server
-    finally:
-        server.end()
 
 
 def store_queued_runs(data: Path, count: int) -> int:

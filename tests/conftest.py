@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import shutil
 import tempfile
@@ -16,8 +15,8 @@ from include.local_dbt_cloud.tls import ensure_certificates
 from tests.running_dbt_cloud import RunningDbtCloud, prepare_data
 
 # requests and aiohttp must trust the local authority before Airflow, which imports them, is
-# imported, and only it: a new connection reads all that it trusts, 45 ms for the usual authorities.
-# Airflow itself gets a home of its own, away from the user's.
+# imported. They trust no other: each new connection would spend 45 ms on reading all the usual
+# ones. Airflow itself gets a home of its own, away from the user's.
 SESSION = Path(tempfile.mkdtemp(prefix="local-dbt-cloud-"))
 CERTIFICATES = ensure_certificates(SESSION / "data")
 os.environ["REQUESTS_CA_BUNDLE"] = os.environ["SSL_CERT_FILE"] = str(CERTIFICATES.ca)
@@ -60,7 +59,7 @@ def session_folder() -> Iterator[Path]:
 @pytest.fixture(scope="session")
 def local_dbt_cloud(session_folder: Path) -> Iterator[RunningDbtCloud]:
     """One server for the whole session."""
-    server = RunningDbtCloud(session_folder / "data", CERTIFICATES.ca).start()
+    server = RunningDbtCloud(session_folder / "data").start()
     yield server
     server.end()
 
@@ -73,7 +72,7 @@ def make_local_dbt_cloud(tmp_path: Path) -> Iterator[MakeDbtCloud]:
     def make(*options: str) -> RunningDbtCloud:
         data = tmp_path / f"data-{len(servers)}"
         prepare_data(CERTIFICATES.ca.parent, data)
-        servers.append(RunningDbtCloud(data, CERTIFICATES.ca, options))
+        servers.append(RunningDbtCloud(data, options))
         return servers[-1].start()
 
     yield make
@@ -86,11 +85,5 @@ def dbt_cloud_connection(
     local_dbt_cloud: RunningDbtCloud, monkeypatch: pytest.MonkeyPatch
 ) -> RunningDbtCloud:
     """Airflow's connection ``dbt_cloud_default`` leads to the local dbt Cloud."""
-    connection = {
-        "conn_type": "dbt_cloud",
-        "host": local_dbt_cloud.host,
-        "login": str(local_dbt_cloud.account_id),
-        "password": local_dbt_cloud.token,
-    }
-    monkeypatch.setenv("AIRFLOW_CONN_DBT_CLOUD_DEFAULT", json.dumps(connection))
+    monkeypatch.setenv("AIRFLOW_CONN_DBT_CLOUD_DEFAULT", local_dbt_cloud.connection)
     return local_dbt_cloud

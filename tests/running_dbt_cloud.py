@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import signal
@@ -29,16 +30,23 @@ class RunningDbtCloud:
     token = TOKEN
     account_id = ACCOUNT_ID
 
-    def __init__(self, data: Path, authority: Path, options: tuple[str, ...] = ()) -> None:
+    def __init__(self, data: Path, options: tuple[str, ...] = ()) -> None:
         self.data = data
-        self.authority = authority
+        self.authority = data / "ca.pem"
         self.host = f"localhost:{free_port()}"
         self.url = f"https://{self.host}"
         self.process: subprocess.Popen[bytes] | None = None
         self.session = requests.Session()
         self.session.trust_env = False
-        self.session.verify = str(authority)
+        self.session.verify = str(self.authority)
         self._options = options
+
+    @property
+    def connection(self) -> str:
+        """Airflow's connection to it, as the value of ``AIRFLOW_CONN_…``."""
+        login, host = str(self.account_id), self.host
+        fields = {"conn_type": "dbt_cloud", "host": host, "login": login, "password": self.token}
+        return json.dumps(fields)
 
     def start(self) -> Self:
         port = self.host.rpartition(":")[2]

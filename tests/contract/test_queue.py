@@ -36,8 +36,7 @@ def server(
     data = tmp_path_factory.mktemp("data")
     prepare_data(session_folder / "data", data)
     project = write_slow_project(tmp_path_factory.mktemp("project"))
-    authority = session_folder / "data" / "ca.pem"
-    server = RunningDbtCloud(data, authority, ("--dbt-project", project)).start()
+    server = RunningDbtCloud(data, ("--dbt-project", project)).start()
     yield server
     server.end()
 

@@ -30,8 +30,7 @@ def server(
 ) -> Iterator[RunningDbtCloud]:
     data = tmp_path_factory.mktemp("data")
     prepare_data(session_folder / "data", data)
-    authority = session_folder / "data" / "ca.pem"
-    server = RunningDbtCloud(data, authority, ("--dbt-project", str(dbt_project))).start()
+    server = RunningDbtCloud(data, ("--dbt-project", str(dbt_project))).start()
     yield server
     server.end()
 

@@ -35,7 +35,7 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningDbtCloud
     """Tries again after tenths of a second."""
     data = tmp_path_factory.mktemp("webhooks")
     prepare_data(CERTIFICATES.ca.parent, data)
-    running = RunningDbtCloud(data, CERTIFICATES.ca, QUICK).start()
+    running = RunningDbtCloud(data, QUICK).start()
     yield running
     running.end()
     shutil.rmtree(data, ignore_errors=True)

@@ -45,8 +45,6 @@ from airflow.providers.dbt.cloud.operators.dbt import DbtCloudRunJobOperator
 DbtCloudRunJobOperator(task_id="transform", job_id=65767, deferrable=True)
 """
 
-CONNECTION = "AIRFLOW_CONN_DBT_CLOUD_DEFAULT"
-
 
 def test_a_dag_run_ends_with_a_summary(checkout: Checkout) -> None:
     checkout.add_dag("counts", COUNTS)
@@ -94,11 +92,11 @@ def test_malformed_settings_stop_the_run(checkout: Checkout) -> None:
 
 
 def test_ctrl_c_cancels_the_dbt_run_and_leaves_no_process(
-    checkout: Checkout, dbt_cloud_connection: RunningDbtCloud
+    checkout: Checkout, local_dbt_cloud: RunningDbtCloud
 ) -> None:
-    server = dbt_cloud_connection
+    server = local_dbt_cloud
     server.wait(server.trigger(steps_override=["dbt deps"]))  # it has nothing else left to do
-    checkout.variables[CONNECTION] = os.environ[CONNECTION]
+    checkout.variables["AIRFLOW_CONN_DBT_CLOUD_DEFAULT"] = server.connection
     checkout.add_dag("transforms", TRANSFORMS)
     launcher = subprocess.Popen(
         [sys.executable, "-m", "include.local_airflow", "run", "transforms"],
