@@ -10,7 +10,7 @@ unexport PYTHONDONTWRITEBYTECODE
 LAUNCHER = .venv/bin/python -m include.local_airflow
 
 .DEFAULT_GOAL := help
-.PHONY: help run start stop test check bench constraints install
+.PHONY: help run start status logs stop test check bench constraints install
 
 help: ## Show this list
 	@echo "make TARGET [DAG=id] [PORT=8080] [DBT_CLOUD_PORT=8580] [PYTHON=python3]"
@@ -19,8 +19,16 @@ help: ## Show this list
 run: install ## Run one Dag end to end in the terminal: DAG=extract_load_transform
 	$(LAUNCHER) run $(DAG)
 
-start: install ## Start Airflow and the local dbt Cloud in the background: PORT=, DBT_CLOUD_PORT=
+start: install ## Start Airflow and the local dbt Cloud in the background: PORT=, DBT_CLOUD_PORT=, DATABASE_URL=
 	$(LAUNCHER) start
+
+status: ## Show what runs, since when, how often it was started again and where it answers
+	@test -x .venv/bin/python || { echo "Nothing is running: nothing has been installed yet."; exit 1; }; \
+	$(LAUNCHER) status
+
+logs: ## Follow the logs of all that runs, until Ctrl-C
+	@ls .airflow/logs/*.log >/dev/null 2>&1 || { echo "There are no logs yet: make start writes them."; exit 1; }; \
+	tail -n 5 -F .airflow/logs/*.log
 
 stop: ## Stop everything that `make run` and `make start` left running
 	@test -x .venv/bin/python || { echo "Nothing is running: nothing has been installed yet."; exit 0; }; \

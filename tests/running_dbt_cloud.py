@@ -6,7 +6,6 @@ import json
 import os
 import shutil
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -14,6 +13,8 @@ from pathlib import Path
 from typing import Any, Self
 
 import requests
+
+from include.local_airflow.processes import free_port
 
 PROJECT = Path(__file__).parents[1]
 TOKEN = "local-dbt-cloud-token"
@@ -116,9 +117,3 @@ def prepare_data(source: Path, data: Path) -> None:
     for name in ("ca.pem", "ca-key.pem", "partial_parse.msgpack"):
         if (source / name).exists():
             shutil.copy(source / name, data / name)
-
-
-def free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        port: int = listener.getsockname()[1]
-        return port

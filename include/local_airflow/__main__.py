@@ -1,4 +1,4 @@
-"""`python -m include.local_airflow run DAG | start | stop`."""
+"""`python -m include.local_airflow run DAG | start | status | stop`."""
 
 from __future__ import annotations
 
@@ -18,6 +18,7 @@ def _parser() -> argparse.ArgumentParser:
     run = commands.add_parser("run", help="run one Dag end to end")
     run.add_argument("dag_id", metavar="DAG")
     commands.add_parser("start", help="start Airflow and the local dbt Cloud in the background")
+    commands.add_parser("status", help="show what runs, since when and where")
     commands.add_parser("stop", help="end everything that run and start left running")
     return parser
 
@@ -35,8 +36,9 @@ def main() -> int:
 
             return run_dag(arguments.dag_id, launch, console)
         from include.local_airflow.server import start, stop
+        from include.local_airflow.status import status
 
-        return start(launch, console) if arguments.command == "start" else stop(launch, console)
+        return {"start": start, "status": status, "stop": stop}[arguments.command](launch, console)
     except (LaunchError, OSError) as error:
         told = disk_error(error) if isinstance(error, OSError) else error
         if told is None:

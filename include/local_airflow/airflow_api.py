@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 import requests
 
-_COMPONENTS = {
+_NAMES = {
     "metadatabase": "api-server",  # the answer itself proves the API server, this its database
     "scheduler": "scheduler",
     "dag_processor": "dag-processor",
     "triggerer": "triggerer",
 }
+COMPONENTS = set(_NAMES.values())
 
 
 class AirflowApi:
@@ -26,15 +28,22 @@ class AirflowApi:
 
     def healthy_components(self) -> set[str]:
         """Return the names of the components that say they are healthy; none before it answers."""
+        return {name for name, said in self._health().items() if said["status"] == "healthy"}
+
+    def seconds_since_heartbeat(self, component: str) -> float | None:
+        """Return how long ago the component last said that it lives; None if nobody knows."""
+        said = self._health().get(component, {})
+        times = [said[key] for key in said if key.startswith("latest_") and said[key]]
+        if not times:
+            return None
+        return (datetime.now(UTC) - datetime.fromisoformat(times[0])).total_seconds()
+
+    def _health(self) -> dict[str, dict[str, str]]:
         try:
             health = self._get("/api/v2/monitor/health")
         except requests.RequestException:
-            return set()
-        return {
-            name
-            for key, name in _COMPONENTS.items()
-            if (health.get(key) or {}).get("status") == "healthy"
-        }
+            return {}
+        return {name: health[key] for key, name in _NAMES.items() if health.get(key)}
 
     def has_parsed(self, folder: Path) -> bool:
         """Tell whether every Dag file of the folder has become a Dag or an import error."""

@@ -35,6 +35,7 @@ from include.local_airflow.events import (
     Phase,
     TaskChanged,
 )
+from include.local_airflow.metadata_database import sqlite_database
 
 
 class Reporter:
@@ -142,7 +143,8 @@ def find_dag(dag_id: str, folder: Path) -> DAG:
 def run(dag_id: str, launch: Launch, reporter: Reporter) -> None:
     """Run the Dag to its end."""
     reporter.send(Phase(text="Preparing Airflow's metadata database"))
-    export_connections(prepare_database(launch), launch)
+    database = sqlite_database(launch.home)
+    export_connections(prepare_database(launch, database.mark), launch)
     reporter.send(Phase(text=f"Reading the Dag {dag_id}"))
     dag = find_dag(dag_id, launch.dags_folder)
     tasks = [task.task_id for task in dag.topological_sort()]  # type: ignore[no-untyped-call]

@@ -12,13 +12,11 @@ from pathlib import Path
 from typing import Any
 
 from airflow import __version__ as airflow_version
-from airflow.configuration import conf
 from airflow.models.connection import Connection
 from airflow.models.pool import Pool
 from airflow.models.variable import Variable
 from airflow.utils.session import create_session
 from sqlalchemy import delete
-from sqlalchemy.engine import make_url
 
 from include.local_airflow.environment import Launch
 from include.local_airflow.errors import LaunchError
@@ -34,24 +32,28 @@ LOCAL_WAREHOUSE = "include/.local/warehouse.duckdb"
 """What `airflow_settings.yaml` says; dbt Core, which runs elsewhere, needs the whole path."""
 
 
-def prepare_database(launch: Launch) -> AirflowSettings:
+def prepare_database(launch: Launch, mark: Path | None) -> AirflowSettings:
     """Migrate the configured database if need be and apply `airflow_settings.yaml` to it."""
-    migrate()
+    migrate(mark)
     settings = read_settings(launch.root / NAME)
     apply_settings(settings, launch)
     return settings
 
 
-def migrate() -> None:
-    """Bring the database to this Airflow's schema; costs milliseconds when it is there already."""
+def migrate(mark: Path | None) -> None:
+    """Bring the database to this Airflow's schema.
+
+    Args:
+        mark: the file beside the data that says which Airflow has done so; None if nobody knows.
+    """
     from airflow.utils.db import upgradedb
 
-    url = make_url(conf.get("database", "sql_alchemy_conn"))
-    mark = Path(f"{url.database}.version")
-    if Path(str(url.database)).exists() and mark.exists() and mark.read_text() == airflow_version:
+    data = mark and mark.with_suffix("")
+    if mark and data and data.exists() and mark.exists() and mark.read_text() == airflow_version:
         return
     upgradedb()
-    mark.write_text(airflow_version)
+    if mark:
+        mark.write_text(airflow_version)
 
 
 def apply_settings(settings: AirflowSettings, launch: Launch) -> None:
@@ -106,10 +108,10 @@ def connection_fields(wanted: ConnectionSettings, launch: Launch) -> dict[str, A
     return {name: value for name, value in fields.items() if value}
 
 
-def main() -> int:
+def main(mark: str = "") -> int:
     """Prepare the database that the environment names; return the exit code."""
     try:
-        prepare_database(Launch.read())
+        prepare_database(Launch.read(), Path(mark) if mark else None)
     except LaunchError as error:
         print(f"Error: {error}", file=sys.stderr)
         return 1
@@ -117,4 +119,4 @@ def main() -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(main(*sys.argv[1:]))

@@ -12,9 +12,11 @@ from pathlib import Path
 from dotenv import dotenv_values
 
 from include.local_airflow.errors import LaunchError
+from include.local_airflow.metadata_database import MetadataDatabase
 
 ROOT = Path(__file__).absolute().parents[2]
 REAL_CONNECTION = "AIRFLOW_CONN_DBT_CLOUD_DEFAULT"
+EXECUTORS = ("LocalExecutor", "CeleryExecutor")
 REAL_FIVETRAN_CENSUS = {"AIRFLOW_CONN_FIVETRAN_DEFAULT", "AIRFLOW_CONN_CENSUS_DEFAULT"}
 
 
@@ -74,14 +76,31 @@ class Launch:
     def dags_folder(self) -> Path:
         return Path(self.variables.get("AIRFLOW__CORE__DAGS_FOLDER", self.root / "dags"))
 
+    @property
+    def executor(self) -> str:
+        """Airflow's executor of `make start`."""
+        executor = self.variables.get("EXECUTOR", EXECUTORS[0])
+        if executor not in EXECUTORS:
+            raise LaunchError(
+                f"EXECUTOR={executor} is not known here: choose {' or '.join(EXECUTORS)}."
+            )
+        return executor
+
+    def count(self, name: str) -> int:
+        """Return how many processes of a kind are wanted, for example by SCHEDULERS=2."""
+        text = self.variables.get(name, "1")
+        if text.isdecimal() and 1 <= int(text) <= 9:
+            return int(text)
+        raise LaunchError(f"{name}={text} will not do: give a number from 1 to 9.")
+
     def _port(self, name: str, default: int) -> int:
         text = self.variables.get(name, str(default))
         if text.isdecimal() and 1024 <= int(text) <= 65535:
             return int(text)
         raise LaunchError(f"{name}={text} is no port: give a number from 1024 to 65535.")
 
-    def environment(self, database: str) -> dict[str, str]:
-        """Return the environment of an Airflow process on the metadata database `database`.
+    def environment(self, database: MetadataDatabase) -> dict[str, str]:
+        """Return the environment of an Airflow process on that metadata database.
 
         What the user sets for Airflow wins, except what would lead out of this checkout.
         """
@@ -98,10 +117,9 @@ class Launch:
             "AIRFLOW__API__HOST": "127.0.0.1",
             "AIRFLOW__API__WORKERS": "1",
             "AIRFLOW__CORE__DAGS_FOLDER": str(self.dags_folder),
-            "AIRFLOW__CORE__EXECUTOR": "LocalExecutor",
+            "AIRFLOW__CORE__EXECUTOR": self.executor,
             "AIRFLOW__CORE__LOAD_EXAMPLES": "False",
-            # SQLite has one writer at a time; the default of 32 ends in "database is locked".
-            "AIRFLOW__CORE__PARALLELISM": "4",
+            "AIRFLOW__CORE__PARALLELISM": "8",  # tasks at once; the default of 32 is for servers
             "AIRFLOW__CORE__PLUGINS_FOLDER": str(self.root / "plugins"),
             "AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_ALL_ADMINS": "True",
             "AIRFLOW__DAG_PROCESSOR__REFRESH_INTERVAL": "10",  # seconds until a new file is seen
@@ -113,7 +131,7 @@ class Launch:
             "LOCAL_DBT_CLOUD_DATA": str(self.data),
         }
 
-    def _fixed(self, database: str) -> dict[str, str]:
+    def _fixed(self, database: MetadataDatabase) -> dict[str, str]:
         address = f"http://127.0.0.1:{self.port}"
         return {
             "AIRFLOW_HOME": str(self.home),
@@ -123,11 +141,10 @@ class Launch:
             "AIRFLOW__API_AUTH__JWT_SECRET": self._key("jwt"),
             "AIRFLOW__CORE__EXECUTION_API_SERVER_URL": f"{address}/execution/",
             "AIRFLOW__CORE__FERNET_KEY": self._key("fernet"),
-            # Seconds until "database is locked"; 5 are too few when all of Airflow is busy.
-            "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": f"sqlite:///{self.home / database}?timeout=30",
             "AIRFLOW__LOGGING__BASE_LOG_FOLDER": str(self.home / "logs"),
             "PYTHONPATH": str(self.root),
             "PYTHONUNBUFFERED": "1",
+            **database.environment(),
         }
 
     def _key(self, name: str) -> str:

@@ -1,4 +1,4 @@
-"""The local stand-ins of cloud services, as background processes."""
+"""The local stand-ins of cloud services, as background processes under a watcher of their own."""
 
 from __future__ import annotations
 
@@ -7,12 +7,14 @@ import sys
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from urllib.parse import urlsplit
 
 import requests
 
 from include.local_airflow.environment import Launch
 from include.local_airflow.errors import LaunchError
-from include.local_airflow.processes import Background, require_free_port
+from include.local_airflow.processes import require_free_port
+from include.local_airflow.watcher import Program, Watcher, last_lines
 
 PATIENCE = 60.0  # seconds until a server has to answer
 
@@ -26,52 +28,64 @@ class LocalServer:
     variable: str
     port_of: Callable[[Launch], int]
 
+    @property
+    def program_name(self) -> str:
+        """The name of its process."""
+        return self.name.replace(" ", "-").lower()
+
     def url(self, launch: Launch) -> str:
         """Return the server's address."""
         return f"https://localhost:{self.port_of(launch)}"
 
-    def background(self, launch: Launch) -> Background:
-        """Return the server's process, whether it runs or not."""
-        return Background(self.name.replace(" ", "-").lower(), launch.home)
+    def program(self, launch: Launch) -> Program:
+        """Return the server's process."""
+        arguments = ["--port", str(self.port_of(launch)), "--data", str(launch.data)]
+        command = [sys.executable, "-m", self.module, *arguments]
+        return Program(self.program_name, command, self.url(launch))
 
-    def ensure(self, launch: Launch, command: str, say: Callable[[str], None]) -> None:
-        """Start the server unless it answers already, and wait until it does.
+    def start(self, launch: Launch, command: str, say: Callable[[str], None]) -> None:
+        """Start the server unless it runs already.
 
         Raises:
-            LaunchError: the port is taken, it runs on another port, or it ended while starting.
+            LaunchError: the port is taken, or it runs on another port.
         """
-        background = self.background(launch)
-        port, wanted = background.running_port(), self.port_of(launch)
-        if port is not None and port != wanted:
+        watcher = servers_watcher(launch)
+        if watcher.left_behind():
+            watcher.end()
+        state = watcher.states().get(self.program_name)
+        if state and (url := watcher.url(self.program_name)) != self.url(launch):
             raise LaunchError(
-                f"The {self.name} runs on port {port}: end it with make stop, or go on with "
-                f"make {command} {self.variable}={port}."
+                f"The {self.name} runs on port {urlsplit(url).port}: end it with make stop, or go "
+                f"on with make {command} {self.variable}={urlsplit(url).port}."
             )
-        if port is None:
-            if self._answers(launch):
-                return
-            require_free_port(wanted, self.variable, command)
-            say(f"Starting the {self.name} on {self.url(launch)} ...")
-            self._start(background, launch)
-        self._wait(background, launch)
+        if (state and state.lives) or self.answers(launch):
+            return
+        require_free_port(self.port_of(launch), self.variable, command)
+        say(f"Starting the {self.name} on {self.url(launch)} ...")
+        if not state:
+            environment = launch.variables | {"PYTHONUNBUFFERED": "1"}
+            watcher.begin([each.program(launch) for each in ALL], environment)
+        watcher.start(self.program_name)
 
-    def _start(self, background: Background, launch: Launch) -> None:
-        port = self.port_of(launch)
-        arguments = ["--port", str(port), "--data", str(launch.data)]
-        environment = dict(launch.variables) | {"PYTHONUNBUFFERED": "1"}
-        background.start([sys.executable, "-m", self.module, *arguments], environment, port)
+    def wait(self, launch: Launch) -> None:
+        """Wait until the server answers.
 
-    def _wait(self, background: Background, launch: Launch) -> None:
-        deadline = time.monotonic() + PATIENCE
-        while not self._answers(launch):
-            if not background.find() or time.monotonic() > deadline:
+        Raises:
+            LaunchError: it ended while starting.
+        """
+        watcher, deadline = servers_watcher(launch), time.monotonic() + PATIENCE
+        while not self.answers(launch):
+            state = watcher.states().get(self.program_name)
+            if not state or state.died or time.monotonic() > deadline:
+                log = watcher.log(self.program_name)
+                watcher.stop(self.program_name)
                 raise LaunchError(
                     f"The {self.name} did not start. The end of "
-                    f"{os.path.relpath(background.log, launch.root)}:\n{background.last_lines()}"
+                    f"{os.path.relpath(log, launch.root)}:\n{last_lines(log)}"
                 )
             time.sleep(0.1)
 
-    def _answers(self, launch: Launch) -> bool:
+    def answers(self, launch: Launch) -> bool:
         """True when the program on the port is ours: right certificate, right name."""
         authority = launch.data / "ca.pem"
         if not authority.exists():
@@ -99,6 +113,11 @@ FIVETRAN_CENSUS = LocalServer(
 ALL = (DBT_CLOUD, FIVETRAN_CENSUS)
 
 FIVETRAN_CENSUS_DAG = "fivetran_dbt_cloud_census"
+
+
+def servers_watcher(launch: Launch) -> Watcher:
+    """Return what watches the local servers, of `make run` and of `make start`."""
+    return Watcher("servers", launch.root, launch.home)
 
 
 def wanted_servers(launch: Launch, dag_id: str | None = None) -> list[LocalServer]:

@@ -18,12 +18,11 @@ from include.local_airflow.environment import Launch
 from include.local_airflow.errors import LaunchError
 from include.local_airflow.events import EVENT, DagRunFinished, Event, Failure
 from include.local_airflow.local_servers import wanted_servers
+from include.local_airflow.metadata_database import sqlite_database
 from include.local_airflow.progress import Progress
 from include.local_airflow.settings import NAME, read_settings
 from include.local_airflow.summary import print_failures, print_summary
 
-# `make start` has a database of its own: its scheduler would take over the tasks of this one.
-DATABASE = "run.db"
 INTERRUPTED = 130  # exit code, as a shell has it
 
 
@@ -59,7 +58,9 @@ def _run(dag_id: str, launch: Launch, console: Console, log: Path) -> int:
     progress = Progress(console)
     servers = wanted_servers(launch, dag_id)
     for server in servers:
-        server.ensure(launch, "run", console.print)
+        server.start(launch, "run", console.print)
+    for server in servers:
+        server.wait(launch)
     try:
         end = _follow(dag_id, launch, log, progress)
     except KeyboardInterrupt:
@@ -110,7 +111,7 @@ def _dag_process(
         process = subprocess.Popen(
             [sys.executable, "-m", "include.local_airflow.dag_run", dag_id, str(write_end)],
             cwd=launch.root,
-            env=launch.environment(DATABASE),
+            env=launch.environment(sqlite_database(launch.home)),
             stdin=subprocess.DEVNULL,
             stdout=output,
             stderr=subprocess.STDOUT,

@@ -1,4 +1,4 @@
-"""`make start` and `make stop`: Airflow's four processes and the local servers."""
+"""`make start`, `make stop`: Airflow, its metadata database and the local servers, watched."""
 
 from __future__ import annotations
 
@@ -11,24 +11,24 @@ from collections.abc import Iterator
 from rich.console import Console
 from rich.text import Text
 
-from include.local_airflow.airflow_api import AirflowApi
+from include.local_airflow import postgres
+from include.local_airflow.airflow_api import COMPONENTS, AirflowApi
+from include.local_airflow.celery_broker import broker_settings
 from include.local_airflow.environment import Launch
 from include.local_airflow.errors import LaunchError
-from include.local_airflow.local_servers import ALL, wanted_servers
-from include.local_airflow.processes import Background, require_free_port, stop_all
+from include.local_airflow.local_servers import servers_watcher, wanted_servers
+from include.local_airflow.metadata_database import MetadataDatabase, given_database, public_name
+from include.local_airflow.processes import free_port, require_free_port
+from include.local_airflow.programs import airflow_programs, log_server_settings
 from include.local_airflow.settings import NAME, read_settings
+from include.local_airflow.watcher import Program, Watcher, last_lines
 
-DATABASE = "airflow.db"
 PATIENCE = 120.0  # seconds until all components have to be healthy
 
-# Four processes of our own, since `airflow standalone` goes on when one of them has died. The
-# second Airflow on a machine could not bind the ports of the log servers; the UI reads the files.
-COMPONENTS = {
-    "api-server": ["airflow", "api-server"],
-    "scheduler": ["airflow", "scheduler", "--skip-serve-logs"],
-    "dag-processor": ["airflow", "dag-processor"],
-    "triggerer": ["airflow", "triggerer", "--skip-serve-logs"],
-}
+
+def airflow_watcher(launch: Launch) -> Watcher:
+    """Return what watches Airflow and its database."""
+    return Watcher("airflow", launch.root, launch.home)
 
 
 def start(launch: Launch, console: Console) -> int:
@@ -37,65 +37,91 @@ def start(launch: Launch, console: Console) -> int:
     Raises:
         LaunchError: a port is taken, a setting is wrong, or a process ended while starting.
     """
-    components = _components(launch)
-    if any(component.find() for component in components):
-        return _already_running(launch, components, console)
     read_settings(launch.root / NAME)  # a mistake in the file is told before anything starts
-    require_free_port(launch.port, "PORT", "start")
-    _ensure_servers(launch, console)
-    environment = launch.environment(DATABASE)
-    console.print("Preparing Airflow's metadata database ...")
-    _prepare_database(launch, environment)
-    console.print("Starting Airflow ...")
-    for component in components:
-        component.start(_command(component.name), environment, launch.port)
+    watcher, database = airflow_watcher(launch), _database(launch)
+    programs = _programs(launch)
+    running = watcher.lives()
+    if running and not watcher.runs(programs):
+        raise LaunchError(
+            f"Airflow runs already on {watcher.url('api-server')}, with other settings: make stop "
+            "ends it, then make start takes the new ones."
+        )
+    if not running:
+        watcher.end()  # what a killed watcher has left would hold the port
+        require_free_port(launch.port, "PORT", "start")
+    for server in wanted_servers(launch):
+        server.start(launch, "start", console.print)
     try:
-        _wait_until_ready(launch, components, console)
+        if not running:
+            _begin(launch, watcher, database, programs, console)
+        watcher.start(*(each.name for each in programs))
+        for server in wanted_servers(launch):
+            server.wait(launch)
+        _wait_until_ready(launch, watcher, console, healing=running)
     except BaseException:
-        stop_all(components)
+        if not running:
+            watcher.end()
         raise
-    _print_urls(launch, launch.port, console)
+    if running:
+        console.print("Airflow is running already.")
+    _print_urls(launch, console)
     return 0
 
 
 def stop(launch: Launch, console: Console) -> int:
     """End everything that `start` and `run` left running."""
-    names = stop_all([*_components(launch), *(each.background(launch) for each in ALL)])
+    names = [*airflow_watcher(launch).end(), *servers_watcher(launch).end()]
     console.print(f"Stopped {', '.join(names)}." if names else "Nothing was running.")
     return 0
 
 
-def _ensure_servers(launch: Launch, console: Console) -> None:
-    for server in wanted_servers(launch):
-        server.ensure(launch, "start", console.print)
+def _database(launch: Launch) -> MetadataDatabase:
+    url = launch.variables.get("DATABASE_URL")
+    return given_database(url) if url else postgres.database(launch.home)
 
 
-def _components(launch: Launch) -> list[Background]:
-    return [Background(name, launch.home) for name in COMPONENTS]
+def _programs(launch: Launch) -> list[Program]:
+    embedded = [] if "DATABASE_URL" in launch.variables else [postgres.program(launch.home)]
+    return [*embedded, *airflow_programs(launch)]
 
 
-def _command(name: str) -> list[str]:
-    module, *arguments = COMPONENTS[name]
-    return [sys.executable, "-m", module, *arguments]
+def _begin(
+    launch: Launch,
+    watcher: Watcher,
+    database: MetadataDatabase,
+    programs: list[Program],
+    console: Console,
+) -> None:
+    """Start the watcher and, before all others, the database."""
+    environment = launch.environment(database) | broker_settings(launch)
+    environment = log_server_settings(free_port()) | environment
+    if "DATABASE_URL" in launch.variables:
+        name = public_name(database)
+        console.print(f"Preparing Airflow's metadata database on {name} (DATABASE_URL) ...")
+        postgres.require_answer(database, name)
+        watcher.begin(programs, environment)
+    else:
+        console.print("Preparing Airflow's metadata database ...")
+        postgres.make_data(launch.home)
+        watcher.begin(programs, environment)
+        watcher.start(postgres.NAME)
+        postgres.wait_until_ready(database, lambda: _failure(watcher, postgres.NAME))
+    _prepare_database(launch, database, environment)
+    console.print("Starting Airflow ...")
 
 
-def _already_running(launch: Launch, components: list[Background], console: Console) -> int:
-    dead = [component.name for component in components if not component.find()]
-    if dead:
-        raise LaunchError(
-            f"Airflow runs only in part, its {' and '.join(dead)} ended: read .airflow/logs/"
-            f"{dead[0]}.log, then make stop and make start."
-        )
-    _ensure_servers(launch, console)
-    console.print("Airflow is running already.")
-    _print_urls(launch, components[0].running_port() or launch.port, console)
-    return 0
+def _failure(watcher: Watcher, name: str) -> str | None:
+    """Return the end of a program's log if it has ended."""
+    state = watcher.states().get(name)
+    return last_lines(watcher.log(name)) if state is None or state.died else None
 
 
-def _prepare_database(launch: Launch, environment: dict[str, str]) -> None:
+def _prepare_database(
+    launch: Launch, database: MetadataDatabase, environment: dict[str, str]
+) -> None:
     log = launch.home / "logs" / "database.log"
-    log.parent.mkdir(parents=True, exist_ok=True)
     command = [sys.executable, "-m", "include.local_airflow.database"]
+    command += [str(database.mark)] if database.mark else []
     with log.open("w") as output:
         code = subprocess.call(
             command, cwd=launch.root, env=environment, stdout=output, stderr=subprocess.STDOUT
@@ -108,24 +134,29 @@ def _prepare_database(launch: Launch, environment: dict[str, str]) -> None:
         )
 
 
-def _wait_until_ready(launch: Launch, components: list[Background], console: Console) -> None:
-    """Print each component as it comes up, until all are healthy and the Dags are listed."""
+def _wait_until_ready(launch: Launch, watcher: Watcher, console: Console, healing: bool) -> None:
+    """Print each component as it comes up, until all are healthy and the Dags are listed.
+
+    One that ends stops a first start; while it is `healing`, it is started again.
+    """
     deadline = time.monotonic() + PATIENCE
     healthy: set[str] = set()
+    before = watcher.states()
     for now_healthy, parsed in _states(AirflowApi(launch.port), launch):
-        for component in components:
-            if not component.find():
+        for name, state in watcher.states().items():
+            if not healing and (state.restarts > before[name].restarts or state.died):
                 raise LaunchError(
-                    f"Airflow's {component.name} ended while it started. The end of "
-                    f"{os.path.relpath(component.log, launch.root)}:\n{component.last_lines()}"
+                    f"Airflow's {name} ended while it started. The end of "
+                    f"{os.path.relpath(watcher.log(name), launch.root)}:\n"
+                    f"{last_lines(watcher.log(name))}"
                 )
         for name in sorted(now_healthy - healthy):
             console.print(f"  {name} is up")
         healthy |= now_healthy
-        if parsed and len(now_healthy) == len(components):
+        if parsed and now_healthy == COMPONENTS:
             return
         if time.monotonic() > deadline:
-            missing = ", ".join(set(COMPONENTS) - now_healthy) or "the list of Dags"
+            missing = ", ".join(COMPONENTS - now_healthy) or "the list of Dags"
             raise LaunchError(
                 f"Airflow was not ready after {PATIENCE:.0f} s, what is missing is {missing}: "
                 "read the logs in .airflow/logs and start again."
@@ -136,15 +167,14 @@ def _states(api: AirflowApi, launch: Launch) -> Iterator[tuple[set[str], bool]]:
     """Yield, twice a second, which components are healthy and whether the Dags are there."""
     while True:
         healthy = api.healthy_components()
-        all_up = len(healthy) == len(COMPONENTS)
-        yield healthy, all_up and api.has_parsed(launch.dags_folder)
+        yield healthy, healthy == COMPONENTS and api.has_parsed(launch.dags_folder)
         time.sleep(0.5)
 
 
-def _print_urls(launch: Launch, port: int, console: Console) -> None:
-    for file, reason in AirflowApi(port).import_errors().items():
+def _print_urls(launch: Launch, console: Console) -> None:
+    for file, reason in AirflowApi(launch.port).import_errors().items():
         console.print(Text(f"Warning: {file} cannot be imported ({reason}).", style="yellow"))
-    console.print(f"Airflow: http://127.0.0.1:{port}")
+    console.print(f"Airflow: http://127.0.0.1:{launch.port}")
     for server in wanted_servers(launch):
         console.print(f"The {server.name}: {server.url(launch)}")
-    console.print("Logs are in .airflow/logs. make stop ends everything.")
+    console.print("make status shows what runs, make logs what it says, make stop ends everything.")

@@ -19,9 +19,10 @@ import pendulum
 import pytest
 import requests
 
+from include.local_airflow.processes import free_port
 from tests.conftest import CERTIFICATES
 from tests.e2e.project import eventually
-from tests.running_dbt_cloud import PROJECT, free_port, prepare_data
+from tests.running_dbt_cloud import PROJECT, prepare_data
 
 pytest.importorskip("fivetran_provider_async")
 pytest.importorskip("airflow_provider_census")

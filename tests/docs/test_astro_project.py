@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 import yaml
 
-from tests.e2e.project import free_port
+from include.local_airflow.processes import free_port
 
 PROJECT = Path(__file__).parents[2]
 

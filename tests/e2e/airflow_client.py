@@ -8,7 +8,7 @@ from typing import Any
 
 import httpx
 
-from tests.e2e.project import eventually
+from tests.e2e.project import PATIENCE, eventually
 
 ENDED = ("success", "failed")
 
@@ -49,12 +49,12 @@ class Airflow:
         self.wait(dag_id, run_id)
         return run_id, self.states(dag_id, run_id)
 
-    def wait(self, dag_id: str, run_id: str) -> str:
+    def wait(self, dag_id: str, run_id: str, patience: float = PATIENCE) -> str:
         def state() -> str | None:
             found = self.call("GET", f"/dags/{dag_id}/dagRuns/{run_id}")["state"]
             return found if found in ENDED else None
 
-        return eventually(state, f"{dag_id} {run_id} ends")
+        return eventually(state, f"{dag_id} {run_id} ends", patience)
 
     def tasks(self, dag_id: str, run_id: str) -> dict[str, dict[str, Any]]:
         found = self.call("GET", f"/dags/{dag_id}/dagRuns/{run_id}/taskInstances?limit=100")

@@ -5,13 +5,12 @@ from __future__ import annotations
 import os
 import re
 import shutil
-import socket
 import ssl
 import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -21,16 +20,13 @@ import duckdb
 import httpx
 import psutil
 
+from include.local_airflow.processes import free_port, wait
+from include.local_airflow.watcher import State, Watcher
+
 CHECKOUT = Path(__file__).parents[2]
 PATIENCE = 120.0  # seconds; for a busy machine, a Dag run takes about ten
 
 T = TypeVar("T")
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 def eventually(look: Callable[[], T | None], what: str, patience: float = PATIENCE) -> T:
@@ -45,7 +41,7 @@ def eventually(look: Callable[[], T | None], what: str, patience: float = PATIEN
 
 @dataclass(frozen=True)
 class Project:
-    """The copy. Its Dags look every second, and retry after a second."""
+    """The copy. Its Dags look every second, and retry after a second, unless it is as cloned."""
 
     root: Path
     port: int
@@ -53,7 +49,9 @@ class Project:
     token: str = "local-dbt-cloud-token"
 
     @classmethod
-    def copy_to(cls, root: Path, retries: int = 1, **settings: str) -> Project:
+    def copy_to(
+        cls, root: Path, retries: int = 1, as_cloned: bool = False, **settings: str
+    ) -> Project:
         files = subprocess.check_output(
             ["git", "ls-files", "--cached", "--others", "--exclude-standard"],
             cwd=CHECKOUT,
@@ -65,7 +63,7 @@ class Project:
                 shutil.copy2(CHECKOUT / name, root / name)
         for environment in (".venv", "dbt_venv"):
             (root / environment).symlink_to(CHECKOUT / environment)
-        for dag in (root / "dags").glob("*.py"):
+        for dag in [] if as_cloned else (root / "dags").glob("*.py"):
             text = dag.read_text().replace("duration(seconds=30)", "duration(seconds=1)")
             text = text.replace("timedelta(hours=3)", "timedelta(seconds=15)")  # a Dag's deadline
             text = text.replace('"retries": 2', f'"retries": {retries}')
@@ -91,6 +89,25 @@ class Project:
         # A file that has changed is parsed at once; the others need not be, again and again.
         calm = {"AIRFLOW__DAG_PROCESSOR__MIN_FILE_PROCESS_INTERVAL": "600"}
         return outer | ports | calm | {"PYTHONPATH": str(self.root)}
+
+    @property
+    def watchers(self) -> list[Watcher]:
+        return [Watcher(name, self.root, self.root / ".airflow") for name in ("airflow", "servers")]
+
+    def states(self) -> dict[str, State]:
+        """What the watchers say of each process."""
+        return {name: state for each in self.watchers for name, state in each.states().items()}
+
+    def process(self, name: str) -> psutil.Process:
+        return psutil.Process(self.states()[name].pid)
+
+    def kill(self, name: str, family: bool = False) -> None:
+        """kill -9 of one of the processes that are watched, with ``family`` of its children too."""
+        killed = self.process(name)
+        for process in [killed, *killed.children(recursive=True)] if family else [killed]:
+            with suppress(psutil.NoSuchProcess):  # a task's process ends at any moment
+                process.kill()
+        wait([killed], 10)
 
     def processes(self) -> list[psutil.Process]:
         """Everything that runs out of this copy."""

@@ -3,38 +3,21 @@
 from __future__ import annotations
 
 import signal
-import sys
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, suppress
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from typing import Any
 
-import psutil
 import pytest
 
-from include.local_airflow.environment import Launch
-from include.local_airflow.processes import Background
-from include.local_airflow.server import COMPONENTS, DATABASE
 from tests.e2e.airflow_client import Airflow
+from tests.e2e.crashes import DAG, IMPATIENT, TASK, copy_for_crashes
 from tests.e2e.project import Project, eventually
-from tests.e2e.variants import change_file
 
-DAG = "run_dbt_cloud_job_exactly_once"
-TASK = "trigger_dbt_cloud_job_run"
 ACTIVE = {"status__in": "[1,2,3]"}
 LOOK = {"method": "GET", "path": "*/runs*"}
 ASK = {"method": "POST", "path": "*/jobs/*/run*"}
-# Airflow notices the death of a component sooner than in production, to keep the table short.
-IMPATIENT = {
-    "AIRFLOW__SCHEDULER__SCHEDULER_HEALTH_CHECK_THRESHOLD": "4",
-    "AIRFLOW__SCHEDULER__SCHEDULER_HEARTBEAT_SEC": "1",
-    "AIRFLOW__SCHEDULER__ORPHANED_TASKS_CHECK_INTERVAL": "2",
-    "AIRFLOW__SCHEDULER__TASK_INSTANCE_HEARTBEAT_TIMEOUT": "6",
-    "AIRFLOW__SCHEDULER__TASK_INSTANCE_HEARTBEAT_TIMEOUT_DETECTION_INTERVAL": "2",
-    "AIRFLOW__SCHEDULER__TASK_INSTANCE_HEARTBEAT_SEC": "1",
-    "AIRFLOW__TRIGGERER__TRIGGERER_HEALTH_CHECK_THRESHOLD": "4",
-    "AIRFLOW__TRIGGERER__JOB_HEARTBEAT_SEC": "1",
-}
+Scenery = tuple[Project, Airflow, dict[str, str]]
 
 
 @dataclass
@@ -43,6 +26,7 @@ class Scene:
 
     project: Project
     airflow: Airflow
+    settings: dict[str, str]
     newest_before: int
     dag_runs: list[str] = field(default_factory=list)
     stack: ExitStack = field(default_factory=ExitStack)
@@ -94,34 +78,20 @@ class Scene:
 
     def kill_worker(self, also_its_supervisor: bool = False) -> None:
         """With ``also_its_supervisor`` nobody is left to tell Airflow."""
-        scheduler = self.component("scheduler").find()
-        assert scheduler
-        for supervisor in scheduler.children():
-            for worker in supervisor.children():
-                if also_its_supervisor:
-                    supervisor.send_signal(signal.SIGKILL)
-                worker.send_signal(signal.SIGKILL)
+        for name in self.names_of("scheduler"):
+            for supervisor in self.project.process(name).children():
+                for worker in supervisor.children():
+                    if also_its_supervisor:
+                        supervisor.send_signal(signal.SIGKILL)
+                    worker.send_signal(signal.SIGKILL)
 
-    def component(self, name: str) -> Background:
-        return Background(name, self.project.root / ".airflow")
-
-    def kill_and_restart(self, component: str) -> None:
-        launch = Launch.read(self.project.root, self.project.environment | IMPATIENT)
-        found = self.component(component).find()
-        assert found
-        for process in [found, *found.children(recursive=True)]:
-            with suppress(psutil.NoSuchProcess):  # a task's process ends at any moment
-                process.kill()
-        found.wait(10)
-        command = [sys.executable, "-m", *COMPONENTS[component]]
-        self.component(component).start(command, launch.environment(DATABASE))
+    def names_of(self, kind: str) -> list[str]:
+        """Of the processes of a kind: there may be several."""
+        return [name for name in self.project.states() if name.startswith(kind)]
 
     def kill_and_restart_dbt_cloud(self) -> None:
-        found = self.component("local-dbt-cloud").find()
-        assert found
-        found.send_signal(signal.SIGKILL)
-        found.wait(10)
-        assert self.project.launcher("start", **IMPATIENT).returncode == 0
+        self.project.kill("local-dbt-cloud")
+        assert self.project.launcher("start", **self.settings).returncode == 0
 
 
 def worker_dies_before_it_asks(scene: Scene) -> None:
@@ -162,14 +132,29 @@ def worker_dies_when_the_run_has_ended(scene: Scene) -> None:
 
 
 def component_dies(name: str) -> Callable[[Scene], None]:
+    """With all that it has started; it is started again by itself."""
+
     def while_the_run_is_active(scene: Scene) -> None:
         scene.hold_warehouse()
         scene.trigger()
         scene.reach("deferred")
-        scene.kill_and_restart(name)
+        scene.project.kill(name, family=True)
         scene.release_warehouse()
 
     return while_the_run_is_active
+
+
+def one_of_each_dies(scene: Scene) -> None:
+    """One of two schedulers and one of two triggerers, while three runs wait."""
+    scene.hold_warehouse()
+    for _ in range(3):
+        scene.trigger()
+    for dag_run in scene.dag_runs:
+        scene.airflow.wait_for_task(DAG, dag_run, TASK, "deferred")
+    for kind in ("scheduler", "triggerer"):
+        first, _second = scene.names_of(kind)
+        scene.project.kill(first, family=True)
+    scene.release_warehouse()
 
 
 def too_many_requests(scene: Scene) -> None:
@@ -274,40 +259,51 @@ TABLE: list[tuple[Callable[[Scene], None], list[str], str]] = [
     (clear_after_failure, [*FAILED, "Success"], "success"),
     (clear_after_success, ["Success", "Success"], "success"),
 ]
+# The same on an Airflow of twice the size.
+TABLE_OF_TWO: list[tuple[Callable[[Scene], None], list[str], str]] = [
+    (one_of_each_dies, ["Success"] * 3, "success"),
+    (component_dies("scheduler-2"), ONE, "success"),
+    (component_dies("triggerer-2"), ONE, "success"),
+    (worker_and_its_supervisor_die, ONE, "success"),
+    (clear_while_running, ["Cancelled", "Success"], "success"),
+]
+SIZES = {1: TABLE, 2: TABLE_OF_TWO}
+ROWS = [(size, *row) for size, table in SIZES.items() for row in table]
 
 
 @pytest.fixture(scope="module")
-def scenery(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Project, Airflow]]:
+def project(tmp_path_factory: pytest.TempPathFactory) -> Project:
     """An Airflow of its own, since other tests would not survive what happens to it."""
-    project = Project.copy_to(tmp_path_factory.mktemp("crashes"), retries=2)
-    for file in (project.root / "dags").glob("*.py"):
-        if file.stem != DAG:
-            file.unlink()  # the fewer Dags, the sooner Airflow is ready
-    include = project.root / "include"
-    patience = {"UNANSWERED_SECONDS = 20": "UNANSWERED_SECONDS = 4"}
-    change_file(include / "dbt_cloud" / "progress.py", patience)
-    one_model = {"- dbt build": "- dbt build --select stg_stores"}
-    change_file(include / "local_dbt_cloud" / "jobs.yaml", one_model)
-    started = project.launcher("start", **IMPATIENT)
+    return copy_for_crashes(tmp_path_factory.mktemp("crashes"))
+
+
+@pytest.fixture(scope="module")
+def scenery(request: pytest.FixtureRequest, project: Project) -> Iterator[Scenery]:
+    """An Airflow with so many schedulers and triggerers."""
+    settings = {**IMPATIENT, "SCHEDULERS": str(request.param), "TRIGGERERS": str(request.param)}
+    started = project.launcher("start", **settings)
     try:
         assert started.returncode == 0, started.stdout + started.stderr
-        yield project, Airflow(project.port)
+        yield project, Airflow(project.port), settings
     finally:
         project.launcher("stop")
 
 
 @pytest.fixture
-def scene(scenery: tuple[Project, Airflow]) -> Iterator[Scene]:
-    project, airflow = scenery
+def scene(scenery: Scenery) -> Iterator[Scene]:
+    project, airflow, settings = scenery
     newest = max((run["id"] for run in project.dbt_runs()), default=0)
-    scene = Scene(project, airflow, newest)
+    scene = Scene(project, airflow, settings, newest)
     with scene.stack:
         yield scene
     scene.faults("DELETE")
 
 
 @pytest.mark.parametrize(
-    ("happens", "dbt_runs", "state"), TABLE, ids=[row[0].__qualname__ for row in TABLE]
+    ("scenery", "happens", "dbt_runs", "state"),
+    ROWS,
+    ids=[f"{row[1].__qualname__}-{row[0]}" for row in ROWS],
+    indirect=["scenery"],
 )
 def test_the_task_has_its_dbt_runs_and_no_more(
     scene: Scene, happens: Callable[[Scene], None], dbt_runs: list[str], state: str

@@ -1,36 +1,69 @@
-"""``make start`` when Airflow runs, in whole or in part, and ``make stop``.
+"""``make start`` when Airflow runs, in whole or in part, ``make status`` and ``make stop``.
 
 The last file here by its name, since it ends the Airflow that the others share.
 """
 
 from __future__ import annotations
 
-import json
+import re
 
 import psutil
 
-from include.local_airflow.server import COMPONENTS
+from include.local_airflow.airflow_api import COMPONENTS
 from tests.e2e.airflow_client import Airflow
-from tests.e2e.project import Project
+from tests.e2e.project import Project, eventually
 
-LOCAL_SERVERS = {"local-dbt-cloud", "local-fivetran-and-census"}
+PROCESSES = COMPONENTS | {
+    "log-server",
+    "postgres",
+    "local-dbt-cloud",
+    "local-fivetran-and-census",
+}
+KILLS = [*sorted(PROCESSES), "scheduler", "postgres"]  # ten
+HEALING = 120.0  # seconds; 10 on an idle machine
 
 
 def pids(project: Project) -> dict[str, int]:
-    folder = project.root / ".airflow" / "pids"
-    return {file.stem: json.loads(file.read_text())["pid"] for file in folder.glob("*.json")}
+    return {name: state.pid for name, state in project.states().items()}
+
+
+def rows(project: Project) -> dict[str, list[str]]:
+    """What ``make status`` prints: the columns of each process."""
+    lines = project.launcher("status").stdout.splitlines()[1:]
+    return {cells[0]: cells for line in lines if (cells := re.split(r"\s{2,}", line.strip()))}
+
+
+def all_run(project: Project) -> bool:
+    status = project.launcher("status")
+    return status.returncode == 0 and len(status.stdout.splitlines()) == 1 + len(PROCESSES)
 
 
 def test_all_that_runs_is_healthy_and_listens_to_this_machine_only(
     airflow: Airflow, project: Project
 ) -> None:
-    assert pids(project).keys() == COMPONENTS.keys() | LOCAL_SERVERS
+    assert pids(project).keys() == PROCESSES
+    eventually(lambda: all_run(project), "all are well")
     health = airflow.call("GET", "/monitor/health")
     assert {part["status"] for part in health.values()} == {"healthy"}
     sockets = [socket for process in project.processes() for socket in process.net_connections()]
     listening = {socket.laddr for socket in sockets if socket.status == psutil.CONN_LISTEN}
     assert {address.ip for address in listening} == {"127.0.0.1"}
     assert {project.port, project.dbt_cloud_port} <= {address.port for address in listening}
+
+
+def test_whatever_is_killed_heals_and_the_status_tells(airflow: Airflow, project: Project) -> None:
+    for kill in KILLS:
+        before, restarts = pids(project), {n: s.restarts for n, s in project.states().items()}
+
+        project.kill(kill)
+
+        said = rows(project)[kill]
+        assert "running" not in said[1:2] or said[3] == str(restarts[kill] + 1), said
+        eventually(lambda: all_run(project), f"{kill} is back", HEALING)
+        after = rows(project)
+        assert int(after[kill][3]) == restarts[kill] + 1
+        assert pids(project)[kill] != before[kill]
+        assert after["api-server"][4] == f"http://127.0.0.1:{project.port}"
 
 
 def test_a_second_start_changes_nothing(airflow: Airflow, project: Project) -> None:
@@ -44,13 +77,32 @@ def test_a_second_start_changes_nothing(airflow: Airflow, project: Project) -> N
     assert pids(project) == before
 
 
-def test_a_start_says_what_has_ended(airflow: Airflow, project: Project) -> None:
-    psutil.Process(pids(project)["triggerer"]).kill()
+def test_a_start_with_other_settings_is_refused(airflow: Airflow, project: Project) -> None:
+    other = project.launcher("start", SCHEDULERS="2")
 
-    third = project.launcher("start")
+    assert other.returncode == 1
+    assert f"http://127.0.0.1:{project.port}, with other settings: make stop" in other.stderr
 
-    assert third.returncode == 1
-    assert "its triggerer ended" in third.stderr
+
+def test_a_start_heals_killed_watchers(airflow: Airflow, project: Project) -> None:
+    before = pids(project)
+    for process in [
+        project.process("triggerer").parent(),
+        project.process("local-dbt-cloud").parent(),
+    ]:
+        process.kill()
+    status = project.launcher("status")
+    assert status.returncode == 1
+    assert status.stdout.count("the watcher was killed: make start begins anew") == 2
+
+    started = project.launcher("start")
+
+    assert started.returncode == 0, started.stderr
+    assert pids(project).keys() == PROCESSES
+    assert not set(pids(project).values()) & set(before.values())
+    assert {process.pid for process in project.processes()} >= set(pids(project).values())
+    assert not any(psutil.pid_exists(pid) for pid in before.values())
+    eventually(lambda: all_run(project), "all are well")
 
 
 def test_stop_leaves_nothing_running(airflow: Airflow, project: Project) -> None:

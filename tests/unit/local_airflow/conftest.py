@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from include.local_airflow import run, server
+from include.local_airflow.metadata_database import MetadataDatabase, sqlite_database
 
 ROOT = Path(__file__).parents[3]
 REAL_ACCOUNT = '{"conn_type": "dbt_cloud", "host": "localhost:1", "login": "1", "password": "x"}'
@@ -53,39 +53,34 @@ class Checkout:
 
 
 @pytest.fixture(scope="session")
-def migrated(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def migrated(tmp_path_factory: pytest.TempPathFactory) -> MetadataDatabase:
     """An empty metadata database of this Airflow, which takes seconds to make."""
     home = tmp_path_factory.mktemp("migrated")
-    database = home / "empty.db"
+    database = sqlite_database(home)
     settings = {"AIRFLOW_HOME": str(home), "AIRFLOW__CORE__LOAD_EXAMPLES": "False"}
-    settings["AIRFLOW__DATABASE__SQL_ALCHEMY_CONN"] = f"sqlite:///{database}"
-    migrate = "from include.local_airflow.database import migrate; migrate()"
-    subprocess.run([sys.executable, "-c", migrate], env=os.environ | settings, cwd=ROOT, check=True)
+    migrate = (
+        "import sys; from include.local_airflow.database import migrate; from pathlib import Path"
+    )
+    command = [sys.executable, "-c", f"{migrate}; migrate(Path(sys.argv[1]))", str(database.mark)]
+    subprocess.run(
+        command, env=os.environ | settings | database.environment(), cwd=ROOT, check=True
+    )
     return database
 
 
 @pytest.fixture
-def checkout(tmp_path: Path, migrated: Path) -> Checkout:
+def checkout(tmp_path: Path, migrated: MetadataDatabase) -> Checkout:
     """A checkout whose connection names a real account, so no local dbt Cloud is started."""
     folder = tmp_path / "checkout"
     (folder / ".airflow").mkdir(parents=True)
-    for database in (run.DATABASE, server.DATABASE):
-        for ending in ("", ".version"):
-            shutil.copy(f"{migrated}{ending}", folder / ".airflow" / f"{database}{ending}")
+    assert migrated.mark
+    for file in (migrated.mark, migrated.mark.with_suffix("")):
+        shutil.copy(file, folder / ".airflow")
     (folder / "dags").mkdir()
     (folder / "plugins").mkdir()
     (folder / "include").symlink_to(ROOT / "include")
     shutil.copy(ROOT / "airflow_settings.yaml", folder)
     return Checkout(folder, {"AIRFLOW_CONN_DBT_CLOUD_DEFAULT": REAL_ACCOUNT})
-
-
-@pytest.fixture
-def free_port() -> int:
-    """A loopback port that nobody listens on."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
 
 
 @pytest.fixture

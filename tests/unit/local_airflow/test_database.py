@@ -3,15 +3,15 @@ from __future__ import annotations
 import sqlite3
 from pathlib import Path
 
-from include.local_airflow.run import DATABASE
 from tests.unit.local_airflow.conftest import Checkout
 
 PREPARE_AND_PRINT = """
+import sys
 from airflow.models.connection import Connection
 from airflow.models.pool import Pool
 from airflow.models.variable import Variable
 from include.local_airflow.database import main
-assert main() == 0
+assert main(sys.argv[1]) == 0
 conn = Connection.get_connection_from_secrets("dbt_cloud_default")
 pool = Pool.get_pool("small")
 print(conn.host, conn.login, conn.password, pool.slots, pool.include_deferred, Variable.get("a"))
@@ -36,8 +36,11 @@ def prepared(checkout: Checkout, value: str, **variables: str) -> str:
     script = (
         "import subprocess, sys\n"
         "from include.local_airflow.environment import Launch\n"
-        f"environment = Launch.read().environment('{DATABASE}')\n"
-        "subprocess.run([sys.executable, '-c', sys.argv[1]], env=environment, check=True)\n"
+        "from include.local_airflow.metadata_database import sqlite_database\n"
+        "launch = Launch.read()\n"
+        "database = sqlite_database(launch.home)\n"
+        "command = [sys.executable, '-c', sys.argv[1], str(database.mark)]\n"
+        "subprocess.run(command, env=launch.environment(database), check=True)\n"
     )
     checkout.variables = dict(variables)
     result = checkout.run("-c", script, PREPARE_AND_PRINT)
@@ -52,6 +55,6 @@ def test_settings_are_created_and_overwritten(checkout: Checkout) -> None:
     assert first == local
     moved = prepared(checkout, "two", DBT_CLOUD_PORT="9000", LOCAL_DBT_CLOUD_TOKEN="other")
     assert moved == f"localhost:9000 16173 other 2 False two\nlocalhost:9001\n{warehouse}"
-    database = Path(checkout.folder, ".airflow", DATABASE)
+    database = Path(checkout.folder, ".airflow", "run.db")
     [(count,)] = sqlite3.connect(database).execute("select count(*) from connection")
     assert count == 4

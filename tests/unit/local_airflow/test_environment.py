@@ -6,7 +6,12 @@ import pytest
 
 from include.local_airflow.environment import Launch
 from include.local_airflow.errors import LaunchError
+from include.local_airflow.metadata_database import sqlite_database
 from tests.unit.local_airflow.conftest import REAL_ACCOUNT, ROOT
+
+
+def environment_of(launch: Launch) -> dict[str, str]:
+    return launch.environment(sqlite_database(launch.home))
 
 
 def test_the_real_environment_beats_dotenv(tmp_path: Path) -> None:
@@ -24,19 +29,19 @@ def test_defaults_without_dotenv(tmp_path: Path) -> None:
 def test_dotenv_takes_json_as_it_stands(tmp_path: Path) -> None:
     (tmp_path / ".env").write_text(f"# real\nAIRFLOW_CONN_DBT_CLOUD_DEFAULT={REAL_ACCOUNT}\n")
     launch = Launch.read(tmp_path, {})
-    assert launch.environment("a.db")["AIRFLOW_CONN_DBT_CLOUD_DEFAULT"] == REAL_ACCOUNT
+    assert environment_of(launch)["AIRFLOW_CONN_DBT_CLOUD_DEFAULT"] == REAL_ACCOUNT
     assert not launch.uses_local_dbt_cloud
 
 
 def test_a_real_account_leaves_the_certificates_alone(tmp_path: Path) -> None:
     theirs = {"AIRFLOW_CONN_DBT_CLOUD_DEFAULT": REAL_ACCOUNT, "SSL_CERT_FILE": "/their/roots.pem"}
-    environment = Launch(theirs, tmp_path).environment("a.db")
+    environment = environment_of(Launch(theirs, tmp_path))
     assert environment["SSL_CERT_FILE"] == "/their/roots.pem"
     assert "REQUESTS_CA_BUNDLE" not in environment
 
 
 def test_the_local_dbt_cloud_is_trusted(tmp_path: Path) -> None:
-    environment = Launch({}, tmp_path).environment("a.db")
+    environment = environment_of(Launch({}, tmp_path))
     bundle = str(tmp_path / "include/.local/ca-bundle.pem")
     assert environment["SSL_CERT_FILE"] == environment["REQUESTS_CA_BUNDLE"] == bundle
     assert "localhost" in environment["NO_PROXY"]
@@ -53,21 +58,35 @@ def test_a_port_that_is_none_is_named(tmp_path: Path, port: str) -> None:
         _ = Launch({"PORT": port}, tmp_path).port
 
 
+def test_only_executors_that_are_known(tmp_path: Path) -> None:
+    assert Launch({}, tmp_path).executor == "LocalExecutor"
+    assert Launch({"EXECUTOR": "CeleryExecutor"}, tmp_path).executor == "CeleryExecutor"
+    with pytest.raises(LaunchError, match="EXECUTOR=Sequential is not known here"):
+        _ = Launch({"EXECUTOR": "Sequential"}, tmp_path).executor
+
+
+@pytest.mark.parametrize("number", ["0", "10", "two", "-1"])
+def test_a_number_of_processes_that_will_not_do_is_named(tmp_path: Path, number: str) -> None:
+    assert Launch({}, tmp_path).count("WORKERS") == 1
+    with pytest.raises(LaunchError, match=f"WORKERS={number} will not do"):
+        Launch({"WORKERS": number}, tmp_path).count("WORKERS")
+
+
 def test_users_settings_win_but_nothing_leaves_the_checkout(tmp_path: Path) -> None:
     theirs = {
         "AIRFLOW__CORE__PARALLELISM": "8",
         "AIRFLOW_HOME": "/elsewhere",
         "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": "postgresql://production",
     }
-    environment = Launch(theirs, tmp_path).environment("a.db")
+    environment = environment_of(Launch(theirs, tmp_path))
     assert environment["AIRFLOW__CORE__PARALLELISM"] == "8"
     assert environment["AIRFLOW_HOME"] == str(tmp_path / ".airflow")
     assert environment["AIRFLOW__DATABASE__SQL_ALCHEMY_CONN"].startswith(f"sqlite:///{tmp_path}")
 
 
 def test_keys_are_stable_and_private(tmp_path: Path) -> None:
-    first = Launch({}, tmp_path).environment("a.db")
-    second = Launch({}, tmp_path).environment("a.db")
+    first = environment_of(Launch({}, tmp_path))
+    second = environment_of(Launch({}, tmp_path))
     assert first["AIRFLOW__CORE__FERNET_KEY"] == second["AIRFLOW__CORE__FERNET_KEY"]
     modes = {file.stat().st_mode & 0o777 for file in (tmp_path / ".airflow").glob("*.key")}
     assert modes == {0o600}

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from include.local_airflow.errors import disk_error
+from include.local_airflow.processes import free_port
 from tests.unit.local_airflow.conftest import Checkout
 from tests.unit.local_airflow.package_index import add_wheel, serve
 from tests.unit.local_airflow.test_package_index import HERE
@@ -78,8 +79,8 @@ def test_changed_requirements_are_installed(small_checkout: Checkout, tmp_path: 
     assert imports(small_checkout, ".venv", "greeting")
 
 
-def test_an_unreachable_index_is_a_sentence(small_checkout: Checkout, free_port: int) -> None:
-    small_checkout.variables["UV_DEFAULT_INDEX"] = f"http://127.0.0.1:{free_port}/simple"
+def test_an_unreachable_index_is_a_sentence(small_checkout: Checkout) -> None:
+    small_checkout.variables["UV_DEFAULT_INDEX"] = f"http://127.0.0.1:{free_port()}/simple"
     result = small_checkout.run(*INSTALL)
     assert result.returncode == 1
     assert result.stderr.startswith("Error: The package index at 127.0.0.1")

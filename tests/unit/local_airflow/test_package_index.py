@@ -7,6 +7,7 @@ import pytest
 
 from include.local_airflow.errors import LaunchError
 from include.local_airflow.package_index import PYPI, download_wheel, index_url, save_wheel
+from include.local_airflow.processes import free_port
 from tests.unit.local_airflow.package_index import add_wheel, serve
 
 HERE = f"py3-none-manylinux_2_17_{platform.machine()}.manylinux2014_{platform.machine()}"
@@ -34,8 +35,8 @@ def test_says_when_the_index_has_no_such_wheel(tmp_path: Path) -> None:
         download_wheel("uv", "9.9.9", {"PIP_INDEX_URL": url})
 
 
-def test_says_when_the_index_cannot_be_reached_and_hides_the_password(free_port: int) -> None:
-    index = f"http://user:secret@127.0.0.1:{free_port}/simple"
+def test_says_when_the_index_cannot_be_reached_and_hides_the_password() -> None:
+    index = f"http://user:secret@127.0.0.1:{free_port()}/simple"
     with pytest.raises(LaunchError, match=r"cannot be read .*Connection refused") as caught:
         download_wheel("uv", "1.0.1", {"PIP_INDEX_URL": index})
     assert "secret" not in str(caught.value)

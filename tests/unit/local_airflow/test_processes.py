@@ -1,86 +1,33 @@
 from __future__ import annotations
 
-import json
-import os
 import sys
-from collections.abc import Callable, Iterator
-from pathlib import Path
+from collections.abc import Callable
 
 import psutil
 import pytest
 
 from include.local_airflow.errors import LaunchError
-from include.local_airflow.processes import Background, require_free_port, stop_all
+from include.local_airflow.processes import end_all, free_port, lives, require_free_port
 
-SLEEP = [sys.executable, "-c", "import time; time.sleep(300)"]
-FAMILY = [sys.executable, "-c", f"import subprocess; subprocess.run({SLEEP!r})"]
-
-
-@pytest.fixture
-def background(tmp_path: Path) -> Iterator[Background]:
-    background = Background("sleeper", tmp_path / ".airflow")
-    yield background
-    stop_all([background])
+STUBBORN = "import signal, time; signal.signal(15, signal.SIG_IGN); print(1); time.sleep(300)"
 
 
-def test_finds_what_it_started(background: Background) -> None:
-    assert background.find() is None
-    background.start(SLEEP, os.environ, port=1234)
-    found = background.find()
-    assert found is not None
-    assert os.getsid(found.pid) == found.pid
-    assert background.running_port() == 1234
+def test_kills_what_ignores_sigterm() -> None:
+    process = psutil.Popen([sys.executable, "-u", "-c", STUBBORN], stdout=-1)
+    assert process.stdout.read(1) == b"1"
+
+    end_all([process], grace=0.5)
+
+    assert not lives(process)
+    process.wait()
 
 
-def test_stops_children_too(background: Background) -> None:
-    background.start(FAMILY, os.environ)
-    parent = background.find()
-    assert parent is not None
-    while not (children := parent.children()):
+def test_a_zombie_does_not_live() -> None:
+    process = psutil.Popen([sys.executable, "-c", ""])
+    while process.status() != psutil.STATUS_ZOMBIE:
         pass
-    assert stop_all([background]) == ["sleeper"]
-    _, alive = psutil.wait_procs([parent, *children], timeout=10)  # until all are collected
-    assert not alive
-    assert not background.pid_file.exists()
-
-
-def test_kills_what_ignores_sigterm(
-    background: Background, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("include.local_airflow.processes.GRACE", 0.5)
-    code = "import signal, time; signal.signal(15, signal.SIG_IGN); print(1); time.sleep(300)"
-    background.start([sys.executable, "-u", "-c", code], os.environ)
-    while not background.log.read_text():
-        pass
-    process = background.find()
-    assert process is not None
-    stop_all([background])
-    assert not process.is_running()
-
-
-def test_stopping_nothing_stops_nothing(background: Background) -> None:
-    assert stop_all([background]) == []
-
-
-@pytest.mark.parametrize("text", ["", "{", "[]", '{"pid": 4194304, "started": 0, "port": 0}'])
-def test_removes_a_stale_pid_file(background: Background, text: str) -> None:
-    background.pid_file.parent.mkdir(parents=True)
-    background.pid_file.write_text(text)
-    assert background.find() is None
-    assert not background.pid_file.exists()
-
-
-def test_never_touches_an_unrelated_process_with_a_reused_pid(background: Background) -> None:
-    other = psutil.Popen(SLEEP)
-    try:
-        note = {"pid": other.pid, "started": other.create_time() - 3600, "port": 0}
-        background.pid_file.parent.mkdir(parents=True)
-        background.pid_file.write_text(json.dumps(note))
-        assert stop_all([background]) == []
-        assert other.is_running()
-    finally:
-        other.kill()
-        other.wait()
+    assert not lives(process)
+    process.wait()
 
 
 def test_names_the_port_that_is_taken(listener: Callable[[], int]) -> None:
@@ -89,5 +36,5 @@ def test_names_the_port_that_is_taken(listener: Callable[[], int]) -> None:
         require_free_port(port, "PORT", "start")
 
 
-def test_a_free_port_is_fine(free_port: int) -> None:
-    require_free_port(free_port, "PORT", "start")
+def test_a_free_port_is_fine() -> None:
+    require_free_port(free_port(), "PORT", "start")

@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
+from include.local_airflow.processes import free_port
 from tests.unit.local_airflow.conftest import Checkout
 
 
@@ -11,11 +12,7 @@ from tests.unit.local_airflow.conftest import Checkout
 def stopped(checkout: Checkout) -> Iterator[Checkout]:
     """A checkout in which nothing runs after the test, whatever happened."""
     yield checkout
-    checkout.launch("stop")
-
-
-def has_pid_files(checkout: Checkout) -> bool:
-    return any((checkout.folder / ".airflow/pids").glob("*"))
+    assert "Nothing was running." in checkout.launch("stop").stdout
 
 
 def test_a_taken_port_is_a_sentence(stopped: Checkout, listener: Callable[[], int]) -> None:
@@ -24,7 +21,6 @@ def test_a_taken_port_is_a_sentence(stopped: Checkout, listener: Callable[[], in
     result = stopped.launch("start")
     assert result.returncode == 1
     assert result.stderr.startswith(f"Error: Port {port} is in use by another program")
-    assert not has_pid_files(stopped)
 
 
 def test_a_taken_dbt_cloud_port_is_a_sentence(
@@ -40,13 +36,47 @@ def test_a_taken_dbt_cloud_port_is_a_sentence(
     assert f"make run DBT_CLOUD_PORT={port + 1}" in result.stderr
 
 
-def test_a_process_that_ends_while_starting_is_named(stopped: Checkout, free_port: int) -> None:
+def test_a_process_that_ends_while_starting_is_named(stopped: Checkout) -> None:
     stopped.variables |= {
-        "PORT": str(free_port),
+        "PORT": str(free_port()),
         "AIRFLOW__TRIGGERER__CAPACITY": "none",
     }
     result = stopped.launch("start")
     assert result.returncode == 1
     assert "triggerer ended while it started" in result.stderr
     assert "Traceback (most recent call last):" not in result.stderr.partition(":\n")[0]
-    assert not has_pid_files(stopped)
+
+
+@pytest.mark.parametrize(
+    ("variables", "sentence"),
+    [
+        ({"EXECUTOR": "CeleryExecutor"}, "needs a message broker: give BROKER_URL=redis://"),
+        (
+            {"EXECUTOR": "CeleryExecutor", "BROKER_URL": "redis://127.0.0.1:1/0"},
+            "No message broker answers at 127.0.0.1:1 (",
+        ),
+        ({"DATABASE_URL": "mysql://root:secret@localhost/a"}, "DATABASE_URL names no PostgreSQL"),
+        (
+            {"DATABASE_URL": "postgresql://me:secret@127.0.0.1:1/a"},
+            "The PostgreSQL of DATABASE_URL, 127.0.0.1:1/a, cannot be used (",
+        ),
+    ],
+    ids=["no broker", "silent broker", "no PostgreSQL", "silent PostgreSQL"],
+)
+def test_what_cannot_be_reached_is_a_sentence(
+    stopped: Checkout, variables: dict[str, str], sentence: str
+) -> None:
+    stopped.variables |= {"PORT": str(free_port()), **variables}
+    result = stopped.launch("start")
+    assert result.returncode == 1
+    assert sentence in result.stderr
+    assert "secret" not in result.stdout + result.stderr
+    assert "Traceback" not in result.stderr
+
+
+def test_the_status_of_nothing(checkout: Checkout) -> None:
+    result = checkout.launch("status")
+    assert (result.returncode, result.stdout) == (
+        1,
+        "Nothing is running: make start starts it.\n",
+    )

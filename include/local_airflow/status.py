@@ -1,0 +1,90 @@
+"""`make status`: what runs, since when, how often it was started again, and where it answers."""
+
+from __future__ import annotations
+
+from urllib.parse import urlsplit
+
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from include.local_airflow.airflow_api import COMPONENTS, AirflowApi
+from include.local_airflow.environment import Launch
+from include.local_airflow.local_servers import ALL, servers_watcher
+from include.local_airflow.server import airflow_watcher
+from include.local_airflow.watcher import State, Watcher, last_lines
+
+HEARTBEAT = 30.0  # seconds without one until Airflow itself counts a component as unhealthy
+
+
+def status(launch: Launch, console: Console) -> int:
+    """Print a row for each process; return 0 only if all are well."""
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    for column in ("Process", "State", "Since", "Restarts", "Where, or last line of log"):
+        table.add_column(column, overflow="fold")
+    if not console.is_terminal:
+        console.width = 200  # rows stay whole in a file and in a pipe
+    well = True
+    for watcher in (airflow_watcher(launch), servers_watcher(launch)):
+        if watcher.left_behind():
+            well = False
+            table.add_row(
+                f"all of {watcher.name}",
+                "[red]unwatched",
+                "",
+                "",
+                "the watcher was killed: make start begins anew",
+            )
+        for state in watcher.states().values():
+            if state.lives or state.died or watcher.name == "airflow":
+                answers = state.lives and _answers(state, launch, watcher)
+                well &= answers
+                table.add_row(*_row(state, answers, watcher))
+    if not table.row_count:
+        console.print("Nothing is running: make start starts it.")
+        return 1
+    console.print(table)
+    return 0 if well else 1
+
+
+def _row(state: State, answers: bool, watcher: Watcher) -> list[str | Text]:
+    where = watcher.url(state.name)
+    if not state.lives:
+        where = last_lines(watcher.log(state.name), 1)
+    return [
+        state.name,
+        Text(_words(state, answers), style="green" if answers else "red"),
+        _ago(state.since),
+        str(state.restarts),
+        Text(where),
+    ]
+
+
+def _words(state: State, answers: bool) -> str:
+    if state.died:
+        return "ended, starts again"
+    if not state.lives:
+        return "stopped"
+    return "running" if answers else "does not answer yet"
+
+
+def _answers(state: State, launch: Launch, watcher: Watcher) -> bool:
+    """Tell whether the process is well, as far as anybody can ask it."""
+    for server in ALL:
+        if state.name == server.program_name:
+            return server.answers(launch)
+    kind = state.name.rstrip("-0123456789")
+    api = AirflowApi(urlsplit(watcher.url("api-server")).port or launch.port)
+    if kind == "api-server":
+        return kind in api.healthy_components()
+    if kind in COMPONENTS:  # the last heartbeat may still be that of a process that was killed
+        since = api.seconds_since_heartbeat(kind)
+        return since is not None and since < min(state.since, HEARTBEAT)
+    return True
+
+
+def _ago(seconds: float) -> str:
+    for unit, length in (("d", 86400), ("h", 3600), ("min", 60)):
+        if seconds >= length:
+            return f"{seconds / length:.0f} {unit}"
+    return f"{seconds:.0f} s"

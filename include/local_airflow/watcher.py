@@ -1,0 +1,295 @@
+"""Background processes under supervisord, which starts again what dies, with growing waits.
+
+Each watcher has a name, and files of that name in Airflow's home: what it runs (`NAME.conf`), its
+process (`NAME.pid`) and its socket. It speaks XML-RPC: http://supervisord.org/api.html
+"""
+
+from __future__ import annotations
+
+import configparser
+import os
+import re
+import shlex
+import subprocess
+import sys
+import time
+from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from functools import cached_property
+from http.client import HTTPException
+from pathlib import Path
+from typing import Any, cast
+from xmlrpc.client import Fault, ServerProxy
+
+import psutil  # type: ignore[import-untyped]  # its types are a package of their own
+from supervisor.xmlrpc import SupervisorTransport  # type: ignore[import-untyped]
+
+from include.local_airflow.errors import LaunchError
+from include.local_airflow.processes import end_all, lives, wait
+from include.local_airflow.sockets import socket_folder
+
+PATIENCE = 20.0  # seconds until the watcher itself has to answer
+GRACE = 10  # seconds between SIGTERM and SIGKILL
+HEADER = """\
+[unix_http_server]
+file = {socket}
+chmod = 0700
+
+[rpcinterface:supervisor]
+supervisor.rpcinterface_factory = supervisor.rpcinterface:make_main_rpcinterface
+
+[supervisord]
+nodaemon = true
+silent = true
+logfile = {logs}/{name}-watcher.log
+logfile_maxbytes = 10MB
+logfile_backups = 0
+pidfile = {home}/{name}.pid
+"""
+# A process that ends within `startsecs` is started again after 1, 2, 3 ... seconds; one that ends
+# later, at once.
+PROGRAM = """
+[program:{name}]
+command = {command}
+autostart = false
+autorestart = true
+startsecs = 20
+startretries = 1000000
+stopsignal = {stop_signal}
+stopasgroup = {stop_group}
+killasgroup = true
+stopwaitsecs = {grace}
+redirect_stderr = true
+stdout_logfile = {logs}/{name}.log
+stdout_logfile_maxbytes = 10MB
+stdout_logfile_backups = 1
+"""
+
+
+@dataclass(frozen=True)
+class Program:
+    """One process to keep alive."""
+
+    name: str
+    command: Sequence[str]
+    url: str = ""
+    """Where it answers, if it does."""
+    ends_last: bool = False
+    """Ended by SIGINT once all others have ended: a database."""
+
+
+@dataclass(frozen=True)
+class State:
+    """What supervisord says of one process."""
+
+    name: str
+    state: str
+    """supervisord's word: STOPPED, STARTING, RUNNING, BACKOFF, STOPPING, EXITED, FATAL."""
+    pid: int
+    since: float
+    """Seconds since it was started, or since it ended."""
+    restarts: int
+
+    @property
+    def lives(self) -> bool:
+        return self.state in ("STARTING", "RUNNING", "STOPPING")
+
+    @property
+    def died(self) -> bool:
+        """It ended by itself, whether it will be started again or not."""
+        return self.state in ("BACKOFF", "EXITED", "FATAL")
+
+
+@dataclass(frozen=True)
+class Watcher:
+    """One supervisord; `name` says what it watches."""
+
+    name: str
+    root: Path
+    home: Path
+
+    def configuration(self, programs: Iterable[Program]) -> str:
+        """Return supervisord's configuration for the programs, and their URLs."""
+        programs = list(programs)
+        relative = Path(os.path.relpath(self.home, self.root))
+        logs = relative / "logs"
+        socket = socket_folder(self.home) / f"{self.name}.sock"
+        text = HEADER.format(name=self.name, home=relative, logs=logs, socket=_escaped(socket))
+        for each in programs:
+            text += PROGRAM.format(
+                name=each.name,
+                command=_escaped(shlex.join(each.command)),
+                stop_signal="INT" if each.ends_last else "TERM",
+                stop_group=str(not each.ends_last).lower(),
+                grace=GRACE,
+                logs=logs,
+            )
+        # Groups are ended one after the other, from the highest priority down.
+        first = ",".join(each.name for each in programs if not each.ends_last)
+        text += f"\n[group:{self.name}]\nprograms = {first}\npriority = 1000\n"
+        urls = "\n".join(f"{each.name} = {each.url}" for each in programs if each.url)
+        return f"{text}\n[urls]\n{urls}\n"
+
+    def begin(self, programs: Iterable[Program], environment: Mapping[str, str]) -> None:
+        """Start the watcher; its programs inherit `environment` and wait for `start`.
+
+        Raises:
+            LaunchError: it ended, or did not answer.
+        """
+        self.end()  # what a killed watcher has left
+        log = self.log("watcher")
+        log.parent.mkdir(parents=True, exist_ok=True)
+        self._file.write_text(self.configuration(programs))
+        log.unlink(missing_ok=True)
+        with log.open("a") as output:  # supervisord writes into the same file
+            process = subprocess.Popen(
+                [sys.executable, "-m", "supervisor.supervisord", "-c", str(self._file)],
+                cwd=self.root,
+                env=dict(environment),
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
+            )
+        deadline = time.monotonic() + PATIENCE
+        while not self.lives():
+            if process.poll() is not None or time.monotonic() > deadline:
+                raise LaunchError(
+                    f"The watcher of the processes did not start. The end of "
+                    f"{os.path.relpath(log, self.root)}:\n{last_lines(log)}"
+                )
+            time.sleep(0.02)
+
+    def lives(self) -> bool:
+        """Tell whether the watcher answers."""
+        if not self._file.exists():
+            return False
+        with suppress(OSError, HTTPException):
+            return bool(self._rpc.getState()["statename"] == "RUNNING")
+        return False
+
+    def runs(self, programs: Iterable[Program]) -> bool:
+        """Tell whether it was begun for just these programs."""
+        return self._file.read_text() == self.configuration(programs)
+
+    def start(self, *names: str) -> None:
+        """Start the programs that do not run."""
+        full_names = self._full_names
+        for name in names:
+            with suppress(Fault):  # it was started by itself meanwhile
+                self._rpc.startProcess(full_names[name], False)
+
+    def stop(self, name: str) -> None:
+        """End one program, and the watcher with the last one."""
+        with suppress(Fault):
+            self._rpc.stopProcess(self._full_names[name])
+        if not any(each.lives or each.died for each in self.states().values()):
+            self.end()
+
+    def states(self) -> dict[str, State]:
+        """Return what supervisord says of each program; nothing if it does not run."""
+        if not self.lives():
+            return {}
+        spawned = re.findall(r" spawned: '(\S+)'", self.log("watcher").read_text())
+        return {
+            each["name"]: State(
+                name=each["name"],
+                state=each["statename"],
+                pid=each["pid"],
+                since=each["now"] - (each["start"] if each["pid"] else each["stop"]),
+                restarts=max(0, spawned.count(each["name"]) - 1),
+            )
+            for each in self._rpc.getAllProcessInfo()
+        }
+
+    def url(self, name: str) -> str:
+        """Return where the program answers, as it was begun; nothing if it is not known."""
+        configuration = configparser.RawConfigParser()
+        configuration.read(self._file)
+        return configuration.get("urls", name, fallback="")
+
+    def log(self, program: str) -> Path:
+        """Return the log of a program, or of the watcher itself."""
+        name = f"{self.name}-{program}" if program == "watcher" else program
+        return self.home / "logs" / f"{name}.log"
+
+    def end(self) -> list[str]:
+        """End all programs, then the watcher; return the names of the programs that ran.
+
+        What a killed watcher has left behind is ended too.
+        """
+        names = [each.name for each in self.states().values() if each.lives or each.died]
+        leader = self._leader()
+        if self.lives():
+            with suppress(OSError, HTTPException, Fault):
+                self._rpc.shutdown()
+            wait(_session(leader), 2 * GRACE + 5)
+        if left := _session(leader):
+            names = names or [f"what a killed watcher of {self.name} had left"]
+            end_all(left, GRACE)
+        self._pid_file.unlink(missing_ok=True)
+        return names
+
+    def left_behind(self) -> bool:
+        """Tell whether the watcher was killed and something that it started still runs."""
+        return not self.lives() and bool(_session(self._leader()))
+
+    def _leader(self) -> int | None:
+        """Return the pid of the watcher, alive or not, unless it is somebody else's by now."""
+        with suppress(OSError, ValueError):
+            pid = int(self._pid_file.read_text())
+            if self._pid_file.stat().st_mtime < psutil.boot_time():
+                return None
+            with suppress(psutil.Error):
+                command = psutil.Process(pid).cmdline()  # none once it has ended
+                if command and str(self._file) not in command:
+                    return None
+            return pid
+        return None
+
+    @property
+    def _file(self) -> Path:
+        return self.home / f"{self.name}.conf"
+
+    @property
+    def _pid_file(self) -> Path:
+        return self.home / f"{self.name}.pid"
+
+    @property
+    def _full_names(self) -> dict[str, str]:
+        infos = self._rpc.getAllProcessInfo()
+        return {each["name"]: f"{each['group']}:{each['name']}" for each in infos}
+
+    @cached_property
+    def _socket(self) -> str:
+        configuration = configparser.RawConfigParser()
+        configuration.read(self._file)
+        return configuration["unix_http_server"]["file"].replace("%%", "%")
+
+    @property
+    def _rpc(self) -> Any:
+        transport = SupervisorTransport(serverurl=f"unix://{self._socket}")
+        return cast(Any, ServerProxy("http://localhost", transport=transport)).supervisor
+
+
+def last_lines(log: Path, count: int = 15) -> str:
+    """Return the end of a log."""
+    if not log.exists():
+        return ""
+    return "\n".join(log.read_text(errors="replace").splitlines()[-count:])
+
+
+def _escaped(text: object) -> str:
+    """supervisord takes `%` for the beginning of a variable."""
+    return str(text).replace("%", "%%")
+
+
+def _session(leader: int | None) -> list[psutil.Process]:
+    """Return what lives of a session, with the children that have sessions of their own."""
+    found: set[psutil.Process] = set()
+    for process in psutil.process_iter():
+        with suppress(psutil.Error, OSError):
+            if os.getsid(process.pid) == leader and lives(process):
+                found |= {process, *process.children(recursive=True)}
+    return list(found)
