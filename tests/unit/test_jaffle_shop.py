@@ -8,9 +8,11 @@ from pathlib import Path
 
 import duckdb
 import pytest
+import yaml
 from sklearn.linear_model import LinearRegression
 from sklearn.model_selection import cross_val_score
 
+from include.local_dbt_cloud.steps import LOCK_ATTEMPTS
 from include.warehouse import load_raw_data
 from tests.unit.warm_dbt import PROJECT, PYTHON, RunDbt, Statuses, warm_dbt
 
@@ -66,6 +68,12 @@ def change(warehouse: Path, statement: str) -> None:
 
 def unsuccessful(statuses: Statuses) -> set[str]:
     return {name for name, status in statuses.items() if status not in ("success", "pass")}
+
+
+def test_dbt_core_waits_for_the_warehouse_as_long_as_the_local_dbt_cloud() -> None:
+    profile = yaml.safe_load((PROJECT / "profiles.yml").read_text())["jaffle_shop"]
+
+    assert profile["outputs"]["production"]["retries"]["connect_attempts"] == LOCK_ATTEMPTS
 
 
 def test_build_is_green(built: tuple[Path, Statuses]) -> None:
