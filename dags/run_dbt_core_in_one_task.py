@@ -11,10 +11,12 @@ compare with dbt Cloud, and with `run_dbt_core_model_by_model`.
 Choose it for small projects, and where a full build is cheap. The password goes from the connection
 into dbt's environment; it is in no file, command or log.
 
-**Needs** the connection `warehouse_default` (host: the DuckDB file), dbt in `dbt_venv`, rows in
-the schema `raw` (the local dbt Cloud loads them when it starts).
+**Needs** the connection `warehouse_default` (host: the DuckDB file), the pool `warehouse` with one
+slot, dbt in `dbt_venv`, rows in the schema `raw` (the local dbt Cloud loads them when it starts).
 
 **To use it elsewhere** set `DBT`, `PROJECT`, and in `ENVIRONMENT` what your `profiles.yml` reads.
+Make the pool, or set `POOL = "default_pool"` if your warehouse bears several dbt at once: a task
+whose pool is missing stays `scheduled` for ever, without an error.
 **Copy with** include/jaffle_shop/
 """
 
@@ -29,6 +31,7 @@ from airflow.sdk import dag
 ROOT = Path(__file__).parents[1]
 DBT = ROOT / "dbt_venv" / "bin" / "dbt"
 PROJECT = ROOT / "include" / "jaffle_shop"
+POOL = "warehouse"  # one slot, since one process at a time may hold a DuckDB file
 
 # All that dbt sees: none of Airflow's own variables, which hold secrets too. dbt masks values whose
 # names begin with DBT_ENV_SECRET; a DuckDB file has no password, so here nothing reads it.
@@ -58,6 +61,7 @@ def run_dbt_core_in_one_task() -> None:
         bash_command=f"'{DBT}' build --project-dir '{PROJECT}' --profiles-dir '{PROJECT}'"
         ' --target-path "$PWD/target" --log-path "$PWD/logs"',
         env=ENVIRONMENT,
+        pool=POOL,
         execution_timeout=pendulum.duration(hours=1),
     )
 

@@ -15,10 +15,13 @@ Nothing calls dbt while this file is parsed: Cosmos reads `nodes.jsonl`. When mo
 it anew in the dbt project's folder: `dbt --quiet ls --output json --output-keys unique_id
 resource_type depends_on original_file_path tags --resource-type model > nodes.jsonl`
 
-**Needs** the connection `warehouse_default` (host: the DuckDB file), dbt in `dbt_venv`, rows in
-the schema `raw` (the local dbt Cloud loads them when it starts), astronomer-cosmos.
+**Needs** the connection `warehouse_default` (host: the DuckDB file), the pool `warehouse` with one
+slot, dbt in `dbt_venv`, rows in the schema `raw` (the local dbt Cloud loads them when it starts),
+astronomer-cosmos.
 
 **To use it elsewhere** set `DBT`, `PROJECT`, and in `ENVIRONMENT` what your `profiles.yml` reads.
+Make the pool, or set `POOL = "default_pool"` if your warehouse bears several dbt at once: a task
+whose pool is missing stays `scheduled` for ever, without an error.
 **Copy with** include/jaffle_shop/
 """
 
@@ -45,6 +48,7 @@ EXECUTION_MODE = ExecutionMode.LOCAL  # or WATCHER
 ROOT = Path(__file__).parents[1]
 DBT = ROOT / "dbt_venv" / "bin" / "dbt"
 PROJECT = ROOT / "include" / "jaffle_shop"
+POOL = "warehouse"  # one slot, since one process at a time may hold a DuckDB file
 ENVIRONMENT = {
     "WAREHOUSE_PATH": "{{ conn.warehouse_default.host }}",
     "DBT_ENV_SECRET_WAREHOUSE_PASSWORD": "{{ conn.warehouse_default.password or '' }}",
@@ -77,6 +81,7 @@ def run_dbt_core_model_by_model() -> None:
             execution_mode=EXECUTION_MODE,
             invocation_mode=InvocationMode.SUBPROCESS,
             dbt_executable_path=str(DBT),
+            setup_operator_args={"pool": POOL},  # WATCHER's one dbt build
         ),
         render_config=RenderConfig(
             load_method=LoadMode.DBT_LS_FILE,
@@ -84,8 +89,13 @@ def run_dbt_core_model_by_model() -> None:
             test_behavior=TestBehavior.AFTER_ALL,
             emit_datasets=False,
         ),
-        # A timedelta: the watching tasks defer with it, and Airflow cannot store pendulum's there.
-        operator_args={"append_env": False, "execution_timeout": timedelta(hours=1)},
+        operator_args={
+            "append_env": False,
+            # A timedelta: the watching tasks defer with it, and Airflow cannot store pendulum's.
+            "execution_timeout": timedelta(hours=1),
+            # With one slot, watching tasks would wait for the end of the dbt build that they watch.
+            "pool": "default_pool" if EXECUTION_MODE == ExecutionMode.WATCHER else POOL,
+        },
     )
 
 

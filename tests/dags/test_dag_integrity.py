@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
+import yaml
 
 if TYPE_CHECKING:
     from airflow.sdk import DAG
@@ -140,6 +141,17 @@ def test_a_dag_has_an_owner_tags_and_retries(file: Path) -> None:
             assert task.retries >= 2, task.task_id
             assert task.owner not in ("airflow", ""), task.task_id
             assert task.task_type != "EmptyOperator"
+
+
+@pytest.mark.parametrize("file", FILES, ids=name)
+def test_a_pool_is_in_the_settings_and_under_needs(file: Path) -> None:
+    # A task whose pool does not exist stays scheduled for ever.
+    settings = yaml.safe_load((PROJECT / "airflow_settings.yaml").read_text())["airflow"]
+    pools = {task.pool for dag in dags_of(file) for task in dag.tasks} - {"default_pool"}
+
+    assert pools <= {pool["pool_name"] for pool in settings["pools"]}
+    for pool in pools:
+        assert re.search(rf"\*\*Needs\*\*[^*]*the pool `{pool}`", file.read_text())
 
 
 @pytest.mark.parametrize(

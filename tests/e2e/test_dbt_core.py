@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from itertools import chain, pairwise
 
 import pytest
 
@@ -46,6 +47,25 @@ def schemas_with_customers(project: Project) -> list[tuple[str]]:
     return project.query(f"{tables} and table_schema != 'raw'")
 
 
+@pytest.fixture(scope="module")
+def both_at_once(airflow: Airflow) -> dict[str, str]:
+    """A Dag run of each, started together when all is built, for `THREE_MODELS` tests all."""
+    airflow.run(ONE_TASK)
+    run_ids = {dag_id: airflow.trigger(dag_id) for dag_id in (ONE_TASK, THREE_MODELS)}
+    assert {airflow.wait(*run) for run in run_ids.items()} == {"success"}
+    return run_ids
+
+
+def test_tasks_of_both_dags_take_turns(airflow: Airflow, both_at_once: dict[str, str]) -> None:
+    runs = [airflow.tasks(*run).values() for run in both_at_once.items()]
+    tasks = sorted(chain(*runs), key=lambda task: str(task["start_date"]))
+
+    assert len(tasks) == 5
+    assert {task["try_number"] for task in tasks} == {1}
+    for earlier, later in pairwise(tasks):
+        assert earlier["end_date"] <= later["start_date"]
+
+
 def test_one_task_builds_all_with_a_password_that_nobody_sees(
     airflow: Airflow, project: Project, no_marts: None
 ) -> None:
@@ -67,10 +87,13 @@ def test_one_task_builds_all_with_a_password_that_nobody_sees(
 def test_watching_one_dbt_run_marks_each_model(
     airflow: Airflow, project: Project, no_marts: None
 ) -> None:
-    _, states = airflow.run(WATCHED)
+    run_id, states = airflow.run(WATCHED)
 
     assert set(states.values()) == {"success"}
-    assert "jaffle_shop.stores_run" in states
+    tasks = airflow.tasks(WATCHED, run_id)
+    watching, build = tasks["jaffle_shop.stg_stores_run"], tasks["jaffle_shop.dbt_producer_watcher"]
+    assert watching["start_date"] < build["end_date"]
+    assert (watching["pool"], build["pool"]) == ("default_pool", "warehouse")
     assert schemas_with_customers(project) == [("analytics",)]
 
 
