@@ -14,9 +14,9 @@ into dbt's environment; it is in no file, command or log.
 **Needs** the connection `warehouse_default` (host: the DuckDB file), the pool `warehouse` with one
 slot, dbt in `dbt_venv`, rows in the schema `raw` (the local dbt Cloud loads them when it starts).
 
-**To use it elsewhere** set `DBT`, `PROJECT`, and in `ENVIRONMENT` what your `profiles.yml` reads.
-Make the pool, or set `POOL = "default_pool"` if your warehouse bears several dbt at once: a task
-whose pool is missing stays `scheduled` for ever, without an error.
+**To use it elsewhere** set `DBT`, `PROJECT`, `TARGET`, and in `ENVIRONMENT` what your
+`profiles.yml` reads. Make the pool, or set `POOL = "default_pool"` if your warehouse bears several
+dbt at once: a task whose pool is missing stays `scheduled` for ever, without an error.
 **Copy with** include/jaffle_shop/
 """
 
@@ -31,6 +31,8 @@ from airflow.sdk import dag
 ROOT = Path(__file__).parents[1]
 DBT = ROOT / "dbt_venv" / "bin" / "dbt"
 PROJECT = ROOT / "include" / "jaffle_shop"
+# It stays between runs: dbt keeps here what it has parsed, and reads only what has changed since.
+TARGET = ROOT / "include" / ".local" / "dbt_core"
 POOL = "warehouse"  # one slot, since one process at a time may hold a DuckDB file
 
 # All that dbt sees: none of Airflow's own variables, which hold secrets too. dbt masks values whose
@@ -57,9 +59,9 @@ ENVIRONMENT = {
 def run_dbt_core_in_one_task() -> None:
     BashOperator(
         task_id="dbt_build",
-        # It runs in a temporary folder, so runs never share dbt's target and logs.
         bash_command=f"'{DBT}' build --project-dir '{PROJECT}' --profiles-dir '{PROJECT}'"
-        ' --target-path "$PWD/target" --log-path "$PWD/logs"',
+        f" --target-path '{TARGET}'"
+        ' --log-path "$PWD/logs"',  # in a temporary folder: Airflow keeps the task's log
         env=ENVIRONMENT,
         pool=POOL,
         execution_timeout=pendulum.duration(hours=1),

@@ -21,7 +21,8 @@ astronomer-cosmos.
 
 **To use it elsewhere** set `DBT`, `PROJECT`, and in `ENVIRONMENT` what your `profiles.yml` reads.
 Make the pool, or set `POOL = "default_pool"` if your warehouse bears several dbt at once: a task
-whose pool is missing stays `scheduled` for ever, without an error.
+whose pool is missing stays `scheduled` for ever, without an error. Tasks find what dbt has parsed
+in `[cosmos] cache_dir`, in `/tmp` by default: with a pod per task, set a folder that they share.
 **Copy with** include/jaffle_shop/
 """
 

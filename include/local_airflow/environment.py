@@ -122,6 +122,8 @@ class Launch:
             "AIRFLOW__CORE__PARALLELISM": "8",  # tasks at once; the default of 32 is for servers
             "AIRFLOW__CORE__PLUGINS_FOLDER": str(self.root / "plugins"),
             "AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_ALL_ADMINS": "True",
+            # Where Cosmos keeps what dbt has parsed; not in /tmp, which all checkouts share.
+            "AIRFLOW__COSMOS__CACHE_DIR": str(self.data / "cosmos"),
             "AIRFLOW__DAG_PROCESSOR__REFRESH_INTERVAL": "10",  # seconds until a new file is seen
             "AIRFLOW__USAGE_DATA_COLLECTION__ENABLED": "False",
             # Seconds until the end of a task's process is noticed, at worst. With the default of 5
