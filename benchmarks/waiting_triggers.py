@@ -13,7 +13,7 @@ import time
 from collections.abc import AsyncIterator
 from typing import Any
 
-import psutil  # type: ignore[import-untyped]  # its types are a package of their own
+import psutil
 from airflow.providers.dbt.cloud.triggers.dbt import DbtCloudRunJobTrigger
 from airflow.triggers.shared_stream import SharedStreamManager
 

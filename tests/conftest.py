@@ -26,8 +26,8 @@ os.environ.setdefault("AIRFLOW__CORE__LOAD_EXAMPLES", "False")
 MakeDbtCloud = Callable[..., RunningDbtCloud]
 
 
-# It starts an Airflow of its own; all other end-to-end tests share one.
-OWN_AIRFLOW = "tests/e2e/test_exactly_once.py"
+# Each starts an Airflow of its own; all other end-to-end tests share one.
+OWN_AIRFLOW = ("tests/e2e/test_exactly_once.py", "tests/e2e/test_past_one_machine.py")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -43,7 +43,7 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
     class ByAirflow(LoadScopeScheduling):
         def _split_scope(self, nodeid: str) -> str:
             file = nodeid.partition("::")[0]
-            shares = file.startswith("tests/e2e/") and file != OWN_AIRFLOW
+            shares = file.startswith("tests/e2e/") and file not in OWN_AIRFLOW
             return "tests/e2e" if shares else file
 
     config.option.loadscopereorder = False

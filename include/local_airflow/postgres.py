@@ -41,7 +41,7 @@ def program(home: Path) -> Program:
     """Return the server's process."""
     command = [str(_programs() / "postgres"), "-D", str(_data(home))]
     command += ["-k", str(socket_folder(home)), "-c", "unix_socket_permissions=0700"]
-    command += ["-c", "listen_addresses="]
+    command += ["-c", "listen_addresses=", "-c", "max_wal_size=128MB"]
     return Program(NAME, [*_as_user(_folder(home)), *command], ends_last=True)
 
 

@@ -7,7 +7,7 @@ import socket
 import time
 from collections.abc import Sequence
 
-import psutil  # type: ignore[import-untyped]  # its types are a package of their own
+import psutil
 
 from include.local_airflow.errors import LaunchError
 

@@ -10,7 +10,7 @@ import os
 import sys
 from contextlib import suppress
 
-import psutil  # type: ignore[import-untyped]  # its types are a package of their own
+import psutil
 
 IDLE = "LocalExecutor: <idle>"
 

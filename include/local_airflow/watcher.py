@@ -22,8 +22,8 @@ from pathlib import Path
 from typing import Any, cast
 from xmlrpc.client import Fault, ServerProxy
 
-import psutil  # type: ignore[import-untyped]  # its types are a package of their own
-from supervisor.xmlrpc import SupervisorTransport  # type: ignore[import-untyped]
+import psutil
+from supervisor.xmlrpc import SupervisorTransport
 
 from include.local_airflow.errors import LaunchError
 from include.local_airflow.processes import end_all, lives, wait

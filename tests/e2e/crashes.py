@@ -1,10 +1,16 @@
-"""A copy of this repository in which Airflow soon notices that something has died."""
+"""What can go wrong while ``run_dbt_cloud_job_exactly_once`` runs, and what must be true then."""
 
 from __future__ import annotations
 
+import signal
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
-from tests.e2e.project import Project
+from tests.e2e.airflow_client import Airflow
+from tests.e2e.project import Project, eventually
 from tests.e2e.variants import change_file
 
 DAG = "run_dbt_cloud_job_exactly_once"
@@ -21,6 +27,10 @@ IMPATIENT = {
     "AIRFLOW__TRIGGERER__JOB_HEARTBEAT_SEC": "1",
 }
 
+ACTIVE = {"status__in": "[1,2,3]"}
+LOOK = {"method": "GET", "path": "*/runs*"}
+ASK = {"method": "POST", "path": "*/jobs/*/run*"}
+
 
 def copy_for_crashes(root: Path) -> Project:
     """One Dag, whose dbt runs build one model, and which does not wait long for an answer."""
@@ -34,3 +44,251 @@ def copy_for_crashes(root: Path) -> Project:
     one_model = {"- dbt build": "- dbt build --select stg_stores"}
     change_file(include / "local_dbt_cloud" / "jobs.yaml", one_model)
     return project
+
+
+@contextmanager
+def scene_in(project: Project) -> Iterator[Scene]:
+    """A case in a project whose Airflow runs; what it holds and breaks ends with it."""
+    newest = max((run["id"] for run in project.dbt_runs()), default=0)
+    scene = Scene(project, Airflow(project.port), newest)
+    with scene.stack:
+        yield scene
+    scene.faults("DELETE")
+
+
+@dataclass
+class Scene:
+    """One case: an Airflow, a local dbt Cloud, and what is done to them."""
+
+    project: Project
+    airflow: Airflow
+    newest_before: int
+    dag_runs: list[str] = field(default_factory=list)
+    stack: ExitStack = field(default_factory=ExitStack)
+
+    def trigger(self) -> None:
+        self.dag_runs.append(self.airflow.trigger(DAG))
+
+    def wait(self) -> None:
+        for dag_run in self.dag_runs:
+            self.airflow.wait(DAG, dag_run)
+
+    def reach(self, *states: str) -> None:
+        self.airflow.wait_for_task(DAG, self.dag_runs[0], TASK, *states)
+
+    def clear(self) -> None:
+        self.airflow.clear(DAG, self.dag_runs[0], TASK)
+
+    def hold_warehouse(self) -> None:
+        """From now on a dbt run stays active, since dbt waits for the warehouse."""
+        self.stack.enter_context(self.project.warehouse())
+
+    def release_warehouse(self) -> None:
+        self.stack.close()
+
+    @property
+    def dbt_runs(self) -> list[dict[str, Any]]:
+        """Oldest first."""
+        return self.project.dbt_runs(id__gt=self.newest_before)[::-1]
+
+    def wait_for_trigger(self) -> None:
+        """Until the triggerer waits for the run, a second or two after the task has deferred."""
+        self.reach("deferred")
+        eventually(
+            lambda: "is running" in self.airflow.log(DAG, self.dag_runs[0], TASK),
+            "the trigger has seen the dbt run",
+        )
+
+    def go_wrong(self, kind: str, **fault: Any) -> None:
+        self.faults("POST", json={"kind": kind, **fault})
+
+    def faults(self, method: str, **options: Any) -> list[dict[str, Any]]:
+        url = f"https://localhost:{self.project.dbt_cloud_port}/faults"
+        answer = self.project.dbt_cloud.request(method, url, **options).raise_for_status()
+        left: list[dict[str, Any]] = answer.json()["data"]
+        return left
+
+    def wait_until_it_went_wrong(self) -> None:
+        eventually(lambda: not self.faults("GET"), "all faults have happened")
+
+    def kill_worker(self, also_its_supervisor: bool = False) -> None:
+        """With ``also_its_supervisor`` nobody is left to tell Airflow."""
+        for name in self.names_of("scheduler"):
+            for supervisor in self.project.process(name).children():
+                for worker in supervisor.children():
+                    if also_its_supervisor:
+                        supervisor.send_signal(signal.SIGKILL)
+                    worker.send_signal(signal.SIGKILL)
+
+    def names_of(self, kind: str) -> list[str]:
+        """Of the processes of a kind: there may be several."""
+        return [name for name in self.project.states() if name.startswith(kind)]
+
+
+def worker_dies_before_it_asks(scene: Scene) -> None:
+    scene.go_wrong("slow", seconds=60, **LOOK)
+    scene.trigger()
+    scene.wait_until_it_went_wrong()
+    scene.kill_worker()
+
+
+def worker_dies_while_it_asks(scene: Scene) -> None:
+    scene.go_wrong("slow", seconds=4, **ASK)
+    scene.trigger()
+    scene.wait_until_it_went_wrong()
+    scene.kill_worker()
+
+
+def worker_dies_after_it_asked(scene: Scene, also_its_supervisor: bool = False) -> None:
+    scene.go_wrong("slow", seconds=0, **LOOK)  # its first look, before it asks
+    scene.go_wrong("close-after", **ASK)
+    scene.go_wrong("slow", seconds=60, **LOOK)  # its second one holds it
+    scene.trigger()
+    scene.wait_until_it_went_wrong()
+    scene.kill_worker(also_its_supervisor)
+
+
+def worker_and_its_supervisor_die(scene: Scene) -> None:
+    worker_dies_after_it_asked(scene, also_its_supervisor=True)
+
+
+def worker_dies_when_the_run_has_ended(scene: Scene) -> None:
+    scene.hold_warehouse()
+    scene.trigger()
+    scene.reach("deferred")
+    scene.go_wrong("slow", seconds=60, method="GET", path="*/runs/*")
+    scene.release_warehouse()
+    scene.wait_until_it_went_wrong()
+    scene.kill_worker()
+
+
+def component_dies(name: str) -> Callable[[Scene], None]:
+    """With all that it has started; it is started again by itself."""
+
+    def while_the_run_is_active(scene: Scene) -> None:
+        scene.hold_warehouse()
+        scene.trigger()
+        scene.reach("deferred")
+        scene.project.kill(name, family=True)
+        scene.release_warehouse()
+
+    return while_the_run_is_active
+
+
+def celery_worker_dies_while_it_asks(scene: Scene) -> None:
+    """With all it has started, and it is started again by itself."""
+    scene.go_wrong("slow", seconds=4, **ASK)
+    scene.trigger()
+    scene.wait_until_it_went_wrong()
+    (at_work,) = [name for name in scene.names_of("worker") if runs_a_task(scene, name)]
+    scene.project.kill(at_work, family=True)
+
+
+def runs_a_task(scene: Scene, worker: str) -> bool:
+    """Celery's own processes have titles of their own; a task's names its instance."""
+    children = scene.project.process(worker).children(recursive=True)
+    return any("airflow worker -- " in " ".join(child.cmdline()) for child in children)
+
+
+def one_of_each_dies(scene: Scene) -> None:
+    """One of two schedulers and one of two triggerers, while three runs wait."""
+    scene.hold_warehouse()
+    for _ in range(3):
+        scene.trigger()
+    for dag_run in scene.dag_runs:
+        scene.airflow.wait_for_task(DAG, dag_run, TASK, "deferred")
+    for kind in ("scheduler", "triggerer"):
+        first, _second = scene.names_of(kind)
+        scene.project.kill(first, family=True)
+    scene.release_warehouse()
+
+
+def too_many_requests(scene: Scene) -> None:
+    scene.go_wrong("429", times=4, seconds=1)
+    scene.trigger()
+    scene.reach("deferred", "success")
+    scene.go_wrong("429", times=2, seconds=1)
+
+
+def polls_fail(scene: Scene) -> None:
+    scene.hold_warehouse()
+    scene.trigger()
+    scene.reach("deferred")
+    for kind in ("500", "503", "close-before", "close-after", "truncate"):
+        scene.go_wrong(kind, **LOOK)
+    scene.wait_until_it_went_wrong()
+    scene.release_warehouse()
+
+
+def answer_is_lost(scene: Scene) -> None:
+    scene.go_wrong("close-after", **ASK)
+    scene.trigger()
+
+
+def dbt_cloud_dies(scene: Scene) -> None:
+    scene.hold_warehouse()
+    scene.trigger()
+    scene.reach("deferred")
+    scene.project.kill("local-dbt-cloud")  # and it is started again by itself
+    scene.release_warehouse()
+
+
+def two_dag_runs_at_once(scene: Scene) -> None:
+    scene.trigger()
+    scene.trigger()
+
+
+def clear_while_running(scene: Scene) -> None:
+    scene.hold_warehouse()
+    scene.trigger()
+    scene.wait_for_trigger()
+    scene.clear()
+    eventually(lambda: len(scene.dbt_runs) == 2, "a second dbt run begins")
+    scene.release_warehouse()
+
+
+def clear_before_the_trigger_has_started(scene: Scene) -> None:
+    scene.hold_warehouse()
+    scene.trigger()
+    scene.reach("deferred")
+    scene.clear()
+    eventually(lambda: len(scene.dbt_runs) == 2, "a second dbt run begins")
+    scene.release_warehouse()
+
+
+def mark_failed_while_running(scene: Scene) -> None:
+    scene.hold_warehouse()
+    scene.trigger()
+    scene.wait_for_trigger()
+    path = f"/dags/{DAG}/dagRuns/{scene.dag_runs[0]}/taskInstances/{TASK}"
+    scene.airflow.call("PATCH", path, new_state="failed")
+    eventually(lambda: not scene.project.dbt_runs(**ACTIVE), "the dbt run is cancelled")
+    scene.release_warehouse()
+
+
+def clear_after_failure(scene: Scene) -> None:
+    rename = "alter table raw.stores{} rename to stores{}"
+    with scene.project.warehouse() as warehouse:
+        warehouse.execute(rename.format("", "_away"))
+    scene.trigger()
+    scene.wait()
+    with scene.project.warehouse() as warehouse:
+        warehouse.execute(rename.format("_away", ""))
+    scene.clear()
+
+
+def clear_after_success(scene: Scene) -> None:
+    scene.trigger()
+    scene.wait()
+    scene.clear()
+
+
+def require(scene: Scene, dbt_runs: list[str], state: str) -> None:
+    """The task has its dbt runs and no more, all of them ended, and knows its own."""
+    assert [run["status_humanized"] for run in scene.dbt_runs] == dbt_runs
+    assert scene.project.dbt_runs(**ACTIVE) == []
+    for dag_run in scene.dag_runs:
+        assert scene.airflow.states(DAG, dag_run) == {TASK: state}
+    own = {scene.airflow.xcom(DAG, dag_run, TASK, "job_run_id") for dag_run in scene.dag_runs}
+    assert len(own) == len(scene.dag_runs)
+    assert max(own) == scene.dbt_runs[-1]["id"]

@@ -41,7 +41,7 @@ def eventually(look: Callable[[], T | None], what: str, patience: float = PATIEN
 
 @dataclass(frozen=True)
 class Project:
-    """The copy. Its Dags look every second, and retry after a second, unless it is as cloned."""
+    """The copy. Its Dags look every second, and retry after a second."""
 
     root: Path
     port: int
@@ -49,9 +49,7 @@ class Project:
     token: str = "local-dbt-cloud-token"
 
     @classmethod
-    def copy_to(
-        cls, root: Path, retries: int = 1, as_cloned: bool = False, **settings: str
-    ) -> Project:
+    def copy_to(cls, root: Path, retries: int = 1, **settings: str) -> Project:
         files = subprocess.check_output(
             ["git", "ls-files", "--cached", "--others", "--exclude-standard"],
             cwd=CHECKOUT,
@@ -63,7 +61,7 @@ class Project:
                 shutil.copy2(CHECKOUT / name, root / name)
         for environment in (".venv", "dbt_venv"):
             (root / environment).symlink_to(CHECKOUT / environment)
-        for dag in [] if as_cloned else (root / "dags").glob("*.py"):
+        for dag in (root / "dags").glob("*.py"):
             text = dag.read_text().replace("duration(seconds=30)", "duration(seconds=1)")
             text = text.replace("timedelta(hours=3)", "timedelta(seconds=15)")  # a Dag's deadline
             text = text.replace('"retries": 2', f'"retries": {retries}')

@@ -1,0 +1,113 @@
+"""The crash table's second Airflow, as large installations have it.
+
+Two schedulers, two triggerers, two workers of Celery's, and a PostgreSQL that is there already.
+Where no Redis can be had, the LocalExecutor takes the place of Celery.
+"""
+
+from __future__ import annotations
+
+import shutil
+import signal
+import socket
+import subprocess
+from collections.abc import Callable, Iterator
+
+import psycopg
+import pytest
+
+from include.local_airflow import postgres
+from include.local_airflow.metadata_database import DRIVER, MetadataDatabase
+from include.local_airflow.processes import free_port
+from tests.e2e import crashes
+from tests.e2e.crashes import Scene
+from tests.e2e.project import Project, eventually
+
+REDIS = shutil.which("redis-server")
+PASSWORD = "Correct_horse_battery_staple"
+TWO = {"SCHEDULERS": "2", "TRIGGERERS": "2"}
+
+needs_redis = pytest.mark.skipif(
+    REDIS is None, reason="there is no redis-server: apt-get install redis-server"
+)
+
+
+@pytest.fixture(scope="module")
+def celery(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, str]]:
+    """The settings for Celery, and a Redis on the loopback address; nothing without Redis."""
+    if REDIS is None:
+        yield {}
+        return
+    port, folder = free_port(), tmp_path_factory.mktemp("redis")
+    command = [REDIS, "--bind", "127.0.0.1", "--port", str(port), "--dir", str(folder)]
+    server = subprocess.Popen([*command, "--save", ""], stdout=subprocess.DEVNULL)
+
+    def answers() -> bool:
+        with socket.socket() as probe:
+            return probe.connect_ex(("127.0.0.1", port)) == 0
+
+    eventually(answers, "Redis answers")
+    broker = f"redis://127.0.0.1:{port}/0"
+    yield {"EXECUTOR": "CeleryExecutor", "WORKERS": "2", "BROKER_URL": broker}
+    server.terminate()
+    server.wait(10)
+
+
+@pytest.fixture(scope="module")
+def database_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """A PostgreSQL with a password, on the loopback address."""
+    home, port = tmp_path_factory.mktemp("postgres"), free_port()
+    postgres.make_data(home)
+    settings = ["-c", "listen_addresses=127.0.0.1", "-p", str(port)]
+    server = subprocess.Popen([*postgres.program(home).command, *settings])
+    local = MetadataDatabase(f"{postgres.database(home).url}&port={port}")
+    postgres.wait_until_ready(local, lambda: None)
+    with psycopg.connect(local.url.replace(DRIVER, "postgresql")) as connection:
+        connection.execute(f"alter user airflow password '{PASSWORD}'")
+    rules = home / "postgres" / "data" / "pg_hba.conf"
+    rules.write_text("host all all 127.0.0.1/32 scram-sha-256\n")
+    server.send_signal(signal.SIGHUP)  # it reads the file again
+    yield f"postgresql://airflow:{PASSWORD}@127.0.0.1:{port}/postgres"
+    server.send_signal(signal.SIGINT)
+    server.wait(10)
+
+
+@pytest.fixture(scope="module")
+def project(
+    tmp_path_factory: pytest.TempPathFactory, celery: dict[str, str], database_url: str
+) -> Iterator[Project]:
+    project = crashes.copy_for_crashes(tmp_path_factory.mktemp("large"))
+    settings = {**crashes.IMPATIENT, **TWO, **celery, "DATABASE_URL": database_url}
+    started = project.launcher("start", **settings)
+    try:
+        assert started.returncode == 0, started.stdout + started.stderr
+        assert "on 127.0.0.1" in started.stdout.partition("(DATABASE_URL)")[0]
+        assert PASSWORD not in started.stdout
+        yield project
+    finally:
+        project.launcher("stop")
+
+
+def test_as_many_run_as_were_asked_for(project: Project, celery: dict[str, str]) -> None:
+    names = set(project.states())
+    assert {"scheduler", "scheduler-2", "triggerer", "triggerer-2"} < names
+    assert {name for name in names if name.startswith("worker")} == (
+        {"worker-1", "worker-2"} if celery else set()
+    )
+    assert "postgres" not in names
+
+
+@pytest.mark.parametrize(
+    ("happens", "dbt_runs"),
+    [
+        pytest.param(crashes.celery_worker_dies_while_it_asks, 1, marks=needs_redis),
+        (crashes.one_of_each_dies, 3),
+    ],
+)
+def test_the_task_has_its_dbt_runs_and_no_more(
+    project: Project, happens: Callable[[Scene], None], dbt_runs: int
+) -> None:
+    with crashes.scene_in(project) as scene:
+        happens(scene)
+        scene.wait()
+        crashes.require(scene, ["Success"] * dbt_runs, "success")
+    assert all(state.lives for state in project.states().values())
