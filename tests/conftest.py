@@ -26,8 +26,9 @@ os.environ.setdefault("AIRFLOW__CORE__LOAD_EXAMPLES", "False")
 MakeDbtCloud = Callable[..., RunningDbtCloud]
 
 
-# Each starts an Airflow of its own; all other end-to-end tests share one.
+# Each starts an Airflow of its own; all other end-to-end tests share one, or two side by side.
 OWN_AIRFLOW = ("tests/e2e/test_exactly_once.py", "tests/e2e/test_past_one_machine.py")
+SECOND_HALF = "tests/e2e/test_f"  # from this name on
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -44,7 +45,7 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
         def _split_scope(self, nodeid: str) -> str:
             file = nodeid.partition("::")[0]
             shares = file.startswith("tests/e2e/") and file not in OWN_AIRFLOW
-            return "tests/e2e" if shares else file
+            return f"tests/e2e, {file >= SECOND_HALF}" if shares else file
 
     config.option.loadscopereorder = False
     return ByAirflow(config, log)

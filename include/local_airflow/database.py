@@ -20,6 +20,7 @@ from sqlalchemy import delete
 
 from include.local_airflow.environment import Launch
 from include.local_airflow.errors import LaunchError
+from include.local_airflow.retention import remove_old
 from include.local_airflow.settings import NAME, AirflowSettings, ConnectionSettings, read_settings
 
 LOCAL_DBT_CLOUD_HOST = "localhost:8580"
@@ -111,7 +112,10 @@ def connection_fields(wanted: ConnectionSettings, launch: Launch) -> dict[str, A
 def main(mark: str = "") -> int:
     """Prepare the database that the environment names; return the exit code."""
     try:
-        prepare_database(Launch.read(), Path(mark) if mark else None)
+        launch = Launch.read()
+        prepare_database(launch, Path(mark) if mark else None)
+        if mark:  # nobody else's database
+            remove_old(launch.home)
     except LaunchError as error:
         print(f"Error: {error}", file=sys.stderr)
         return 1

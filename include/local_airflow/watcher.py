@@ -162,12 +162,22 @@ class Watcher:
             time.sleep(0.02)
 
     def lives(self) -> bool:
-        """Tell whether the watcher answers."""
+        """Tell whether the watcher answers.
+
+        Raises:
+            LaunchError: another user has begun it.
+        """
         if not self._file.exists():
             return False
-        with suppress(OSError, HTTPException):
+        try:
             return bool(self._rpc.getState()["statename"] == "RUNNING")
-        return False
+        except PermissionError as error:
+            raise LaunchError(
+                f"{self._file.owner()} has started what runs in this checkout: run the command as "
+                "that user."
+            ) from error
+        except (OSError, HTTPException):
+            return False
 
     def runs(self, programs: Iterable[Program]) -> bool:
         """Tell whether it was begun for just these programs."""

@@ -252,8 +252,9 @@ def kill_dbt(server: RunningDbtCloud) -> None:
 
 
 def is_dead(process: psutil.Process) -> bool:
+    """Its first thread may be a zombie while the others still end."""
     try:
-        return process.status() == psutil.STATUS_ZOMBIE
+        return process.status() == psutil.STATUS_ZOMBIE and process.num_threads() == 1
     except psutil.NoSuchProcess:
         return True
 

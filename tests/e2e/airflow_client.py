@@ -49,6 +49,24 @@ class Airflow:
         self.wait(dag_id, run_id)
         return run_id, self.states(dag_id, run_id)
 
+    def dag_runs(self, dag_id: str, **filters: str) -> list[str]:
+        """The oldest first."""
+        answer = self.api.get(f"/dags/{dag_id}/dagRuns", params={"order_by": "id", **filters})
+        assert answer.is_success, answer.text
+        return [run["dag_run_id"] for run in answer.json()["dag_runs"]]
+
+    def first_runs(self, *dag_ids: str) -> dict[str, str]:
+        """Of each Dag the first run by hand that succeeded; those without one start together."""
+        filters = {"run_type": "manual", "state": "success"}
+        found = {dag_id: self.dag_runs(dag_id, **filters) for dag_id in dag_ids}
+        runs = {dag_id: (ids or [self.trigger(dag_id)])[0] for dag_id, ids in found.items()}
+        for run in runs.items():
+            assert self.wait(*run) == "success", run
+        return runs
+
+    def first_run(self, dag_id: str) -> str:
+        return self.first_runs(dag_id)[dag_id]
+
     def wait(self, dag_id: str, run_id: str, patience: float = PATIENCE) -> str:
         def state() -> str | None:
             found = self.call("GET", f"/dags/{dag_id}/dagRuns/{run_id}")["state"]

@@ -172,6 +172,7 @@ def component_dies(name: str) -> Callable[[Scene], None]:
         scene.project.kill(name, family=True)
         scene.release_warehouse()
 
+    while_the_run_is_active.__name__ = f"{name}_dies"
     return while_the_run_is_active
 
 

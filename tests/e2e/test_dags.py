@@ -16,9 +16,7 @@ PIPELINE = "extract_load_transform"
 @pytest.fixture(scope="module")
 def pipeline_run(airflow: Airflow) -> str:
     """A Dag run of the whole pipeline that succeeded."""
-    run_id, states = airflow.run(PIPELINE)
-    assert set(states.values()) == {"success"}
-    return run_id
+    return airflow.first_run(PIPELINE)
 
 
 def rows_in_file(project: Project, table: str) -> int:
@@ -27,9 +25,9 @@ def rows_in_file(project: Project, table: str) -> int:
 
 
 def test_run_dbt_cloud_job_builds_the_marts(airflow: Airflow, project: Project) -> None:
-    run_id, states = airflow.run("run_dbt_cloud_job")
+    run_id = airflow.first_run("run_dbt_cloud_job")
 
-    assert states == {"trigger_dbt_cloud_job_run": "success"}
+    assert airflow.states("run_dbt_cloud_job", run_id) == {"trigger_dbt_cloud_job_run": "success"}
     dbt_run = airflow.xcom("run_dbt_cloud_job", run_id, "trigger_dbt_cloud_job_run")
     assert project.dbt_runs(id__gt=dbt_run - 1)[-1]["status_humanized"] == "Success"
     assert project.query("select count(*) > 1000 from analytics.customers") == [(True,)]
@@ -112,6 +110,20 @@ def test_a_backfilled_day_replaces_the_rows_received_that_day_and_no_others(
     assert loaded["orders"] == expected > 0
     assert project.query(f"select count(*) from raw.orders where {that_day}") == [(expected,)]
     assert project.query("select count(*) from raw.payments") == others
+
+
+def test_the_log_of_a_task_that_is_not_done_is_read_without_complaint(
+    airflow: Airflow, project: Project
+) -> None:
+    dag_id, task = "run_dbt_cloud_job", "trigger_dbt_cloud_job_run"
+    with project.warehouse():  # dbt waits for it
+        run_id = airflow.trigger(dag_id)
+        airflow.wait_for_task(dag_id, run_id, task, "deferred")
+        log = airflow.log(dag_id, run_id, task)
+    assert airflow.wait(dag_id, run_id) == "success"
+
+    assert "http://127.0.0.1:" in log.partition("::endgroup::")[0]  # where it was served
+    assert "Could not read" not in log
 
 
 def test_a_running_job_short_circuits(airflow: Airflow, project: Project) -> None:

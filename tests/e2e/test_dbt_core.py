@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from itertools import chain, pairwise
@@ -12,7 +11,7 @@ import pytest
 from tests.e2e.airflow_client import Airflow
 from tests.e2e.project import Project
 from tests.e2e.test_job_dags import missing_table
-from tests.e2e.variants import THREE_MODELS, WATCHED
+from tests.e2e.variants import BY_MODEL, THREE_MODELS, WATCHED
 
 ONE_TASK = "run_dbt_core_in_one_task"
 PARSED_ANEW = "Unable to do partial parsing"
@@ -50,49 +49,37 @@ def schemas_with_customers(project: Project) -> list[tuple[str]]:
 
 
 @pytest.fixture(scope="module")
-def first_run(airflow: Airflow, project: Project) -> str:
-    """A Dag run of the one task when dbt has parsed nothing yet."""
-    for kept in ("cosmos", "dbt_core"):
-        shutil.rmtree(project.root / "include" / ".local" / kept, ignore_errors=True)
-    run_id, states = airflow.run(ONE_TASK)
-    assert states == {"dbt_build": "success"}
-    return run_id
+def together(airflow: Airflow) -> dict[str, str]:
+    """A Dag run of each, started together when dbt had parsed nothing yet."""
+    return airflow.first_runs(ONE_TASK, BY_MODEL)
 
 
-@pytest.fixture(scope="module")
-def both_at_once(airflow: Airflow, first_run: str) -> dict[str, str]:
-    """A Dag run of each, started together."""
-    run_ids = {dag_id: airflow.trigger(dag_id) for dag_id in (ONE_TASK, THREE_MODELS)}
-    assert {airflow.wait(*run) for run in run_ids.items()} == {"success"}
-    return run_ids
-
-
-def test_tasks_of_both_dags_take_turns(airflow: Airflow, both_at_once: dict[str, str]) -> None:
-    runs = [airflow.tasks(*run).values() for run in both_at_once.items()]
+def test_tasks_of_both_dags_take_turns(airflow: Airflow, together: dict[str, str]) -> None:
+    runs = [airflow.tasks(*run).values() for run in together.items()]
     tasks = sorted(chain(*runs), key=lambda task: str(task["start_date"]))
 
-    assert len(tasks) == 5
+    assert len(tasks) == 1 + 13
     assert {task["try_number"] for task in tasks} == {1}
     for earlier, later in pairwise(tasks):
         assert earlier["end_date"] <= later["start_date"]
 
 
 def test_only_the_first_task_of_a_dag_parses_the_project(
-    airflow: Airflow, both_at_once: dict[str, str]
+    airflow: Airflow, together: dict[str, str]
 ) -> None:
-    run_id = both_at_once[THREE_MODELS]
-    tasks = airflow.tasks(THREE_MODELS, run_id)
+    run_id = together[BY_MODEL]
+    tasks = airflow.tasks(BY_MODEL, run_id)
     in_turn = sorted(tasks, key=lambda name: str(tasks[name]["start_date"]))
-    logs = [airflow.log(THREE_MODELS, run_id, name) for name in in_turn]
+    logs = [airflow.log(BY_MODEL, run_id, name) for name in in_turn]
 
     assert all("Found 12 models" in log for log in logs)
-    assert [PARSED_ANEW in log for log in logs] == [True, False, False, False]
+    assert [PARSED_ANEW in log for log in logs] == [True] + [False] * 12
 
 
 def test_only_the_first_run_of_the_one_task_parses_the_project(
-    airflow: Airflow, first_run: str, both_at_once: dict[str, str]
+    airflow: Airflow, together: dict[str, str]
 ) -> None:
-    run_ids = (first_run, both_at_once[ONE_TASK])
+    run_ids = [together[ONE_TASK], airflow.run(ONE_TASK)[0]]
     logs = [airflow.log(ONE_TASK, run_id, "dbt_build") for run_id in run_ids]
 
     assert all("Found 12 models" in log for log in logs)

@@ -21,6 +21,8 @@ TABLE: list[tuple[Callable[[Scene], None], list[str], str]] = [
     (crashes.worker_dies_when_the_run_has_ended, ONE, "success"),
     (crashes.component_dies("triggerer"), ONE, "success"),
     (crashes.component_dies("scheduler"), ONE, "success"),
+    (crashes.component_dies("api-server"), ONE, "success"),
+    (crashes.component_dies("postgres"), ONE, "success"),
     (crashes.too_many_requests, ONE, "success"),
     (crashes.polls_fail, ONE, "success"),
     (crashes.answer_is_lost, ONE, "success"),
@@ -47,7 +49,7 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Project]:
 
 
 @pytest.mark.parametrize(
-    ("happens", "dbt_runs", "state"), TABLE, ids=[row[0].__qualname__ for row in TABLE]
+    ("happens", "dbt_runs", "state"), TABLE, ids=[row[0].__name__ for row in TABLE]
 )
 def test_the_task_has_its_dbt_runs_and_no_more(
     project: Project, happens: Callable[[Scene], None], dbt_runs: list[str], state: str

@@ -30,14 +30,8 @@ def receiver(airflow: Airflow) -> Iterator[WebhookReceiver]:
 
 @pytest.fixture(scope="module")
 def green_run(airflow: Airflow, receiver: WebhookReceiver) -> str:
-    """The Dag run that its schedule starts when somebody switches the Dag on."""
-    airflow.call("PATCH", f"/dags/{DAG}", is_paused=False)
-
-    def scheduled() -> str | None:
-        runs = airflow.call("GET", f"/dags/{DAG}/dagRuns")["dag_runs"]
-        return runs[0]["dag_run_id"] if runs else None
-
-    run_id = eventually(scheduled, "the schedule starts a Dag run")
+    """A Dag run that succeeded, and that the receiver heard of."""
+    run_id = airflow.trigger(DAG)
     assert airflow.wait(DAG, run_id) == "success"
     return run_id
 
