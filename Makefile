@@ -35,7 +35,7 @@ stop: ## Stop everything that `make run` and `make start` left running
 	echo "$(LAUNCHER) stop"; $(LAUNCHER) stop
 
 test: install ## Run all tests
-	.venv/bin/python -m pytest -n 4
+	.venv/bin/python -m pytest -n 3
 
 check: install ## Lint, check the formatting and the types
 	.venv/bin/ruff check .

@@ -13,7 +13,7 @@ import requests
 
 from include.local_airflow.environment import Launch
 from include.local_airflow.errors import LaunchError
-from include.local_airflow.processes import require_free_port
+from include.local_airflow.processes import in_turn, require_free_port
 from include.local_airflow.watcher import Program, Watcher, last_lines
 
 PATIENCE = 60.0  # seconds until a server has to answer
@@ -49,6 +49,11 @@ class LocalServer:
         Raises:
             LaunchError: the port is taken, or it runs on another port.
         """
+        launch.home.mkdir(exist_ok=True)
+        with in_turn(launch.home / "servers.lock"):  # of a make run and a make start
+            self._start(launch, command, say)
+
+    def _start(self, launch: Launch, command: str, say: Callable[[str], None]) -> None:
         watcher = servers_watcher(launch)
         if watcher.left_behind():
             watcher.end()

@@ -1,15 +1,44 @@
-"""Small things about processes and ports."""
+"""Small things about processes, locks and ports."""
 
 from __future__ import annotations
 
 import contextlib
+import fcntl
 import socket
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from pathlib import Path
 
 import psutil
 
 from include.local_airflow.errors import LaunchError
+
+
+@contextlib.contextmanager
+def only_one(home: Path, command: str) -> Iterator[None]:
+    """Keep two of a command from working in one checkout at the same time.
+
+    Raises:
+        LaunchError: another one is going on.
+    """
+    home.mkdir(exist_ok=True)
+    with (home / f"{command}.lock").open("w") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            raise LaunchError(
+                f"Another make {command} is going on in this checkout: wait for its end, or end "
+                "it with Ctrl-C in its terminal."
+            ) from error
+        yield
+
+
+@contextlib.contextmanager
+def in_turn(file: Path) -> Iterator[None]:
+    """Wait until nobody else is in here."""
+    with file.open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
 
 
 def end_all(processes: Sequence[psutil.Process], grace: float) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import os
 import signal
 import subprocess
@@ -19,6 +18,7 @@ from include.local_airflow.errors import LaunchError
 from include.local_airflow.events import EVENT, DagRunFinished, Event, Failure
 from include.local_airflow.local_servers import wanted_servers
 from include.local_airflow.metadata_database import sqlite_database
+from include.local_airflow.processes import only_one
 from include.local_airflow.progress import Progress
 from include.local_airflow.settings import NAME, read_settings
 from include.local_airflow.summary import print_failures, print_summary
@@ -35,22 +35,8 @@ def run_dag(dag_id: str, launch: Launch, console: Console) -> int:
     read_settings(launch.root / NAME)  # a mistake in the file is told before anything starts
     log = launch.home / "logs" / f"run-{dag_id}.log"
     log.parent.mkdir(parents=True, exist_ok=True)
-    with _only_one(launch.home):
+    with only_one(launch.home, "run"):
         return _run(dag_id, launch, console, log)
-
-
-@contextlib.contextmanager
-def _only_one(home: Path) -> Iterator[None]:
-    """Keep two runs from sharing one metadata database and one log."""
-    with (home / "run.lock").open("w") as lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as error:
-            raise LaunchError(
-                "Another make run is going on in this checkout: wait for its end, or end it with "
-                "Ctrl-C in its terminal."
-            ) from error
-        yield
 
 
 def _run(dag_id: str, launch: Launch, console: Console, log: Path) -> int:

@@ -18,12 +18,12 @@ from include.local_airflow.environment import Launch
 from include.local_airflow.errors import LaunchError
 from include.local_airflow.local_servers import servers_watcher, wanted_servers
 from include.local_airflow.metadata_database import MetadataDatabase, given_database, public_name
-from include.local_airflow.processes import free_port, require_free_port
+from include.local_airflow.processes import free_port, only_one, require_free_port
 from include.local_airflow.programs import airflow_programs, log_server_settings
 from include.local_airflow.settings import NAME, read_settings
 from include.local_airflow.watcher import Program, Watcher, last_lines
 
-PATIENCE = 120.0  # seconds until all components have to be healthy
+PATIENCE = 300.0  # seconds until all components have to be healthy, on a busy machine
 
 
 def airflow_watcher(launch: Launch) -> Watcher:
@@ -38,6 +38,11 @@ def start(launch: Launch, console: Console) -> int:
         LaunchError: a port is taken, a setting is wrong, or a process ended while starting.
     """
     read_settings(launch.root / NAME)  # a mistake in the file is told before anything starts
+    with only_one(launch.home, "start"):
+        return _start(launch, console)
+
+
+def _start(launch: Launch, console: Console) -> int:
     watcher, database = airflow_watcher(launch), _database(launch)
     programs = _programs(launch)
     running = watcher.lives()
@@ -49,11 +54,12 @@ def start(launch: Launch, console: Console) -> int:
     if not running:
         watcher.end()  # what a killed watcher has left would hold the port
         require_free_port(launch.port, "PORT", "start")
+    broker = broker_settings(launch)
     for server in wanted_servers(launch):
         server.start(launch, "start", console.print)
     try:
         if not running:
-            _begin(launch, watcher, database, programs, console)
+            _begin(launch, watcher, database, programs, broker, console)
         watcher.start(*(each.name for each in programs))
         for server in wanted_servers(launch):
             server.wait(launch)
@@ -90,11 +96,11 @@ def _begin(
     watcher: Watcher,
     database: MetadataDatabase,
     programs: list[Program],
+    broker: dict[str, str],
     console: Console,
 ) -> None:
     """Start the watcher and, before all others, the database."""
-    environment = launch.environment(database) | broker_settings(launch)
-    environment = log_server_settings(free_port()) | environment
+    environment = log_server_settings(free_port()) | launch.environment(database) | broker
     if "DATABASE_URL" in launch.variables:
         name = public_name(database)
         console.print(f"Preparing Airflow's metadata database on {name} (DATABASE_URL) ...")

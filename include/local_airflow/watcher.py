@@ -16,7 +16,6 @@ import time
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
-from functools import cached_property
 from http.client import HTTPException
 from pathlib import Path
 from typing import Any, cast
@@ -173,8 +172,7 @@ class Watcher:
             return bool(self._rpc.getState()["statename"] == "RUNNING")
         except PermissionError as error:
             raise LaunchError(
-                f"{self._file.owner()} has started what runs in this checkout: run the command as "
-                "that user."
+                "Another user has started what runs in this checkout: run the command as that user."
             ) from error
         except (OSError, HTTPException):
             return False
@@ -192,7 +190,7 @@ class Watcher:
 
     def stop(self, name: str) -> None:
         """End one program, and the watcher with the last one."""
-        with suppress(Fault):
+        with suppress(Fault, OSError, HTTPException):  # it has ended already
             self._rpc.stopProcess(self._full_names[name])
         if not any(each.lives or each.died for each in self.states().values()):
             self.end()
@@ -251,11 +249,8 @@ class Watcher:
             pid = int(self._pid_file.read_text())
             if self._pid_file.stat().st_mtime < psutil.boot_time():
                 return None
-            with suppress(psutil.Error):
-                command = psutil.Process(pid).cmdline()  # none once it has ended
-                if command and str(self._file) not in command:
-                    return None
-            return pid
+            command = _command(pid)
+            return pid if not command or str(self._file) in command else None
         return None
 
     @property
@@ -271,15 +266,12 @@ class Watcher:
         infos = self._rpc.getAllProcessInfo()
         return {each["name"]: f"{each['group']}:{each['name']}" for each in infos}
 
-    @cached_property
-    def _socket(self) -> str:
-        configuration = configparser.RawConfigParser()
-        configuration.read(self._file)
-        return configuration["unix_http_server"]["file"].replace("%%", "%")
-
     @property
     def _rpc(self) -> Any:
-        transport = SupervisorTransport(serverurl=f"unix://{self._socket}")
+        configuration = configparser.RawConfigParser()
+        configuration.read(self._file)
+        socket = configuration["unix_http_server"]["file"].replace("%%", "%")
+        transport = SupervisorTransport(serverurl=f"unix://{socket}")
         return cast(Any, ServerProxy("http://localhost", transport=transport)).supervisor
 
 
@@ -293,6 +285,20 @@ def last_lines(log: Path, count: int = 15) -> str:
 def _escaped(text: object) -> str:
     """supervisord takes `%` for the beginning of a variable."""
     return str(text).replace("%", "%%")
+
+
+def _command(pid: int) -> list[str]:
+    """Return the command line of a process; nothing if it has ended."""
+    with suppress(psutil.Error):
+        process = psutil.Process(pid)
+        for _ in range(100):  # for a moment of its beginning and its end it has none
+            if not lives(process):
+                return []
+            if command := process.cmdline():
+                return command
+            time.sleep(0.01)
+        return ["a thread of the kernel"]
+    return []
 
 
 def _session(leader: int | None) -> list[psutil.Process]:

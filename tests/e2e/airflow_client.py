@@ -30,6 +30,13 @@ class Airflow:
             timeout=30,
         )
 
+    def answers(self) -> bool:
+        """Tell whether the API and the database behind it are there."""
+        try:
+            return self.api.get("/dags?limit=1").is_success
+        except httpx.TransportError:
+            return False
+
     def call(self, method: str, path: str, **json: Any) -> dict[str, Any]:
         response = self.api.request(method, path, json=json or None)
         assert response.is_success, response.text

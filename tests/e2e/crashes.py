@@ -51,9 +51,11 @@ def scene_in(project: Project) -> Iterator[Scene]:
     """A case in a project whose Airflow runs; what it holds and breaks ends with it."""
     newest = max((run["id"] for run in project.dbt_runs()), default=0)
     scene = Scene(project, Airflow(project.port), newest)
-    with scene.stack:
-        yield scene
-    scene.faults("DELETE")
+    try:
+        with scene.stack:
+            yield scene
+    finally:
+        scene.faults("DELETE")
 
 
 @dataclass
@@ -171,6 +173,7 @@ def component_dies(name: str) -> Callable[[Scene], None]:
         scene.reach("deferred")
         scene.project.kill(name, family=True)
         scene.release_warehouse()
+        eventually(scene.airflow.answers, "Airflow's API is there again")
 
     while_the_run_is_active.__name__ = f"{name}_dies"
     return while_the_run_is_active

@@ -76,7 +76,7 @@ class Project:
             env=self.environment | variables,
             capture_output=True,
             text=True,
-            timeout=300,
+            timeout=600,
         )
 
     @property

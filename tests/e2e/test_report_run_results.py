@@ -33,8 +33,9 @@ def test_a_failed_run_is_reported_and_stays_failed_and_can_be_reported_again(
 
 
 def test_a_sound_run_leaves_page_chart_and_artifacts(airflow: Airflow, project: Project) -> None:
-    run_id = airflow.first_run(DAG)
+    run_id, states = airflow.run(DAG)
 
+    assert set(states.values()) == {"success"}
     data = airflow.xcom(DAG, run_id, REPORT)
     assert data["counts"]["success"] == len(data["models"]) == 12
     assert project.query("select count(*) > 1000 from analytics.customers") == [(True,)]

@@ -19,6 +19,16 @@ ROOT = Path(__file__).parents[3]
 REAL_ACCOUNT = '{"conn_type": "dbt_cloud", "host": "localhost:1", "login": "1", "password": "x"}'
 
 
+def others_may_use(path: Path) -> bool:
+    return all(each.stat().st_mode & 0o001 for each in (path, *path.parents))
+
+
+needs_another_user = pytest.mark.skipif(
+    os.geteuid() != 0 or not all(map(others_may_use, (ROOT, Path(sys.executable).resolve()))),
+    reason="needs root, to be somebody else, and files that others may use",
+)
+
+
 @dataclass
 class Checkout:
     """A folder that looks like a clone, and the command line as a user has it."""

@@ -18,6 +18,7 @@ from include.local_airflow import postgres
 from include.local_airflow.errors import LaunchError
 from include.local_airflow.metadata_database import DRIVER, given_database, public_name
 from include.local_airflow.watcher import Watcher
+from tests.unit.local_airflow.conftest import needs_another_user
 
 ROOT = Path(__file__).parents[3]
 MEGABYTE = 2**20
@@ -115,10 +116,10 @@ def test_a_disk_that_takes_no_more_is_a_sentence(home: Path) -> None:
     assert not (home / "postgres" / "data").exists()
 
 
-needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="needs root, to be somebody else")
+needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="needs root")
 
 
-@needs_root
+@needs_another_user
 @pytest.mark.parametrize("user", [postgres.NOBODY, 12345], ids=["nobody", "a user without a name"])
 def test_another_user_has_it_too(user: int) -> None:
     home = Path("/tmp", f"of-another-user-{os.getpid()}")

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import fcntl
 from collections.abc import Callable, Iterator
 
 import pytest
@@ -72,6 +73,14 @@ def test_what_cannot_be_reached_is_a_sentence(
     assert sentence in result.stderr
     assert "secret" not in result.stdout + result.stderr
     assert "Traceback" not in result.stderr
+
+
+def test_a_second_start_at_the_same_time_is_a_sentence(stopped: Checkout) -> None:
+    with (stopped.folder / ".airflow" / "start.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        result = stopped.launch("start")
+    assert result.returncode == 1
+    assert "Another make start is going on in this checkout" in result.stderr
 
 
 def test_the_status_of_nothing(checkout: Checkout) -> None:

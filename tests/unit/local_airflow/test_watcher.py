@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 import sys
 import time
@@ -16,6 +17,7 @@ import pytest
 
 from include.local_airflow.processes import lives
 from include.local_airflow.watcher import Program, Watcher, last_lines
+from tests.unit.local_airflow.conftest import needs_another_user
 
 SLEEP = ["sleep", "300"]
 STUBBORN = "import signal, time; signal.signal(15, signal.SIG_IGN); print(1); time.sleep(300)"
@@ -151,6 +153,22 @@ def test_the_watcher_ends_with_its_last_program(watcher: Watcher) -> None:
     assert watcher.lives()
     watcher.stop("two")
     assert not watcher.lives()
+
+
+@needs_another_user
+def test_another_user_is_told_whose_it_is() -> None:
+    root = Path("/tmp", f"of-root-{os.getpid()}")
+    watcher = watcher_in(root)
+    ask = "from pathlib import Path; from include.local_airflow.watcher import Watcher; "
+    ask += f"Watcher('airflow', Path('{root}'), Path('{watcher.home}')).lives()"
+    other = ["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups"]
+    try:
+        begin(watcher, sleeper=SLEEP)
+        asked = subprocess.run([*other, sys.executable, "-c", ask], capture_output=True, text=True)
+    finally:
+        watcher.end()
+        shutil.rmtree(root)
+    assert "LaunchError: Another user has started what runs in this checkout" in asked.stderr
 
 
 def test_a_path_longer_than_a_sockets_may_be(tmp_path: Path) -> None:
