@@ -61,7 +61,8 @@ def test_whatever_is_killed_heals_and_the_status_tells(airflow: Airflow, project
         assert "running" not in said[1:2] or said[3] == str(restarts[kill] + 1), said
         eventually(lambda: all_run(project), f"{kill} is back", HEALING)
         after = rows(project)
-        assert int(after[kill][3]) == restarts[kill] + 1
+        # Once more if it has also lost the database that was killed before it.
+        assert int(after[kill][3]) > restarts[kill]
         assert pids(project)[kill] != before[kill]
         assert after["api-server"][4] == f"http://127.0.0.1:{project.port}"
 
