@@ -90,17 +90,16 @@ class LocalServer:
                 )
             time.sleep(0.1)
 
-    def answers(self, launch: Launch) -> bool:
-        """True when the program on the port is ours: right certificate, right name."""
+    def answers(self, launch: Launch, url: str = "") -> bool:
+        """True when the program at the address is ours: right certificate, right name."""
         authority = launch.data / "ca.pem"
         if not authority.exists():
             return False
         try:
             with requests.Session() as session:
                 session.trust_env = False  # no proxy between this machine and itself
-                response = session.get(
-                    f"{self.url(launch)}/health", verify=str(authority), timeout=5
-                )
+                address = f"{url or self.url(launch)}/health"
+                response = session.get(address, verify=str(authority), timeout=5)
             return bool(response.json()["name"] == self.name)
         except (requests.RequestException, ValueError, KeyError, TypeError):
             return False

@@ -72,7 +72,7 @@ def _answers(state: State, launch: Launch, watcher: Watcher) -> bool:
     """Tell whether the process is well, as far as anybody can ask it."""
     for server in ALL:
         if state.name == server.program_name:
-            return server.answers(launch)
+            return server.answers(launch, watcher.url(state.name))
     kind = state.name.rstrip("-0123456789")
     api = AirflowApi(urlsplit(watcher.url("api-server")).port or launch.port)
     if kind == "api-server":

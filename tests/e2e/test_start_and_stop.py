@@ -43,6 +43,7 @@ def test_all_that_runs_is_healthy_and_listens_to_this_machine_only(
 ) -> None:
     assert pids(project).keys() == PROCESSES
     eventually(lambda: all_run(project), "all are well")
+    assert project.launcher("status", PORT="", DBT_CLOUD_PORT="").returncode == 0  # it knows them
     health = airflow.call("GET", "/monitor/health")
     assert {part["status"] for part in health.values()} == {"healthy"}
     sockets = [socket for process in project.processes() for socket in process.net_connections()]
