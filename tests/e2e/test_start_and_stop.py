@@ -19,7 +19,8 @@ PROCESSES = COMPONENTS | {
     "local-dbt-cloud",
     "local-fivetran-and-census",
 }
-KILLS = [*sorted(PROCESSES), "scheduler", "postgres"]  # ten
+# Ten; whoever loses the database ends a little later, so it comes first.
+KILLS = ["postgres", "scheduler", "postgres", *sorted(PROCESSES - {"postgres"})]
 HEALING = 120.0  # seconds; 10 on an idle machine
 
 
