@@ -20,7 +20,6 @@ from sqlalchemy import delete
 
 from include.local_airflow.environment import Launch
 from include.local_airflow.errors import LaunchError
-from include.local_airflow.retention import remove_old
 from include.local_airflow.settings import NAME, AirflowSettings, ConnectionSettings, read_settings
 
 LOCAL_DBT_CLOUD_HOST = "localhost:8580"
@@ -111,6 +110,8 @@ def connection_fields(wanted: ConnectionSettings, launch: Launch) -> dict[str, A
 
 def main(mark: str = "") -> int:
     """Prepare the database that the environment names; return the exit code."""
+    from include.local_airflow.retention import remove_old  # make run does without
+
     try:
         launch = Launch.read()
         prepare_database(launch, Path(mark) if mark else None)
