@@ -15,7 +15,8 @@ from include.dbt_cloud.answers import DbtCloudRefusedError, NoAnswerError
 from include.dbt_cloud.async_client import AsyncDbtCloudClient
 from include.dbt_cloud.polling import Account, Poll, poll_for_ever, waiting
 
-CANCEL_TRIES = 5  # within the 30 s that Airflow gives `on_kill`
+CANCEL_TRIES = 5  # about half a minute
+CANCELLING: set[asyncio.Task[None]] = set()  # the event loop itself keeps no task alive
 
 
 @dataclass(frozen=True)
@@ -108,8 +109,16 @@ class DbtCloudRunTrigger(BaseEventTrigger):
     async def on_kill(self) -> None:
         """A user cleared the task or marked it: nobody wants the run any more.
 
-        Airflow does not call this when a triggerer stops, restarts or hands over.
+        Airflow does not call this when a triggerer stops, restarts or hands over. Airflow 3.3
+        interrupts it after a second, since it repeats the user's click until the trigger has ended:
+        the cancelling goes on by itself.
         """
+        cancelling = asyncio.create_task(self._cancel())
+        CANCELLING.add(cancelling)
+        cancelling.add_done_callback(CANCELLING.discard)
+        await asyncio.shield(cancelling)
+
+    async def _cancel(self) -> None:
         for attempt in range(CANCEL_TRIES):
             try:
                 async with AsyncDbtCloudClient(self.wait.conn_id, self.wait.account_id) as client:

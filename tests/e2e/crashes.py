@@ -260,6 +260,12 @@ def clear_before_the_trigger_has_started(scene: Scene) -> None:
     scene.release_warehouse()
 
 
+def mark_failed_while_dbt_cloud_is_slow(scene: Scene) -> None:
+    """Slower than a second, after which Airflow interrupts the trigger's own cancelling."""
+    scene.go_wrong("slow", seconds=4, method="POST", path="*/cancel*")
+    mark_failed_while_running(scene)
+
+
 def mark_failed_while_running(scene: Scene) -> None:
     scene.hold_warehouse()
     scene.trigger()

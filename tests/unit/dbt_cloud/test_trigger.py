@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import time
+from contextlib import suppress
 from typing import Any
 
 import pytest
 from airflow.triggers.shared_stream import SharedStreamManager
 
 from include.dbt_cloud.polling import Account, Poll, pause, waiting
-from include.dbt_cloud.trigger import DbtCloudRunTrigger
+from include.dbt_cloud.trigger import CANCELLING, DbtCloudRunTrigger
 from tests.running_dbt_cloud import RunningDbtCloud
 from tests.unit.dbt_cloud.conftest import BUILD, MakeTask, go_well, go_wrong
 
@@ -177,6 +178,23 @@ def test_a_user_who_clears_the_task_cancels_the_run(
     go_wrong(task.server, "503", method="POST")
 
     asyncio.run(trigger_of(task.server, run_id).on_kill())
+
+    assert task.runs[0]["status_humanized"] == "Cancelled"
+
+
+def test_a_cancelling_that_airflow_interrupts_goes_on(
+    make_task: MakeTask, held_warehouse: None
+) -> None:
+    task = make_task(BUILD)
+    run_id = task.start()
+    go_wrong(task.server, "503", method="POST")
+
+    async def interrupted() -> None:
+        with suppress(TimeoutError):
+            await asyncio.wait_for(trigger_of(task.server, run_id).on_kill(), 0.1)
+        await asyncio.gather(*CANCELLING)
+
+    asyncio.run(interrupted())
 
     assert task.runs[0]["status_humanized"] == "Cancelled"
 
