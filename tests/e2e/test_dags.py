@@ -119,10 +119,14 @@ def test_the_log_of_a_task_that_is_not_done_is_read_without_complaint(
     with project.warehouse():  # dbt waits for it
         run_id = airflow.trigger(dag_id)
         airflow.wait_for_task(dag_id, run_id, task, "deferred")
-        log = airflow.log(dag_id, run_id, task)
+
+        def served_log() -> str | None:  # once the triggerer has written a line
+            log = airflow.log(dag_id, run_id, task)
+            return log if "http://127.0.0.1:" in log.partition("::endgroup::")[0] else None
+
+        log = eventually(served_log, "the log names the server it comes from")
     assert airflow.wait(dag_id, run_id) == "success"
 
-    assert "http://127.0.0.1:" in log.partition("::endgroup::")[0]  # where it was served
     assert "Could not read" not in log
 
 
