@@ -126,6 +126,10 @@ class Launch:
             "AIRFLOW__COSMOS__CACHE_DIR": str(self.data / "cosmos"),
             "AIRFLOW__DAG_PROCESSOR__REFRESH_INTERVAL": "10",  # seconds until a new file is seen
             "AIRFLOW__USAGE_DATA_COLLECTION__ENABLED": "False",
+            # A task asks the API server for a minute, by default for ten seconds: a killed one
+            # is not back sooner on a busy machine.
+            "AIRFLOW__WORKERS__EXECUTION_API_RETRIES": "20",
+            "AIRFLOW__WORKERS__EXECUTION_API_RETRY_WAIT_MAX": "5",  # seconds
             # Seconds until the end of a task's process is noticed, at worst. With the default of 5
             # a short dbt run ends before, and Airflow takes the waiting task for a failed one.
             "AIRFLOW__WORKERS__MIN_HEARTBEAT_INTERVAL": "1",
