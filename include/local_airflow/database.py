@@ -124,4 +124,5 @@ def main(mark: str = "") -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main(*sys.argv[1:]))
+    is_there = sys.stdin.readline()  # Airflow has been imported meanwhile
+    sys.exit(main(*sys.argv[1:]) if is_there else 1)

@@ -6,7 +6,8 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 
 from rich.console import Console
 from rich.text import Text
@@ -24,6 +25,7 @@ from include.local_airflow.settings import NAME, read_settings
 from include.local_airflow.watcher import Program, Watcher, last_lines
 
 PATIENCE = 300.0  # seconds until all components have to be healthy, on a busy machine
+GO = b"go\n"  # what `include.local_airflow.database` waits for
 
 
 def airflow_watcher(launch: Launch) -> Watcher:
@@ -101,18 +103,19 @@ def _begin(
 ) -> None:
     """Start the watcher and, before all others, the database."""
     environment = log_server_settings(free_port()) | launch.environment(database) | broker
-    if "DATABASE_URL" in launch.variables:
-        name = public_name(database)
-        console.print(f"Preparing Airflow's metadata database on {name} (DATABASE_URL) ...")
-        postgres.require_answer(database, name)
-        watcher.begin(programs, environment)
-    else:
-        console.print("Preparing Airflow's metadata database ...")
-        postgres.make_data(launch.home)
-        watcher.begin(programs, environment)
-        watcher.start(postgres.NAME)
-        postgres.wait_until_ready(database, lambda: _failure(watcher, postgres.NAME))
-    _prepare_database(launch, database, environment)
+    with _preparation(launch, database, environment) as prepare:
+        if "DATABASE_URL" in launch.variables:
+            name = public_name(database)
+            console.print(f"Preparing Airflow's metadata database on {name} (DATABASE_URL) ...")
+            postgres.require_answer(database, name)
+            watcher.begin(programs, environment)
+        else:
+            console.print("Preparing Airflow's metadata database ...")
+            postgres.make_data(launch.home)
+            watcher.begin(programs, environment)
+            watcher.start(postgres.NAME)
+            postgres.wait_until_ready(database, lambda: _failure(watcher, postgres.NAME))
+        prepare()
     console.print("Starting Airflow ...")
 
 
@@ -122,22 +125,41 @@ def _failure(watcher: Watcher, name: str) -> str | None:
     return last_lines(watcher.log(name)) if state is None or state.died else None
 
 
-def _prepare_database(
+@contextmanager
+def _preparation(
     launch: Launch, database: MetadataDatabase, environment: dict[str, str]
-) -> None:
+) -> Iterator[Callable[[], None]]:
+    """Yield what prepares the database; Airflow is imported for it while the server starts."""
     log = launch.home / "logs" / "database.log"
+    log.parent.mkdir(parents=True, exist_ok=True)
     command = [sys.executable, "-m", "include.local_airflow.database"]
     command += [str(database.mark)] if database.mark else []
-    with log.open("w") as output:
-        code = subprocess.call(
-            command, cwd=launch.root, env=environment, stdout=output, stderr=subprocess.STDOUT
-        )
-    if code:
-        last = log.read_text().strip().splitlines()[-1:]
-        raise LaunchError(
-            f"The metadata database could not be prepared ({''.join(last)}): read "
-            f"{os.path.relpath(log, launch.root)}."
-        )
+    with (
+        log.open("w") as output,
+        subprocess.Popen(
+            command,
+            cwd=launch.root,
+            env=environment,
+            stdin=subprocess.PIPE,
+            stdout=output,
+            stderr=subprocess.STDOUT,
+        ) as process,
+    ):
+
+        def prepare() -> None:
+            process.communicate(GO)
+            if process.returncode:
+                last = log.read_text().strip().splitlines()[-1:]
+                raise LaunchError(
+                    f"The metadata database could not be prepared ({''.join(last)}): read "
+                    f"{os.path.relpath(log, launch.root)}."
+                )
+
+        try:
+            yield prepare
+        except BaseException:
+            process.kill()
+            raise
 
 
 def _wait_until_ready(launch: Launch, watcher: Watcher, console: Console, healing: bool) -> None:
