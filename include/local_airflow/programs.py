@@ -9,7 +9,7 @@ from include.local_airflow.log_server import HOST
 from include.local_airflow.watcher import Program
 
 PYTHON = [sys.executable, "-m"]
-AIRFLOW = [*PYTHON, "airflow"]
+AIRFLOW = [*PYTHON, "include.local_airflow.component"]
 # Airflow's own log server listens on every interface; `log-server` is the same for this machine.
 NO_LOG_SERVER = "--skip-serve-logs"
 
@@ -17,7 +17,7 @@ NO_LOG_SERVER = "--skip-serve-logs"
 def airflow_programs(launch: Launch) -> list[Program]:
     """Return Airflow's processes, as many of each kind as the user wants."""
     api_server = [*AIRFLOW, "api-server"]
-    scheduler = [*PYTHON, "include.local_airflow.scheduler", NO_LOG_SERVER]
+    scheduler = [*AIRFLOW, "scheduler", NO_LOG_SERVER]
     programs = [
         Program("api-server", api_server, f"http://127.0.0.1:{launch.port}"),
         *_several("scheduler", scheduler, launch.count("SCHEDULERS")),

@@ -1,4 +1,4 @@
-"""Airflow's scheduler, once what a killed one has left has ended.
+"""What a killed scheduler has left.
 
 A LocalExecutor's processes outlive their scheduler: those that run a task end it well, those that
 wait for one would wait for ever.
@@ -7,7 +7,6 @@ wait for one would wait for ever.
 from __future__ import annotations
 
 import os
-import sys
 from contextlib import suppress
 
 import psutil
@@ -30,8 +29,3 @@ def _is_idle_orphan(process: psutil.Process) -> bool:
         and IDLE in " ".join(process.cmdline())
         and os.getsid(process.ppid()) != here
     )
-
-
-if __name__ == "__main__":
-    end_idle_orphans()
-    os.execv(sys.executable, [sys.executable, "-m", "airflow", "scheduler", *sys.argv[1:]])
