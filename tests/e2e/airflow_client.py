@@ -79,7 +79,7 @@ class Airflow:
             found = self.call("GET", f"/dags/{dag_id}/dagRuns/{run_id}")["state"]
             return found if found in ENDED else None
 
-        return eventually(state, f"{dag_id} {run_id} ends", patience)
+        return eventually(state, f"{dag_id} {run_id} ends", patience, pause=1)
 
     def tasks(self, dag_id: str, run_id: str) -> dict[str, dict[str, Any]]:
         found = self.call("GET", f"/dags/{dag_id}/dagRuns/{run_id}/taskInstances?limit=100")

@@ -61,7 +61,7 @@ def test_whatever_is_killed_heals_and_the_status_tells(airflow: Airflow, project
 
         said = rows(project)[kill]
         assert "running" not in said[1:2] or int(said[3]) > restarts[kill], said
-        eventually(lambda: all_run(project), f"{kill} is back", HEALING)
+        eventually(lambda: all_run(project), f"{kill} is back", HEALING, pause=2)
         after = rows(project)
         # Once more if it has also lost the database that was killed before it.
         assert int(after[kill][3]) > restarts[kill]
