@@ -21,11 +21,11 @@ from statistics import quantiles
 from benchmarks.figures import Figure
 from benchmarks.local_dbt_cloud import on_own_core
 from benchmarks.waiting_triggers import POLL_INTERVAL
-from include.local_dbt_cloud.catalog import read_catalog
-from include.local_dbt_cloud.rows import RunRow
 from include.local_dbt_cloud.settings import JOBS_FILE
-from include.local_dbt_cloud.statuses import Status
-from include.local_dbt_cloud.store import Store
+from include.local_dbt_cloud.storage.jobs_file import read_catalog
+from include.local_dbt_cloud.storage.statuses import Status
+from include.local_dbt_cloud.storage.store import Store
+from include.local_dbt_cloud.storage.tables import RunRow
 from include.local_dbt_cloud.tls import ensure_certificates
 from tests.running_dbt_cloud import RunningDbtCloud
 

@@ -10,9 +10,8 @@ import socket
 import sys
 from pathlib import Path
 
-from include.local_dbt_cloud.catalog import CatalogError
+from include.local_dbt_cloud.api.faults import Fault, parse_fault
 from include.local_dbt_cloud.data_folder import DataFolderError, hold
-from include.local_dbt_cloud.faults import Fault, parse_fault
 from include.local_dbt_cloud.settings import (
     DBT_PROJECT,
     DEFAULT_TOKEN,
@@ -24,6 +23,7 @@ from include.local_dbt_cloud.settings import (
     default_data,
     default_dbt_python,
 )
+from include.local_dbt_cloud.storage.jobs_file import CatalogError
 
 
 class StartError(Exception):
@@ -154,13 +154,13 @@ def serve(settings: Settings, listener: socket.socket) -> None:
     """Answers until SIGTERM or Ctrl-C."""
     import uvicorn  # with FastAPI and SQLAlchemy most of the start's time
 
+    from include.local_dbt_cloud.api.dependencies import Server
+    from include.local_dbt_cloud.api.faults import Faults
+    from include.local_dbt_cloud.api.http_protocol import ConnectionProtocol
     from include.local_dbt_cloud.app import create_app
-    from include.local_dbt_cloud.call import Server
-    from include.local_dbt_cloud.catalog import read_catalog
-    from include.local_dbt_cloud.connections import ConnectionProtocol
-    from include.local_dbt_cloud.faults import Faults
-    from include.local_dbt_cloud.runner import Runner
-    from include.local_dbt_cloud.store import Store
+    from include.local_dbt_cloud.runs.runner import Runner
+    from include.local_dbt_cloud.storage.jobs_file import read_catalog
+    from include.local_dbt_cloud.storage.store import Store
     from include.local_dbt_cloud.tls import ensure_certificates
 
     catalog = read_catalog(settings.jobs_file)

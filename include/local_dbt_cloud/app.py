@@ -16,10 +16,10 @@ from starlette.exceptions import HTTPException
 from starlette.routing import Match
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from include.local_dbt_cloud import pages
-from include.local_dbt_cloud.call import Server
-from include.local_dbt_cloud.envelope import failure
-from include.local_dbt_cloud.errors import (
+from include.local_dbt_cloud.api import pages
+from include.local_dbt_cloud.api.dependencies import Server
+from include.local_dbt_cloud.api.envelope import failure
+from include.local_dbt_cloud.api.errors import (
     ApiError,
     InvalidRequestError,
     InvalidTokenError,
@@ -27,10 +27,10 @@ from include.local_dbt_cloud.errors import (
     NotFoundError,
     NotImplementedHereError,
 )
-from include.local_dbt_cloud.fault_injection import FaultInjection
-from include.local_dbt_cloud.openapi import describe
-from include.local_dbt_cloud.routes import ROUTES
-from include.local_dbt_cloud.scheduler import Scheduler
+from include.local_dbt_cloud.api.fault_injection import FaultInjection
+from include.local_dbt_cloud.api.openapi import describe
+from include.local_dbt_cloud.api.routes import ROUTES
+from include.local_dbt_cloud.runs.scheduler import Scheduler
 from include.local_dbt_cloud.webhooks.sender import Sender
 
 SCHEMES = frozenset({"token", "bearer"})

@@ -6,7 +6,7 @@ import os
 from dataclasses import dataclass
 from pathlib import Path
 
-from include.local_dbt_cloud.faults import Fault
+from include.local_dbt_cloud.api.faults import Fault
 
 PROJECT_ROOT = Path(__file__).resolve().parents[2]
 DEFAULT_TOKEN = "local-dbt-cloud-token"

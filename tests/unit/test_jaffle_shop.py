@@ -12,7 +12,7 @@ import yaml
 from sklearn.linear_model import LinearRegression
 from sklearn.model_selection import cross_val_score
 
-from include.local_dbt_cloud.steps import LOCK_ATTEMPTS
+from include.local_dbt_cloud.runs.steps import LOCK_ATTEMPTS
 from include.warehouse import load_raw_data
 from tests.unit.warm_dbt import PROJECT, PYTHON, RunDbt, Statuses, warm_dbt
 

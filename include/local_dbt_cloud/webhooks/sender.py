@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 
 from sqlalchemy.exc import SQLAlchemyError
 
-from include.local_dbt_cloud.store import Store
+from include.local_dbt_cloud.storage.store import Store
 from include.local_dbt_cloud.times import now
 from include.local_dbt_cloud.webhooks.outbox import (
     Attempt,

@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from include.local_dbt_cloud.__main__ import main
+from include.local_dbt_cloud.api.routes import ROUTES
 from include.local_dbt_cloud.data_folder import hold
-from include.local_dbt_cloud.routes import ROUTES
 from include.local_dbt_cloud.settings import JOBS_FILE
 
 README = JOBS_FILE.with_name("README.md")

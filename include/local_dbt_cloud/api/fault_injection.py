@@ -1,0 +1,87 @@
+"""Makes calls go wrong as ``faults`` says, down to the TCP connection."""
+
+from __future__ import annotations
+
+import asyncio
+
+from fastapi.responses import HTMLResponse
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from include.local_dbt_cloud.api.envelope import failure
+from include.local_dbt_cloud.api.errors import ApiError, TooManyRequestsError
+from include.local_dbt_cloud.api.faults import Fault, Faults
+from include.local_dbt_cloud.api.http_protocol import transport_of
+
+FAULTS_PATH = "/faults"
+UNAVAILABLE = "<html><body><h1>503 Service Unavailable</h1></body></html>\n"
+
+
+class FaultInjection:
+    """Stands behind the check of the token: a call without it neither meets nor uses up a fault."""
+
+    def __init__(self, app: ASGIApp, faults: Faults) -> None:
+        self._app = app
+        self._faults = faults
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        fault = None
+        if scope["type"] == "http" and scope["path"] != FAULTS_PATH:
+            fault = self._faults.take(scope["method"], scope["path"])
+        if fault:
+            await self._go_wrong(fault, scope, receive, send)
+        else:
+            await self._app(scope, receive, send)
+
+    async def _go_wrong(self, fault: Fault, scope: Scope, receive: Receive, send: Send) -> None:
+        match fault.kind:
+            case "429":
+                headers = {"Retry-After": f"{fault.seconds:.0f}"}
+                await failure(TooManyRequestsError(), headers)(scope, receive, send)
+            case "500":
+                await failure(ApiError())(scope, receive, send)
+            case "503":
+                await HTMLResponse(UNAVAILABLE, 503)(scope, receive, send)
+            case "slow":
+                await asyncio.sleep(fault.seconds)
+                await self._app(scope, receive, send)
+            case "truncate":
+                await self._truncate(scope, receive, send)
+            case "close-before":
+                await abort(scope, receive)
+            case "close-after":
+                await self._app(scope, receive, swallow)
+                await abort(scope, receive)
+
+    async def _truncate(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """All headers and half of the first part of the body, then the end of the connection."""
+        is_cut = False
+
+        async def send_half(message: Message) -> None:
+            nonlocal is_cut
+            if message["type"] == "http.response.body" and not is_cut:
+                is_cut = True
+                body = message.get("body", b"")
+                message = {**message, "body": body[: len(body) // 2], "more_body": True}
+                await send(message)
+            elif not is_cut:
+                await send(message)
+
+        await self._app(scope, receive, send_half)
+        transport_of(scope).close()
+        await wait_until_gone(receive)
+
+
+async def abort(scope: Scope, receive: Receive) -> None:
+    """Ends the connection without an answer."""
+    transport_of(scope).abort()
+    await wait_until_gone(receive)
+
+
+async def wait_until_gone(receive: Receive) -> None:
+    """Or uvicorn would report that the call was never answered."""
+    while (await receive())["type"] != "http.disconnect":
+        pass
+
+
+async def swallow(_message: Message) -> None:
+    """Takes the place of ``send`` for an answer that nobody is to see."""

@@ -1,0 +1,35 @@
+"""Who the token belongs to, and the one account that it sees."""
+
+from __future__ import annotations
+
+from fastapi import Request
+from fastapi.responses import JSONResponse
+
+from include.local_dbt_cloud.api.dependencies import Call, server_of
+from include.local_dbt_cloud.api.envelope import success
+from include.local_dbt_cloud.api.payloads.accounts import account_payload
+from include.local_dbt_cloud.storage.tables import AccountRow
+
+USER_ID = 1  # the one token's; there are no users, so nothing else refers to it
+
+
+def list_accounts(request: Request) -> JSONResponse:
+    server = server_of(request)
+    with server.store.read() as session:
+        account = account_payload(session.get_one(AccountRow, server.account_id))
+    extra = {
+        "filters": {"limit": 100, "offset": 0, "pk__in": [account["id"]]},
+        "order_by": None,
+        "pagination": {"count": 1, "total_count": 1},
+    }
+    return success([account], extra)
+
+
+def get_account(call: Call) -> JSONResponse:
+    with call.server.store.read() as session:
+        return success(account_payload(call.account(session)))
+
+
+def whoami(request: Request) -> JSONResponse:
+    """dbt Cloud does not document this answer: the user of the token, and its account."""
+    return success({"user": {"id": USER_ID}, "account_id": server_of(request).account_id})

@@ -1,0 +1,126 @@
+"""Environment variables with all their values at once, as Terraform's provider sets them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from fastapi.responses import JSONResponse
+from sqlalchemy.orm import Session
+
+from include.local_dbt_cloud.api.dependencies import ApiCall, Call, PathId
+from include.local_dbt_cloud.api.envelope import success
+from include.local_dbt_cloud.api.errors import InvalidRequestError, NotFoundError
+from include.local_dbt_cloud.api.handlers.projects import find_project
+from include.local_dbt_cloud.api.request_body import Body, RequestBody
+from include.local_dbt_cloud.api.request_schemas import BulkVariables, VariableNamed, VariableValues
+from include.local_dbt_cloud.storage.tables import EnvironmentVariableRow
+from include.local_dbt_cloud.storage.variables import environment_named, named
+
+Change = Callable[[Session, ApiCall, int, VariableValues], list[int]]
+
+
+def create_variables(call: Call, project_id: PathId, body: Body) -> JSONResponse:
+    """Makes variables; all of them or, if one is at fault, none."""
+    return _change(call, project_id, body, _create, 201)
+
+
+def update_variables(call: Call, project_id: PathId, body: Body) -> JSONResponse:
+    """Sets the values that are given, leaves the others, and renames if ``new_name`` is given."""
+    return _change(call, project_id, body, _update, 200)
+
+
+def delete_variables(call: Call, project_id: PathId, body: Body) -> JSONResponse:
+    """Deletes a variable by name, with its values everywhere."""
+    name = body.parse(VariableNamed).name
+    with call.server.store.write() as session:
+        find_project(session, project_id)
+        rows = named(session, project_id, name)
+        if not rows:
+            raise NotFoundError
+        for row in rows:
+            session.delete(row)
+        return success({"message": f"{name} was deleted", "var_ids": [row.id for row in rows]})
+
+
+def _change(
+    call: ApiCall, project_id: int, body: RequestBody, change: Change, code: int
+) -> JSONResponse:
+    request = body.parse(BulkVariables)
+    with call.server.store.write() as session:
+        find_project(session, project_id)
+        changed = [change(session, call, project_id, one) for one in request.variables]
+    if isinstance(request.env_var, list):
+        return success(
+            [_entry(one, ids, code) for one, ids in zip(request.variables, changed, strict=True)],
+            code=code,
+        )
+    return success({"message": "Environment variables saved", "new_var_ids": changed[0]}, code=code)
+
+
+def _entry(variable: VariableValues, ids: list[int], code: int) -> dict[str, Any]:
+    name = variable.new_name or variable.name
+    return {
+        "status": "success",
+        "status_code": code,
+        "key_name": name,
+        "data": {"new_var_ids": ids},
+    }
+
+
+def _create(session: Session, call: ApiCall, project_id: int, wanted: VariableValues) -> list[int]:
+    if wanted.new_name is None:
+        raise InvalidRequestError(data={"new_name": "required key not provided"})
+    if named(session, project_id, wanted.new_name):
+        raise InvalidRequestError(data={"new_name": f"{wanted.new_name} exists: update it"})
+    return _set_values(session, call, project_id, wanted.new_name, wanted)
+
+
+def _update(session: Session, call: ApiCall, project_id: int, wanted: VariableValues) -> list[int]:
+    if wanted.name is None:
+        raise InvalidRequestError(data={"name": "required key not provided"})
+    rows = named(session, project_id, wanted.name)
+    if not rows:
+        raise NotFoundError
+    name = wanted.new_name or wanted.name
+    if name != wanted.name and named(session, project_id, name):
+        raise InvalidRequestError(data={"new_name": f"{name} exists already"})
+    for row in rows:
+        row.name = name
+    return _set_values(session, call, project_id, name, wanted)
+
+
+def _set_values(
+    session: Session, call: ApiCall, project_id: int, name: str, wanted: VariableValues
+) -> list[int]:
+    """Sets each value where it belongs and returns the ids of those that are new."""
+    places: dict[int | None, str] = {} if wanted.project is None else {None: wanted.project}
+    for environment, value in wanted.environments.items():
+        found = environment_named(session, project_id, environment)
+        if found is None:
+            raise InvalidRequestError(data={environment: "is no environment of the project"})
+        places[found.id] = value
+    if not places:
+        raise InvalidRequestError(data={"project": "a variable needs at least one value"})
+    old = {
+        row.environment_id: row
+        for row in named(session, project_id, name)
+        if row.type in {"project", "environment"}
+    }
+    added = []
+    for place, value in places.items():
+        if place in old:
+            old[place].value = value
+            continue
+        row = EnvironmentVariableRow(
+            account_id=call.account_id,
+            project_id=project_id,
+            environment_id=place,
+            name=name,
+            type="project" if place is None else "environment",
+            value=value,
+        )
+        session.add(row)
+        added.append(row)
+    session.flush()
+    return [row.id for row in added]

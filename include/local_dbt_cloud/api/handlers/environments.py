@@ -1,0 +1,178 @@
+"""Environments: of one project (v3) or of the whole account (v2 and v3)."""
+
+from __future__ import annotations
+
+import re
+from typing import Annotated, Any
+
+from fastapi import Depends, Request
+from fastapi.responses import JSONResponse
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from include.local_dbt_cloud.api.dependencies import ApiCall, Call, PathId
+from include.local_dbt_cloud.api.envelope import success
+from include.local_dbt_cloud.api.errors import InvalidRequestError, NotFoundError
+from include.local_dbt_cloud.api.handlers.projects import find_project
+from include.local_dbt_cloud.api.payloads.accounts import (
+    connection_payload,
+    environment_payload,
+    project_payload,
+)
+from include.local_dbt_cloud.api.query import (
+    Listing,
+    above,
+    contains,
+    equals,
+    page_of,
+    parse_integer,
+    text_equals,
+    text_within,
+    within,
+)
+from include.local_dbt_cloud.api.request_body import Body
+from include.local_dbt_cloud.api.request_schemas import EnvironmentRequest, fields_of
+from include.local_dbt_cloud.storage.changes import define, find_active, next_id, set_state
+from include.local_dbt_cloud.storage.schemas import Environment
+from include.local_dbt_cloud.storage.tables import DELETED_STATE, EnvironmentRow, ProjectRow
+from include.local_dbt_cloud.times import iso, spaced
+
+DEFINED = EnvironmentRow.definition
+LISTING = Listing(
+    filters={
+        "project_id": equals(EnvironmentRow.project_id),
+        "project_id__in": within(EnvironmentRow.project_id),
+        "name": text_equals(EnvironmentRow.name),
+        "name__icontains": contains(EnvironmentRow.name),
+        "type": text_equals(DEFINED["type"].as_string()),
+        "deployment_type": text_equals(DEFINED["deployment_type"].as_string()),
+        "deployment_type__in": text_within(DEFINED["deployment_type"].as_string()),
+        "dbt_version": text_equals(DEFINED["dbt_version"].as_string()),
+        "dbt_version__in": text_within(DEFINED["dbt_version"].as_string()),
+        "credentials_id": equals(DEFINED["credentials_id"].as_integer()),
+        "id__gt": above(EnvironmentRow.id),
+        "pk": equals(EnvironmentRow.id),
+        "pk__in": within(EnvironmentRow.id),
+    },
+    order={
+        "id": EnvironmentRow.id,
+        "name": EnvironmentRow.name,
+        "created_at": EnvironmentRow.created_at,
+    },
+    state=EnvironmentRow.state,
+)
+
+
+def project_of(request: Request) -> int | None:
+    """The project that the address names; addresses of the whole account name none."""
+    text = request.path_params.get("project_id")
+    try:
+        return None if text is None else parse_integer(text)
+    except ValueError:
+        raise NotFoundError from None
+
+
+InProject = Annotated[int | None, Depends(project_of)]
+
+
+def list_environments(call: Call, project_id: InProject) -> JSONResponse:
+    query = call.list_query(LISTING)
+    statement = select(EnvironmentRow).where(EnvironmentRow.account_id == call.account_id)
+    with call.server.store.read() as session:
+        if project_id is not None:
+            find_project(session, project_id)
+            statement = statement.where(EnvironmentRow.project_id == project_id)
+        page = page_of(session, statement, query)
+        environments = [_describe(session, call, row) for row in page.rows]
+    return success(environments, query.extra(len(environments), page.total))
+
+
+def get_environment(call: Call, project_id: InProject, environment_id: PathId) -> JSONResponse:
+    with call.server.store.read() as session:
+        return success(_describe(session, call, _find(session, project_id, environment_id)))
+
+
+def create_environment(call: Call, project_id: InProject, body: Body) -> JSONResponse:
+    request = body.parse(EnvironmentRequest)
+    call.check_account(request.account_id)
+    with call.server.store.write() as session:
+        home = _home(session, project_id, request.project_id)
+        schema = request.schema_name or schema_named_after(request.name)
+        definition = _definition(next_id(session, EnvironmentRow), home, schema, request)
+        row = EnvironmentRow(account_id=call.account_id, project_id=home, state=request.state)
+        session.add(define(row, definition))
+        session.flush()
+        return success(_describe(session, call, row), code=201)
+
+
+def update_environment(
+    call: Call, project_id: InProject, environment_id: PathId, body: Body
+) -> JSONResponse:
+    """Replaces the environment: what the body leaves out gets its default.
+
+    Only ``schema`` stays unless it is sent, since clients of dbt Cloud do not know that field.
+    """
+    request = body.parse(EnvironmentRequest)
+    call.check_account(request.account_id)
+    with call.server.store.write() as session:
+        row = _find(session, project_id, environment_id)
+        home = _home(session, row.project_id, request.project_id)
+        schema = request.schema_name or row.definition["schema"]
+        define(row, _definition(row.id, home, schema, request))
+        set_state(session, row, request.state)
+        session.flush()
+        return success(_describe(session, call, row))
+
+
+def delete_environment(call: Call, project_id: InProject, environment_id: PathId) -> JSONResponse:
+    """Its jobs go with it."""
+    with call.server.store.write() as session:
+        row = _find(session, project_id, environment_id)
+        set_state(session, row, DELETED_STATE)
+        session.flush()
+        return success(_describe(session, call, row))
+
+
+def schema_named_after(environment: str) -> str:
+    """Where a new environment builds, so that a staging one does not overwrite production."""
+    words = re.sub(r"[^a-z0-9]+", "_", environment.lower()).strip("_")
+    return f"_{words}" if not words or words[0].isdigit() else words
+
+
+def _definition(row_id: int, home: int, schema: str, request: EnvironmentRequest) -> Environment:
+    fields = fields_of(request, "project_id") | {"schema": schema}
+    return Environment(id=row_id, project_id=home, **fields)
+
+
+def _home(session: Session, in_path: int | None, in_body: int | None) -> int:
+    """The project that an environment belongs to; both places must agree."""
+    home = in_body if in_path is None else in_path
+    if home is None:
+        raise InvalidRequestError(data={"project_id": "required key not provided"})
+    if in_body not in (None, home):
+        raise InvalidRequestError(data={"project_id": "is not the project of this address"})
+    if find_active(session, ProjectRow, home) is None:
+        if in_path is not None:
+            raise NotFoundError
+        raise InvalidRequestError(data={"project_id": f"there is no project {home}"})
+    return home
+
+
+def _find(session: Session, project_id: int | None, environment_id: int) -> EnvironmentRow:
+    row = find_active(session, EnvironmentRow, environment_id)
+    if row is None or project_id not in (None, row.project_id):
+        raise NotFoundError
+    return row
+
+
+def _describe(session: Session, call: ApiCall, row: EnvironmentRow) -> dict[str, Any]:
+    payload = environment_payload(row, iso if call.version == "v2" else spaced)
+    warehouse = str(call.server.settings.warehouse)
+    project = session.get_one(ProjectRow, row.project_id)
+    if "project" in call.include:
+        payload["project"] = project_payload(project, warehouse)
+    if "connection" in call.include:
+        payload["connection"] = connection_payload(project, warehouse)
+    if "repository" in call.include:
+        payload["repository"] = None  # there is no git
+    return payload

@@ -1,0 +1,28 @@
+"""Faults on demand: list, add, clear. Not part of dbt Cloud, hence outside ``/api/``."""
+
+from __future__ import annotations
+
+from fastapi import Request
+from fastapi.responses import JSONResponse
+
+from include.local_dbt_cloud.api.dependencies import server_of
+from include.local_dbt_cloud.api.envelope import success
+from include.local_dbt_cloud.api.faults import Fault
+from include.local_dbt_cloud.api.request_body import Body
+
+
+def list_faults(request: Request) -> JSONResponse:
+    """What is still to go wrong, and how often."""
+    return success([fault.model_dump() for fault in server_of(request).faults.list()])
+
+
+def add_fault(request: Request, body: Body) -> JSONResponse:
+    fault = body.parse(Fault)
+    server_of(request).faults.add(fault)
+    return success(fault.model_dump(), code=201)
+
+
+def clear_faults(request: Request) -> JSONResponse:
+    """From now on everything goes well."""
+    server_of(request).faults.clear()
+    return success([])

@@ -1,0 +1,189 @@
+"""Jobs: list, get, create, update, delete, run, rerun."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from typing import Any
+
+from fastapi.responses import JSONResponse
+from sqlalchemy import func, literal, select
+from sqlalchemy.orm import Session
+
+from include.local_dbt_cloud.api.dependencies import ApiCall, Call, PathId
+from include.local_dbt_cloud.api.envelope import success
+from include.local_dbt_cloud.api.errors import InvalidRequestError, NotFoundError
+from include.local_dbt_cloud.api.handlers.runs import created_run, describe_runs
+from include.local_dbt_cloud.api.payloads.jobs import job_payload
+from include.local_dbt_cloud.api.payloads.variables import variable_payload
+from include.local_dbt_cloud.api.query import (
+    Listing,
+    contains,
+    equals,
+    is_true,
+    page_of,
+    text_within,
+    within,
+)
+from include.local_dbt_cloud.api.request_body import Body
+from include.local_dbt_cloud.api.request_schemas import JobRequest, fields_of
+from include.local_dbt_cloud.runs.retries import create_rerun
+from include.local_dbt_cloud.storage.changes import define, find_active, next_id, set_state
+from include.local_dbt_cloud.storage.runs import create_run
+from include.local_dbt_cloud.storage.schemas import Job, RunRequest
+from include.local_dbt_cloud.storage.statuses import FINISHED, Status
+from include.local_dbt_cloud.storage.tables import (
+    ACTIVE_STATE,
+    DELETED_STATE,
+    EnvironmentRow,
+    EnvironmentVariableRow,
+    JobRow,
+    ProjectRow,
+    RunRow,
+)
+
+DEFINED = JobRow.definition
+LISTING = Listing(
+    filters={
+        "project_id": equals(JobRow.project_id),
+        "project_id__in": within(JobRow.project_id),
+        "environment_id": equals(JobRow.environment_id),
+        "name__icontains": contains(JobRow.name),
+        "triggers_schedule": is_true(DEFINED[("triggers", "schedule")].as_boolean()),
+        "dbt_version__in": text_within(DEFINED["dbt_version"].as_string()),
+        "is_system": is_true(literal(False)),  # dbt Cloud makes those by itself; here are none
+        "pk": equals(JobRow.id),
+        "pk__in": within(JobRow.id),
+    },
+    order={
+        "id": JobRow.id,
+        "name": JobRow.name,
+        "created_at": JobRow.created_at,
+        "updated_at": JobRow.updated_at,
+    },
+    state=JobRow.state,
+)
+ANY = frozenset(Status)
+NEWEST = {"most_recent_run": ANY, "most_recent_completed_run": FINISHED}
+
+
+def list_jobs(call: Call) -> JSONResponse:
+    query = call.list_query(LISTING)
+    statement = select(JobRow).where(JobRow.account_id == call.account_id)
+    with call.server.store.read() as session:
+        page = page_of(session, statement, query)
+        jobs = describe_jobs(session, call, page.rows)
+    return success(jobs, query.extra(len(jobs), page.total))
+
+
+def get_job(call: Call, job_id: PathId) -> JSONResponse:
+    with call.server.store.read() as session:
+        return success(describe_jobs(session, call, [find_job(session, call, job_id)])[0])
+
+
+def create_job(call: Call, body: Body) -> JSONResponse:
+    request = body.parse(JobRequest)
+    with call.server.store.write() as session:
+        check_references(session, call, request)
+        row = JobRow(account_id=call.account_id)
+        _apply(session, row, next_id(session, JobRow), request)
+        session.add(row)
+        session.flush()
+        return success(describe_jobs(session, call, [row])[0], code=201)
+
+
+def update_job(call: Call, job_id: PathId, body: Body) -> JSONResponse:
+    """Replaces the job: what the body leaves out gets its default. State 2 deletes it."""
+    request = body.parse(JobRequest)
+    with call.server.store.write() as session:
+        row = find_job(session, call, job_id)
+        check_references(session, call, request)
+        _apply(session, row, row.id, request)
+        session.flush()
+        return success(describe_jobs(session, call, [row])[0])
+
+
+def delete_job(call: Call, job_id: PathId) -> JSONResponse:
+    """Its runs stay; the job itself only vanishes from lists and can no longer be run."""
+    with call.server.store.write() as session:
+        row = find_job(session, call, job_id)
+        set_state(session, row, DELETED_STATE)
+        session.flush()
+        return success(describe_jobs(session, call, [row])[0])
+
+
+def check_references(session: Session, call: ApiCall, request: JobRequest) -> None:
+    """Raises InvalidRequestError unless account, project and environment belong together."""
+    call.check_account(request.account_id)
+    environment = find_active(session, EnvironmentRow, request.environment_id)
+    if find_active(session, ProjectRow, request.project_id) is None:
+        raise InvalidRequestError(data={"project_id": f"there is no project {request.project_id}"})
+    if environment is None or environment.project_id != request.project_id:
+        message = f"project {request.project_id} has no environment {request.environment_id}"
+        raise InvalidRequestError(data={"environment_id": message})
+
+
+def _apply(session: Session, row: JobRow, job_id: int, request: JobRequest) -> None:
+    define(row, Job(id=job_id, **fields_of(request)))
+    row.project_id = request.project_id
+    row.environment_id = request.environment_id
+    set_state(session, row, request.state)
+
+
+def trigger_run(call: Call, job_id: PathId, body: Body) -> JSONResponse:
+    """Queues a run; the answer embeds its trigger and job."""
+    request = body.parse(RunRequest)
+    with call.server.store.write() as session:
+        run = create_run(session, find_job(session, call, job_id), request)
+        answer = created_run(session, call, run)
+    call.server.runner.wake()
+    return success(answer)
+
+
+def rerun_job(call: Call, job_id: PathId) -> JSONResponse:
+    """Retries the newest run if it failed and can be, else queues a fresh run."""
+    with call.server.store.write() as session:
+        run = create_rerun(session, find_job(session, call, job_id))
+        answer = created_run(session, call, run)
+    call.server.runner.wake()
+    return success(answer)
+
+
+def find_job(session: Session, call: ApiCall, job_id: int) -> JobRow:
+    """Raises NotFoundError for unknown and for deleted jobs."""
+    job = session.get(JobRow, job_id)
+    if not job or job.state != ACTIVE_STATE:
+        raise NotFoundError
+    return job
+
+
+def describe_jobs(session: Session, call: ApiCall, jobs: Sequence[JobRow]) -> list[dict[str, Any]]:
+    """Payloads of jobs, with their newest runs and own variables if the call asks for them."""
+    ids = [job.id for job in jobs]
+    related: dict[int, dict[str, Any]] = {job_id: {} for job_id in ids}
+    for name in call.include & NEWEST.keys():
+        for run in _newest_runs(session, call, ids, NEWEST[name]):
+            related[run["job_id"]][name] = run
+    if "custom_environment_variables" in call.include:
+        for job_id in ids:
+            related[job_id]["custom_environment_variables"] = _variables(session, job_id)
+    return [job_payload(job, call.include) | related[job.id] for job in jobs]
+
+
+def _newest_runs(
+    session: Session, call: ApiCall, job_ids: list[int], statuses: Collection[Status]
+) -> list[dict[str, Any]]:
+    """The newest run of each job that has one of the statuses."""
+    newest = (
+        select(func.max(RunRow.id))
+        .where(RunRow.job_id.in_(job_ids), RunRow.status_code.in_([int(one) for one in statuses]))
+        .group_by(RunRow.job_id)
+    )
+    runs = session.scalars(select(RunRow).where(RunRow.id.in_(newest)))
+    return describe_runs(session, call, runs, frozenset())
+
+
+def _variables(session: Session, job_id: int) -> list[dict[str, Any]]:
+    statement = select(EnvironmentVariableRow).where(
+        EnvironmentVariableRow.job_definition_id == job_id
+    )
+    return [variable_payload(row) for row in session.scalars(statement)]

@@ -1,0 +1,187 @@
+"""Runs and their steps: list, get, cancel, retry."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import replace
+from typing import Any
+
+from fastapi.responses import JSONResponse
+from sqlalchemy import func, not_, null, select
+from sqlalchemy.orm import Session, defer, selectinload
+from sqlalchemy.orm.interfaces import ORMOption
+
+from include.local_dbt_cloud.api.dependencies import ApiCall, Call, PathId
+from include.local_dbt_cloud.api.envelope import success
+from include.local_dbt_cloud.api.errors import InvalidRequestError, NotFoundError
+from include.local_dbt_cloud.api.payloads.runs import RunView, run_payload
+from include.local_dbt_cloud.api.payloads.steps import step_payload
+from include.local_dbt_cloud.api.query import (
+    Listing,
+    above,
+    between,
+    equals,
+    is_true,
+    page_of,
+    text_equals,
+    text_within,
+    within,
+)
+from include.local_dbt_cloud.runs.retries import create_retry, retry_obstacle, steps_to_retry
+from include.local_dbt_cloud.runs.run_folder import RunFolder
+from include.local_dbt_cloud.storage.runs import newest_run_id
+from include.local_dbt_cloud.storage.statuses import ACTIVE, Status
+from include.local_dbt_cloud.storage.tables import JobRow, RunRow, StepRow
+
+LISTING = Listing(
+    filters={
+        "job_definition_id": equals(RunRow.job_id),
+        "project_id": equals(RunRow.project_id),
+        "project_id__in": within(RunRow.project_id),
+        "environment_id": equals(RunRow.environment_id),
+        "status": equals(RunRow.status_code),
+        "status__in": within(RunRow.status_code),
+        "created_at__range": between(RunRow.created_at),
+        "finished_at__range": between(RunRow.finished_at),
+        "dbt_version": text_equals(RunRow.dbt_version),
+        "dbt_version__in": text_within(RunRow.dbt_version),
+        "has_docs_generated": is_true(RunRow.has_docs_generated),
+        "has_sources_generated": is_true(RunRow.has_sources_generated),
+        "deferring_run_id": equals(null()),  # runs here defer to none
+        "id__gt": above(RunRow.id),
+        "pk": equals(RunRow.id),
+        "pk__in": within(RunRow.id),
+    },
+    order={
+        "id": RunRow.id,
+        "created_at": RunRow.created_at,
+        "finished_at": RunRow.finished_at,
+    },
+)
+# What `include_related` needs from other tables, loaded once for a whole page.
+RELATED = {"run_steps": RunRow.steps, "job": RunRow.job, "environment": RunRow.environment}
+
+
+def list_runs(call: Call) -> JSONResponse:
+    query = call.list_query(LISTING)
+    loading: list[ORMOption] = [
+        selectinload(RELATED[name]) for name in call.include & RELATED.keys()
+    ]
+    if "job" not in call.include:
+        loading.append(defer(RunRow.job_definition))
+    statement = select(RunRow).where(RunRow.account_id == call.account_id)
+    with call.server.store.read() as session:
+        page = page_of(session, statement.options(*loading), query)
+        runs = describe_runs(session, call, page.rows, call.include)
+    extra = query.extra(len(runs), page.total)
+    extra["filters"].setdefault("state", "all")
+    return success(runs, extra)
+
+
+def get_run(call: Call, run_id: PathId) -> JSONResponse:
+    with call.server.store.read() as session:
+        run = find_run(session, call, run_id)
+        return success(describe_runs(session, call, [run], call.include)[0])
+
+
+def cancel_run(call: Call, run_id: PathId) -> JSONResponse:
+    """Answers once the run has ended; a run that had ended already stays as it is."""
+    call.server.runner.cancel(run_id)
+    return get_run(call, run_id)
+
+
+def created_run(session: Session, call: ApiCall, run: RunRow) -> dict[str, Any]:
+    """The answer to a trigger: its trigger and job are always embedded."""
+    return describe_runs(session, call, [run], frozenset({"trigger", "job"}))[0]
+
+
+def find_run(session: Session, call: ApiCall, run_id: int) -> RunRow:
+    run = session.get(RunRow, run_id)
+    if not run or run.account_id != call.account_id:
+        raise NotFoundError
+    return run
+
+
+def folder_of(call: ApiCall, run_id: int) -> RunFolder:
+    return RunFolder(call.server.settings.runs / str(run_id))
+
+
+def describe_runs(
+    session: Session, call: ApiCall, runs: Iterable[RunRow], include: frozenset[str]
+) -> list[dict[str, Any]]:
+    """Payloads of runs, with what depends on other runs of the same jobs."""
+    runs = list(runs)
+    active = _active_runs(session, {run.job_id for run in runs if run.status is Status.QUEUED})
+    newest = _newest_runs(session, {run.job_id for run in runs if run.status is Status.ERROR})
+    payloads = []
+    for run in runs:
+        view = RunView(call.base_url, folder_of(call, run.id), include)
+        if run.status is Status.QUEUED:
+            earlier = (other for other in active.get(run.job_id, []) if other < run.id)
+            view = replace(view, blocked_by=tuple(earlier))
+        if run.status is Status.ERROR:
+            view = replace(view, is_newest=newest[run.job_id] == run.id)
+        payloads.append(run_payload(run, view))
+    return payloads
+
+
+def _active_runs(session: Session, job_ids: set[int]) -> dict[int, list[int]]:
+    """Job → its runs that have not ended, oldest first."""
+    statement = (
+        select(RunRow.job_id, RunRow.id)
+        .where(RunRow.job_id.in_(job_ids), RunRow.status_code.in_([int(one) for one in ACTIVE]))
+        .where(not_(RunRow.is_ci))  # nobody waits for a pull request's run
+        .order_by(RunRow.id)
+    )
+    active: dict[int, list[int]] = {}
+    for job_id, run_id in session.execute(statement) if job_ids else ():
+        active.setdefault(job_id, []).append(run_id)
+    return active
+
+
+def _newest_runs(session: Session, job_ids: set[int]) -> dict[int, int]:
+    """Job → its newest run."""
+    if not job_ids:
+        return {}
+    # One look into the index per job; grouping would read every run that they ever had.
+    newest = select(func.max(RunRow.id)).where(RunRow.job_id == JobRow.id).scalar_subquery()
+    statement = select(JobRow.id, newest).where(JobRow.id.in_(job_ids))
+    return dict(session.execute(statement).tuples().all())
+
+
+def get_step(call: Call, step_id: PathId) -> JSONResponse:
+    """With ``include_related=debug_logs`` the whole debug log, else its last 1,000 lines."""
+    with call.server.store.read() as session:
+        step = session.get(StepRow, step_id)
+        if step is None:
+            raise NotFoundError
+        run = find_run(session, call, step.run_id)
+        debug = "debug_logs" in call.include
+        return success(step_payload(step, run, folder_of(call, run.id), debug))
+
+
+def get_retry(call: Call, run_id: PathId) -> JSONResponse:
+    """Names the failed step and those that were skipped; 404 for a run that cannot be retried."""
+    with call.server.store.read() as session:
+        run = find_run(session, call, run_id)
+        if obstacle(session, run):
+            raise NotFoundError
+        failed, *skipped = (step.name for step in steps_to_retry(session, run))
+    return success({"failed_step": failed, "skipped_steps": skipped})
+
+
+def retry_run(call: Call, run_id: PathId) -> JSONResponse:
+    """Queues a run that resumes exactly this one; the reason is in the answer if it cannot be."""
+    with call.server.store.write() as session:
+        run = find_run(session, call, run_id)
+        reason = obstacle(session, run)
+        if reason:
+            message = f"Run {run_id} cannot be retried: {reason}."
+            raise InvalidRequestError(message, data={"retry_not_supported_reason": reason})
+        answer = created_run(session, call, create_retry(session, run))
+    call.server.runner.wake()
+    return success(answer)
+
+
+def obstacle(session: Session, run: RunRow) -> str | None:
+    return retry_obstacle(run, is_newest=newest_run_id(session, run.job_id) == run.id)

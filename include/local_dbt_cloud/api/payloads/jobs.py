@@ -1,0 +1,82 @@
+"""Jobs, on their own and inside a run (contract, section 3.4)."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from include.local_dbt_cloud.api.payloads.accounts import environment_payload
+from include.local_dbt_cloud.storage.schedule import cron_of, filled_in, in_words, next_time
+from include.local_dbt_cloud.storage.schemas import Job
+from include.local_dbt_cloud.storage.tables import DELETED_STATE, JobRow
+from include.local_dbt_cloud.times import humanized, iso, now
+
+
+def job_payload(row: JobRow, include: frozenset[str] = frozenset()) -> dict[str, Any]:
+    """Exactly the keys of the wire: a client that forbids unknown ones reads it."""
+    job = row.settings
+    deleted = row.state == DELETED_STATE
+    return _settings(job) | {
+        "account_id": row.account_id,
+        "schedule": filled_in(job.schedule),
+        "generate_sources": job.run_generate_sources,
+        "cost_optimization_features": [],
+        "state": row.state,
+        "deactivated": deleted,
+        "deactivation_reason": None,
+        "run_failure_count": 0,
+        "lifecycle_webhooks": False,
+        "lifecycle_webhooks_url": None,
+        "is_deferrable": False,
+        "is_system": False,
+        "job_type": job.computed_job_type,
+        **_next_run(job, deleted),
+        "created_at": iso(row.created_at),
+        "updated_at": iso(row.updated_at),
+        "account": None,
+        "project": None,
+        "environment": environment_payload(row.environment) if "environment" in include else None,
+        "most_recent_run": None,
+        "most_recent_completed_run": None,
+        "fusion_readiness": None,
+        "force_node_selection": None,
+        "is_fusion_ready_override": None,
+        "custom_environment_variables": None,
+    }
+
+
+def embedded_job_payload(row: JobRow, job: Job) -> dict[str, Any]:
+    """The job inside a run, as it was when the run was triggered."""
+    schedule = filled_in(job.schedule)
+    return _settings(job) | {
+        "account_id": row.account_id,
+        "schedule": {
+            "cron": schedule["cron"],
+            "date": schedule["date"]["type"],
+            "time": schedule["time"]["type"],
+        },
+        "generate_sources": job.run_generate_sources,
+        "state": row.state,
+        "deactivated": row.state == DELETED_STATE,
+        "run_failure_count": 0,
+        "lifecycle_webhooks": False,
+        "lifecycle_webhooks_url": None,
+        "is_deferrable": False,
+        "job_type": job.computed_job_type,
+        "created_at": iso(row.created_at),
+        "updated_at": iso(row.updated_at),
+    }
+
+
+def _next_run(job: Job, deleted: bool) -> dict[str, Any]:
+    cron = cron_of(job.schedule)
+    starts = job.triggers.schedule and not deleted
+    moment = next_time(cron, now()) if starts else None
+    return {
+        "cron_humanized": in_words(cron),
+        "next_run": moment.isoformat() if moment else None,
+        "next_run_humanized": humanized(moment - now()) if moment else None,
+    }
+
+
+def _settings(job: Job) -> dict[str, Any]:
+    return {"id": job.id} | job.model_dump(mode="json") | {"raw_dbt_version": job.dbt_version}

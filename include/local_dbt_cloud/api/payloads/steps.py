@@ -1,0 +1,51 @@
+"""Steps of a run (contract, section 3.7)."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from include.local_dbt_cloud.runs.run_folder import RunFolder
+from include.local_dbt_cloud.storage.statuses import Status
+from include.local_dbt_cloud.storage.tables import RunRow, StepRow
+from include.local_dbt_cloud.times import clock, humanized, now, spaced
+
+TRUNCATED_LINES = 1000
+COLORS = {Status.SUCCESS: "green", Status.ERROR: "red", Status.CANCELLED: "gray"}
+
+
+def step_payload(step: StepRow, run: RunRow, folder: RunFolder, debug: bool) -> dict[str, Any]:
+    """``debug`` asks for the whole debug log; without it only its last 1,000 lines are sent."""
+    length = (step.finished_at or now()) - step.created_at
+    debug_logs = folder.read_log(step.index, "debug_logs.txt")
+    return {
+        "id": step.id,
+        "run_id": step.run_id,
+        "account_id": run.account_id,
+        "index": step.index,
+        "name": step.name,
+        "status": step.status_code,
+        "status_humanized": step.status.humanized,
+        "status_color": COLORS.get(step.status, "blue"),
+        "status_message": step.status_message,
+        "logs": folder.read_log(step.index, "logs.txt"),
+        "debug_logs": debug_logs if debug else None,
+        "truncated_debug_logs": _tail(debug_logs),
+        "log_path": None,
+        "debug_log_path": None,
+        "created_at": spaced(step.created_at),
+        "updated_at": spaced(step.updated_at),
+        "started_at": spaced(step.started_at),
+        "finished_at": spaced(step.finished_at),
+        "duration": clock(length),
+        "duration_humanized": humanized(length),
+        "run_step_command": _command(step),
+        "run_step_invocation": None,
+    }
+
+
+def _tail(log: str | None) -> str | None:
+    return "\n".join(log.splitlines()[-TRUNCATED_LINES:]) if log else log
+
+
+def _command(step: StepRow) -> dict[str, Any] | None:
+    return {"run_step_id": step.id, "dbt_command": step.command} if step.command else None

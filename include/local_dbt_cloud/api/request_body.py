@@ -1,0 +1,148 @@
+"""Request bodies: JSON, form or multipart, checked against a definition."""
+
+from __future__ import annotations
+
+import json
+import math
+from dataclasses import dataclass
+from typing import Annotated, Any, NoReturn, TypeVar
+
+from fastapi import Depends, Request
+from pydantic import BaseModel, ValidationError
+
+from include.local_dbt_cloud.api.errors import InvalidRequestError
+
+MAX_BYTES = 1024 * 1024
+TOO_LARGE = "The body is larger than 1 MiB."
+Model = TypeVar("Model", bound=BaseModel)
+MAX_DEPTH = 32
+MAX_INTEGER = 2**63 - 1
+SURROGATES = "\ud800", "\udfff"
+
+
+@dataclass(frozen=True)
+class RequestBody:
+    """``strict`` is false for forms, where numbers arrive as text."""
+
+    values: dict[str, Any]
+    strict: bool = True
+
+    def parse(self, model: type[Model]) -> Model:
+        """Unknown keys are ignored; raises InvalidRequestError naming each field at fault."""
+        try:
+            return model.model_validate(self.values, strict=self.strict)
+        except ValidationError as error:
+            raise InvalidRequestError(data=_messages(error)) from None
+
+
+async def read_body(request: Request) -> RequestBody:
+    """Reads at most 1 MiB; no body at all counts as an empty one."""
+    kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+    if kind in {"application/x-www-form-urlencoded", "multipart/form-data"}:
+        await _read_bytes(request)
+        values = await _form_values(request)
+        check_values(values)
+        return RequestBody(values, strict=False)
+    content = await _read_bytes(request)
+    if not content.strip():
+        return RequestBody({})
+    return RequestBody(parse_json_object(content))
+
+
+Body = Annotated[RequestBody, Depends(read_body)]
+
+
+async def _read_bytes(request: Request) -> bytes:
+    """Refuses a body that says it is too large before reading any of it."""
+    announced = request.headers.get("content-length", "0")
+    if not announced.isdecimal() or int(announced) > MAX_BYTES:
+        raise InvalidRequestError(TOO_LARGE)
+    content = bytearray()
+    async for chunk in request.stream():
+        content += chunk
+        if len(content) > MAX_BYTES:
+            raise InvalidRequestError(TOO_LARGE)
+    request._body = bytes(content)  # where Starlette itself keeps it: the form parser reads it
+    return bytes(content)
+
+
+async def _form_values(request: Request) -> dict[str, Any]:
+    """A field given more than once is a list, and so are lists of commands."""
+    form = await request.form()
+    values: dict[str, Any] = {}
+    for name in form:
+        texts = [text for text in form.getlist(name) if isinstance(text, str)]
+        repeats = len(texts) > 1 or name in {"steps_override", "execute_steps"}
+        values[name] = texts if repeats else "".join(texts)
+    return values
+
+
+def _messages(error: ValidationError) -> dict[str, Any]:
+    """``{"schedule": {"time": "required key not provided"}}``"""
+    messages: dict[str, Any] = {}
+    for one in error.errors():
+        *parents, field = [str(part) for part in one["loc"]] or ["body"]
+        place = messages
+        for parent in parents:
+            place = place.setdefault(parent, {})
+        missing = one["type"] == "missing"
+        text = one["msg"].removeprefix("Value error, ")
+        place[field] = "required key not provided" if missing else text
+    return messages
+
+
+def parse_json_object(content: bytes) -> dict[str, Any]:
+    """Raises InvalidRequestError for everything but one well-formed object.
+
+    Also refused: the same key twice, NaN and infinite numbers, integers beyond 64 bits, null
+    bytes, half of a surrogate pair, and more than 32 levels.
+    """
+    try:
+        values = json.loads(content, object_pairs_hook=_unique, parse_constant=_refuse)
+    except (ValueError, RecursionError):
+        raise InvalidRequestError("The body is not valid JSON.") from None
+    if not isinstance(values, dict):
+        raise InvalidRequestError("The body must be a JSON object.")
+    check_values(values)
+    return values
+
+
+def check_values(values: Any) -> None:
+    """Raises InvalidRequestError for values that no database or answer can hold."""
+    level = [values]
+    for _ in range(MAX_DEPTH):
+        level = [inner for value in level for inner in _inside(value)]
+        if not level:
+            return
+    raise InvalidRequestError(f"The body has more than {MAX_DEPTH} levels.")
+
+
+def _inside(value: Any) -> list[Any]:
+    """What a value consists of, once it is known to be sound itself."""
+    if isinstance(value, dict):
+        return [*value.keys(), *value.values()]
+    if isinstance(value, list):
+        return value
+    if isinstance(value, str) and not _is_sound_text(value):
+        raise InvalidRequestError("The body has a null byte or half of a surrogate pair.")
+    if isinstance(value, int) and abs(value) > MAX_INTEGER:
+        raise InvalidRequestError("The body has an integer of more than 64 bits.")
+    if isinstance(value, float) and not math.isfinite(value):
+        raise InvalidRequestError("The body has a number that is not finite.")
+    return []
+
+
+def _is_sound_text(text: str) -> bool:
+    first, last = SURROGATES
+    return "\0" not in text and not any(first <= letter <= last for letter in text)
+
+
+def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    values = dict(pairs)
+    if len(values) < len(pairs):
+        raise InvalidRequestError("The body has the same key twice.")
+    return values
+
+
+def _refuse(constant: str) -> NoReturn:
+    raise ValueError(f"{constant} is not JSON")

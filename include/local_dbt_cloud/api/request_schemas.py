@@ -1,0 +1,160 @@
+"""What the bodies of requests may say, checked as section 3 of the contract says.
+
+``id`` and every other key that is not here is ignored: clients post whole objects back.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+from typing import Annotated, Any, Literal
+from urllib.parse import urlsplit
+
+from pydantic import AfterValidator, Field
+
+from include.local_dbt_cloud.storage.commands import REFUSED_OPTIONS
+from include.local_dbt_cloud.storage.schedule import Schedule
+from include.local_dbt_cloud.storage.schemas import (
+    Definition,
+    EnvironmentFields,
+    Id,
+    JobFields,
+    ProjectFields,
+)
+
+State = Literal[1, 2]  # active, deleted
+
+# dbt reads its options from variables too, and these are the server's to choose.
+RESERVED_VARIABLES = frozenset(
+    prefix + option.removeprefix("--").replace("-", "_").upper()
+    for option in REFUSED_OPTIONS
+    for prefix in ("DBT_", "DBT_ENGINE_")
+) | {"DBT_ARTIFACT_STATE_PATH", "DBT_ENGINE_ARTIFACT_STATE_PATH", "DBT_ENGINE_RECORDER_FILE_PATH"}
+EventType = Literal["job.run.started", "job.run.completed", "job.run.errored"]
+
+
+def free_variable_name(name: str) -> str:
+    """Returns the name unchanged; raises ValueError if the server sets that variable itself."""
+    if name in RESERVED_VARIABLES:
+        raise ValueError(f"each run sets {name} itself")
+    return name
+
+
+VariableName = Annotated[
+    str, Field(pattern=r"^DBT_[A-Za-z0-9_]+$", max_length=255), AfterValidator(free_variable_name)
+]
+VariableValue = Annotated[str, Field(pattern=r"^[^\x00]*$", max_length=65536)]
+
+
+class ProjectRequest(ProjectFields):
+    account_id: Id | None = None
+    state: State = 1
+
+
+class EnvironmentRequest(EnvironmentFields):
+    """``schema`` is the local dbt Cloud's own: where the environment's models land."""
+
+    account_id: Id | None = None
+    project_id: Id | None = None
+    state: State = 1
+    schema_name: str | None = Field(None, alias="schema", pattern=r"^[A-Za-z_][A-Za-z0-9_]*$")
+
+
+class JobRequest(JobFields):
+    account_id: Id
+    state: State = 1
+    schedule: Schedule = Schedule()
+
+
+class VariableRequest(Definition):
+    account_id: Id | None = None
+    project_id: Id | None = None
+    name: VariableName
+    type: Literal["project", "environment", "job", "user"]
+    environment_id: Id | None = None
+    job_definition_id: Id | None = None
+    raw_value: VariableValue
+
+
+class VariableNamed(Definition):
+    """Which variable to delete, with all its values."""
+
+    name: VariableName
+
+
+class VariableValues(Definition, extra="allow"):
+    """A variable with its values: ``project`` is the default, other keys name environments.
+
+    ``new_name`` names a new variable, or renames the one called ``name``.
+    """
+
+    __pydantic_extra__: dict[str, VariableValue]
+
+    name: VariableName | None = None
+    new_name: VariableName | None = None
+    project: VariableValue | None = None
+
+    @property
+    def environments(self) -> dict[str, str]:
+        """Environment name → value."""
+        return dict(self.__pydantic_extra__)
+
+
+class BulkVariables(Definition):
+    """One variable or several: clients send either form."""
+
+    env_var: VariableValues | list[VariableValues]
+
+    @property
+    def variables(self) -> list[VariableValues]:
+        return self.env_var if isinstance(self.env_var, list) else [self.env_var]
+
+
+def fields_of(request: Definition, *without: str) -> dict[str, Any]:
+    """What a request says about the thing itself, ready to become its definition."""
+    kept = request.model_dump(by_alias=True, exclude={"account_id", "state", *without})
+    return {name: value for name, value in kept.items() if value is not None}
+
+
+def reachable_url(url: str) -> str:
+    """Returns the URL unchanged; raises ValueError for one that no event can be sent to.
+
+    Plain http only stays on this machine: loopback addresses, and names without a dot, such as
+    that of another container.
+    """
+    parts = urlsplit(url)
+    if parts.scheme not in {"http", "https"} or not parts.hostname or not url.isprintable():
+        raise ValueError("must be an http or https URL")
+    if " " in url or parts.port == 0:
+        raise ValueError("must be an http or https URL")
+    if parts.scheme == "http" and not _is_local(parts.hostname):
+        raise ValueError("must be an https URL, plain http only reaches this machine")
+    return url
+
+
+class SubscriptionRequest(Definition):
+    """``job_ids`` may be numbers or text; an empty list means every job."""
+
+    name: str = Field(min_length=1, max_length=255)
+    client_url: Annotated[str, Field(max_length=2048), AfterValidator(reachable_url)]
+    event_types: list[EventType] = Field(min_length=1)
+    active: bool
+    description: str | None = None
+    job_ids: list[Id | Annotated[str, Field(pattern=r"^[0-9]{1,19}$")]] | None = None
+
+    def columns(self) -> dict[str, object]:
+        """What of a subscription's row the request decides."""
+        return {
+            "name": self.name,
+            "client_url": self.client_url,
+            "event_types": list(dict.fromkeys(self.event_types)),
+            "active": self.active,
+            "description": self.description or "",
+            "job_ids": [str(job_id) for job_id in self.job_ids or []],
+        }
+
+
+def _is_local(host: str) -> bool:
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return "." not in host

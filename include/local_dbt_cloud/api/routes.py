@@ -1,0 +1,174 @@
+"""Every endpoint: method and path → handler. README.md lists the same ones; a test compares."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from pydantic import BaseModel
+
+from include.local_dbt_cloud.api.faults import Fault
+from include.local_dbt_cloud.api.handlers import (
+    accounts,
+    artifacts,
+    bulk_variables,
+    environments,
+    faults,
+    jobs,
+    projects,
+    runs,
+    variables,
+    webhooks,
+)
+from include.local_dbt_cloud.api.query import INTEGER, Listing, many
+from include.local_dbt_cloud.api.request_schemas import (
+    BulkVariables,
+    EnvironmentRequest,
+    JobRequest,
+    ProjectRequest,
+    SubscriptionRequest,
+    VariableNamed,
+    VariableRequest,
+)
+from include.local_dbt_cloud.storage.schemas import RunRequest
+
+V2 = "/api/v2/accounts/{account_id}"
+V3 = "/api/v3/accounts/{account_id}"
+
+
+@dataclass(frozen=True)
+class Route:
+    """Paths are written without the trailing slash; requests may have it or not.
+
+    ``body`` is what the handler reads, ``listing`` how its list can be filtered, ``query`` what
+    other parameters it has and ``code`` its success: they are for ``/openapi.json``.
+    """
+
+    method: str
+    path: str
+    handler: Callable[..., Any]
+    body: type[BaseModel] | None = None
+    listing: Listing | None = None
+    query: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    code: int = 200
+
+
+def related(*names: str) -> dict[str, Mapping[str, Any]]:
+    """What ``include_related`` can ask for."""
+    return {"include_related": many({"type": "string", "enum": list(names)})}
+
+
+PROJECT_RELATED = related("connection", "environments", "repository", "docs_job", "freshness_job")
+ENVIRONMENT_RELATED = related("project", "connection", "credentials", "repository")
+JOB_RELATED = related(
+    "environment",
+    "custom_environment_variables",
+    "most_recent_run",
+    "most_recent_completed_run",
+    "fusion_readiness",
+)
+JOB_ID = {"job_definition_id": INTEGER}
+STEP_RELATED = related("debug_logs")
+
+
+def project_routes(account: str) -> tuple[Route, ...]:
+    every, one = f"{account}/projects", f"{account}/projects/{{project_id}}"
+    return (
+        Route("GET", every, projects.list_projects, None, projects.LISTING, PROJECT_RELATED),
+        Route("POST", every, projects.create_project, ProjectRequest, code=201),
+        Route("GET", one, projects.get_project, query=PROJECT_RELATED),
+        Route("POST", one, projects.update_project, ProjectRequest),
+        Route("DELETE", one, projects.delete_project),
+    )
+
+
+def list_environments(path: str) -> Route:
+    handler, listing = environments.list_environments, environments.LISTING
+    return Route("GET", path, handler, listing=listing, query=ENVIRONMENT_RELATED)
+
+
+def environment_routes(parent: str) -> tuple[Route, ...]:
+    every, one = f"{parent}/environments", f"{parent}/environments/{{environment_id}}"
+    return (
+        list_environments(every),
+        Route("POST", every, environments.create_environment, EnvironmentRequest, code=201),
+        Route("GET", one, environments.get_environment, query=ENVIRONMENT_RELATED),
+        Route("POST", one, environments.update_environment, EnvironmentRequest),
+        Route("DELETE", one, environments.delete_environment),
+    )
+
+
+PROJECT = f"{V3}/projects/{{project_id}}"
+ENVIRONMENTS = f"{V3}/environments"
+VARIABLES = f"{PROJECT}/environment-variables"
+BULK = f"{VARIABLES}/bulk"
+VARIABLE = f"{VARIABLES}/{{variable_id}}"
+JOBS, JOB = f"{V2}/jobs", f"{V2}/jobs/{{job_id}}"
+WEBHOOK = f"{V3}/webhooks/subscription/{{subscription_id}}"
+
+ROUTES = (
+    Route("GET", "/api/v2/whoami", accounts.whoami),
+    Route("GET", "/api/v2/accounts", accounts.list_accounts),
+    Route("GET", "/api/v3/accounts", accounts.list_accounts),
+    Route("GET", V2, accounts.get_account),
+    Route("GET", V3, accounts.get_account),
+    *project_routes(V3),
+    *project_routes(V2),
+    *environment_routes(PROJECT),
+    *environment_routes(V2),
+    # dbt Cloud does not document these two, but clients use them.
+    list_environments(ENVIRONMENTS),
+    Route("DELETE", f"{ENVIRONMENTS}/{{environment_id}}", environments.delete_environment),
+    Route("GET", JOBS, jobs.list_jobs, None, jobs.LISTING, JOB_RELATED),
+    Route("POST", JOBS, jobs.create_job, JobRequest, code=201),
+    Route("GET", JOB, jobs.get_job, query=JOB_RELATED),
+    Route("POST", JOB, jobs.update_job, JobRequest),
+    Route("DELETE", JOB, jobs.delete_job),
+    Route("GET", f"{VARIABLES}/job", variables.list_job_variables, query=JOB_ID),
+    Route("GET", f"{VARIABLES}/environment", variables.list_environment_variables),
+    Route("POST", BULK, bulk_variables.create_variables, BulkVariables, code=201),
+    Route("PUT", BULK, bulk_variables.update_variables, BulkVariables),
+    Route("DELETE", BULK, bulk_variables.delete_variables, VariableNamed),
+    Route("POST", VARIABLES, variables.create_variable, VariableRequest, code=201),
+    Route("POST", VARIABLE, variables.update_variable, VariableRequest),
+    Route("DELETE", VARIABLE, variables.delete_variable),
+    Route("POST", f"{V2}/jobs/{{job_id}}/run", jobs.trigger_run, RunRequest),
+    Route("POST", f"{V2}/jobs/{{job_id}}/rerun", jobs.rerun_job),
+    Route("GET", f"{V2}/runs", runs.list_runs, listing=runs.LISTING),
+    Route("GET", f"{V2}/runs/{{run_id}}", runs.get_run),
+    Route("POST", f"{V2}/runs/{{run_id}}/cancel", runs.cancel_run),
+    Route("GET", f"{V2}/runs/{{run_id}}/retry", runs.get_retry),
+    Route("POST", f"{V2}/runs/{{run_id}}/retry", runs.retry_run),
+    Route("GET", f"{V2}/steps/{{step_id}}", runs.get_step, query=STEP_RELATED),
+    Route(
+        "GET",
+        f"{V2}/jobs/{{job_id}}/artifacts/{{name:path}}",
+        artifacts.get_job_artifact,
+        listing=runs.LISTING,
+    ),
+    Route("GET", f"{V2}/runs/{{run_id}}/artifacts", artifacts.list_artifacts),
+    Route("GET", f"{V2}/runs/{{run_id}}/artifacts/{{name:path}}", artifacts.get_artifact),
+    Route(
+        "GET",
+        f"{V3}/webhooks/subscriptions",
+        webhooks.list_subscriptions,
+        listing=webhooks.SUBSCRIPTIONS,
+    ),
+    Route(
+        "POST",
+        f"{V3}/webhooks/subscriptions",
+        webhooks.create_subscription,
+        SubscriptionRequest,
+        code=201,
+    ),
+    Route("GET", WEBHOOK, webhooks.get_subscription),
+    Route("PUT", WEBHOOK, webhooks.replace_subscription, SubscriptionRequest),
+    Route("DELETE", WEBHOOK, webhooks.delete_subscription),
+    Route("GET", f"{WEBHOOK}/test", webhooks.send_test_event),
+    Route("GET", f"{WEBHOOK}/events", webhooks.list_events, listing=webhooks.EVENTS),
+    Route("GET", f"{WEBHOOK}/event/{{event_id}}/receipt", webhooks.get_receipt),
+    Route("GET", "/faults", faults.list_faults),
+    Route("POST", "/faults", faults.add_fault, Fault, code=201),
+    Route("DELETE", "/faults", faults.clear_faults),
+)

@@ -1,0 +1,226 @@
+"""Carries one run from Starting to its end, step by step."""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from pathlib import Path
+from shutil import copyfile
+
+from sqlalchemy.orm import Session
+
+from include.local_dbt_cloud.runs import steps as planning
+from include.local_dbt_cloud.runs.deadline import Deadline
+from include.local_dbt_cloud.runs.outcomes import (
+    FAILED,
+    SUCCEEDED,
+    Ending,
+    InterruptedRunError,
+    end_run,
+)
+from include.local_dbt_cloud.runs.retries import failed_index, plan_of
+from include.local_dbt_cloud.runs.run_folder import RunFolder
+from include.local_dbt_cloud.runs.steps import Step
+from include.local_dbt_cloud.runs.warehouse import WarehouseTurn, ensure_raw_data
+from include.local_dbt_cloud.runs.worker_process import (
+    DbtCommand,
+    WorkerError,
+    WorkerProcess,
+    WorkerTimeoutError,
+)
+from include.local_dbt_cloud.settings import Settings
+from include.local_dbt_cloud.storage.commands import is_retryable, parse_command
+from include.local_dbt_cloud.storage.runs import end_step, move_run
+from include.local_dbt_cloud.storage.schemas import Environment, Job, RunRequest
+from include.local_dbt_cloud.storage.statuses import Status
+from include.local_dbt_cloud.storage.store import Store
+from include.local_dbt_cloud.storage.tables import RunRow, StepRow
+from include.local_dbt_cloud.storage.variables import environment_of_job
+
+log = logging.getLogger(__name__)
+
+
+class RunExecution:
+    """One run in one slot. ``interrupt`` may be called from any thread."""
+
+    def __init__(
+        self,
+        run_id: int,
+        settings: Settings,
+        store: Store,
+        worker: WorkerProcess,
+        turn: WarehouseTurn,
+    ) -> None:
+        self.run_id = run_id
+        self.folder = RunFolder(settings.runs / str(run_id))
+        self.finished = threading.Event()
+        self._settings = settings
+        self._store = store
+        self._worker = worker
+        self._turn = turn
+        self._interruption: Ending | None = None
+        self._deadline = Deadline.after(None)
+
+    def interrupt(self, ending: Ending) -> None:
+        """Ends the run as ``ending`` says; the dbt command it is in is killed."""
+        self._interruption = self._interruption or ending
+        self._worker.kill()
+
+    def execute(self) -> None:
+        """Runs all steps; whatever happens, the run has ended when this returns."""
+        try:
+            ending = self._run_steps()
+        except InterruptedRunError as interruption:
+            ending = interruption.ending
+        except WorkerError as error:
+            ending = self._interruption or Ending(Status.ERROR, str(error))
+        except Exception as error:
+            log.exception("Run %s met an error of the local dbt Cloud", self.run_id)
+            ending = Ending(Status.ERROR, f"The local dbt Cloud could not go on: {error}")
+        try:
+            self._end(ending)
+        finally:
+            self.folder.close()
+            self.finished.set()
+
+    def _load(self) -> None:
+        with self._store.read() as session:
+            run = session.get_one(RunRow, self.run_id)
+            self._job: Job = run.job_settings
+            self._request = RunRequest.model_validate(run.trigger)
+            self._steps = plan_of(session, run)
+            self._resumed = self._artifacts_to_resume(run, session)
+            self._environment = Environment.model_validate(run.environment.definition)
+            self._variables = environment_of_job(session, run.job)
+
+    def _run_steps(self) -> Ending:
+        self._load()
+        self.folder.create()
+        self._worker.start()
+        self._check()
+        with self._store.write() as session:
+            run = session.get_one(RunRow, self.run_id)
+            run.dbt_version = self._worker.dbt_version
+            move_run(run, Status.RUNNING)
+        limit = planning.timeout_seconds(self._job, self._request)
+        self._deadline = Deadline.after(limit)
+        for index, step in enumerate(self._steps, start=1):
+            if not self._run_step(index, step) and step.must_succeed:
+                return FAILED
+        return SUCCEEDED
+
+    def _run_step(self, index: int, step: Step) -> bool:
+        self._check()
+        self.folder.open_step(index)
+        step_id = self._begin_step(index, step)
+        began = time.time()
+        try:
+            succeeded = self._perform(index, step)
+        except (WorkerError, OSError) as error:
+            self._check()
+            self.folder.append_log(index, str(error))
+            succeeded = False
+        if step.command:
+            self._keep(index, step, succeeded, began)
+        with self._store.write() as session:
+            status = Status.SUCCESS if succeeded else Status.ERROR
+            message = None if succeeded else FAILED.message
+            end_step(session.get_one(StepRow, step_id), status, message)
+        return succeeded
+
+    def _perform(self, index: int, step: Step) -> bool:
+        if step.command:
+            return self._invoke(index, self._arguments(step.command, step.resumes))
+        if step.name == planning.CLONE:
+            self.folder.copy_project(self._settings.dbt_project)
+            self.folder.write_log(index, "Copied the dbt project of the local dbt Cloud.\n")
+        else:
+            self._write_profile(index)
+        return True
+
+    def _write_profile(self, index: int) -> None:
+        settings, job, request = self._settings, self._job, self._request
+        ensure_raw_data(settings.warehouse)
+        output = planning.profile_output(job, self._environment, request, settings.warehouse)
+        name = planning.profile_name(self.folder.project)
+        text = planning.profile_yaml(name, output, planning.target_name(job, request))
+        (self.folder.path / "profiles.yml").write_text(text)
+        if settings.partial_parse.exists():
+            copyfile(settings.partial_parse, self.folder.target / settings.partial_parse.name)
+        log = f"Profile {name}: schema {output['schema']}, {output['threads']} threads.\n"
+        self.folder.write_log(index, log)
+
+    def _artifacts_to_resume(self, run: RunRow, session: Session) -> Path | None:
+        if run.retrying_run_id is None:
+            return None
+        previous = session.get_one(RunRow, run.retrying_run_id)
+        folder = RunFolder(self._settings.runs / str(previous.id))
+        return folder.artifacts(failed_index(previous))
+
+    def _arguments(self, command: str, resumes: bool) -> list[str]:
+        if resumes and self._resumed:
+            return ["retry", "--state", str(self._resumed)]
+        return parse_command(command)
+
+    def _invoke(self, index: int, arguments: list[str]) -> bool:
+        with self._turn.take(arguments, self._check):
+            return self._run_command(index, arguments)
+
+    def _run_command(self, index: int, arguments: list[str]) -> bool:
+        self._worker.start()
+        self._check()  # after the start: from here on an interruption kills this very process
+        step = self.folder.step(index)
+        request = DbtCommand(
+            arguments=arguments,
+            environment=self._variables | self.folder.dbt_environment(index),
+            logs=str(step / "logs.txt"),
+            debug_logs=str(step / "debug_logs.txt"),
+        )
+        try:
+            return self._worker.run(request, self._deadline.seconds_left)
+        except WorkerTimeoutError:
+            raise self._timed_out() from None
+
+    def _begin_step(self, index: int, step: Step) -> int:
+        with self._store.write() as session:
+            row = StepRow(run_id=self.run_id, index=index, name=step.name, command=step.command)
+            session.add(row)
+            session.flush()
+            return row.id
+
+    def _keep(self, index: int, step: Step, succeeded: bool, began: float) -> None:
+        """Saves the step's artifacts and what the run can tell about them."""
+        kept = self.folder.keep_artifacts(index)
+        cache = self.folder.target / self._settings.partial_parse.name
+        if cache.exists():
+            copyfile(cache, self._settings.partial_parse)
+        with self._store.write() as session:
+            run = session.get_one(RunRow, self.run_id)
+            run.artifacts_saved = run.artifacts_saved or kept
+            run.has_docs_generated |= succeeded and step.command == planning.DOCS
+            run.has_sources_generated |= succeeded and step.command == planning.FRESHNESS
+            if not succeeded and step.must_succeed:
+                run.retry_obstacle = self._retry_obstacle(index, step, began)
+
+    def _retry_obstacle(self, index: int, step: Step, began: float) -> str | None:
+        if not step.command or not is_retryable(step.command):
+            return "RETRY_UNSUPPORTED_CMD"
+        results = self.folder.target / "run_results.json"
+        fresh = results.exists() and results.stat().st_mtime >= began
+        return None if fresh else "RETRY_NO_RUN_RESULTS"
+
+    def _end(self, ending: Ending) -> None:
+        with self._store.write() as session:
+            end_run(session, session.get_one(RunRow, self.run_id), ending)
+
+    def _check(self) -> None:
+        """Raises InterruptedRunError if the run is to end now."""
+        if self._interruption:
+            raise InterruptedRunError(self._interruption)
+        if self._deadline.has_passed:
+            raise self._timed_out()
+
+    def _timed_out(self) -> InterruptedRunError:
+        """dbt Cloud ends a run that took too long as cancelled, not as an error."""
+        return InterruptedRunError(Ending(Status.CANCELLED, self._deadline.message))

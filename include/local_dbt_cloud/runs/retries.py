@@ -1,0 +1,58 @@
+"""Running a job again: from where its newest run failed if that can be, else from the start."""
+
+from __future__ import annotations
+
+from sqlalchemy.orm import Session
+
+from include.local_dbt_cloud.runs.steps import Step, plan, plan_retry
+from include.local_dbt_cloud.storage.runs import create_run, newest_run_id
+from include.local_dbt_cloud.storage.schemas import RunRequest
+from include.local_dbt_cloud.storage.statuses import Status
+from include.local_dbt_cloud.storage.tables import JobRow, RunRow
+
+RERUN_CAUSE = "Rerun by API"
+
+
+def create_rerun(session: Session, job: JobRow) -> RunRow:
+    """A new run of ``job``; it resumes the newest run if that one can be retried."""
+    newest = session.get(RunRow, newest_run_id(session, job.id) or 0)
+    if newest and retry_obstacle(newest, is_newest=True) is None:
+        return create_retry(session, newest)
+    return create_run(session, job, RunRequest(cause=RERUN_CAUSE))
+
+
+def create_retry(session: Session, failed: RunRow) -> RunRow:
+    """A new run with the configuration of the failed one."""
+    request = RunRequest.model_validate(failed.trigger)
+    retry = create_run(session, failed.job, request, retrying_run_id=failed.id)
+    retry.job_definition = failed.job_definition
+    return retry
+
+
+def plan_of(session: Session, run: RunRow) -> list[Step]:
+    """All steps of a run; a retry has those of the run it retries, from the failed one on."""
+    if run.retrying_run_id is None:
+        return plan(run.job_settings, RunRequest.model_validate(run.trigger))
+    previous = session.get_one(RunRow, run.retrying_run_id)
+    return plan_retry(plan_of(session, previous), failed_index(previous))
+
+
+def steps_to_retry(session: Session, run: RunRow) -> list[Step]:
+    """The failed step of a run and all that were skipped after it."""
+    return plan_of(session, run)[failed_index(run) - 1 :]
+
+
+def failed_index(run: RunRow) -> int:
+    """The step that ended the run, counted from 1: the last one that is in error."""
+    return max(step.index for step in run.steps if step.status is Status.ERROR)
+
+
+def retry_obstacle(run: RunRow, is_newest: bool) -> str | None:
+    """Why this run cannot be retried from where it failed; None if it can."""
+    if run.status is not Status.ERROR:
+        return "RETRY_NOT_FAILED_RUN"
+    if not is_newest:
+        return "RETRY_NOT_LATEST_RUN"
+    if not run.artifacts_saved:
+        return "RETRY_NO_RUN_RESULTS"
+    return run.retry_obstacle

@@ -1,0 +1,153 @@
+"""Takes queued runs in turn: one at a time per job, as many at once as the account has slots.
+
+Runs for pull requests wait neither for their job nor for a slot; they have workers of their own.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+
+from include.local_dbt_cloud.api.errors import NotFoundError
+from include.local_dbt_cloud.runs.execution import RunExecution
+from include.local_dbt_cloud.runs.outcomes import (
+    CANCELLED,
+    LOST,
+    SERVER_STOPPED,
+    end_abandoned_runs,
+    end_run,
+)
+from include.local_dbt_cloud.runs.run_folder import remove_old_runs
+from include.local_dbt_cloud.runs.warehouse import WarehouseTurn, ensure_raw_data
+from include.local_dbt_cloud.runs.worker_process import WorkerError, WorkerProcess
+from include.local_dbt_cloud.settings import Settings
+from include.local_dbt_cloud.storage.runs import claim_next_run
+from include.local_dbt_cloud.storage.statuses import Status
+from include.local_dbt_cloud.storage.store import Store
+from include.local_dbt_cloud.storage.tables import RunRow
+
+CANCEL_SECONDS = 10.0  # a killed command ends within milliseconds; this is for a busy machine
+STOP_SECONDS = 1.5
+LONGEST_WAIT = 5.0
+CI_RUNS = 2  # at once; each has a dbt process of about 190 MB, started when it is first needed
+
+log = logging.getLogger(__name__)
+
+
+class Runner:
+    """A thread and a dbt process per run slot, and some more for pull requests."""
+
+    def __init__(self, settings: Settings, store: Store, slots: int) -> None:
+        self._settings = settings
+        self._store = store
+        self._turn = WarehouseTurn()
+        self._workers: list[WorkerProcess] = []
+        self._threads: list[threading.Thread] = []
+        for ci in [False] * slots + [True] * CI_RUNS:
+            worker = WorkerProcess(settings.dbt_python, settings.data)
+            self._workers.append(worker)
+            self._threads.append(
+                threading.Thread(target=self._work, args=(worker, ci), daemon=True)
+            )
+        self._executions: dict[int, RunExecution] = {}
+        self._changed = threading.Condition()
+        self._stopping = False
+
+    def start(self) -> None:
+        """Ends what a crash left behind, then begins to take runs."""
+        with self._store.write() as session:
+            end_abandoned_runs(session, SERVER_STOPPED)
+        for thread in self._threads:
+            thread.start()
+
+    def wake(self) -> None:
+        """Says that there may be a new run to take."""
+        with self._changed:
+            self._changed.notify_all()
+
+    def cancel(self, run_id: int) -> None:
+        """Cancels a run in any state; one that has ended stays as it is."""
+        with self._changed:
+            self._cancel_queued(run_id)
+            execution = self._executions.get(run_id)
+        if execution:
+            execution.interrupt(CANCELLED)
+            execution.finished.wait(CANCEL_SECONDS)
+
+    def stop(self) -> None:
+        """Ends active runs as errors and every dbt process; queued runs wait for the next start."""
+        with self._changed:
+            self._stopping = True
+            executions = list(self._executions.values())
+            self._changed.notify_all()
+        for execution in executions:
+            execution.interrupt(SERVER_STOPPED)
+        for worker in self._workers:
+            worker.close()
+        for thread in self._threads:
+            thread.join(STOP_SECONDS)
+
+    def _cancel_queued(self, run_id: int) -> None:
+        with self._store.write() as session:
+            run = session.get(RunRow, run_id)
+            if run is None:
+                raise NotFoundError
+            if run.status is Status.QUEUED:
+                end_run(session, run, CANCELLED)
+                self._changed.notify_all()  # its job may have a follow-up
+
+    def _work(self, worker: WorkerProcess, ci: bool) -> None:
+        if not ci:
+            self._warm_up(worker)
+        while not self._stopping:
+            try:
+                self._run_next(worker, ci)
+            except Exception:
+                log.exception("A run could not be taken or ended; the next try comes in a moment")
+                self._wait()
+
+    def _run_next(self, worker: WorkerProcess, ci: bool) -> None:
+        """Executes the next run for this worker, or waits for one."""
+        execution = self._next_execution(worker, ci)
+        if execution is None:
+            return
+        try:
+            execution.execute()
+        finally:
+            self._release(execution)
+
+    def _warm_up(self, worker: WorkerProcess) -> None:
+        """Does early what the first run would otherwise wait for; its errors come back there."""
+        try:
+            ensure_raw_data(self._settings.warehouse)
+        except Exception as error:
+            log.warning("The raw data is not loaded yet: %s", error)
+        try:
+            worker.start()
+        except WorkerError as error:
+            if not self._stopping:
+                log.warning("%s", error)
+
+    def _next_execution(self, worker: WorkerProcess, ci: bool) -> RunExecution | None:
+        with self._changed:
+            with self._store.write() as session:
+                end_abandoned_runs(session, LOST, at_work=self._executions)
+                run = claim_next_run(session, ci)
+                run_id = run.id if run else None
+            if run_id is None:
+                self._wait()
+                return None
+            execution = RunExecution(run_id, self._settings, self._store, worker, self._turn)
+            self._executions[run_id] = execution
+            return execution
+
+    def _wait(self) -> None:
+        with self._changed:
+            if not self._stopping:
+                self._changed.wait(LONGEST_WAIT)
+
+    def _release(self, execution: RunExecution) -> None:
+        with self._changed:
+            del self._executions[execution.run_id]
+            self._changed.notify_all()
+        remove_old_runs(self._settings.runs, self._settings.keep_runs)

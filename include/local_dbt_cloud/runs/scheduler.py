@@ -1,0 +1,108 @@
+"""Starts jobs at the times of their schedules, in UTC."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Callable
+from datetime import datetime
+
+from sqlalchemy import Select, select
+from sqlalchemy.orm import Session
+
+from include.local_dbt_cloud.runs.outcomes import OVERTAKEN, end_run
+from include.local_dbt_cloud.storage.runs import create_run
+from include.local_dbt_cloud.storage.schedule import cron_of, next_time
+from include.local_dbt_cloud.storage.schemas import RunRequest
+from include.local_dbt_cloud.storage.statuses import Status
+from include.local_dbt_cloud.storage.store import Store
+from include.local_dbt_cloud.storage.tables import ACTIVE_STATE, JobRow, RunRow
+from include.local_dbt_cloud.times import now
+
+CATEGORY = "scheduled"
+IS_SCHEDULED = RunRow.trigger["cause_category"].as_string() == CATEGORY
+LONGEST_WAIT = 5.0  # seconds, after which it looks for jobs that the API has changed
+STOP_SECONDS = 1.0
+
+log = logging.getLogger(__name__)
+
+
+class Scheduler:
+    """A thread that queues runs. It remembers nothing: the runs themselves say what was started.
+
+    So the times that passed while the server was down start a job once, not once each.
+    """
+
+    def __init__(self, store: Store, on_queued: Callable[[], None]) -> None:
+        self._store = store
+        self._on_queued = on_queued
+        self._stopping = threading.Event()
+        self._thread = threading.Thread(target=self._work, daemon=True, name="scheduler")
+
+    def start(self) -> None:
+        self._thread.start()
+
+    def stop(self) -> None:
+        self._stopping.set()
+        self._thread.join(STOP_SECONDS)
+
+    def _work(self) -> None:
+        seconds = 0.0
+        while not self._stopping.wait(seconds):
+            try:
+                seconds = self._queue_what_is_due()
+            except Exception:
+                log.exception("The scheduler met an error of the local dbt Cloud")
+                seconds = LONGEST_WAIT
+
+    def _queue_what_is_due(self) -> float:
+        """Returns how many seconds there is nothing to do."""
+        with self._store.read() as session:
+            soonest = min((due for _, due in due_times(session)), default=None)
+        seconds = (soonest - now()).total_seconds() if soonest else LONGEST_WAIT
+        if seconds > 0:
+            return min(seconds, LONGEST_WAIT)
+        with self._store.write() as session:
+            queue_due_runs(session, now())
+        self._on_queued()
+        return 0.0
+
+
+def due_times(session: Session) -> list[tuple[JobRow, datetime]]:
+    """Each job that has a schedule, and the first of its times that has not started it yet."""
+    scheduled = select(JobRow).where(
+        JobRow.state == ACTIVE_STATE, JobRow.definition[("triggers", "schedule")].as_boolean()
+    )
+    times = ((job, _due_time(session, job)) for job in session.scalars(scheduled))
+    return [(job, due) for job, due in times if due]
+
+
+def queue_due_runs(session: Session, moment: datetime) -> None:
+    """Queues each job that is due; a scheduled run of it that still waits is cancelled.
+
+    dbt Cloud does so too, lest a job that takes longer than its interval fill the queue
+    (https://docs.getdbt.com/docs/deploy/job-scheduler).
+    """
+    for job, due in due_times(session):
+        if due <= moment:
+            for run in session.scalars(_waiting_runs(job)):
+                end_run(session, run, OVERTAKEN)
+            create_run(session, job, RunRequest(cause="scheduled"), cause_category=CATEGORY)
+
+
+def _due_time(session: Session, job: JobRow) -> datetime | None:
+    """Counted from the newest scheduled run, or from the job's last change if that is newer."""
+    newest = session.scalar(
+        select(RunRow.created_at)
+        .where(RunRow.job_id == job.id, IS_SCHEDULED)
+        .order_by(RunRow.id.desc())
+        .limit(1)
+    )
+    since = max(newest, job.updated_at) if newest else job.updated_at
+    return next_time(cron_of(job.settings.schedule), since)
+
+
+def _waiting_runs(job: JobRow) -> Select[RunRow]:
+    return select(RunRow).where(
+        RunRow.job_id == job.id, RunRow.status_code == Status.QUEUED, IS_SCHEDULED
+    )

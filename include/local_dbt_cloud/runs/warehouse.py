@@ -1,0 +1,54 @@
+"""The warehouse's file: whose turn it is with it, and what is in it on a fresh machine.
+
+DuckDB lets one process write, and nobody read meanwhile.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+CHECK_SECONDS = 0.1
+WITHOUT_WAREHOUSE = frozenset({"deps", "list", "ls", "parse"})
+_lock = threading.Lock()
+_loaded = False
+
+
+class WarehouseTurn:
+    """Runs go on at the same time; those of their dbt commands that need the file take turns."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+
+    @contextmanager
+    def take(self, arguments: list[str], check: Callable[[], None]) -> Iterator[None]:
+        """Waits for the file if the dbt command ``arguments`` opens it.
+
+        ``check`` is called all the while and ends the wait by raising.
+        """
+        if arguments[0] in WITHOUT_WAREHOUSE:
+            yield
+            return
+        while not self._lock.acquire(timeout=CHECK_SECONDS):
+            check()
+        try:
+            yield
+        finally:
+            self._lock.release()
+
+
+def ensure_raw_data(warehouse: Path) -> None:
+    """Loads the shop's source files unless that was done; quick when it was.
+
+    Raises what ``include.warehouse`` raises, for example when another process keeps the file.
+    """
+    global _loaded
+    with _lock:
+        if _loaded and warehouse.exists():
+            return
+        from include.warehouse import load_raw_data  # imports duckdb: 0.2 s of the server's start
+
+        load_raw_data()
+        _loaded = True

@@ -1,0 +1,1 @@
+"""Remembers: the tables, what may stand in them, and how they change."""

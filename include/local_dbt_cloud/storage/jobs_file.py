@@ -1,0 +1,73 @@
+"""Reads ``jobs.yaml``: the account, projects, environments and jobs to start with."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Self
+
+import yaml
+from pydantic import ValidationError, model_validator
+
+from include.local_dbt_cloud.storage.schemas import Account, Definition, Environment, Job, Project
+
+
+class CatalogError(Exception):
+    """``jobs.yaml`` cannot be used; the message names file, line and reason."""
+
+
+class Catalog(Definition):
+    account: Account
+    projects: list[Project]
+    environments: list[Environment]
+    jobs: list[Job]
+
+    @model_validator(mode="after")
+    def check_references(self) -> Self:
+        """Ids are unique and name what exists."""
+        projects = {project.id for project in self.projects}
+        homes = {environment.id: environment.project_id for environment in self.environments}
+        for entries in (self.projects, self.environments, self.jobs):
+            ids = [entry.id for entry in entries]
+            if duplicates := {one for one in ids if ids.count(one) > 1}:
+                raise ValueError(f"id {min(duplicates)} is used twice")
+        for environment in self.environments:
+            if environment.project_id not in projects:
+                raise ValueError(f"environment {environment.id} names an unknown project_id")
+        for job in self.jobs:
+            if homes.get(job.environment_id) != job.project_id:
+                raise ValueError(f"job {job.id}: environment_id is not one of its project's")
+        return self
+
+
+def read_catalog(path: Path) -> Catalog:
+    """Reads and checks the file; raises CatalogError with file, line and reason."""
+    try:
+        text = path.read_text()
+        root = yaml.compose(text, yaml.SafeLoader)
+        return Catalog.model_validate(yaml.safe_load(text), extra="forbid")
+    except OSError as error:
+        raise CatalogError(f"{path.name} cannot be read: {error.strerror}.") from None
+    except yaml.MarkedYAMLError as error:
+        line = error.problem_mark.line + 1 if error.problem_mark else 1
+        raise CatalogError(f"{path.name}, line {line}: {error.problem}.") from None
+    except ValidationError as error:
+        first = error.errors()[0]
+        field = ".".join(map(str, first["loc"])) or "the file"
+        line = _line_of(root, first["loc"])
+        raise CatalogError(f"{path.name}, line {line}: {field}: {first['msg']}.") from None
+
+
+def _line_of(node: yaml.Node | None, location: Sequence[int | str]) -> int:
+    """The line of the innermost part of ``location`` that the file has."""
+    line = node.start_mark.line + 1 if node else 1
+    for key in location:
+        if isinstance(node, yaml.MappingNode):
+            found = [pair for pair in node.value if pair[0].value == key]
+            if not found:
+                break
+            line, node = found[0][0].start_mark.line + 1, found[0][1]
+        elif isinstance(node, yaml.SequenceNode) and isinstance(key, int):
+            node = node.value[key]
+            line = node.start_mark.line + 1
+    return line

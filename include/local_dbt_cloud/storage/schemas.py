@@ -1,0 +1,186 @@
+"""What accounts, projects, environments and jobs are made of.
+
+The same models read ``jobs.yaml``, request bodies and the database, with the defaults of
+dbt Cloud's specification (contract, section 3.4).
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
+
+from include.local_dbt_cloud.storage.commands import parse_command
+from include.local_dbt_cloud.storage.schedule import checked_schedule
+
+MAX_ID = 2**63 - 1
+# What marks a run as CI: it builds a pull request, beside production.
+PULL_REQUEST_IDS = (
+    "github_pull_request_id",
+    "gitlab_merge_request_id",
+    "azure_pull_request_id",
+    "non_native_pull_request_id",
+)
+Id = Annotated[int, Field(ge=1, le=MAX_ID)]
+Seconds = Annotated[int, Field(ge=0, le=86400)]
+Name = Annotated[str, Field(min_length=1, max_length=255)]
+JobType = Literal["ci", "scheduled", "other", "merge", "exposure_sync", "adaptive", "hybrid"]
+
+
+def accepted_command(command: str) -> str:
+    """Returns the command unchanged; raises ValueError for what is no dbt command."""
+    parse_command(command)
+    return command
+
+
+DbtCommand = Annotated[str, AfterValidator(accepted_command)]
+
+
+class Definition(BaseModel):
+    """Null means the default: clients send it for everything that they do not choose."""
+
+    model_config = ConfigDict(populate_by_name=True)
+
+    @model_validator(mode="before")
+    @classmethod
+    def without_nulls(cls, values: Any) -> Any:
+        if not isinstance(values, dict):
+            return values
+        return {name: value for name, value in values.items() if value is not None}
+
+
+class Account(Definition):
+    id: Id
+    name: str
+    run_slots: int = Field(default=1, ge=1, le=16)
+
+
+class ProjectFields(Definition):
+    name: Name
+    description: str = ""
+    connection_id: int | None = None
+    repository_id: int | None = None
+    semantic_layer_config_id: int | None = None
+    dbt_project_subdirectory: str | None = None
+    docs_job_id: int | None = None
+    freshness_job_id: int | None = None
+    type: Literal[0, 1] = 0
+
+
+class Project(ProjectFields):
+    id: Id
+
+
+class EnvironmentFields(Definition):
+    name: Name
+    type: Literal["deployment", "development"] = "deployment"
+    deployment_type: Literal["production", "staging"] | None = None
+    dbt_version: str = "latest"
+    use_custom_branch: bool = False
+    custom_branch: str | None = None
+    supports_docs: bool = True
+    credentials_id: int | None = None
+    connection_id: int | None = None
+    extended_attributes_id: int | None = None
+    enable_model_query_history: bool = False
+
+
+class Environment(EnvironmentFields):
+    """``schema`` is where models land; dbt Cloud keeps it with the credentials."""
+
+    id: Id
+    project_id: Id
+    schema_name: str = Field(default="analytics", alias="schema")
+
+
+class Execution(Definition):
+    timeout_seconds: Seconds = 0
+
+
+class JobSettings(Definition):
+    threads: int = Field(default=1, ge=1, le=64)
+    target_name: str = "default"
+
+
+class Triggers(Definition):
+    github_webhook: bool = False
+    git_provider_webhook: bool | None = False
+    schedule: bool = False
+    on_merge: bool | None = False
+
+
+class CompletionCondition(Definition):
+    job_id: Id
+    project_id: Id
+    statuses: list[Literal[10, 20, 30]]
+
+
+class CompletionTrigger(Definition):
+    """Runs the job after another one has ended with one of the statuses."""
+
+    condition: CompletionCondition
+
+
+class JobFields(Definition):
+    project_id: Id
+    environment_id: Id
+    name: Name
+    execute_steps: list[DbtCommand] = Field(min_length=1)
+    description: str = ""
+    dbt_version: str | None = None
+    execution: Execution = Execution()
+    settings: JobSettings = JobSettings()
+    triggers: Triggers = Triggers()
+    generate_docs: bool = False
+    run_generate_sources: bool = False
+    run_compare_changes: bool = False
+    compare_changes_flags: str = "--select state:modified"
+    run_lint: bool = False
+    errors_on_lint_failure: bool = True
+    deferring_job_definition_id: int | None = None
+    deferring_environment_id: int | None = None
+    triggers_on_draft_pr: bool = False
+    lifecycle_webhooks: bool = False
+    lifecycle_webhooks_url: str | None = None
+    cost_optimization_features: list[str] = []
+    force_node_selection: bool | None = None
+    job_completion_trigger_condition: CompletionTrigger | None = None
+    job_type: JobType | None = None
+
+
+class Job(JobFields):
+    """A job; ``schedule`` is kept exactly as it was given."""
+
+    id: Id
+    settings: JobSettings = JobSettings(threads=4)  # what dbt Cloud's own pages suggest
+    schedule: Annotated[dict[str, Any], AfterValidator(checked_schedule)] = {}
+
+    @property
+    def computed_job_type(self) -> str:
+        """dbt Cloud never answers null here, whatever was posted."""
+        if self.job_type:
+            return self.job_type
+        if self.triggers.on_merge:
+            return "merge"
+        if self.triggers.git_provider_webhook or self.triggers.github_webhook:
+            return "ci"
+        return "scheduled" if self.triggers.schedule else "other"
+
+
+class RunRequest(Definition):
+    """The body of a trigger: a cause and overrides, of which any may be null."""
+
+    cause: str = Field(min_length=1)
+    git_sha: str | None = None
+    git_branch: str | None = None
+    azure_pull_request_id: int | None = None
+    github_pull_request_id: int | None = None
+    gitlab_merge_request_id: int | None = None
+    non_native_pull_request_id: int | None = None
+    schema_override: str | None = None
+    dbt_version_override: str | None = None
+    threads_override: int | None = Field(default=None, ge=1, le=64)
+    target_name_override: str | None = None
+    generate_docs_override: bool | None = None
+    timeout_seconds_override: Seconds | None = None
+    steps_override: list[DbtCommand] | None = None

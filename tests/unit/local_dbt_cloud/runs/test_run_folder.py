@@ -1,0 +1,30 @@
+"""The files of a run stay in its folder."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from include.local_dbt_cloud.runs.run_folder import RunFolder
+
+
+def test_a_link_in_target_is_no_artifact(tmp_path: Path) -> None:
+    secret = tmp_path / "secret.txt"
+    secret.write_text("outside")
+    folder = RunFolder(tmp_path / "runs" / "1")
+    folder.create()
+    (folder.target / "manifest.json").write_text("{}")
+    (folder.target / "link.txt").symlink_to(secret)
+    (folder.target / "gone.txt").symlink_to(tmp_path / "missing")
+    (folder.target / "folder").symlink_to(tmp_path)
+    folder.open_step(1)
+    assert folder.keep_artifacts(1)
+    assert folder.list_artifacts(1) == ["manifest.json"]
+    assert folder.artifact(1, "link.txt") is None
+
+
+def test_a_link_in_the_artifacts_leads_nowhere(tmp_path: Path) -> None:
+    (tmp_path / "secret.txt").write_text("outside")
+    folder = RunFolder(tmp_path / "runs" / "1")
+    folder.artifacts(1).mkdir(parents=True)
+    (folder.artifacts(1) / "link.txt").symlink_to(tmp_path / "secret.txt")
+    assert folder.artifact(1, "link.txt") is None

@@ -1,0 +1,137 @@
+"""Which times of a schedule start a job, and how often."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+from sqlalchemy import select, update
+
+from include.local_dbt_cloud.runs.scheduler import due_times, queue_due_runs
+from include.local_dbt_cloud.settings import JOBS_FILE
+from include.local_dbt_cloud.storage.jobs_file import read_catalog
+from include.local_dbt_cloud.storage.runs import claim_next_run, create_run
+from include.local_dbt_cloud.storage.schedule import in_words, next_time
+from include.local_dbt_cloud.storage.schemas import RunRequest
+from include.local_dbt_cloud.storage.statuses import Status
+from include.local_dbt_cloud.storage.store import Store
+from include.local_dbt_cloud.storage.tables import DELETED_STATE, JobRow, RunRow
+from include.local_dbt_cloud.times import now
+
+JOB_ID = 65767
+EVERY_HOUR = {"triggers": {"schedule": True}, "schedule": {"cron": "0 * * * *"}}
+HOUR = timedelta(hours=1)
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Iterator[Store]:
+    """A database with the jobs of jobs.yaml, of which none has a schedule."""
+    store = Store(tmp_path / "dbt_cloud.db")
+    store.take_over(read_catalog(JOBS_FILE))
+    yield store
+    store.close()
+
+
+def schedule(store: Store, since: datetime, **changes: Any) -> None:
+    """Gives the job a schedule, as if that had happened at ``since``."""
+    with store.write() as session:
+        job = session.get_one(JobRow, JOB_ID)
+        job.definition = job.definition | EVERY_HOUR | changes
+        session.flush()
+        session.execute(update(JobRow).where(JobRow.id == JOB_ID).values(updated_at=since))
+
+
+def start_due(store: Store, moment: datetime) -> list[RunRow]:
+    """All runs of the job, after the scheduler has looked."""
+    with store.write() as session:
+        queue_due_runs(session, moment)
+        return list(session.scalars(select(RunRow).where(RunRow.job_id == JOB_ID)))
+
+
+def next_due(store: Store) -> datetime | None:
+    with store.read() as session:
+        return next((due for job, due in due_times(session) if job.id == JOB_ID), None)
+
+
+def test_a_job_starts_when_its_time_has_come(store: Store) -> None:
+    moment = datetime(2026, 3, 1, 10, 30, tzinfo=UTC)
+    schedule(store, since=moment)
+    assert next_due(store) == datetime(2026, 3, 1, 11, tzinfo=UTC)
+    assert start_due(store, datetime(2026, 3, 1, 10, 59, 59, tzinfo=UTC)) == []
+    [run] = start_due(store, datetime(2026, 3, 1, 11, tzinfo=UTC))
+    assert (run.trigger["cause"], run.trigger["cause_category"]) == ("scheduled", "scheduled")
+
+
+def test_missed_times_start_a_job_once(store: Store) -> None:
+    schedule(store, since=now() - 100 * HOUR)
+    assert len(start_due(store, now())) == 1
+    assert len(start_due(store, now())) == 1
+    due = next_due(store)
+    assert due
+    assert now() < due <= now() + HOUR
+
+
+def test_a_changed_job_does_not_make_up_for_earlier_times(store: Store) -> None:
+    schedule(store, since=now())
+    assert start_due(store, now()) == []
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"triggers": {"schedule": False}},
+        {"schedule": {"date": {"type": "custom_cron", "cron": "0 0 30 2 *"}}},
+    ],
+    ids=["switched off", "30 February"],
+)
+def test_some_jobs_are_never_due(store: Store, changes: dict[str, Any]) -> None:
+    schedule(store, since=now() - 100 * HOUR, **changes)
+    assert next_due(store) is None
+    assert start_due(store, now()) == []
+
+
+def test_a_deleted_job_is_never_due(store: Store) -> None:
+    schedule(store, since=now() - 100 * HOUR)
+    with store.write() as session:
+        session.get_one(JobRow, JOB_ID).state = DELETED_STATE
+    assert start_due(store, now()) == []
+
+
+def test_only_the_newest_scheduled_run_waits(store: Store) -> None:
+    """A job slower than its schedule must not fill the queue; other runs of it stay."""
+    schedule(store, since=now() - 100 * HOUR)
+    first, *_ = start_due(store, now())
+    with store.write() as session:
+        claimed = claim_next_run(session, ci=False)
+        assert claimed
+        assert claimed.id == first.id
+        create_run(session, session.get_one(JobRow, JOB_ID), RunRequest(cause="by hand"))
+    for _ in range(3):
+        runs = start_due(store, now() + 2 * HOUR)
+    by_hand, waiting = (run for run in runs if run.status is Status.QUEUED)
+    cancelled = [run for run in runs if run.status is Status.CANCELLED]
+    assert by_hand.trigger["cause"] == "by hand"
+    assert waiting.id == max(run.id for run in runs)
+    assert len(cancelled) == 2
+    assert "A newer scheduled run" in str(cancelled[0].status_message)
+
+
+@pytest.mark.parametrize(
+    ("cron", "words"),
+    [
+        ("0 * * * *", "Every hour"),
+        ("5 4 * * 0", "At 04:05 AM, only on Sunday"),
+        ("@daily", "@daily"),
+    ],
+)
+def test_words_for_a_cron_expression(cron: str, words: str) -> None:
+    assert in_words(cron) == words
+
+
+def test_a_moment_is_never_its_own_next_one() -> None:
+    moment = datetime(2026, 3, 1, 11, tzinfo=UTC)
+    assert next_time("0 * * * *", moment) == moment + HOUR
+    assert next_time("0 0 30 2 *", moment) is None

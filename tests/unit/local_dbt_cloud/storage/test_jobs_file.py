@@ -1,0 +1,53 @@
+"""``jobs.yaml`` is read, and a mistake in it is named with its line."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from include.local_dbt_cloud.settings import JOBS_FILE
+from include.local_dbt_cloud.storage.jobs_file import CatalogError, read_catalog
+
+
+def test_the_shipped_jobs_are_the_ones_the_dags_name() -> None:
+    jobs = {job.id: job.name for job in read_catalog(JOBS_FILE).jobs}
+    assert jobs[65767] == "Daily build"
+    assert jobs[30605] == "Build after load"
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "message"),
+    [
+        ("      - dbt build", "      - rm -rf /", "jobs.0.execute_steps.0: .* not a dbt command"),
+        ("  run_slots: 1", "  run_slots: many", "account.run_slots: "),
+        ("    name: Production", "    name: a: b", "mapping values are not allowed"),
+    ],
+)
+def test_a_mistake_is_named_with_its_line(tmp_path: Path, old: str, new: str, message: str) -> None:
+    text = JOBS_FILE.read_text()
+    line = text[: text.index(old)].count("\n") + 1
+    with pytest.raises(CatalogError, match=rf"^jobs\.yaml, line {line}: {message}"):
+        read_catalog(changed(tmp_path, old, new))
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "message"),
+    [
+        ("  - id: 30605", "  - id: 65767", "id 65767 is used twice"),
+        ("    environment_id: 29118", "    environment_id: 1", "job 65767: environment_id"),
+        ("    name: Production", "    nam: Production", "environments.0.nam"),
+    ],
+)
+def test_a_contradiction_is_refused(tmp_path: Path, old: str, new: str, message: str) -> None:
+    with pytest.raises(CatalogError, match=message):
+        read_catalog(changed(tmp_path, old, new))
+
+
+def changed(folder: Path, old: str, new: str) -> Path:
+    """A copy of the shipped file with one change."""
+    text = JOBS_FILE.read_text()
+    assert old in text
+    path = folder / "jobs.yaml"
+    path.write_text(text.replace(old, new, 1))
+    return path
