@@ -19,7 +19,7 @@ from statistics import median
 
 from benchmarks.figures import Figure
 from include.local_dbt_cloud.settings import JOBS_FILE
-from include.local_dbt_cloud.storage.jobs_file import read_catalog
+from include.local_dbt_cloud.storage.jobs_file import read_jobs_file
 from include.local_dbt_cloud.storage.statuses import Status
 from include.local_dbt_cloud.storage.store import Store
 from include.local_dbt_cloud.storage.tables import RunRow
@@ -62,16 +62,16 @@ def measure(rounds: int) -> Iterator[Figure]:
 
 def store_runs(data: Path) -> None:
     """As if the server had run them, a minute apart."""
-    catalog = read_catalog(JOBS_FILE)
-    job = catalog.jobs[0]
+    jobs_file = read_jobs_file(JOBS_FILE)
+    job = jobs_file.jobs[0]
     store = Store(data / "dbt_cloud.db")
-    store.take_over(catalog)
+    store.take_over(jobs_file)
     first = now() - timedelta(minutes=STORED_RUNS)
     with store.write() as session:
         for number in range(STORED_RUNS):
             moment = first + timedelta(minutes=number)
             row = RunRow(
-                account_id=catalog.account.id,
+                account_id=jobs_file.account.id,
                 project_id=job.project_id,
                 environment_id=job.environment_id,
                 job_id=job.id,

@@ -22,7 +22,7 @@ from benchmarks.figures import Figure
 from benchmarks.local_dbt_cloud import on_own_core
 from benchmarks.waiting_triggers import POLL_INTERVAL
 from include.local_dbt_cloud.settings import JOBS_FILE
-from include.local_dbt_cloud.storage.jobs_file import read_catalog
+from include.local_dbt_cloud.storage.jobs_file import read_jobs_file
 from include.local_dbt_cloud.storage.statuses import Status
 from include.local_dbt_cloud.storage.store import Store
 from include.local_dbt_cloud.storage.tables import RunRow
@@ -112,13 +112,13 @@ def busy_server(data: Path) -> Iterator[RunningDbtCloud]:
 
 def store_queued_runs(data: Path, count: int) -> int:
     """They stay queued until ``end_runs``. Returns the first of their consecutive ids."""
-    catalog = read_catalog(JOBS_FILE)
-    job = catalog.jobs[0]
+    jobs_file = read_jobs_file(JOBS_FILE)
+    job = jobs_file.jobs[0]
     store = Store(data / "dbt_cloud.db")
     with store.write() as session:
         rows = [
             RunRow(
-                account_id=catalog.account.id,
+                account_id=jobs_file.account.id,
                 project_id=job.project_id,
                 environment_id=job.environment_id,
                 job_id=FIRST_JOB + number,  # or each would list those it waits for

@@ -23,7 +23,7 @@ from include.local_dbt_cloud.settings import (
     default_data,
     default_dbt_python,
 )
-from include.local_dbt_cloud.storage.jobs_file import CatalogError
+from include.local_dbt_cloud.storage.jobs_file import JobsFileError
 
 
 class StartError(Exception):
@@ -39,7 +39,7 @@ def main(arguments: list[str] | None = None) -> int:
         os.environ["LOCAL_DBT_CLOUD_DATA"] = str(settings.data)  # include.warehouse reads it
         with hold(settings.data), listen(settings) as listener:
             serve(settings, listener)
-    except (StartError, DataFolderError, CatalogError) as error:
+    except (StartError, DataFolderError, JobsFileError) as error:
         print(f"The local dbt Cloud did not start. {error}", file=sys.stderr)
         return 1
     return 0
@@ -156,21 +156,21 @@ def serve(settings: Settings, listener: socket.socket) -> None:
 
     from include.local_dbt_cloud.api.dependencies import Server
     from include.local_dbt_cloud.api.faults import Faults
-    from include.local_dbt_cloud.api.http_protocol import ConnectionProtocol
+    from include.local_dbt_cloud.api.http_protocol import HttpProtocol
     from include.local_dbt_cloud.app import create_app
     from include.local_dbt_cloud.runs.runner import Runner
-    from include.local_dbt_cloud.storage.jobs_file import read_catalog
+    from include.local_dbt_cloud.storage.jobs_file import read_jobs_file
     from include.local_dbt_cloud.storage.store import Store
     from include.local_dbt_cloud.tls import ensure_certificates
 
-    catalog = read_catalog(settings.jobs_file)
+    jobs_file = read_jobs_file(settings.jobs_file)
     certificates = ensure_certificates(settings.data, certificate_names(settings.host))
     store = Store(settings.database)
-    store.take_over(catalog)
-    runner = Runner(settings, store, catalog.account.run_slots)
+    store.take_over(jobs_file)
+    runner = Runner(settings, store, jobs_file.account.run_slots)
     config = uvicorn.Config(
-        create_app(Server(settings, store, runner, catalog.account.id, Faults(settings.faults))),
-        http=ConnectionProtocol,
+        create_app(Server(settings, store, runner, jobs_file.account.id, Faults(settings.faults))),
+        http=HttpProtocol,
         ssl_certfile=certificates.server,
         ssl_keyfile=str(certificates.server_key),
         access_log=False,
@@ -178,7 +178,7 @@ def serve(settings: Settings, listener: socket.socket) -> None:
         timeout_graceful_shutdown=1,  # seconds
         server_header=False,
     )
-    announce(settings, listener.getsockname()[1], catalog.account.id, certificates.ca)
+    announce(settings, listener.getsockname()[1], jobs_file.account.id, certificates.ca)
     uvicorn.Server(config).run(sockets=[listener])
 
 

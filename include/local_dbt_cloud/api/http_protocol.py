@@ -13,7 +13,7 @@ from include.local_dbt_cloud.api.errors import InvalidRequestError
 TRANSPORT = "local_dbt_cloud.transport"
 
 
-class ConnectionProtocol(AutoHTTPProtocol):  # type: ignore[valid-type,misc]  # httptools or h11, whichever there is
+class HttpProtocol(AutoHTTPProtocol):  # type: ignore[valid-type,misc]  # httptools or h11, whichever there is
     """uvicorn's own HTTP protocol; each call's scope knows its transport."""
 
     app: ASGIApp

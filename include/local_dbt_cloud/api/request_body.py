@@ -1,4 +1,4 @@
-"""Request bodies: JSON, form or multipart, checked against a definition."""
+"""Request bodies: JSON, form or multipart, checked against a schema."""
 
 from __future__ import annotations
 

@@ -14,11 +14,11 @@ from pydantic import AfterValidator, Field
 from include.local_dbt_cloud.storage.commands import REFUSED_OPTIONS
 from include.local_dbt_cloud.storage.schedule import Schedule
 from include.local_dbt_cloud.storage.schemas import (
-    Definition,
     EnvironmentFields,
     Id,
     JobFields,
     ProjectFields,
+    Schema,
 )
 
 State = Literal[1, 2]  # active, deleted
@@ -65,7 +65,7 @@ class JobRequest(JobFields):
     schedule: Schedule = Schedule()
 
 
-class VariableRequest(Definition):
+class VariableRequest(Schema):
     account_id: Id | None = None
     project_id: Id | None = None
     name: VariableName
@@ -75,13 +75,13 @@ class VariableRequest(Definition):
     raw_value: VariableValue
 
 
-class VariableNamed(Definition):
+class VariableNamed(Schema):
     """Which variable to delete, with all its values."""
 
     name: VariableName
 
 
-class VariableValues(Definition, extra="allow"):
+class VariableValues(Schema, extra="allow"):
     """A variable with its values: ``project`` is the default, other keys name environments.
 
     ``new_name`` names a new variable, or renames the one called ``name``.
@@ -99,7 +99,7 @@ class VariableValues(Definition, extra="allow"):
         return dict(self.__pydantic_extra__)
 
 
-class BulkVariables(Definition):
+class BulkVariables(Schema):
     """One variable or several: clients send either form."""
 
     env_var: VariableValues | list[VariableValues]
@@ -109,7 +109,7 @@ class BulkVariables(Definition):
         return self.env_var if isinstance(self.env_var, list) else [self.env_var]
 
 
-def fields_of(request: Definition, *without: str) -> dict[str, Any]:
+def fields_of(request: Schema, *without: str) -> dict[str, Any]:
     """What a request says about the thing itself, ready to become its definition."""
     kept = request.model_dump(by_alias=True, exclude={"account_id", "state", *without})
     return {name: value for name, value in kept.items() if value is not None}
@@ -131,7 +131,7 @@ def reachable_url(url: str) -> str:
     return url
 
 
-class SubscriptionRequest(Definition):
+class SubscriptionRequest(Schema):
     """``job_ids`` may be numbers or text; an empty list means every job."""
 
     name: str = Field(min_length=1, max_length=255)

@@ -15,14 +15,14 @@ from include.local_dbt_cloud.runs.deadline import Deadline
 from include.local_dbt_cloud.runs.outcomes import (
     FAILED,
     SUCCEEDED,
-    Ending,
     InterruptedRunError,
+    Outcome,
     end_run,
 )
 from include.local_dbt_cloud.runs.retries import failed_index, plan_of
 from include.local_dbt_cloud.runs.run_folder import RunFolder
 from include.local_dbt_cloud.runs.steps import Step
-from include.local_dbt_cloud.runs.warehouse import WarehouseTurn, ensure_raw_data
+from include.local_dbt_cloud.runs.warehouse import WarehouseLock, ensure_raw_data
 from include.local_dbt_cloud.runs.worker_process import (
     DbtCommand,
     WorkerError,
@@ -50,7 +50,7 @@ class RunExecution:
         settings: Settings,
         store: Store,
         worker: WorkerProcess,
-        turn: WarehouseTurn,
+        warehouse_lock: WarehouseLock,
     ) -> None:
         self.run_id = run_id
         self.folder = RunFolder(settings.runs / str(run_id))
@@ -58,28 +58,28 @@ class RunExecution:
         self._settings = settings
         self._store = store
         self._worker = worker
-        self._turn = turn
-        self._interruption: Ending | None = None
+        self._warehouse_lock = warehouse_lock
+        self._interruption: Outcome | None = None
         self._deadline = Deadline.after(None)
 
-    def interrupt(self, ending: Ending) -> None:
-        """Ends the run as ``ending`` says; the dbt command it is in is killed."""
-        self._interruption = self._interruption or ending
+    def interrupt(self, outcome: Outcome) -> None:
+        """Ends the run as ``outcome`` says; the dbt command it is in is killed."""
+        self._interruption = self._interruption or outcome
         self._worker.kill()
 
     def execute(self) -> None:
         """Runs all steps; whatever happens, the run has ended when this returns."""
         try:
-            ending = self._run_steps()
+            outcome = self._run_steps()
         except InterruptedRunError as interruption:
-            ending = interruption.ending
+            outcome = interruption.outcome
         except WorkerError as error:
-            ending = self._interruption or Ending(Status.ERROR, str(error))
+            outcome = self._interruption or Outcome(Status.ERROR, str(error))
         except Exception as error:
             log.exception("Run %s met an error of the local dbt Cloud", self.run_id)
-            ending = Ending(Status.ERROR, f"The local dbt Cloud could not go on: {error}")
+            outcome = Outcome(Status.ERROR, f"The local dbt Cloud could not go on: {error}")
         try:
-            self._end(ending)
+            self._end(outcome)
         finally:
             self.folder.close()
             self.finished.set()
@@ -94,7 +94,7 @@ class RunExecution:
             self._environment = Environment.model_validate(run.environment.definition)
             self._variables = environment_of_job(session, run.job)
 
-    def _run_steps(self) -> Ending:
+    def _run_steps(self) -> Outcome:
         self._load()
         self.folder.create()
         self._worker.start()
@@ -164,7 +164,7 @@ class RunExecution:
         return parse_command(command)
 
     def _invoke(self, index: int, arguments: list[str]) -> bool:
-        with self._turn.take(arguments, self._check):
+        with self._warehouse_lock.take(arguments, self._check):
             return self._run_command(index, arguments)
 
     def _run_command(self, index: int, arguments: list[str]) -> bool:
@@ -201,18 +201,20 @@ class RunExecution:
             run.has_docs_generated |= succeeded and step.command == planning.DOCS
             run.has_sources_generated |= succeeded and step.command == planning.FRESHNESS
             if not succeeded and step.must_succeed:
-                run.retry_obstacle = self._retry_obstacle(index, step, began)
+                run.retry_not_supported_reason = self._retry_not_supported_reason(
+                    index, step, began
+                )
 
-    def _retry_obstacle(self, index: int, step: Step, began: float) -> str | None:
+    def _retry_not_supported_reason(self, index: int, step: Step, began: float) -> str | None:
         if not step.command or not is_retryable(step.command):
             return "RETRY_UNSUPPORTED_CMD"
         results = self.folder.target / "run_results.json"
         fresh = results.exists() and results.stat().st_mtime >= began
         return None if fresh else "RETRY_NO_RUN_RESULTS"
 
-    def _end(self, ending: Ending) -> None:
+    def _end(self, outcome: Outcome) -> None:
         with self._store.write() as session:
-            end_run(session, session.get_one(RunRow, self.run_id), ending)
+            end_run(session, session.get_one(RunRow, self.run_id), outcome)
 
     def _check(self) -> None:
         """Raises InterruptedRunError if the run is to end now."""
@@ -223,4 +225,4 @@ class RunExecution:
 
     def _timed_out(self) -> InterruptedRunError:
         """dbt Cloud ends a run that took too long as cancelled, not as an error."""
-        return InterruptedRunError(Ending(Status.CANCELLED, self._deadline.message))
+        return InterruptedRunError(Outcome(Status.CANCELLED, self._deadline.message))

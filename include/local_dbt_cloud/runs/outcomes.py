@@ -1,4 +1,4 @@
-"""How a run ends, how somebody else ends it, and which jobs start because it has ended."""
+"""What a run comes to, by itself or by somebody else, and which jobs its completion triggers."""
 
 from __future__ import annotations
 
@@ -18,27 +18,27 @@ AWAITED_JOB = JobRow.definition[("job_completion_trigger_condition", "condition"
 
 
 @dataclass(frozen=True)
-class Ending:
+class Outcome:
     """The final status, and why if not well."""
 
     status: Status
     message: str | None = None
 
 
-SUCCEEDED = Ending(Status.SUCCESS)
-FAILED = Ending(Status.ERROR, "dbt command failed")
-CANCELLED = Ending(Status.CANCELLED, "Cancelled by user.")
-OVERTAKEN = Ending(
+SUCCEEDED = Outcome(Status.SUCCESS)
+FAILED = Outcome(Status.ERROR, "dbt command failed")
+CANCELLED = Outcome(Status.CANCELLED, "Cancelled by user.")
+OVERTAKEN = Outcome(
     Status.CANCELLED,
     "A newer scheduled run of this job took its place in the queue. "
     "Schedule the job less often than its runs take, or make it faster.",
 )
-SERVER_STOPPED = Ending(
+SERVER_STOPPED = Outcome(
     Status.ERROR,
     "The local dbt Cloud was stopped while this run was active. "
     "Start it again and run the job once more.",
 )
-LOST = Ending(
+LOST = Outcome(
     Status.ERROR,
     "The local dbt Cloud could not store how this run ended, for instance on a full disk. "
     "Run the job once more.",
@@ -52,28 +52,28 @@ NOTHING_TO_RESUME = "RETRY_NO_RUN_RESULTS"
 class InterruptedRunError(Exception):
     """Somebody ended the run: a user, its time limit, or the server on its way out."""
 
-    def __init__(self, ending: Ending) -> None:
-        self.ending = ending
-        super().__init__(ending.message)
+    def __init__(self, outcome: Outcome) -> None:
+        self.outcome = outcome
+        super().__init__(outcome.message)
 
 
-def end_run(session: Session, run: RunRow, ending: Ending) -> None:
+def end_run(session: Session, run: RunRow, outcome: Outcome) -> None:
     """Ends a run with its open steps, and queues the jobs that waited for it."""
-    move_run(run, ending.status, ending.message)
-    end_open_steps(run, ending.status, ending.message or "")
-    if ending != FAILED:
-        run.retry_obstacle = NOTHING_TO_RESUME
-    queue_follow_ups(session, run)
+    move_run(run, outcome.status, outcome.message)
+    end_open_steps(run, outcome.status, outcome.message or "")
+    if outcome != FAILED:
+        run.retry_not_supported_reason = NOTHING_TO_RESUME
+    trigger_jobs_on_completion(session, run)
 
 
-def end_abandoned_runs(session: Session, ending: Ending, at_work: Container[int] = ()) -> None:
+def end_abandoned_runs(session: Session, outcome: Outcome, at_work: Container[int] = ()) -> None:
     """Ends what has left the queue and is not ``at_work``; what is queued stays queued."""
     for run in started_runs(session):
         if run.id not in at_work:
-            end_run(session, run, ending)
+            end_run(session, run, outcome)
 
 
-def queue_follow_ups(session: Session, ended: RunRow) -> None:
+def trigger_jobs_on_completion(session: Session, ended: RunRow) -> None:
     """Queues every job that waits for a run of this job to end with this status.
 
     In the transaction that ends the run, so that a crash neither forgets nor repeats it. Runs

@@ -16,7 +16,7 @@ RERUN_CAUSE = "Rerun by API"
 def create_rerun(session: Session, job: JobRow) -> RunRow:
     """A new run of ``job``; it resumes the newest run if that one can be retried."""
     newest = session.get(RunRow, newest_run_id(session, job.id) or 0)
-    if newest and retry_obstacle(newest, is_newest=True) is None:
+    if newest and retry_not_supported_reason(newest, is_newest=True) is None:
         return create_retry(session, newest)
     return create_run(session, job, RunRequest(cause=RERUN_CAUSE))
 
@@ -47,7 +47,7 @@ def failed_index(run: RunRow) -> int:
     return max(step.index for step in run.steps if step.status is Status.ERROR)
 
 
-def retry_obstacle(run: RunRow, is_newest: bool) -> str | None:
+def retry_not_supported_reason(run: RunRow, is_newest: bool) -> str | None:
     """Why this run cannot be retried from where it failed; None if it can."""
     if run.status is not Status.ERROR:
         return "RETRY_NOT_FAILED_RUN"
@@ -55,4 +55,4 @@ def retry_obstacle(run: RunRow, is_newest: bool) -> str | None:
         return "RETRY_NOT_LATEST_RUN"
     if not run.artifacts_saved:
         return "RETRY_NO_RUN_RESULTS"
-    return run.retry_obstacle
+    return run.retry_not_supported_reason

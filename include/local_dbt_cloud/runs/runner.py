@@ -18,7 +18,7 @@ from include.local_dbt_cloud.runs.outcomes import (
     end_run,
 )
 from include.local_dbt_cloud.runs.run_folder import remove_old_runs
-from include.local_dbt_cloud.runs.warehouse import WarehouseTurn, ensure_raw_data
+from include.local_dbt_cloud.runs.warehouse import WarehouseLock, ensure_raw_data
 from include.local_dbt_cloud.runs.worker_process import WorkerError, WorkerProcess
 from include.local_dbt_cloud.settings import Settings
 from include.local_dbt_cloud.storage.runs import claim_next_run
@@ -40,7 +40,7 @@ class Runner:
     def __init__(self, settings: Settings, store: Store, slots: int) -> None:
         self._settings = settings
         self._store = store
-        self._turn = WarehouseTurn()
+        self._warehouse_lock = WarehouseLock()
         self._workers: list[WorkerProcess] = []
         self._threads: list[threading.Thread] = []
         for ci in [False] * slots + [True] * CI_RUNS:
@@ -94,7 +94,7 @@ class Runner:
                 raise NotFoundError
             if run.status is Status.QUEUED:
                 end_run(session, run, CANCELLED)
-                self._changed.notify_all()  # its job may have a follow-up
+                self._changed.notify_all()  # a job may wait for this run's end
 
     def _work(self, worker: WorkerProcess, ci: bool) -> None:
         if not ci:
@@ -137,7 +137,9 @@ class Runner:
             if run_id is None:
                 self._wait()
                 return None
-            execution = RunExecution(run_id, self._settings, self._store, worker, self._turn)
+            execution = RunExecution(
+                run_id, self._settings, self._store, worker, self._warehouse_lock
+            )
             self._executions[run_id] = execution
             return execution
 

@@ -16,7 +16,7 @@ _lock = threading.Lock()
 _loaded = False
 
 
-class WarehouseTurn:
+class WarehouseLock:
     """Runs go on at the same time; those of their dbt commands that need the file take turns."""
 
     def __init__(self) -> None:

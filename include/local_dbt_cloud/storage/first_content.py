@@ -10,8 +10,8 @@ import logging
 
 from sqlalchemy.orm import Session
 
-from include.local_dbt_cloud.storage.jobs_file import Catalog
-from include.local_dbt_cloud.storage.schemas import Definition
+from include.local_dbt_cloud.storage.jobs_file import JobsFile
+from include.local_dbt_cloud.storage.schemas import Schema
 from include.local_dbt_cloud.storage.tables import (
     ACTIVE_STATE,
     AccountRow,
@@ -24,21 +24,21 @@ from include.local_dbt_cloud.storage.tables import (
 log = logging.getLogger(__name__)
 
 
-def take_over(session: Session, catalog: Catalog) -> None:
-    home = {"account_id": catalog.account.id}
-    _take_over(session, AccountRow, catalog.account)
-    for project in catalog.projects:
+def take_over(session: Session, jobs_file: JobsFile) -> None:
+    home = {"account_id": jobs_file.account.id}
+    _take_over(session, AccountRow, jobs_file.account)
+    for project in jobs_file.projects:
         _take_over(session, ProjectRow, project, **home)
-    for environment in catalog.environments:
+    for environment in jobs_file.environments:
         columns = home | {"project_id": environment.project_id}
         _take_over(session, EnvironmentRow, environment, **columns)
-    for job in catalog.jobs:
+    for job in jobs_file.jobs:
         columns = home | {"project_id": job.project_id, "environment_id": job.environment_id}
         _take_over(session, JobRow, job, **columns)
 
 
 def _take_over(
-    session: Session, row_type: type[DefinedRow], definition: Definition, **columns: int
+    session: Session, row_type: type[DefinedRow], definition: Schema, **columns: int
 ) -> None:
     entry = definition.model_dump(mode="json", by_alias=True)
     row = session.get(row_type, entry["id"])

@@ -9,14 +9,14 @@ from typing import Self
 import yaml
 from pydantic import ValidationError, model_validator
 
-from include.local_dbt_cloud.storage.schemas import Account, Definition, Environment, Job, Project
+from include.local_dbt_cloud.storage.schemas import Account, Environment, Job, Project, Schema
 
 
-class CatalogError(Exception):
+class JobsFileError(Exception):
     """``jobs.yaml`` cannot be used; the message names file, line and reason."""
 
 
-class Catalog(Definition):
+class JobsFile(Schema):
     account: Account
     projects: list[Project]
     environments: list[Environment]
@@ -40,22 +40,22 @@ class Catalog(Definition):
         return self
 
 
-def read_catalog(path: Path) -> Catalog:
-    """Reads and checks the file; raises CatalogError with file, line and reason."""
+def read_jobs_file(path: Path) -> JobsFile:
+    """Reads and checks the file; raises JobsFileError with file, line and reason."""
     try:
         text = path.read_text()
         root = yaml.compose(text, yaml.SafeLoader)
-        return Catalog.model_validate(yaml.safe_load(text), extra="forbid")
+        return JobsFile.model_validate(yaml.safe_load(text), extra="forbid")
     except OSError as error:
-        raise CatalogError(f"{path.name} cannot be read: {error.strerror}.") from None
+        raise JobsFileError(f"{path.name} cannot be read: {error.strerror}.") from None
     except yaml.MarkedYAMLError as error:
         line = error.problem_mark.line + 1 if error.problem_mark else 1
-        raise CatalogError(f"{path.name}, line {line}: {error.problem}.") from None
+        raise JobsFileError(f"{path.name}, line {line}: {error.problem}.") from None
     except ValidationError as error:
         first = error.errors()[0]
         field = ".".join(map(str, first["loc"])) or "the file"
         line = _line_of(root, first["loc"])
-        raise CatalogError(f"{path.name}, line {line}: {field}: {first['msg']}.") from None
+        raise JobsFileError(f"{path.name}, line {line}: {field}: {first['msg']}.") from None
 
 
 def _line_of(node: yaml.Node | None, location: Sequence[int | str]) -> int:

@@ -36,7 +36,7 @@ def accepted_command(command: str) -> str:
 DbtCommand = Annotated[str, AfterValidator(accepted_command)]
 
 
-class Definition(BaseModel):
+class Schema(BaseModel):
     """Null means the default: clients send it for everything that they do not choose."""
 
     model_config = ConfigDict(populate_by_name=True)
@@ -49,13 +49,13 @@ class Definition(BaseModel):
         return {name: value for name, value in values.items() if value is not None}
 
 
-class Account(Definition):
+class Account(Schema):
     id: Id
     name: str
     run_slots: int = Field(default=1, ge=1, le=16)
 
 
-class ProjectFields(Definition):
+class ProjectFields(Schema):
     name: Name
     description: str = ""
     connection_id: int | None = None
@@ -71,7 +71,7 @@ class Project(ProjectFields):
     id: Id
 
 
-class EnvironmentFields(Definition):
+class EnvironmentFields(Schema):
     name: Name
     type: Literal["deployment", "development"] = "deployment"
     deployment_type: Literal["production", "staging"] | None = None
@@ -93,35 +93,35 @@ class Environment(EnvironmentFields):
     schema_name: str = Field(default="analytics", alias="schema")
 
 
-class Execution(Definition):
+class Execution(Schema):
     timeout_seconds: Seconds = 0
 
 
-class JobSettings(Definition):
+class JobSettings(Schema):
     threads: int = Field(default=1, ge=1, le=64)
     target_name: str = "default"
 
 
-class Triggers(Definition):
+class Triggers(Schema):
     github_webhook: bool = False
     git_provider_webhook: bool | None = False
     schedule: bool = False
     on_merge: bool | None = False
 
 
-class CompletionCondition(Definition):
+class CompletionCondition(Schema):
     job_id: Id
     project_id: Id
     statuses: list[Literal[10, 20, 30]]
 
 
-class CompletionTrigger(Definition):
+class CompletionTrigger(Schema):
     """Runs the job after another one has ended with one of the statuses."""
 
     condition: CompletionCondition
 
 
-class JobFields(Definition):
+class JobFields(Schema):
     project_id: Id
     environment_id: Id
     name: Name
@@ -167,7 +167,7 @@ class Job(JobFields):
         return "scheduled" if self.triggers.schedule else "other"
 
 
-class RunRequest(Definition):
+class RunRequest(Schema):
     """The body of a trigger: a cause and overrides, of which any may be null."""
 
     cause: str = Field(min_length=1)

@@ -14,7 +14,7 @@ from sqlalchemy.orm import Session
 
 from include.local_dbt_cloud.data_folder import DataFolderError
 from include.local_dbt_cloud.storage.first_content import take_over
-from include.local_dbt_cloud.storage.jobs_file import Catalog
+from include.local_dbt_cloud.storage.jobs_file import JobsFile
 from include.local_dbt_cloud.storage.tables import Row
 from include.local_dbt_cloud.webhooks.events import record_events
 
@@ -53,10 +53,10 @@ class Store:
     def close(self) -> None:
         self._engine.dispose()
 
-    def take_over(self, catalog: Catalog) -> None:
+    def take_over(self, jobs_file: JobsFile) -> None:
         """Adds what ``jobs.yaml`` has, and what changed there since the last start."""
         with self.write() as session:
-            take_over(session, catalog)
+            take_over(session, jobs_file)
 
 
 def _open(database: Path) -> Engine:

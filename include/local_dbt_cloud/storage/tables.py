@@ -141,7 +141,8 @@ class RunRow(Row):
     status_message: Mapped[str | None]
     dbt_version: Mapped[str | None]
     retrying_run_id: Mapped[int | None] = mapped_column(BigId)
-    retry_obstacle: Mapped[str | None]  # why `dbt retry` cannot resume it, once it has failed
+    # Once it has failed; the column has the name that databases were made with.
+    retry_not_supported_reason: Mapped[str | None] = mapped_column("retry_obstacle")
     artifacts_saved: Mapped[bool] = mapped_column(default=False)
     has_docs_generated: Mapped[bool] = mapped_column(default=False)
     has_sources_generated: Mapped[bool] = mapped_column(default=False)

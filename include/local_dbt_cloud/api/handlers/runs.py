@@ -27,7 +27,11 @@ from include.local_dbt_cloud.api.query import (
     text_within,
     within,
 )
-from include.local_dbt_cloud.runs.retries import create_retry, retry_obstacle, steps_to_retry
+from include.local_dbt_cloud.runs.retries import (
+    create_retry,
+    retry_not_supported_reason,
+    steps_to_retry,
+)
 from include.local_dbt_cloud.runs.run_folder import RunFolder
 from include.local_dbt_cloud.storage.runs import newest_run_id
 from include.local_dbt_cloud.storage.statuses import ACTIVE, Status
@@ -164,7 +168,7 @@ def get_retry(call: Call, run_id: PathId) -> JSONResponse:
     """Names the failed step and those that were skipped; 404 for a run that cannot be retried."""
     with call.server.store.read() as session:
         run = find_run(session, call, run_id)
-        if obstacle(session, run):
+        if _retry_not_supported_reason(session, run):
             raise NotFoundError
         failed, *skipped = (step.name for step in steps_to_retry(session, run))
     return success({"failed_step": failed, "skipped_steps": skipped})
@@ -174,7 +178,7 @@ def retry_run(call: Call, run_id: PathId) -> JSONResponse:
     """Queues a run that resumes exactly this one; the reason is in the answer if it cannot be."""
     with call.server.store.write() as session:
         run = find_run(session, call, run_id)
-        reason = obstacle(session, run)
+        reason = _retry_not_supported_reason(session, run)
         if reason:
             message = f"Run {run_id} cannot be retried: {reason}."
             raise InvalidRequestError(message, data={"retry_not_supported_reason": reason})
@@ -183,5 +187,5 @@ def retry_run(call: Call, run_id: PathId) -> JSONResponse:
     return success(answer)
 
 
-def obstacle(session: Session, run: RunRow) -> str | None:
-    return retry_obstacle(run, is_newest=newest_run_id(session, run.job_id) == run.id)
+def _retry_not_supported_reason(session: Session, run: RunRow) -> str | None:
+    return retry_not_supported_reason(run, is_newest=newest_run_id(session, run.job_id) == run.id)

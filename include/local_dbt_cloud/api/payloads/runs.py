@@ -8,7 +8,7 @@ from typing import Any
 from include.local_dbt_cloud.api.payloads.accounts import environment_payload
 from include.local_dbt_cloud.api.payloads.jobs import embedded_job_payload
 from include.local_dbt_cloud.api.payloads.steps import step_payload
-from include.local_dbt_cloud.runs.retries import retry_obstacle
+from include.local_dbt_cloud.runs.retries import retry_not_supported_reason
 from include.local_dbt_cloud.runs.run_folder import RunFolder
 from include.local_dbt_cloud.storage.statuses import ACTIVE, Status
 from include.local_dbt_cloud.storage.tables import RunRow
@@ -27,7 +27,7 @@ class RunView:
 
 
 def run_payload(run: RunRow, view: RunView) -> dict[str, Any]:
-    obstacle = retry_obstacle(run, view.is_newest)
+    reason = retry_not_supported_reason(run, view.is_newest)
     return {
         "id": run.id,
         "trigger_id": run.id,
@@ -55,8 +55,8 @@ def run_payload(run: RunRow, view: RunView) -> dict[str, Any]:
         **_status(run.status),
         **_durations(run),
         "retrying_run_id": run.retrying_run_id,
-        "can_retry": obstacle is None,
-        "retry_not_supported_reason": obstacle,
+        "can_retry": reason is None,
+        "retry_not_supported_reason": reason,
         "job_id": run.job_id,
         "is_running": None,
         "href": run_url(run, view.base_url),

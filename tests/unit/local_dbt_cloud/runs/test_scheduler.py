@@ -12,7 +12,7 @@ from sqlalchemy import select, update
 
 from include.local_dbt_cloud.runs.scheduler import due_times, queue_due_runs
 from include.local_dbt_cloud.settings import JOBS_FILE
-from include.local_dbt_cloud.storage.jobs_file import read_catalog
+from include.local_dbt_cloud.storage.jobs_file import read_jobs_file
 from include.local_dbt_cloud.storage.runs import claim_next_run, create_run
 from include.local_dbt_cloud.storage.schedule import in_words, next_time
 from include.local_dbt_cloud.storage.schemas import RunRequest
@@ -30,7 +30,7 @@ HOUR = timedelta(hours=1)
 def store(tmp_path: Path) -> Iterator[Store]:
     """A database with the jobs of jobs.yaml, of which none has a schedule."""
     store = Store(tmp_path / "dbt_cloud.db")
-    store.take_over(read_catalog(JOBS_FILE))
+    store.take_over(read_jobs_file(JOBS_FILE))
     yield store
     store.close()
 

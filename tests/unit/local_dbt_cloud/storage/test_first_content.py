@@ -11,7 +11,7 @@ import pytest
 from include.local_dbt_cloud.data_folder import DataFolderError
 from include.local_dbt_cloud.settings import JOBS_FILE
 from include.local_dbt_cloud.storage.changes import CREATED_IDS, define, next_id, set_state
-from include.local_dbt_cloud.storage.jobs_file import Catalog, read_catalog
+from include.local_dbt_cloud.storage.jobs_file import JobsFile, read_jobs_file
 from include.local_dbt_cloud.storage.schemas import Job
 from include.local_dbt_cloud.storage.store import Store
 from include.local_dbt_cloud.storage.tables import DELETED_STATE, JobRow
@@ -23,16 +23,16 @@ DAILY_BUILD, BUILD_AFTER_LOAD = 65767, 30605
 def store(tmp_path: Path) -> Iterator[Store]:
     """A database with the content of jobs.yaml."""
     store = Store(tmp_path / "dbt_cloud.db")
-    store.take_over(read_catalog(JOBS_FILE))
+    store.take_over(read_jobs_file(JOBS_FILE))
     yield store
     store.close()
 
 
-def renamed(job_id: int, name: str) -> Catalog:
+def renamed(job_id: int, name: str) -> JobsFile:
     """jobs.yaml as if its author had renamed a job."""
-    catalog = read_catalog(JOBS_FILE)
-    next(job for job in catalog.jobs if job.id == job_id).name = name
-    return catalog
+    jobs_file = read_jobs_file(JOBS_FILE)
+    next(job for job in jobs_file.jobs if job.id == job_id).name = name
+    return jobs_file
 
 
 def name_of(store: Store, job_id: int) -> str:
@@ -53,7 +53,7 @@ def test_a_changed_entry_is_taken_over(store: Store) -> None:
 
 def test_a_job_that_the_api_changed_stays(store: Store, caplog: pytest.LogCaptureFixture) -> None:
     change_by_api(store, DAILY_BUILD, "Mine")
-    store.take_over(read_catalog(JOBS_FILE))
+    store.take_over(read_jobs_file(JOBS_FILE))
     assert not caplog.records
     store.take_over(renamed(DAILY_BUILD, "Nightly"))
     assert name_of(store, DAILY_BUILD) == "Mine"
@@ -70,31 +70,31 @@ def test_a_job_that_the_api_deleted_stays_deleted(store: Store) -> None:
 
 def test_a_new_entry_is_added_beside_what_the_api_changed(store: Store) -> None:
     change_by_api(store, DAILY_BUILD, "Mine")
-    catalog = read_catalog(JOBS_FILE)
-    catalog.jobs.append(catalog.jobs[0].model_copy(update={"id": 70001, "name": "Added"}))
-    store.take_over(catalog)
+    jobs_file = read_jobs_file(JOBS_FILE)
+    jobs_file.jobs.append(jobs_file.jobs[0].model_copy(update={"id": 70001, "name": "Added"}))
+    store.take_over(jobs_file)
     assert [name_of(store, DAILY_BUILD), name_of(store, 70001)] == ["Mine", "Added"]
 
 
 def test_a_new_entry_does_not_replace_what_the_api_made(store: Store) -> None:
     with store.write() as session:
-        made = Job.model_validate({**vars(read_catalog(JOBS_FILE).jobs[0]), "id": 70001})
+        made = Job.model_validate({**vars(read_jobs_file(JOBS_FILE).jobs[0]), "id": 70001})
         home = {"account_id": 16173, "project_id": 36467, "environment_id": 29118}
         session.add(define(JobRow(**home), made))
-    catalog = read_catalog(JOBS_FILE)
-    catalog.jobs.append(catalog.jobs[0].model_copy(update={"id": 70001, "name": "Added"}))
-    store.take_over(catalog)
+    jobs_file = read_jobs_file(JOBS_FILE)
+    jobs_file.jobs.append(jobs_file.jobs[0].model_copy(update={"id": 70001, "name": "Added"}))
+    store.take_over(jobs_file)
     assert name_of(store, 70001) == made.name
 
 
 def test_ids_made_by_the_api_keep_clear_of_jobs_yaml(store: Store) -> None:
-    catalog = read_catalog(JOBS_FILE)
-    catalog.jobs.append(catalog.jobs[0].model_copy(update={"id": 70403110257794}))
-    store.take_over(catalog)
+    jobs_file = read_jobs_file(JOBS_FILE)
+    jobs_file.jobs.append(jobs_file.jobs[0].model_copy(update={"id": 70403110257794}))
+    store.take_over(jobs_file)
     with store.write() as session:
         assert next_id(session, JobRow) == CREATED_IDS.start
         row = JobRow(account_id=16173, project_id=36467, environment_id=29118)
-        session.add(define(row, catalog.jobs[0].model_copy(update={"id": CREATED_IDS.start})))
+        session.add(define(row, jobs_file.jobs[0].model_copy(update={"id": CREATED_IDS.start})))
         session.flush()
         assert next_id(session, JobRow) == CREATED_IDS.start + 1
 

@@ -7,11 +7,11 @@ from pathlib import Path
 import pytest
 
 from include.local_dbt_cloud.settings import JOBS_FILE
-from include.local_dbt_cloud.storage.jobs_file import CatalogError, read_catalog
+from include.local_dbt_cloud.storage.jobs_file import JobsFileError, read_jobs_file
 
 
 def test_the_shipped_jobs_are_the_ones_the_dags_name() -> None:
-    jobs = {job.id: job.name for job in read_catalog(JOBS_FILE).jobs}
+    jobs = {job.id: job.name for job in read_jobs_file(JOBS_FILE).jobs}
     assert jobs[65767] == "Daily build"
     assert jobs[30605] == "Build after load"
 
@@ -27,8 +27,8 @@ def test_the_shipped_jobs_are_the_ones_the_dags_name() -> None:
 def test_a_mistake_is_named_with_its_line(tmp_path: Path, old: str, new: str, message: str) -> None:
     text = JOBS_FILE.read_text()
     line = text[: text.index(old)].count("\n") + 1
-    with pytest.raises(CatalogError, match=rf"^jobs\.yaml, line {line}: {message}"):
-        read_catalog(changed(tmp_path, old, new))
+    with pytest.raises(JobsFileError, match=rf"^jobs\.yaml, line {line}: {message}"):
+        read_jobs_file(changed(tmp_path, old, new))
 
 
 @pytest.mark.parametrize(
@@ -40,8 +40,8 @@ def test_a_mistake_is_named_with_its_line(tmp_path: Path, old: str, new: str, me
     ],
 )
 def test_a_contradiction_is_refused(tmp_path: Path, old: str, new: str, message: str) -> None:
-    with pytest.raises(CatalogError, match=message):
-        read_catalog(changed(tmp_path, old, new))
+    with pytest.raises(JobsFileError, match=message):
+        read_jobs_file(changed(tmp_path, old, new))
 
 
 def changed(folder: Path, old: str, new: str) -> Path:
