@@ -10,7 +10,7 @@ import socket
 import sys
 from pathlib import Path
 
-from include.local_dbt_cloud.api.faults import Fault, parse_fault
+from include.local_dbt_cloud.api.faults import parse_fault
 from include.local_dbt_cloud.data_folder import DataFolderError, hold
 from include.local_dbt_cloud.settings import (
     DBT_PROJECT,
@@ -114,11 +114,13 @@ def webhook_waits(text: str) -> tuple[float, ...]:
     return waits
 
 
-def fault(text: str) -> Fault:
+def fault(text: str) -> str:
+    """Returns the text unchanged if it can be read."""
     try:
-        return parse_fault(text)
+        parse_fault(text)
     except ValueError as error:
         raise argparse.ArgumentTypeError(f"{text!r}: {error}") from None
+    return text
 
 
 def check(settings: Settings) -> None:
@@ -154,22 +156,15 @@ def serve(settings: Settings, listener: socket.socket) -> None:
     """Answers until SIGTERM or Ctrl-C."""
     import uvicorn  # with FastAPI and SQLAlchemy most of the start's time
 
-    from include.local_dbt_cloud.api.dependencies import Server
-    from include.local_dbt_cloud.api.faults import Faults
     from include.local_dbt_cloud.api.http_protocol import HttpProtocol
-    from include.local_dbt_cloud.app import create_app
-    from include.local_dbt_cloud.runs.runner import Runner
+    from include.local_dbt_cloud.app import create_app, make_server
     from include.local_dbt_cloud.storage.jobs_file import read_jobs_file
-    from include.local_dbt_cloud.storage.store import Store
     from include.local_dbt_cloud.tls import ensure_certificates
 
     jobs_file = read_jobs_file(settings.jobs_file)
     certificates = ensure_certificates(settings.data, certificate_names(settings.host))
-    store = Store(settings.database)
-    store.take_over(jobs_file)
-    runner = Runner(settings, store, jobs_file.account.run_slots)
     config = uvicorn.Config(
-        create_app(Server(settings, store, runner, jobs_file.account.id, Faults(settings.faults))),
+        create_app(make_server(settings, jobs_file)),
         http=HttpProtocol,
         ssl_certfile=certificates.server,
         ssl_keyfile=str(certificates.server_key),

@@ -28,9 +28,15 @@ from include.local_dbt_cloud.api.errors import (
     NotImplementedHereError,
 )
 from include.local_dbt_cloud.api.fault_injection import FaultInjection
+from include.local_dbt_cloud.api.faults import Faults, parse_fault
 from include.local_dbt_cloud.api.openapi import describe
 from include.local_dbt_cloud.api.routes import ROUTES
+from include.local_dbt_cloud.runs.runner import Runner
 from include.local_dbt_cloud.runs.scheduler import Scheduler
+from include.local_dbt_cloud.settings import Settings
+from include.local_dbt_cloud.storage.jobs_file import JobsFile
+from include.local_dbt_cloud.storage.store import Store
+from include.local_dbt_cloud.webhooks.events import record_events
 from include.local_dbt_cloud.webhooks.sender import Sender
 
 SCHEMES = frozenset({"token", "bearer"})
@@ -38,6 +44,15 @@ OPEN_PATHS = frozenset({"/", "/health", "/openapi.json"})
 OPEN_PREFIX = "/deploy/"
 
 log = logging.getLogger(__name__)
+
+
+def make_server(settings: Settings, jobs_file: JobsFile) -> Server:
+    """What every call works with. Webhooks join each commit here; storage knows nothing of them."""
+    store = Store(settings.database, before_commit=record_events)
+    store.take_over(jobs_file)
+    runner = Runner(settings, store, jobs_file.account.run_slots)
+    faults = Faults(map(parse_fault, settings.faults))
+    return Server(settings, store, runner, jobs_file.account.id, faults)
 
 
 def create_app(server: Server) -> FastAPI:

@@ -6,8 +6,6 @@ import os
 from dataclasses import dataclass
 from pathlib import Path
 
-from include.local_dbt_cloud.api.faults import Fault
-
 PROJECT_ROOT = Path(__file__).resolve().parents[2]
 DEFAULT_TOKEN = "local-dbt-cloud-token"
 DBT_PROJECT = PROJECT_ROOT / "include" / "jaffle_shop"
@@ -34,7 +32,7 @@ class Settings:
     ``keep_runs`` counts run folders, the newest ones; ``public_url`` is how browsers reach the
     server if not by the address of the call; ``webhook_waits`` are the seconds before each
     further try of a delivery, ``webhook_timeout`` those that a receiver has to answer; ``faults``
-    is what is to go wrong from the start.
+    says what is to go wrong from the start, as ``--fault`` does.
     """
 
     data: Path
@@ -48,7 +46,7 @@ class Settings:
     public_url: str | None = None
     webhook_waits: tuple[float, ...] = WEBHOOK_WAITS
     webhook_timeout: float = WEBHOOK_TIMEOUT
-    faults: tuple[Fault, ...] = ()
+    faults: tuple[str, ...] = ()
 
     @property
     def database(self) -> Path:

@@ -8,7 +8,6 @@ from __future__ import annotations
 import logging
 import threading
 
-from include.local_dbt_cloud.api.errors import NotFoundError
 from include.local_dbt_cloud.runs.execution import RunExecution
 from include.local_dbt_cloud.runs.outcomes import (
     CANCELLED,
@@ -89,9 +88,7 @@ class Runner:
 
     def _cancel_queued(self, run_id: int) -> None:
         with self._store.write() as session:
-            run = session.get(RunRow, run_id)
-            if run is None:
-                raise NotFoundError
+            run = session.get_one(RunRow, run_id)
             if run.status is Status.QUEUED:
                 end_run(session, run, CANCELLED)
                 self._changed.notify_all()  # a job may wait for this run's end

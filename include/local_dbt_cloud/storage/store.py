@@ -16,16 +16,22 @@ from include.local_dbt_cloud.data_folder import DataFolderError
 from include.local_dbt_cloud.storage.first_content import take_over
 from include.local_dbt_cloud.storage.jobs_file import JobsFile
 from include.local_dbt_cloud.storage.tables import Row
-from include.local_dbt_cloud.webhooks.events import record_events
 
 
 class Store:
-    """Sessions on ``dbt_cloud.db``: many readers, one writer at a time."""
+    """Sessions on ``dbt_cloud.db``: many readers, one writer at a time.
 
-    def __init__(self, database: Path) -> None:
+    ``before_commit`` may add to what a writer has done, in the same transaction; when it returns
+    true, ``after_commit`` is called.
+    """
+
+    def __init__(
+        self, database: Path, before_commit: Callable[[Session], bool] = lambda _session: False
+    ) -> None:
         self._engine = _open(database)
         self._writing = threading.RLock()
-        self.on_event: Callable[[], None] = lambda: None  # called when the outbox has grown
+        self._before_commit = before_commit
+        self.after_commit: Callable[[], None] = lambda: None
         create_tables(self._engine)
 
     @contextmanager
@@ -36,19 +42,16 @@ class Store:
 
     @contextmanager
     def write(self) -> Iterator[Session]:
-        """A session that is alone in writing; committed at the end, rolled back on an error.
-
-        What happened to runs goes into the outbox of webhooks with the same commit.
-        """
+        """A session that is alone in writing; committed at the end, rolled back on an error."""
         with (
             self._writing,
             Session(self._engine, expire_on_commit=False) as session,
             session.begin(),
         ):
             yield session
-            has_events = record_events(session)
-        if has_events:
-            self.on_event()
+            has_more_to_do = self._before_commit(session)
+        if has_more_to_do:
+            self.after_commit()
 
     def close(self) -> None:
         self._engine.dispose()

@@ -57,7 +57,7 @@ class Sender:
     def start(self) -> None:
         with self._store.write() as session:
             forget_old(session)
-        self._store.on_event = self.wake
+        self._store.after_commit = self.wake
         self._thread.start()
 
     def wake(self) -> None:

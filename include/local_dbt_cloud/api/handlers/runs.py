@@ -90,6 +90,8 @@ def get_run(call: Call, run_id: PathId) -> JSONResponse:
 
 def cancel_run(call: Call, run_id: PathId) -> JSONResponse:
     """Answers once the run has ended; a run that had ended already stays as it is."""
+    with call.server.store.read() as session:
+        find_run(session, call, run_id)
     call.server.runner.cancel(run_id)
     return get_run(call, run_id)
 
