@@ -36,7 +36,7 @@ from airflow.sdk import (
 )
 from airflow.timetables.interval import CronDataIntervalTimetable
 
-from include.dbt_cloud import DbtCloudRunJobExactlyOnceOperator, fresh_sources, notifications
+from include.dbt_cloud import DbtCloudRunJobExactlyOnceOperator, freshness, notifications
 from include.ingest import ingest_files
 from include.mart_checks import run_checks
 from include.warehouse import open_warehouse
@@ -76,7 +76,7 @@ def gate_on_fresh_sources() -> None:
             start, end = context["data_interval_start"], context["data_interval_end"]
             return ingest_files(warehouse, SOURCE, start, end)
 
-    wait_for_sources = fresh_sources.WaitForFreshSourcesOperator(
+    wait_for_sources = freshness.WaitForFreshSourcesOperator(
         task_id="wait_for_sources",
         job_id=FRESHNESS_JOB_ID,
         max_wait="{{ params.max_wait }}",

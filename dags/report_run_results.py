@@ -7,8 +7,8 @@ reports on that run instead.
 
 - The report is a table in the log, data in XCom, and a page with a chart under `REPORTS`. Beside it
   are the artifacts and full logs of every step, for log shipping to take.
-- A model is slower if it stands out from at least ten earlier runs; include/dbt_cloud/run_times.py
-  has the arithmetic.
+- A model is slower if it stands out from at least ten earlier runs; the arithmetic is in
+  include/dbt_cloud/reports/run_times.py.
 - The report is a teardown: it runs after a failure, and never makes a failed Dag run look green.
 
 **Needs** Airflow 3.3, the connection `dbt_cloud_default` (the local dbt Cloud as cloned) and
@@ -28,7 +28,7 @@ from airflow.providers.dbt.cloud.hooks.dbt import DbtCloudHook, DbtCloudJobRunSt
 from airflow.sdk import ObjectStoragePath, Param, dag, task, teardown
 from airflow.sdk.exceptions import AirflowFailException, AirflowSkipException
 
-from include.dbt_cloud import DbtCloudRunJobExactlyOnceOperator, report
+from include.dbt_cloud import DbtCloudRunJobExactlyOnceOperator, reports
 
 # https://YOUR_ACCESS_URL/deploy/16173/projects/36467/jobs/65767
 JOB_ID = 65767
@@ -72,7 +72,7 @@ def report_run_results() -> None:
         run_id = context["params"]["run_id"] or context["ti"].xcom_pull(**triggered)
         if run_id is None:
             raise AirflowSkipException("dbt Cloud has started no run: there is nothing to report.")
-        return report.report_run(run_id, REPORTS / f"run-{run_id}")
+        return reports.report_run(run_id, REPORTS / f"run-{run_id}")
 
     start_a_run() >> trigger_dbt_cloud_job_run >> report_results()
 

@@ -4,6 +4,6 @@ Copy this folder together with a Dag that names it under **Copy with**. It needs
 newer and the dbt Cloud provider, and imports nothing else of this repository.
 """
 
-from include.dbt_cloud.operator import DbtCloudRunJobExactlyOnceOperator
+from .operator import DbtCloudRunJobExactlyOnceOperator
 
 __all__ = ["DbtCloudRunJobExactlyOnceOperator"]

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from include.dbt_cloud.answers import DbtCloudRefusedError
-from include.dbt_cloud.client import DbtCloudClient
+from .client import DbtCloudClient
+from .responses import DbtCloudRefusedError
 
 FAILED = {"error", "fail", "runtime error"}
 UNFINISHED = {*FAILED, "skipped", "partial success"}

@@ -12,7 +12,7 @@ from airflow.providers.common.compat.connection import (
 )
 from airflow.providers.dbt.cloud.hooks.dbt import DbtCloudHook
 
-from include.dbt_cloud.answers import DbtCloudRefusedError, NoAnswerError, read_answer
+from .responses import DbtCloudRefusedError, NoAnswerError, read_response
 
 CALL_SECONDS = 30
 
@@ -67,4 +67,4 @@ class AsyncDbtCloudClient:
         except (aiohttp.ClientError, OSError) as error:  # a TimeoutError is an OSError
             reason = f"{type(error).__name__} {error}".strip()
             raise NoAnswerError(f"dbt Cloud did not answer: {reason}") from None
-        return read_answer(response.status, response.headers, body)["data"]
+        return read_response(response.status, response.headers, body)["data"]

@@ -18,7 +18,7 @@ from tenacity import (
     wait_exponential,
 )
 
-from include.dbt_cloud.answers import NoAnswerError, read_answer
+from .responses import NoAnswerError, read_response
 
 CONNECT_SECONDS, READ_SECONDS = 10, 60
 RETRY_SECONDS = 90  # how long a read is repeated; after that Airflow retries the task
@@ -77,7 +77,7 @@ class DbtCloudClient:
             )
         except requests.RequestException as error:
             raise NoAnswerError(f"dbt Cloud did not answer: {error}") from None
-        answer = read_answer(response.status_code, response.headers, response.content)
+        answer = read_response(response.status_code, response.headers, response.content)
         return answer.get("data", answer)
 
     def _repeat(self, when: Any, call: Callable[[], Any]) -> Any:

@@ -10,12 +10,12 @@ from typing import Any
 
 from airflow.providers.common.compat.sdk import AirflowException
 
-from include.dbt_cloud.answers import DbtCloudRefusedError, NoAnswerError
-from include.dbt_cloud.client import DbtCloudClient
-from include.dbt_cloud.marker import Marker
-from include.dbt_cloud.progress import Progress
-from include.dbt_cloud.rebuild import commands_after_failure
-from include.dbt_cloud.runs import Run, runs_of_task
+from .client import DbtCloudClient
+from .idempotency_key import IdempotencyKey
+from .recovery import commands_after_failure
+from .responses import DbtCloudRefusedError, NoAnswerError
+from .runs import Run, runs_of_task
+from .task_state import TaskState
 
 LOOK_SECONDS = 1.0
 CANCEL_SECONDS = 60.0
@@ -28,22 +28,22 @@ class ExactlyOnce:
 
     client: DbtCloudClient
     job_id: int
-    marker: Marker
-    progress: Progress
+    key: IdempotencyKey
+    task_state: TaskState
     since: datetime
     body: dict[str, Any]
 
     def run(self) -> Run:
-        """The one run of this group of tries: still active, succeeded, resumed or new."""
+        """The one run of this generation of tries: still active, succeeded, resumed or new."""
         runs = self._runs_of_task()
-        while self.progress.is_waiting(newest_id(runs)):
+        while self.task_state.is_waiting(newest_id(runs)):
             log.info("An earlier try asked for a run and got no answer: looking for that run.")
             time.sleep(LOOK_SECONDS)
             runs = self._runs_of_task()
         newest = runs[-1] if runs else None
         if newest is None:
             return self._start_afresh(newest, "it has no run yet")
-        if self.progress.is_own(newest, self.marker.group_in(newest.cause)):
+        if self.task_state.is_own(newest, self.key.generation_in(newest.cause)):
             return self._go_on_with(newest)
         return self._begin_after(newest)
 
@@ -57,7 +57,7 @@ class ExactlyOnce:
         return self._start_afresh(own, f"run {own.id} was cancelled")
 
     def _begin_after(self, earlier: Run) -> Run:
-        """After a user's clear: what came before is an earlier group's."""
+        """After a user's clear: what came before is an earlier generation's."""
         if earlier.is_active:
             earlier = self._cancel(earlier)
         if earlier.has_failed:
@@ -106,34 +106,34 @@ class ExactlyOnce:
     def _ask(self, path: str, body: dict[str, Any] | None, previous: Run | None) -> Run:
         """Sends the one call that makes a run; if its answer is lost, looks whether it did."""
         last = previous.id if previous else 0
-        self.progress.asks(last)
+        self.task_state.asks(last)
         try:
             return Run.of(self.client.post(path, body))
         except DbtCloudRefusedError:
-            self.progress.was_refused()
+            self.task_state.was_refused()
             raise
         except NoAnswerError as error:
             if error.is_undone:
-                self.progress.was_refused()
+                self.task_state.was_refused()
                 raise
             log.warning("%s: looking whether it has started a run.", error)
             return self._find_unanswered(last, error)
 
     def _find_unanswered(self, last: int, lost: NoAnswerError) -> Run:
-        self.progress.asks(last)  # the time counts from the moment the answer was lost
+        self.task_state.asks(last)  # the time counts from the moment the answer was lost
         while True:
             runs = self._runs_of_task()
             if newest_id(runs) > last:
                 log.info("It has: run %s, %s", runs[-1].id, runs[-1].url)
                 return runs[-1]
-            if not self.progress.is_waiting(last):
+            if not self.task_state.is_waiting(last):
                 raise AirflowException(
                     f"{lost}, and no run has appeared. The next try looks again before it asks."
                 ) from lost
             time.sleep(LOOK_SECONDS)
 
     def _runs_of_task(self) -> list[Run]:
-        return runs_of_task(self.client, self.job_id, self.marker, self.since)
+        return runs_of_task(self.client, self.job_id, self.key, self.since)
 
 
 def newest_id(runs: list[Run]) -> int:

@@ -8,9 +8,9 @@ from typing import Any
 from airflow.providers.common.compat.sdk import AirflowException
 from airflow.providers.dbt.cloud.hooks.dbt import DbtCloudJobRunStatus as Status
 
-from include.dbt_cloud.artifacts import failed_nodes
-from include.dbt_cloud.client import DbtCloudClient
-from include.dbt_cloud.rebuild import failed_step
+from .artifacts import failed_nodes
+from .client import DbtCloudClient
+from .recovery import failed_step
 
 MAX_NODES = 20
 MAX_MESSAGE = 600  # characters of one node's message

@@ -14,26 +14,27 @@ from airflow.providers.dbt.cloud.utils.openlineage import (
     inject_parent_job_information_into_dbt_cloud_cause,
 )
 
-from include.dbt_cloud.client import DbtCloudClient
-from include.dbt_cloud.exactly_once import ExactlyOnce
-from include.dbt_cloud.failures import describe_failure
-from include.dbt_cloud.marker import Marker
-from include.dbt_cloud.progress import Progress
-from include.dbt_cloud.runs import Run
-from include.dbt_cloud.trigger import DbtCloudRunTrigger
-from include.dbt_cloud.waiting import wait_in_worker
+from .client import DbtCloudClient
+from .exactly_once import ExactlyOnce
+from .failures import describe_failure
+from .idempotency_key import IdempotencyKey
+from .responses import NoAnswerError
+from .runs import Run
+from .task_state import TaskState
+from .trigger import DbtCloudRunTrigger
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
+
 
 CLOCK_SKEW = timedelta(minutes=1)  # between Airflow and dbt Cloud
 
 
 class DbtCloudRunJobExactlyOnceOperator(DbtCloudRunJobOperator):
-    """Runs a dbt Cloud job: one run per task and group of tries. Needs Airflow 3.3.
+    """Runs a dbt Cloud job: one run per task and generation of tries. Needs Airflow 3.3.
 
-    A run carries a marker in its cause, and no run is started before looking for that marker. So a
-    try after a crash goes on with the run that is there; after a failure it resumes that run, and
+    A run carries a key in its cause, and no run is started before looking for that key. So a try
+    after a crash goes on with the run that is there; after a failure it resumes that run, and
     no other one. Clearing the task cancels its active run, resumes a failed one, and otherwise
     starts afresh. A bad answer of dbt Cloud, or none, never fails a healthy run.
 
@@ -83,15 +84,15 @@ class DbtCloudRunJobExactlyOnceOperator(DbtCloudRunJobOperator):
         return self.execute_complete(context, wait_in_worker(self.client, trigger))
 
     def run_of_this_task(self, context: Context, job_id: int) -> Run:
-        marker = Marker.of(context)
+        key = IdempotencyKey.of(context)
         return ExactlyOnce(
             client=self.client,
             job_id=job_id,
-            marker=marker,
-            progress=Progress(context.get("task_state_store"), marker.group),
-            since=since(context, marker),
+            key=key,
+            task_state=TaskState(context.get("task_state_store"), key.generation),
+            since=since(context, key),
             body={
-                "cause": marker.cause(self.reason(context)),
+                "cause": key.cause(self.reason(context)),
                 "steps_override": self.steps_override,
                 "schema_override": self.schema_override,
                 **self.additional_run_config,
@@ -160,10 +161,26 @@ class DbtCloudRunJobExactlyOnceOperator(DbtCloudRunJobOperator):
         return DbtCloudClient(self.hook, self.account_id)
 
 
-def since(context: Context, marker: Marker) -> datetime:
+def since(context: Context, key: IdempotencyKey) -> datetime:
     """No run of this task is older. A clear moves the Dag run's start, so then it is not enough."""
     dag_run: Any = context["dag_run"]
     start: datetime = dag_run.start_date or dag_run.run_after
-    if marker.group:
+    if key.generation:
         start = min(start, dag_run.run_after)
     return start - CLOCK_SKEW
+
+
+def wait_in_worker(client: DbtCloudClient, trigger: DbtCloudRunTrigger) -> dict[str, Any]:
+    """The payload of the event that the trigger would fire."""
+    heard_at = time.monotonic()
+    while True:
+        status, problem = None, ""
+        try:
+            status = client.get(f"runs/{trigger.wait.run_id}/")["status"]
+            heard_at = time.monotonic()
+        except NoAnswerError as error:
+            problem = str(error)
+        if event := trigger.event(status, time.monotonic() - heard_at, problem):
+            payload: dict[str, Any] = event.payload
+            return payload
+        time.sleep(trigger.wait.poll_interval)

@@ -10,7 +10,7 @@ from collections.abc import AsyncIterator, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
-from include.dbt_cloud.async_client import AsyncDbtCloudClient
+from .async_client import AsyncDbtCloudClient
 
 BATCH = 100  # the most runs that dbt Cloud lists in one call
 MAX_WAIT = 60.0  # seconds between polls that fail, unless dbt Cloud asks for more

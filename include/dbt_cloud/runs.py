@@ -10,8 +10,8 @@ from typing import Any
 
 from airflow.providers.dbt.cloud.hooks.dbt import DbtCloudJobRunStatus as Status
 
-from include.dbt_cloud.client import DbtCloudClient
-from include.dbt_cloud.marker import Marker
+from .client import DbtCloudClient
+from .idempotency_key import IdempotencyKey
 
 PAGE = 100  # the most that dbt Cloud lists in one call
 MAX_PAGES = 20  # runs of one job are serial: what is active is never further back
@@ -55,10 +55,12 @@ class Run:
         return self.status == Status.ERROR.value
 
 
-def runs_of_task(client: DbtCloudClient, job_id: int, marker: Marker, since: datetime) -> list[Run]:
+def runs_of_task(
+    client: DbtCloudClient, job_id: int, key: IdempotencyKey, since: datetime
+) -> list[Run]:
     """The runs that any try of the task started, oldest first."""
     runs = takewhile(lambda run: run.created_at >= since, runs_of_job(client, job_id))
-    return chain(reversed(list(runs)), marker)
+    return chain(reversed(list(runs)), key)
 
 
 def runs_of_job(client: DbtCloudClient, job_id: int) -> Iterator[Run]:
@@ -77,8 +79,8 @@ def runs_of_job(client: DbtCloudClient, job_id: int) -> Iterator[Run]:
             return
 
 
-def chain(runs: Iterable[Run], marker: Marker) -> list[Run]:
-    """Of a job's runs, oldest first, those with the task's marker and those that resume them.
+def chain(runs: Iterable[Run], key: IdempotencyKey) -> list[Run]:
+    """Of a job's runs, oldest first, those with the task's key and those that resume them.
 
     A resumed run's cause is dbt Cloud's own. It is known by ``retrying_run_id``; should the service
     leave that out, by its place: only a job's newest run can be resumed, so a rerun resumes the
@@ -90,7 +92,7 @@ def chain(runs: Iterable[Run], marker: Marker) -> list[Run]:
         resumes = run.resumes
         if resumes is None and run.is_rerun and before and before.has_failed:
             resumes = before.id
-        if marker.group_in(run.cause) is not None or resumes in found:
+        if key.generation_in(run.cause) is not None or resumes in found:
             found[run.id] = run
         before = run
     return list(found.values())

@@ -11,9 +11,9 @@ from typing import Any
 from airflow.providers.dbt.cloud.hooks.dbt import DbtCloudJobRunStatus as Status
 from airflow.triggers.base import BaseEventTrigger, TriggerEvent
 
-from include.dbt_cloud.answers import DbtCloudRefusedError, NoAnswerError
-from include.dbt_cloud.async_client import AsyncDbtCloudClient
-from include.dbt_cloud.polling import Account, Poll, poll_for_ever, waiting
+from .async_client import AsyncDbtCloudClient
+from .polling import Account, Poll, poll_for_ever, waiting
+from .responses import DbtCloudRefusedError, NoAnswerError
 
 CANCEL_TRIES = 5  # about half a minute
 CANCELLING: set[asyncio.Task[None]] = set()  # the event loop itself keeps no task alive

@@ -40,7 +40,7 @@ def copy_for_crashes(root: Path) -> Project:
             file.unlink()  # the fewer Dags, the sooner Airflow is ready
     include = project.root / "include"
     patience = {"UNANSWERED_SECONDS = 20": "UNANSWERED_SECONDS = 4"}
-    change_file(include / "dbt_cloud" / "progress.py", patience)
+    change_file(include / "dbt_cloud" / "task_state.py", patience)
     one_model = {"- dbt build": "- dbt build --select stg_stores"}
     change_file(include / "local_dbt_cloud" / "jobs.yaml", one_model)
     return project

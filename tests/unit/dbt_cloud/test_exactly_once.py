@@ -1,4 +1,4 @@
-"""One dbt run per task and group of tries, on the real local dbt Cloud."""
+"""One dbt run per task and generation of tries, on the real local dbt Cloud."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ def test_a_run_whose_start_went_unanswered_is_found(make_task: MakeTask, kind: s
 def test_a_start_that_never_arrived_is_not_repeated_blindly(
     make_task: MakeTask, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("include.dbt_cloud.progress.UNANSWERED_SECONDS", 2.0)
+    monkeypatch.setattr("include.dbt_cloud.task_state.UNANSWERED_SECONDS", 2.0)
     task = make_task(QUICK)
     go_wrong(task.server, "close-before", **START)
 

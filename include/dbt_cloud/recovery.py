@@ -9,8 +9,8 @@ from typing import Any
 
 from airflow.providers.dbt.cloud.hooks.dbt import DbtCloudJobRunStatus as Status
 
-from include.dbt_cloud.artifacts import unfinished_nodes
-from include.dbt_cloud.client import DbtCloudClient
+from .artifacts import unfinished_nodes
+from .client import DbtCloudClient
 
 # These build what is selected: https://docs.getdbt.com/reference/node-selection/syntax
 SELECTING = {"build", "run", "seed", "snapshot", "test"}

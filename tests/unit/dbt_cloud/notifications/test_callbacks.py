@@ -15,8 +15,8 @@ from aiosmtpd.controller import Controller
 from aiosmtpd.handlers import Message as MailHandler
 from airflow.providers.dbt.cloud.operators.dbt import DbtCloudRunJobOperator
 
-from include.dbt_cloud.channels import Message, slack_text
-from include.dbt_cloud.notifications import notify_failure, notify_late, notify_success
+from include.dbt_cloud.notifications.callbacks import notify_failure, notify_late, notify_success
+from include.dbt_cloud.notifications.channels import Message, slack_text
 from tests.running_dbt_cloud import RunningDbtCloud, free_port
 from tests.unit.dbt_cloud.conftest import missing_table
 from tests.webhook_receiver import WebhookReceiver

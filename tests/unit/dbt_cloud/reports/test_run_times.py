@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from include.dbt_cloud.results import Node, Results
-from include.dbt_cloud.run_times import compare, is_slower, spread
+from include.dbt_cloud.reports.results import Node, Results
+from include.dbt_cloud.reports.run_times import compare, is_slower, spread
 
 STEADY = [10.0, 10.2, 9.9, 10.1, 10.0, 9.8, 10.1, 10.0, 9.9, 10.2]  # median 10, spread 0.1
 WILD = [4.0, 16.0, 9.0, 11.0, 14.0, 6.0, 10.0, 12.0, 8.0, 10.0]  # median 10, spread 2

@@ -5,30 +5,32 @@ from __future__ import annotations
 import time
 from typing import Any
 
-from include.dbt_cloud.runs import Run
+from .runs import Run
 
 KEY = "dbt_cloud_run"
+GENERATION = "group"  # stored so before it had that name: a task may outlive an update
 # A call whose answer is missing may still be at work in dbt Cloud for so long.
 UNANSWERED_SECONDS = 20.0
 
 
-class Progress:
+class TaskState:
     """Kept in Airflow's task state store, which retries and clears leave as it is.
 
-    ``first`` is the id after which runs belong to this group of tries, ``last`` the newest run of
-    the task when it last asked for one, ``asked_at`` when that was (seconds since the epoch).
+    ``first`` is the id after which runs belong to this generation of tries, ``last`` the newest
+    run of the task when it last asked for one, ``asked_at`` when that was (seconds since the
+    epoch).
     """
 
-    def __init__(self, store: Any, group: int) -> None:
+    def __init__(self, store: Any, generation: int) -> None:
         self._store = store
-        self._group = group
+        self._generation = generation
         known = (store.get(KEY) if store else None) or {}
-        self._known = known if known.get("group") == group else {}
+        self._known = known if known.get(GENERATION) == generation else {}
 
-    def is_own(self, run: Run, group: int | None) -> bool:
-        """Whether this group of tries started the run; ``group`` is the one of its marker."""
+    def is_own(self, run: Run, generation: int | None) -> bool:
+        """Whether this generation of tries started the run; ``generation`` is its key's."""
         first: int | None = self._known.get("first")
-        return group == self._group or (first is not None and run.id > first)
+        return generation == self._generation or (first is not None and run.id > first)
 
     def is_waiting(self, newest: int) -> bool:
         """Whether a run that was asked for may still appear."""
@@ -46,6 +48,6 @@ class Progress:
         self._keep(first=self._known["first"])
 
     def _keep(self, **known: float) -> None:
-        self._known = {"group": self._group, **known}
+        self._known = {GENERATION: self._generation, **known}
         if self._store:
             self._store.set(KEY, self._known)

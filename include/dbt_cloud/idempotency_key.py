@@ -1,4 +1,4 @@
-"""The marker by which a task recognizes its own dbt Cloud runs, in the run's cause."""
+"""The key by which a task recognizes its own dbt Cloud runs, in the run's cause."""
 
 from __future__ import annotations
 
@@ -16,18 +16,18 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class Marker:
-    """Who started a run: a task instance (``token``) in one of its groups of tries (``group``).
+class IdempotencyKey:
+    """Who started a run: a task instance (``token``) in a ``generation`` of its tries.
 
-    Automatic retries belong to one group, a user's clear begins the next.
+    Automatic retries belong to one generation, a user's clear begins the next.
     """
 
     token: str
-    group: int
+    generation: int
 
     @classmethod
-    def of(cls, context: Context) -> Marker:
-        """The marker of the running task.
+    def of(cls, context: Context) -> IdempotencyKey:
+        """The key of the running task.
 
         Airflow's own address is part of the token, so that two deployments of one Dag which share
         a dbt Cloud job stay apart. A clear sets ``max_tries`` to the tries made plus ``retries``.
@@ -36,13 +36,13 @@ class Marker:
         address = conf.get("api", "base_url", fallback="")
         names = [address, ti.dag_id, ti.run_id, ti.task_id, ti.map_index]
         token = sha256(json.dumps(names).encode()).hexdigest()[:16]
-        return cls(token, group=ti.max_tries - ti.task.retries)
+        return cls(token, generation=ti.max_tries - ti.task.retries)
 
     def __str__(self) -> str:
-        return f"airflow:{self.token}/{self.group}"
+        return f"airflow:{self.token}/{self.generation}"
 
     def cause(self, reason: str) -> str:
-        """The reason with the marker, within dbt Cloud's limit; JSON (OpenLineage's) stays JSON."""
+        """The reason with the key, within dbt Cloud's limit; JSON (OpenLineage's) stays JSON."""
         if reason.startswith("{"):
             marked = json.dumps({**json.loads(reason), "run": str(self)}, separators=(",", ":"))
             if len(marked) <= DBT_CAUSE_MAX_LENGTH:
@@ -50,7 +50,7 @@ class Marker:
         ending = f" [{self}]"
         return reason[: DBT_CAUSE_MAX_LENGTH - len(ending)] + ending
 
-    def group_in(self, cause: str) -> int | None:
-        """The group whose try started a run with this cause; None if another task did."""
+    def generation_in(self, cause: str) -> int | None:
+        """The generation whose try started a run with this cause; None if another task did."""
         found = re.search(rf"airflow:{self.token}/(-?\d+)", cause)
         return int(found[1]) if found else None

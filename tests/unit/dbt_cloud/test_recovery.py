@@ -4,7 +4,7 @@ import shlex
 
 import pytest
 
-from include.dbt_cloud.rebuild import command_of, select_only, selector
+from include.dbt_cloud.recovery import command_of, select_only, selector
 
 
 @pytest.mark.parametrize(

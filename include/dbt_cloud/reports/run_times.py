@@ -9,8 +9,8 @@ from itertools import islice
 from statistics import median
 from typing import Any
 
-from include.dbt_cloud.client import DbtCloudClient
-from include.dbt_cloud.results import Results, results_of
+from ..client import DbtCloudClient
+from .results import Results, results_of
 
 RUNS = 20  # how many of the job's last runs are read
 MIN_RUNS = 10  # with fewer, nothing is said

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 
-from include.dbt_cloud.run_times import RunTime
+from .run_times import RunTime
 
 CHARTS, COLUMNS = 12, 3  # the slowest models
 

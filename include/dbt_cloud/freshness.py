@@ -16,10 +16,10 @@ from airflow.providers.standard.triggers.temporal import TimeDeltaTrigger
 from airflow.sdk import BaseOperator
 from airflow.sdk.exceptions import AirflowFailException
 
-from include.dbt_cloud.answers import DbtCloudRefusedError
-from include.dbt_cloud.client import DbtCloudClient
-from include.dbt_cloud.failures import describe_failure
-from include.dbt_cloud.trigger import DbtCloudRunTrigger
+from .client import DbtCloudClient
+from .failures import describe_failure
+from .responses import DbtCloudRefusedError
+from .trigger import DbtCloudRunTrigger
 
 STALE = ("error", "runtime error")  # dbt fails the step for these, and only warns of "warn"
 POLL_SECONDS = 5

@@ -33,7 +33,7 @@ class NoAnswerError(AirflowException):
         self.is_undone = is_undone
 
 
-def read_answer(status: int, headers: Mapping[str, str], body: bytes) -> dict[str, Any]:
+def read_response(status: int, headers: Mapping[str, str], body: bytes) -> dict[str, Any]:
     """The JSON of a good answer; raises DbtCloudRefusedError or NoAnswerError for any other."""
     if status == TOO_MANY_REQUESTS:
         wait = seconds(headers.get("Retry-After"))

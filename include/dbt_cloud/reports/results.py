@@ -7,10 +7,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from include.dbt_cloud.answers import DbtCloudRefusedError
-from include.dbt_cloud.artifacts import FAILED
-from include.dbt_cloud.client import DbtCloudClient
-from include.dbt_cloud.rebuild import command_of
+from ..artifacts import FAILED
+from ..client import DbtCloudClient
+from ..recovery import command_of
+from ..responses import DbtCloudRefusedError
 
 # Others, such as `dbt docs generate`, leave results too, of compiling only.
 BUILDING = {"build", "retry", "run", "seed", "snapshot", "test"}

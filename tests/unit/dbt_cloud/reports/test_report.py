@@ -10,11 +10,11 @@ import pytest
 from airflow.sdk import ObjectStoragePath
 from matplotlib.image import imread
 
-from include.dbt_cloud.answers import DbtCloudRefusedError
-from include.dbt_cloud.chart import as_chart
-from include.dbt_cloud.report import as_table, report_run
-from include.dbt_cloud.results import Node, Results
-from include.dbt_cloud.run_times import RunTime
+from include.dbt_cloud.reports.chart import as_chart
+from include.dbt_cloud.reports.report import as_table, report_run
+from include.dbt_cloud.reports.results import Node, Results
+from include.dbt_cloud.reports.run_times import RunTime
+from include.dbt_cloud.responses import DbtCloudRefusedError
 from tests.running_dbt_cloud import RunningDbtCloud
 from tests.unit.dbt_cloud.conftest import missing_table
 

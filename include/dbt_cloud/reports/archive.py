@@ -5,21 +5,21 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from include.dbt_cloud.client import DbtCloudClient
-from include.dbt_cloud.rebuild import command_of
-from include.dbt_cloud.results import artifact_of
+from ..client import DbtCloudClient
+from ..recovery import command_of
+from .results import artifact_of
 
 # https://docs.getdbt.com/reference/artifacts/dbt-artifacts
 ARTIFACTS = ("run_results.json", "manifest.json", "catalog.json", "sources.json")
 
 
-def keep(client: DbtCloudClient, run: dict[str, Any], folder: Any) -> list[str]:
+def archive(client: DbtCloudClient, run: dict[str, Any], folder: Any) -> list[str]:
     """Returns the names of the files in ``folder``, an ObjectStoragePath.
 
     ``run`` comes with its steps and debug logs. A step's ``log.txt`` is what dbt prints, its
     ``debug_log.txt`` all that it did.
     """
-    kept = []
+    archived = []
     for step in run["run_steps"]:
         place = f"step-{step['index']}"
         files = {"log.txt": step.get("logs"), "debug_log.txt": step.get("debug_logs")}
@@ -30,5 +30,5 @@ def keep(client: DbtCloudClient, run: dict[str, Any], folder: Any) -> list[str]:
             if text:
                 (folder / place).mkdir(parents=True, exist_ok=True)
                 (folder / place / name).write_text(text)
-                kept.append(f"{place}/{name}")
-    return kept
+                archived.append(f"{place}/{name}")
+    return archived

@@ -9,11 +9,7 @@ import duckdb
 import pytest
 from airflow.sdk.exceptions import AirflowFailException
 
-from include.dbt_cloud.fresh_sources import (
-    SourceFreshness,
-    WaitForFreshSourcesOperator,
-    still_stale,
-)
+from include.dbt_cloud.freshness import SourceFreshness, WaitForFreshSourcesOperator, still_stale
 from tests.running_dbt_cloud import DAILY_BUILD, RunningDbtCloud
 
 FRESHNESS = "dbt source freshness"

@@ -1,4 +1,4 @@
-"""Callbacks that tell people how it went, by whichever channel has a connection (channels.py).
+"""Callbacks that tell people how it went, by whichever channel has a connection.
 
 Put ``notify_failure`` into ``on_failure_callback`` of a Dag's ``default_args``. Airflow calls it
 when a task has failed for good, so there is one message per failure and none per retry.
@@ -17,11 +17,11 @@ from airflow.providers.dbt.cloud.operators.dbt import DbtCloudRunJobOperator
 from airflow.sdk.configuration import conf
 from asgiref.sync import sync_to_async
 
-from include.dbt_cloud.artifacts import NodeResult, failed_nodes
-from include.dbt_cloud.channels import Message, send
-from include.dbt_cloud.client import DbtCloudClient
-from include.dbt_cloud.failures import what_failed
-from include.dbt_cloud.rebuild import failed_step
+from ..artifacts import NodeResult, failed_nodes
+from ..client import DbtCloudClient
+from ..failures import what_failed
+from ..recovery import failed_step
+from .channels import Message, send
 
 MAX_ERROR = 2000  # characters of an exception's text
 

@@ -10,12 +10,12 @@ from typing import Any
 from airflow.providers.dbt.cloud.hooks.dbt import DbtCloudHook
 from jinja2 import Environment
 
-from include.dbt_cloud.chart import as_chart
-from include.dbt_cloud.client import DbtCloudClient
-from include.dbt_cloud.failures import shortened
-from include.dbt_cloud.kept import keep
-from include.dbt_cloud.results import Node, Results, read_results
-from include.dbt_cloud.run_times import RunTime, compare, earlier_results
+from ..client import DbtCloudClient
+from ..failures import shortened
+from .archive import archive
+from .chart import as_chart
+from .results import Node, Results, read_results
+from .run_times import RunTime, compare, earlier_results
 
 PAGE = Path(__file__).parent / "report.html"
 log = logging.getLogger(__name__)
@@ -40,7 +40,7 @@ def report_run(
     (folder / "report.html").write_text(as_page(results, times))
     if times:
         (folder / "run_times.png").write_bytes(as_chart(times))
-    files = keep(client, results.run, folder)
+    files = archive(client, results.run, folder)
     log.info("The report is %s/report.html, beside it are %d files of the run.", folder, len(files))
     return as_data(results, times)
 
