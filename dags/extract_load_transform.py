@@ -11,7 +11,7 @@ built by a dbt Cloud job, and a small regression on the mart `customers`.
 **Needs** the connection `dbt_cloud_default` (the local dbt Cloud as cloned), duckdb, scikit-learn.
 
 **To use it elsewhere** set `JOB_ID`, and `SOURCE` and `LANDING` to `s3://` or `gs://` addresses.
-**Copy with** include/warehouse.py, include/spend_model.py
+**Copy with** include/shop/
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from airflow.providers.dbt.cloud.operators.dbt import DbtCloudRunJobOperator
 from airflow.sdk import ObjectStoragePath, dag, task
 from airflow.timetables.interval import CronDataIntervalTimetable
 
-from include.warehouse import create_raw_tables, open_warehouse, warehouse_path
+from include.shop.warehouse import create_raw_tables, open_warehouse, warehouse_path
 
 # https://YOUR_ACCESS_URL/deploy/16173/projects/36467/jobs/30605
 JOB_ID = 30605
@@ -99,7 +99,7 @@ def extract_load_transform() -> None:
 
     @task
     def train_model() -> dict[str, float]:
-        from include.spend_model import train_spend_model  # scikit-learn is slow to import
+        from include.shop.regression import train_spend_model  # scikit-learn is slow to import
 
         with open_warehouse() as warehouse:
             return train_spend_model(warehouse)

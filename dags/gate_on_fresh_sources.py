@@ -15,7 +15,7 @@ consumers. Use it when wrong numbers are worse than late ones: dbt never runs on
 `notify_email`, `notify_slack` or `notify_webhook` messages go there, else to the task's log.
 
 **To use it elsewhere** set the ids, bring your own `ingest` and the checks of your marts.
-**Copy with** include/dbt_cloud/, include/ingest.py, include/mart_checks.py, include/warehouse.py
+**Copy with** include/dbt_cloud/, include/shop/
 """
 
 from __future__ import annotations
@@ -37,9 +37,9 @@ from airflow.sdk import (
 from airflow.timetables.interval import CronDataIntervalTimetable
 
 from include.dbt_cloud import DbtCloudRunJobExactlyOnceOperator, freshness, notifications
-from include.ingest import ingest_files
-from include.mart_checks import run_checks
-from include.warehouse import open_warehouse
+from include.shop.checks import run_checks
+from include.shop.ingest import ingest_files
+from include.shop.warehouse import open_warehouse
 
 # https://YOUR_ACCESS_URL/deploy/16173/projects/36467/jobs/48620
 FRESHNESS_JOB_ID = 48620

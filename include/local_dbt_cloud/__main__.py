@@ -36,7 +36,7 @@ def main(arguments: list[str] | None = None) -> int:
     logging.basicConfig(level=logging.WARNING, format="%(levelname)s: %(message)s")
     try:
         check(settings)
-        os.environ["LOCAL_DBT_CLOUD_DATA"] = str(settings.data)  # include.warehouse reads it
+        os.environ["LOCAL_DBT_CLOUD_DATA"] = str(settings.data)  # include.shop.warehouse reads it
         with hold(settings.data), listen(settings) as listener:
             serve(settings, listener)
     except (StartError, DataFolderError, JobsFileError) as error:

@@ -14,7 +14,7 @@ from include.local_dbt_cloud.settings import LOOPBACK_HOSTS
 from include.local_dbt_cloud.tls import ensure_certificates
 from include.local_fivetran_census.app import create_app
 from include.local_fivetran_census.settings import Settings
-from include.warehouse import warehouse_path
+from include.shop.warehouse import warehouse_path
 
 
 def main() -> int:
@@ -25,7 +25,7 @@ def main() -> int:
     parser.add_argument("--data", type=Path, default=warehouse_path().parent)
     options = parser.parse_args()
     data = options.data.resolve()
-    os.environ["LOCAL_DBT_CLOUD_DATA"] = str(data)  # include.warehouse reads it
+    os.environ["LOCAL_DBT_CLOUD_DATA"] = str(data)  # include.shop.warehouse reads it
     settings = Settings(data)
     if options.host not in LOOPBACK_HOSTS and settings.accepts_known_credentials:
         return _refuse(

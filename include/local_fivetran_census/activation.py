@@ -8,7 +8,7 @@ from pathlib import Path
 
 import duckdb
 
-from include.warehouse import open_warehouse
+from include.shop.warehouse import open_warehouse
 
 
 @dataclass(frozen=True)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import duckdb
 
-from include.warehouse import RAW_DATA, RAW_TABLES, create_raw_tables, open_warehouse
+from include.shop.warehouse import RAW_DATA, RAW_TABLES, create_raw_tables, open_warehouse
 
 
 def land_new_rows() -> dict[str, int]:

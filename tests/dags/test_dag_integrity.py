@@ -102,15 +102,15 @@ def dags_of(file: Path) -> list[DAG]:
 
 
 def parts_of_include(file: Path) -> set[str]:
-    """The parts of include/ that the file imports or reads, as its docstring should name them."""
+    """The folders of include/ that the file imports or reads, as its docstring should name them."""
     modules = {
         node.module
         for node in ast.walk(ast.parse(file.read_text()))
         if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("include")
     }
-    paths = {module.replace(".", "/") for module in modules}
-    paths |= {f"include/{name}" for name in re.findall(r'"include" / "(\w+)"', file.read_text())}
-    return {f"{path}.py" if (PROJECT / f"{path}.py").exists() else f"{path}/" for path in paths}
+    folders = {module.split(".")[1] for module in modules}
+    folders |= set(re.findall(r'"include" / "(\w+)"', file.read_text()))
+    return {f"include/{folder}/" for folder in folders}
 
 
 def copied_with(file: Path) -> set[str]:
@@ -182,9 +182,7 @@ def test_a_file_copied_with_what_it_names_parses_without_reading_anything(
     (tmp_path / "dags").mkdir()
     copy = shutil.copy(file, tmp_path / "dags")
     for path in copied_with(file):
-        source, target = PROJECT / path, tmp_path / path
-        target.parent.mkdir(parents=True, exist_ok=True)
-        shutil.copytree(source, target) if source.is_dir() else shutil.copy(source, target)
+        shutil.copytree(PROJECT / path, tmp_path / path)
 
     parsed, said = parse_offline(Path(copy), tmp_path)
 

@@ -42,13 +42,15 @@ class WarehouseLock:
 def ensure_raw_data(warehouse: Path) -> None:
     """Loads the shop's source files unless that was done; quick when it was.
 
-    Raises what ``include.warehouse`` raises, for example when another process keeps the file.
+    Raises what ``include.shop.warehouse`` raises, for example when another process keeps the file.
     """
     global _loaded
     with _lock:
         if _loaded and warehouse.exists():
             return
-        from include.warehouse import load_raw_data  # imports duckdb: 0.2 s of the server's start
+        from include.shop.warehouse import (
+            load_raw_data,  # imports duckdb: 0.2 s of the server's start
+        )
 
         load_raw_data()
         _loaded = True

@@ -6,7 +6,7 @@ from typing import Any
 
 import duckdb
 
-from include.warehouse import RAW_TABLES, create_raw_tables
+from include.shop.warehouse import RAW_TABLES, create_raw_tables
 
 
 def ingest_files(

@@ -10,9 +10,9 @@ import duckdb
 import pytest
 from airflow.sdk import ObjectStoragePath
 
-from include.ingest import ingest_files
-from include.mart_checks import CHECKS, run_checks
-from include.warehouse import RAW_DATA, load_raw_data
+from include.shop.checks import CHECKS, run_checks
+from include.shop.ingest import ingest_files
+from include.shop.warehouse import RAW_DATA, load_raw_data
 from tests.unit.warm_dbt import PYTHON, warm_dbt
 
 

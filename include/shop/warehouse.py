@@ -1,6 +1,6 @@
 """The shop's warehouse: one DuckDB file, which one process at a time may hold open for writing.
 
-A Dag that uses it is copied together with this file, which needs DuckDB and nothing else.
+A Dag that uses it is copied together with this folder; this file needs DuckDB and nothing else.
 """
 
 from __future__ import annotations
@@ -13,7 +13,8 @@ from pathlib import Path
 
 import duckdb
 
-RAW_DATA = Path(__file__).parent / "raw_data"
+INCLUDE = Path(__file__).parents[1]
+RAW_DATA = INCLUDE / "raw_data"
 
 # Table → column → type. Times are UTC; amounts are whole cents; blanks in the files become nulls.
 RAW_TABLES = {
@@ -71,8 +72,7 @@ RAW_TABLES = {
 
 def warehouse_path() -> Path:
     """Return where the warehouse is: in ``LOCAL_DBT_CLOUD_DATA``, else in ``include/.local``."""
-    default = Path(__file__).parent / ".local"
-    return Path(os.environ.get("LOCAL_DBT_CLOUD_DATA") or default) / "warehouse.duckdb"
+    return Path(os.environ.get("LOCAL_DBT_CLOUD_DATA") or INCLUDE / ".local") / "warehouse.duckdb"
 
 
 @contextmanager

@@ -11,8 +11,8 @@ from threading import Timer
 import duckdb
 import pytest
 
-from include import warehouse
-from include.warehouse import RAW_TABLES, load_raw_data, open_warehouse, warehouse_path
+from include.shop import warehouse
+from include.shop.warehouse import RAW_TABLES, load_raw_data, open_warehouse, warehouse_path
 
 HOLD_THE_LOCK = """
 import sys, duckdb
