@@ -24,7 +24,7 @@ from include.local_dbt_cloud.storage.statuses import Status
 from include.local_dbt_cloud.storage.store import Store
 from include.local_dbt_cloud.storage.tables import RunRow
 from include.local_dbt_cloud.times import now
-from include.local_dbt_cloud.tls import ensure_certificates
+from include.local_servers.certificates import ensure_certificates
 from tests.running_dbt_cloud import ACCOUNT_ID, DAILY_BUILD, TOKEN, RunningDbtCloud
 
 STORED_RUNS = 10_000

@@ -26,7 +26,7 @@ from include.local_dbt_cloud.storage.jobs_file import read_jobs_file
 from include.local_dbt_cloud.storage.statuses import Status
 from include.local_dbt_cloud.storage.store import Store
 from include.local_dbt_cloud.storage.tables import RunRow
-from include.local_dbt_cloud.tls import ensure_certificates
+from include.local_servers.certificates import ensure_certificates
 from tests.running_dbt_cloud import RunningDbtCloud
 
 WAITING = (100, 1000)

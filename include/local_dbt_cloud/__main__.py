@@ -11,7 +11,6 @@ import sys
 from pathlib import Path
 
 from include.local_dbt_cloud.api.faults import parse_fault
-from include.local_dbt_cloud.data_folder import DataFolderError, hold
 from include.local_dbt_cloud.settings import (
     DBT_PROJECT,
     DEFAULT_TOKEN,
@@ -24,6 +23,7 @@ from include.local_dbt_cloud.settings import (
     default_dbt_python,
 )
 from include.local_dbt_cloud.storage.jobs_file import JobsFileError
+from include.local_servers.data_folder import DataFolderError, hold
 
 
 class StartError(Exception):
@@ -159,7 +159,7 @@ def serve(settings: Settings, listener: socket.socket) -> None:
     from include.local_dbt_cloud.api.http_protocol import HttpProtocol
     from include.local_dbt_cloud.app import create_app, make_server
     from include.local_dbt_cloud.storage.jobs_file import read_jobs_file
-    from include.local_dbt_cloud.tls import ensure_certificates
+    from include.local_servers.certificates import ensure_certificates
 
     jobs_file = read_jobs_file(settings.jobs_file)
     certificates = ensure_certificates(settings.data, certificate_names(settings.host))

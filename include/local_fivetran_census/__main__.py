@@ -11,9 +11,9 @@ from pathlib import Path
 import uvicorn
 
 from include.local_dbt_cloud.settings import LOOPBACK_HOSTS
-from include.local_dbt_cloud.tls import ensure_certificates
 from include.local_fivetran_census.app import create_app
 from include.local_fivetran_census.settings import Settings
+from include.local_servers.certificates import ensure_certificates
 from include.shop.warehouse import warehouse_path
 
 

@@ -10,8 +10,8 @@ import pytest
 
 from include.local_dbt_cloud.__main__ import main
 from include.local_dbt_cloud.api.routes import ROUTES
-from include.local_dbt_cloud.data_folder import hold
 from include.local_dbt_cloud.settings import JOBS_FILE
+from include.local_servers.data_folder import hold
 
 README = JOBS_FILE.with_name("README.md")
 

@@ -12,7 +12,7 @@ import ipaddress
 import os
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import certifi
@@ -20,8 +20,6 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
-
-from include.local_dbt_cloud.times import now
 
 NAMES = ("localhost", "127.0.0.1", "::1", "local-dbt-cloud")  # the last one inside Docker
 CA_LIFE = timedelta(days=3650)
@@ -105,7 +103,7 @@ def _ensure_server(
 def _builder(
     subject: x509.Name, issuer: x509.Name, key: ec.EllipticCurvePrivateKey, life: timedelta
 ) -> x509.CertificateBuilder:
-    start = now() - timedelta(hours=1)  # a client's clock may be a little behind
+    start = datetime.now(UTC) - timedelta(hours=1)  # a client's clock may be a little behind
     return (
         x509.CertificateBuilder()
         .subject_name(subject)
@@ -144,7 +142,7 @@ def _bundle(files: Certificates, environment: Mapping[str, str]) -> bytes:
 def _is_current(path: Path) -> bool:
     """Whether the file is a certificate with some time to go."""
     try:
-        return _read(path).not_valid_after_utc - now() > RENEW_BEFORE
+        return _read(path).not_valid_after_utc - datetime.now(UTC) > RENEW_BEFORE
     except (OSError, ValueError):
         return False
 

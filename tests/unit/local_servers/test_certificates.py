@@ -7,7 +7,7 @@ from pathlib import Path
 import certifi
 import pytest
 
-from include.local_dbt_cloud.tls import ensure_certificates
+from include.local_servers.certificates import ensure_certificates
 
 
 def test_they_are_made_once(tmp_path: Path) -> None:
