@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 from .client import DbtCloudClient
 from .responses import DbtCloudRefusedError
@@ -14,34 +15,60 @@ NOT_SELECTABLE = "operation."
 
 
 @dataclass(frozen=True)
-class NodeResult:
+class Node:
     """One node of ``run_results.json``; ``message`` is dbt's or the warehouse's."""
 
     unique_id: str
     status: str
+    seconds: float
     message: str
+    step: int
+
+    @property
+    def kind(self) -> str:
+        return self.unique_id.partition(".")[0]
+
+    @property
+    def name(self) -> str:
+        """Without project, and without the hash that ends a test's id."""
+        parts = self.unique_id.split(".")[2:]
+        return parts[0] if self.kind == "test" else ".".join(parts)
 
 
-def node_results(client: DbtCloudClient, run_id: int, step: int) -> list[NodeResult]:
-    """Empty if the step failed before dbt had any results."""
+def read_artifact(client: DbtCloudClient, run_id: int, name: str, step: int) -> Any:
+    """Its JSON; None if the step left none."""
     try:
-        results = client.get(f"runs/{run_id}/artifacts/run_results.json", step=step)
+        return client.get(f"runs/{run_id}/artifacts/{name}", step=step)
     except DbtCloudRefusedError:
-        return []
+        return None
+
+
+def nodes_in(run_results: dict[str, Any], step: int) -> list[Node]:
     return [
-        NodeResult(node["unique_id"], node["status"], node.get("message") or "")
-        for node in results.get("results", [])
+        Node(
+            unique_id=result["unique_id"],
+            status=result["status"],
+            seconds=result.get("execution_time") or 0.0,
+            message=result.get("message") or "",
+            step=step,
+        )
+        for result in run_results.get("results", [])
     ]
 
 
-def failed_nodes(client: DbtCloudClient, run_id: int, step: int) -> list[NodeResult]:
-    return [node for node in node_results(client, run_id, step) if node.status in FAILED]
+def nodes_of(client: DbtCloudClient, run_id: int, step: int) -> list[Node]:
+    """Empty if the step failed before dbt had any results."""
+    return nodes_in(read_artifact(client, run_id, "run_results.json", step) or {}, step)
+
+
+def failed_nodes(client: DbtCloudClient, run_id: int, step: int) -> list[Node]:
+    return [node for node in nodes_of(client, run_id, step) if node.status in FAILED]
 
 
 def unfinished_nodes(client: DbtCloudClient, run_id: int, step: int) -> list[str]:
     """The unique ids of what failed or was skipped."""
     return [
         node.unique_id
-        for node in node_results(client, run_id, step)
+        for node in nodes_of(client, run_id, step)
         if node.status in UNFINISHED and not node.unique_id.startswith(NOT_SELECTABLE)
     ]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import requests
@@ -15,21 +15,20 @@ from tenacity import (
     retry_if_exception,
     retry_if_exception_type,
     stop_after_delay,
-    wait_exponential,
 )
 
-from .responses import NoAnswerError, read_response
+from .responses import NoAnswerError, back_off, read_response
 
 CONNECT_SECONDS, READ_SECONDS = 10, 60
 RETRY_SECONDS = 90  # how long a read is repeated; after that Airflow retries the task
 log = logging.getLogger(__name__)
-growing = wait_exponential(max=20)
+LONGEST_WAIT = 20.0  # seconds between two tries
 
 
 def wait(state: RetryCallState) -> float:
     """Growing waits, and at least as long as dbt Cloud asks for."""
     error = state.outcome.exception() if state.outcome else None
-    return max(growing(state), getattr(error, "retry_after", 0))
+    return back_off(state.attempt_number, getattr(error, "retry_after", 0), LONGEST_WAIT)
 
 
 def was_undone(error: BaseException) -> bool:
@@ -56,6 +55,14 @@ class DbtCloudClient:
         return self._repeat(
             retry_if_exception_type(NoAnswerError), lambda: self._call("GET", path, params=params)
         )
+
+    def pages(self, path: str, size: int, most: int, **params: Any) -> Iterator[Any]:
+        """What a list has, in ``most`` pages of ``size`` entries at most; read as it is needed."""
+        for page in range(most):
+            listed = self.get(path, limit=size, offset=page * size, **params)
+            yield from listed
+            if len(listed) < size:
+                return
 
     def post(self, path: str, body: dict[str, Any] | None = None) -> Any:
         """Sent again only if dbt Cloud certainly did nothing. Raises NoAnswerError otherwise."""

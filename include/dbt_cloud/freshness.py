@@ -16,9 +16,9 @@ from airflow.providers.standard.triggers.temporal import TimeDeltaTrigger
 from airflow.sdk import BaseOperator
 from airflow.sdk.exceptions import AirflowFailException
 
+from .artifacts import read_artifact
 from .client import DbtCloudClient
 from .failures import describe_failure
-from .responses import DbtCloudRefusedError
 from .trigger import DbtCloudRunTrigger
 
 STALE = ("error", "runtime error")  # dbt fails the step for these, and only warns of "warn"
@@ -143,16 +143,14 @@ class WaitForFreshSourcesOperator(BaseOperator):
             raise AirflowFailException(
                 f"Job {self.job_id} has no step `dbt source freshness`: add it to its commands."
             )
-        path = f"runs/{run_id}/artifacts/sources.json"
-        try:
-            results = self.client.get(path, step=steps[-1])["results"]
-        except DbtCloudRefusedError:
-            raise AirflowException(describe_failure(self.client, run_id)) from None
-        if not results:
+        artifact = read_artifact(self.client, run_id, "sources.json", steps[-1])
+        if artifact is None:
+            raise AirflowException(describe_failure(self.client, run_id))
+        if not artifact["results"]:
             raise AirflowFailException(
                 f"Job {self.job_id} looked at no source: give them a `freshness` in dbt."
             )
-        return [SourceFreshness.of(result) for result in results]
+        return [SourceFreshness.of(result) for result in artifact["results"]]
 
     @cached_property
     def client(self) -> DbtCloudClient:

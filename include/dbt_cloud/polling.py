@@ -11,9 +11,9 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 from .async_client import AsyncDbtCloudClient
+from .responses import back_off
 
 BATCH = 100  # the most runs that dbt Cloud lists in one call
-MAX_WAIT = 60.0  # seconds between polls that fail, unless dbt Cloud asks for more
 log = logging.getLogger(__name__)
 
 
@@ -98,4 +98,4 @@ def pause(account: Account, poll: Poll, failures: int, took: float = 0.0) -> flo
     if not poll.problem:
         interval = min((wish.interval for wish in WAITING[account]), default=1.0)
         return max(interval - took, interval / 10)
-    return max(min(2.0 ** (failures - 1), MAX_WAIT), poll.retry_after)
+    return back_off(failures, poll.retry_after)

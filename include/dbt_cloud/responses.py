@@ -52,6 +52,15 @@ def read_response(status: int, headers: Mapping[str, str], body: bytes) -> dict[
     return answer
 
 
+def back_off(failures: int, retry_after: float = 0, longest: float = 60.0) -> float:
+    """Seconds to wait after so many failures in a row: 1, 2, 4 and so on, up to ``longest``.
+
+    At least ``retry_after``, which is what dbt Cloud asks for.
+    """
+    growing = 2.0 ** min(failures - 1, 20)  # a service can be away for days
+    return max(min(growing, longest), retry_after)
+
+
 def seconds(retry_after: str | None) -> float:
     """0 for a missing header and for one that names a date."""
     try:

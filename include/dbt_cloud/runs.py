@@ -65,18 +65,15 @@ def runs_of_task(
 
 def runs_of_job(client: DbtCloudClient, job_id: int) -> Iterator[Run]:
     """Newest first. A run that begins meanwhile moves pages on, so that none is missed."""
-    for page in range(MAX_PAGES):
-        listed = client.get(
-            "runs/",
-            job_definition_id=job_id,
-            order_by="-id",
-            include_related="trigger",
-            limit=PAGE,
-            offset=page * PAGE,
-        )
-        yield from map(Run.of, listed)
-        if len(listed) < PAGE:
-            return
+    listed = client.pages(
+        "runs/",
+        PAGE,
+        MAX_PAGES,
+        job_definition_id=job_id,
+        order_by="-id",
+        include_related="trigger",
+    )
+    return map(Run.of, listed)
 
 
 def chain(runs: Iterable[Run], key: IdempotencyKey) -> list[Run]:

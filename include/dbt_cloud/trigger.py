@@ -13,7 +13,7 @@ from airflow.triggers.base import BaseEventTrigger, TriggerEvent
 
 from .async_client import AsyncDbtCloudClient
 from .polling import Account, Poll, poll_for_ever, waiting
-from .responses import DbtCloudRefusedError, NoAnswerError
+from .responses import DbtCloudRefusedError, NoAnswerError, back_off
 
 CANCEL_TRIES = 5  # about half a minute
 CANCELLING: set[asyncio.Task[None]] = set()  # the event loop itself keeps no task alive
@@ -119,7 +119,7 @@ class DbtCloudRunTrigger(BaseEventTrigger):
         await asyncio.shield(cancelling)
 
     async def _cancel(self) -> None:
-        for attempt in range(CANCEL_TRIES):
+        for tries in range(1, CANCEL_TRIES + 1):
             try:
                 async with AsyncDbtCloudClient(self.wait.conn_id, self.wait.account_id) as client:
                     await client.cancel(self.wait.run_id)
@@ -130,7 +130,7 @@ class DbtCloudRunTrigger(BaseEventTrigger):
                 return
             except NoAnswerError as error:
                 self.log.warning("Run %s is not cancelled yet: %s", self.wait.run_id, error)
-                await asyncio.sleep(max(2.0**attempt, error.retry_after))
+                await asyncio.sleep(back_off(tries, error.retry_after))
 
 
 def name_of(status: int | None) -> str:

@@ -7,7 +7,7 @@ when a task has failed for good, so there is one message per failure and none pe
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 from urllib.parse import quote
@@ -17,7 +17,7 @@ from airflow.providers.dbt.cloud.operators.dbt import DbtCloudRunJobOperator
 from airflow.sdk.configuration import conf
 from asgiref.sync import sync_to_async
 
-from ..artifacts import NodeResult, failed_nodes
+from ..artifacts import Node, failed_nodes
 from ..client import DbtCloudClient
 from ..failures import what_failed
 from ..recovery import failed_step
@@ -33,7 +33,7 @@ class FailedRun:
     id: int
     url: str
     step: str = ""
-    nodes: list[NodeResult] = field(default_factory=list)
+    nodes: list[Node] = field(default_factory=list)
     details: str = ""
 
 
@@ -148,7 +148,10 @@ def facts_of_run(run: FailedRun) -> dict[str, Any]:
         "dbt_cloud_run_id": run.id,
         "dbt_cloud_run_url": run.url,
         "failed_step": run.step,
-        "failed_nodes": [asdict(node) for node in run.nodes],
+        "failed_nodes": [
+            {"unique_id": node.unique_id, "status": node.status, "message": node.message}
+            for node in run.nodes
+        ],
     }
 
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 import json
 from typing import Any
 
+from ..artifacts import read_artifact
 from ..client import DbtCloudClient
 from ..recovery import command_of
-from .results import artifact_of
 
 # https://docs.getdbt.com/reference/artifacts/dbt-artifacts
 ARTIFACTS = ("run_results.json", "manifest.json", "catalog.json", "sources.json")
@@ -24,7 +24,7 @@ def archive(client: DbtCloudClient, run: dict[str, Any], folder: Any) -> list[st
         place = f"step-{step['index']}"
         files = {"log.txt": step.get("logs"), "debug_log.txt": step.get("debug_logs")}
         for name in ARTIFACTS if command_of(step) else ():
-            artifact = artifact_of(client, run["id"], name, step["index"])
+            artifact = read_artifact(client, run["id"], name, step["index"])
             files[name] = json.dumps(artifact) if artifact else None
         for name, text in files.items():
             if text:

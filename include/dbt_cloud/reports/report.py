@@ -10,11 +10,12 @@ from typing import Any
 from airflow.providers.dbt.cloud.hooks.dbt import DbtCloudHook
 from jinja2 import Environment
 
+from ..artifacts import Node
 from ..client import DbtCloudClient
 from ..failures import shortened
 from .archive import archive
 from .chart import as_chart
-from .results import Node, Results, read_results
+from .results import Results, read_results
 from .run_times import RunTime, compare, earlier_results
 
 PAGE = Path(__file__).parent / "report.html"

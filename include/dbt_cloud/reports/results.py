@@ -7,34 +7,12 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from ..artifacts import FAILED
+from ..artifacts import FAILED, Node, nodes_in, read_artifact
 from ..client import DbtCloudClient
 from ..recovery import command_of
-from ..responses import DbtCloudRefusedError
 
 # Others, such as `dbt docs generate`, leave results too, of compiling only.
 BUILDING = {"build", "retry", "run", "seed", "snapshot", "test"}
-
-
-@dataclass(frozen=True)
-class Node:
-    """One result of https://docs.getdbt.com/reference/artifacts/run-results-json"""
-
-    unique_id: str
-    status: str
-    seconds: float
-    message: str
-    step: int
-
-    @property
-    def kind(self) -> str:
-        return self.unique_id.partition(".")[0]
-
-    @property
-    def name(self) -> str:
-        """Without project, and without the hash that ends a test's id."""
-        parts = self.unique_id.split(".")[2:]
-        return parts[0] if self.kind == "test" else ".".join(parts)
 
 
 @dataclass(frozen=True)
@@ -82,34 +60,19 @@ def read_results(client: DbtCloudClient, run_id: int) -> Results:
 
 def results_of(client: DbtCloudClient, run: dict[str, Any]) -> Results:
     """``run`` comes with its steps."""
-    return Results(run, list(nodes_of(client, run)))
+    return Results(run, list(nodes_of_run(client, run)))
 
 
-def nodes_of(client: DbtCloudClient, run: dict[str, Any]) -> Iterator[Node]:
+def nodes_of_run(client: DbtCloudClient, run: dict[str, Any]) -> Iterator[Node]:
     seen: set[str] = set()
     for step in run["run_steps"]:
         if not command_of(step):
             continue
-        artifact = artifact_of(client, run["id"], "run_results.json", step["index"])
+        artifact = read_artifact(client, run["id"], "run_results.json", step["index"])
         if artifact is None or artifact["args"]["which"] not in BUILDING:
             continue
         # A step without results of its own may still show those of the step before.
         if artifact["metadata"]["invocation_id"] in seen:
             continue
         seen.add(artifact["metadata"]["invocation_id"])
-        for result in artifact["results"]:
-            yield Node(
-                unique_id=result["unique_id"],
-                status=result["status"],
-                seconds=result.get("execution_time") or 0.0,
-                message=result.get("message") or "",
-                step=step["index"],
-            )
-
-
-def artifact_of(client: DbtCloudClient, run_id: int, name: str, step: int) -> Any:
-    """Its JSON; None if the step left none."""
-    try:
-        return client.get(f"runs/{run_id}/artifacts/{name}", step=step)
-    except DbtCloudRefusedError:
-        return None
+        yield from nodes_in(artifact, step["index"])

@@ -85,16 +85,12 @@ def earlier_results(client: DbtCloudClient, run: dict[str, Any]) -> list[Results
 
 def ended_runs(client: DbtCloudClient, run: dict[str, Any]) -> Iterator[dict[str, Any]]:
     """Of the same job, with their steps, newest first, as far back as anybody looks."""
-    for page in range(MAX_PAGES):
-        listed = client.get(
-            "runs/",
-            job_definition_id=run["job_definition_id"],
-            status__in=ENDED,
-            order_by="-id",
-            include_related="run_steps",
-            limit=PAGE,
-            offset=page * PAGE,
-        )
-        yield from listed
-        if len(listed) < PAGE:
-            return
+    return client.pages(
+        "runs/",
+        PAGE,
+        MAX_PAGES,
+        job_definition_id=run["job_definition_id"],
+        status__in=ENDED,
+        order_by="-id",
+        include_related="run_steps",
+    )

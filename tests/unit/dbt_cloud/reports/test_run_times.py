@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from include.dbt_cloud.reports.results import Node, Results
+from include.dbt_cloud.artifacts import Node
+from include.dbt_cloud.reports.results import Results
 from include.dbt_cloud.reports.run_times import compare, is_slower, spread
 
 STEADY = [10.0, 10.2, 9.9, 10.1, 10.0, 9.8, 10.1, 10.0, 9.9, 10.2]  # median 10, spread 0.1
