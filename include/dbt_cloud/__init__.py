@@ -1,7 +1,8 @@
 """dbt Cloud from Airflow, safely: one run per task, however often anything crashes.
 
-Copy this folder together with a Dag that names it under **Copy with**. It needs Airflow 3.3 or
-newer and the dbt Cloud provider, and imports nothing else of this repository.
+Copy this folder together with a Dag that names it under **Copy with**; README.md beside this file
+says which parts of it can be left out. It needs Airflow 3.3 or newer and the dbt Cloud provider,
+and imports nothing else of this repository.
 """
 
 from .operator import DbtCloudRunJobExactlyOnceOperator

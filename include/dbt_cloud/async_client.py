@@ -6,12 +6,12 @@ from types import TracebackType
 from typing import Any, Self
 
 import aiohttp
-from airflow.providers.common.compat.connection import (
+from airflow.providers.dbt.cloud.hooks.dbt import DbtCloudHook
+
+from .airflow_compat import (
     get_async_connection,
     get_async_extra_dejson,
 )
-from airflow.providers.dbt.cloud.hooks.dbt import DbtCloudHook
-
 from .responses import DbtCloudRefusedError, NoAnswerError, read_response
 
 CALL_SECONDS = 30

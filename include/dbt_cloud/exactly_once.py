@@ -8,8 +8,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from airflow.providers.common.compat.sdk import AirflowException
-
+from .airflow_compat import AirflowException
 from .client import DbtCloudClient
 from .idempotency_key import IdempotencyKey
 from .recovery import commands_after_failure

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from airflow.providers.common.compat.sdk import AirflowException
 from airflow.providers.dbt.cloud.hooks.dbt import DbtCloudJobRunStatus as Status
 
+from .airflow_compat import AirflowException
 from .artifacts import failed_nodes
 from .client import DbtCloudClient
 from .recovery import failed_step

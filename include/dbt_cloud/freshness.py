@@ -10,12 +10,11 @@ from functools import cached_property
 from typing import Any, NoReturn
 
 import pendulum
-from airflow.providers.common.compat.sdk import AirflowException
 from airflow.providers.dbt.cloud.hooks.dbt import DbtCloudHook
 from airflow.providers.standard.triggers.temporal import TimeDeltaTrigger
 from airflow.sdk import BaseOperator
-from airflow.sdk.exceptions import AirflowFailException
 
+from .airflow_compat import AirflowException, AirflowFailException
 from .artifacts import read_artifact
 from .client import DbtCloudClient
 from .failures import describe_failure

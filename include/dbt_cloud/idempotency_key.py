@@ -8,8 +8,7 @@ from dataclasses import dataclass
 from hashlib import sha256
 from typing import TYPE_CHECKING, Any
 
-from airflow.providers.common.compat.sdk import conf
-from airflow.providers.dbt.cloud.hooks.dbt import DBT_CAUSE_MAX_LENGTH
+from .airflow_compat import DBT_CAUSE_MAX_LENGTH, conf
 
 if TYPE_CHECKING:
     from airflow.sdk import Context

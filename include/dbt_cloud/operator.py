@@ -7,13 +7,14 @@ from datetime import datetime, timedelta
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
-from airflow.providers.common.compat.sdk import AirflowException
 from airflow.providers.dbt.cloud.hooks.dbt import DbtCloudJobRunException
 from airflow.providers.dbt.cloud.operators.dbt import DbtCloudRunJobOperator
-from airflow.providers.dbt.cloud.utils.openlineage import (
-    inject_parent_job_information_into_dbt_cloud_cause,
-)
 
+from .airflow_compat import (
+    AirflowException,
+    inject_parent_job_information_into_dbt_cloud_cause,
+    job_id_of,
+)
 from .client import DbtCloudClient
 from .exactly_once import ExactlyOnce
 from .failures import describe_failure
@@ -63,8 +64,7 @@ class DbtCloudRunJobExactlyOnceOperator(DbtCloudRunJobOperator):
         self.is_killed = False
 
     def execute(self, context: Context) -> int:
-        # Private in the provider, but the one way to look a job up by its names.
-        self.job_id = int(self._resolve_job_id())  # a template leaves it a string
+        self.job_id = job_id_of(self)
         run = self.run_of_this_task(context, self.job_id)
         self.run_id = run.id
         context["ti"].xcom_push(key="job_run_url", value=run.url)

@@ -6,7 +6,7 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
-from airflow.providers.common.compat.sdk import AirflowException
+from .airflow_compat import AirflowException
 
 TOO_MANY_REQUESTS, NOT_IMPLEMENTED = 429, 501
 

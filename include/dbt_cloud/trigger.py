@@ -9,8 +9,8 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from airflow.providers.dbt.cloud.hooks.dbt import DbtCloudJobRunStatus as Status
-from airflow.triggers.base import BaseEventTrigger, TriggerEvent
 
+from .airflow_compat import BaseEventTrigger, TriggerEvent
 from .async_client import AsyncDbtCloudClient
 from .polling import Account, Poll, poll_for_ever, waiting
 from .responses import DbtCloudRefusedError, NoAnswerError, back_off

@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import ast
+import re
+import shutil
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -49,3 +53,43 @@ def test_the_local_dbt_cloud_s_arrows_run_one_way(file: Path) -> None:
 
     for other in used - {room} if room in LEVELS else used:
         assert LEVELS.get(other, len(LEVELS)) > LEVELS.get(room, -1), f"{room} imports {other}"
+
+
+# What include/dbt_cloud may take from elsewhere than its airflow_compat.
+PUBLIC = re.compile(
+    r"airflow\.sdk\.[A-Z]\w+"
+    r"|airflow\.providers\.dbt\.cloud\.(hooks|operators)\.dbt\.Dbt\w+"
+    r"|airflow\.providers\.(standard|http|slack|smtp)\..+"
+)
+
+
+@pytest.mark.parametrize("file", modules("include/dbt_cloud"), ids=name)
+def test_the_library_stands_alone_and_its_core_without_its_parts(file: Path) -> None:
+    part = file.relative_to(PROJECT / "include/dbt_cloud").parts[0]
+    text, used = file.read_text(), set(imports(file))
+
+    assert "import include" not in text
+    assert "from include" not in text
+    assert all(found.startswith("include.dbt_cloud") for found in used if "include" in found)
+    for other in {"reports", "notifications"} - {part}:
+        assert not any(f"dbt_cloud.{other}" in found for found in used), f"{part} imports {other}"
+    if part != "airflow_compat.py":
+        taken = {found for found in used if found.startswith("airflow.")}
+        assert not {found for found in taken if not PUBLIC.fullmatch(found)}
+
+
+def test_the_core_works_wherever_it_is_put(tmp_path: Path) -> None:
+    parts = shutil.ignore_patterns("reports", "notifications", "__pycache__")
+    shutil.copytree(PROJECT / "include/dbt_cloud", tmp_path / "acme" / "transform", ignore=parts)
+    program = (
+        "from acme.transform import DbtCloudRunJobExactlyOnceOperator\n"
+        "from acme.transform.freshness import WaitForFreshSourcesOperator\n"
+        "from acme.transform.trigger import DbtCloudRunTrigger\n"
+        "print(DbtCloudRunTrigger(conn_id='a', account_id=1, run_id=1, poll_interval=1,"
+        " end_time=1, execution_deadline=None, max_silence=1).serialize()[0])"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", program], cwd=tmp_path, capture_output=True, text=True
+    )
+
+    assert done.stdout.strip() == "acme.transform.trigger.DbtCloudRunTrigger", done.stderr

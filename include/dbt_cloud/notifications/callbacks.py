@@ -14,9 +14,9 @@ from urllib.parse import quote
 
 from airflow.providers.dbt.cloud.hooks.dbt import DbtCloudHook
 from airflow.providers.dbt.cloud.operators.dbt import DbtCloudRunJobOperator
-from airflow.sdk.configuration import conf
 from asgiref.sync import sync_to_async
 
+from ..airflow_compat import conf
 from ..artifacts import Node, failed_nodes
 from ..client import DbtCloudClient
 from ..failures import what_failed

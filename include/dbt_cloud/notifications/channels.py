@@ -16,8 +16,9 @@ from html import escape
 from typing import Any
 
 from airflow.sdk import BaseHook
-from airflow.sdk.exceptions import AirflowNotFoundException
 from jinja2 import Environment
+
+from ..airflow_compat import AirflowNotFoundException
 
 SECONDS = 30  # for one call of a receiver
 MAX_SLACK_DETAILS = 2500  # characters; Slack splits longer messages
