@@ -9,8 +9,7 @@ from __future__ import annotations
 import gc
 import sys
 
-from airflow.__main__ import main
-
+from include.local_airflow.airflow_internals import main
 from include.local_airflow.orphans import end_idle_orphans
 
 SELDOM = (50_000, 20, 50)  # new objects, then rounds of each generation
@@ -20,4 +19,4 @@ if __name__ == "__main__":
     if sys.argv[1] == "scheduler":
         end_idle_orphans()
     sys.argv[0] = "airflow"
-    main()
+    main()  # type: ignore[no-untyped-call]  # Airflow's has no types

@@ -16,13 +16,15 @@ from pathlib import Path
 from types import FrameType
 from typing import Any
 
-from airflow.dag_processing.dagbag import DagBag
-from airflow.listeners import hookimpl
-from airflow.models.xcom import XComModel
 from airflow.sdk import DAG, TaskInstanceState
-from airflow.sdk.listener import get_listener_manager
-from airflow.utils.session import create_session
 
+from include.local_airflow.airflow_internals import (
+    DagBag,
+    XComModel,
+    create_session,
+    get_listener_manager,
+    hookimpl,
+)
 from include.local_airflow.database import export_connections, prepare_database
 from include.local_airflow.dbt_cloud_runs import DbtCloudRuns
 from include.local_airflow.environment import Launch

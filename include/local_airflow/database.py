@@ -11,13 +11,10 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from airflow import __version__ as airflow_version
-from airflow.models.connection import Connection
-from airflow.models.pool import Pool
-from airflow.models.variable import Variable
-from airflow.utils.session import create_session
 from sqlalchemy import delete
 
+from include.local_airflow.airflow_internals import Connection, Pool, Variable, create_session
+from include.local_airflow.airflow_internals import __version__ as airflow_version
 from include.local_airflow.environment import Launch
 from include.local_airflow.errors import LaunchError
 from include.local_airflow.settings import NAME, AirflowSettings, ConnectionSettings, read_settings
@@ -46,7 +43,7 @@ def migrate(mark: Path | None) -> None:
     Args:
         mark: the file beside the data that says which Airflow has done so; None if nobody knows.
     """
-    from airflow.utils.db import upgradedb
+    from include.local_airflow.airflow_internals import upgradedb
 
     data = mark and mark.with_suffix("")
     if mark and data and data.exists() and mark.exists() and mark.read_text() == airflow_version:

@@ -12,12 +12,10 @@ from collections.abc import Callable
 from typing import Any
 
 import requests
-from airflow.models.xcom import XComModel
 from airflow.providers.dbt.cloud.hooks.dbt import DbtCloudHook, DbtCloudJobRunStatus
 from airflow.sdk import BaseHook, Connection
-from airflow.sdk.exceptions import AirflowException
-from airflow.utils.session import create_session
 
+from include.local_airflow.airflow_internals import AirflowException, XComModel, create_session
 from include.local_airflow.events import DbtCloudResult, DbtCloudStep
 
 POLL_INTERVAL = 1.0  # seconds

@@ -16,11 +16,11 @@ def hostname() -> str:
 def main() -> None:
     """Serve the logs until the process is ended."""
     import uvicorn  # here, since every process of Airflow imports this file
-    from airflow.configuration import conf
 
-    app = "airflow.utils.serve_logs.log_server:get_app"
+    from include.local_airflow.airflow_internals import LOG_SERVER, conf
+
     port = conf.getint("logging", "worker_log_server_port")
-    uvicorn.run(app, factory=True, host=HOST, port=port, log_level="warning")
+    uvicorn.run(LOG_SERVER, factory=True, host=HOST, port=port, log_level="warning")
 
 
 if __name__ == "__main__":

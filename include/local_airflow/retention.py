@@ -7,7 +7,8 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pendulum
-from airflow.utils.db_cleanup import run_cleanup
+
+from include.local_airflow.airflow_internals import run_cleanup
 
 DAYS = 30
 INTERVAL = timedelta(days=1)

@@ -12,6 +12,8 @@ from pathlib import Path
 
 import pytest
 
+from include.local_airflow import airflow_internals
+
 PROJECT = Path(__file__).parents[2]
 
 # Each row imports only from rows below it; what stands in one row does not know of the other.
@@ -93,3 +95,14 @@ def test_the_core_works_wherever_it_is_put(tmp_path: Path) -> None:
     )
 
     assert done.stdout.strip() == "acme.transform.trigger.DbtCloudRunTrigger", done.stderr
+
+
+@pytest.mark.parametrize("file", modules("include/local_airflow"), ids=name)
+def test_one_module_knows_airflow_s_internals(file: Path) -> None:
+    taken = {found for found in imports(file) if found.startswith("airflow.")}
+
+    if file.stem != "airflow_internals":
+        assert not {found for found in taken if not PUBLIC.fullmatch(found)}
+    else:
+        places = {f"{module}.{part}" for part, module in airflow_internals.PLACES.items()}
+        assert taken == places

@@ -1,0 +1,51 @@
+"""What `make` takes from Airflow beyond `airflow.sdk`, the providers and the REST API.
+
+Airflow promises none of it, so this is the file to read, and to change, for another Airflow than
+3.3. A name is imported when it is first asked for: all together take seconds, and no process of
+ours needs them all.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from airflow import __version__ as __version__
+    from airflow.__main__ import main as main
+    from airflow.configuration import conf as conf
+    from airflow.dag_processing.dagbag import DagBag as DagBag
+    from airflow.listeners import hookimpl as hookimpl
+    from airflow.models.connection import Connection as Connection
+    from airflow.models.pool import Pool as Pool
+    from airflow.models.variable import Variable as Variable
+    from airflow.models.xcom import XComModel as XComModel
+    from airflow.sdk.exceptions import AirflowException as AirflowException
+    from airflow.sdk.listener import get_listener_manager as get_listener_manager
+    from airflow.utils.db import upgradedb as upgradedb
+    from airflow.utils.db_cleanup import run_cleanup as run_cleanup
+    from airflow.utils.session import create_session as create_session
+
+PLACES = {
+    "__version__": "airflow",
+    "AirflowException": "airflow.sdk.exceptions",
+    "Connection": "airflow.models.connection",
+    "DagBag": "airflow.dag_processing.dagbag",
+    "Pool": "airflow.models.pool",
+    "Variable": "airflow.models.variable",
+    "XComModel": "airflow.models.xcom",
+    "conf": "airflow.configuration",
+    "create_session": "airflow.utils.session",
+    "get_listener_manager": "airflow.sdk.listener",
+    "hookimpl": "airflow.listeners",
+    "main": "airflow.__main__",
+    "run_cleanup": "airflow.utils.db_cleanup",
+    "upgradedb": "airflow.utils.db",
+}
+LOG_SERVER = "airflow.utils.serve_logs.log_server:get_app"  # as uvicorn takes it
+
+
+def __getattr__(name: str) -> Any:
+    if name not in PLACES:
+        raise AttributeError(f"{name} is not among the parts of Airflow that are used here")
+    return getattr(import_module(PLACES[name]), name)
