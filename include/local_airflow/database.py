@@ -18,14 +18,10 @@ from include.local_airflow.airflow_internals import __version__ as airflow_versi
 from include.local_airflow.environment import Launch
 from include.local_airflow.errors import LaunchError
 from include.local_airflow.settings import NAME, AirflowSettings, ConnectionSettings, read_settings
+from include.local_servers import data_folder
+from include.local_servers.connections import CENSUS, DBT_CLOUD, FIVETRAN
 
-LOCAL_DBT_CLOUD_HOST = "localhost:8580"
-"""What `airflow_settings.yaml` says; DBT_CLOUD_PORT and LOCAL_DBT_CLOUD_TOKEN change it."""
-
-LOCAL_FIVETRAN_CENSUS_HOST = "localhost:8581"
-"""What `airflow_settings.yaml` says; FIVETRAN_CENSUS_PORT changes it."""
-
-LOCAL_WAREHOUSE = "include/.local/warehouse.duckdb"
+LOCAL_WAREHOUSE = f"{data_folder.DEFAULT}/warehouse.duckdb"
 """What `airflow_settings.yaml` says; dbt Core, which runs elsewhere, needs the whole path."""
 
 
@@ -86,10 +82,10 @@ def connection_fields(wanted: ConnectionSettings, launch: Launch) -> dict[str, A
     if wanted.conn_uri and not others:
         return {"uri": wanted.conn_uri}
     host, password = wanted.conn_host, wanted.conn_password
-    if host == LOCAL_DBT_CLOUD_HOST:
+    if host == DBT_CLOUD.host:  # DBT_CLOUD_PORT and LOCAL_DBT_CLOUD_TOKEN may say otherwise
         host = f"localhost:{launch.dbt_cloud_port}"
         password = launch.variables.get("LOCAL_DBT_CLOUD_TOKEN", password)
-    if host == LOCAL_FIVETRAN_CENSUS_HOST:
+    if host in (FIVETRAN.host, CENSUS.host):  # FIVETRAN_CENSUS_PORT may say otherwise
         host = f"localhost:{launch.fivetran_census_port}"
     if host == LOCAL_WAREHOUSE:
         host = str(launch.data / "warehouse.duckdb")

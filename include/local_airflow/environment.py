@@ -13,11 +13,11 @@ from dotenv import dotenv_values
 
 from include.local_airflow.errors import LaunchError
 from include.local_airflow.metadata_database import MetadataDatabase
+from include.local_servers import data_folder
+from include.local_servers.connections import CENSUS, DBT_CLOUD, FIVETRAN
 
 ROOT = Path(__file__).absolute().parents[2]
-REAL_CONNECTION = "AIRFLOW_CONN_DBT_CLOUD_DEFAULT"
 EXECUTORS = ("LocalExecutor", "CeleryExecutor")
-REAL_FIVETRAN_CENSUS = {"AIRFLOW_CONN_FIVETRAN_DEFAULT", "AIRFLOW_CONN_CENSUS_DEFAULT"}
 
 
 @dataclass(frozen=True)
@@ -45,12 +45,12 @@ class Launch:
     @property
     def dbt_cloud_port(self) -> int:
         """The port of the local dbt Cloud."""
-        return self._port("DBT_CLOUD_PORT", 8580)
+        return self._port("DBT_CLOUD_PORT", DBT_CLOUD.port)
 
     @property
     def uses_local_dbt_cloud(self) -> bool:
         """False once the connection names a real account."""
-        return REAL_CONNECTION not in self.variables
+        return DBT_CLOUD.variable not in self.variables
 
     @property
     def fivetran_census_port(self) -> int:
@@ -60,7 +60,8 @@ class Launch:
     @property
     def uses_local_fivetran_census(self) -> bool:
         """False once both connections are real; a real dbt Cloud cannot see the local warehouse."""
-        return self.uses_local_dbt_cloud and not self.variables.keys() >= REAL_FIVETRAN_CENSUS
+        are_real = self.variables.keys() >= {FIVETRAN.variable, CENSUS.variable}
+        return self.uses_local_dbt_cloud and not are_real
 
     @property
     def home(self) -> Path:
@@ -70,7 +71,7 @@ class Launch:
     @property
     def data(self) -> Path:
         """The data folder of the local dbt Cloud and the warehouse."""
-        return self.root / self.variables.get("LOCAL_DBT_CLOUD_DATA", "include/.local")
+        return self.root / self.variables.get(data_folder.VARIABLE, data_folder.DEFAULT)
 
     @property
     def dags_folder(self) -> Path:
@@ -134,7 +135,7 @@ class Launch:
             # a short dbt run ends before, and Airflow takes the waiting task for a failed one.
             "AIRFLOW__WORKERS__MIN_HEARTBEAT_INTERVAL": "1",
             "DO_NOT_TRACK": "1",
-            "LOCAL_DBT_CLOUD_DATA": str(self.data),
+            data_folder.VARIABLE: str(self.data),
         }
 
     def _fixed(self, database: MetadataDatabase) -> dict[str, str]:

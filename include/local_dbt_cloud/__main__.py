@@ -15,19 +15,15 @@ from include.local_dbt_cloud.settings import (
     DBT_PROJECT,
     DEFAULT_TOKEN,
     JOBS_FILE,
-    LOOPBACK_HOSTS,
     WEBHOOK_TIMEOUT,
     WEBHOOK_WAITS,
     Settings,
-    default_data,
     default_dbt_python,
 )
 from include.local_dbt_cloud.storage.jobs_file import JobsFileError
-from include.local_servers.data_folder import DataFolderError, hold
-
-
-class StartError(Exception):
-    """The server cannot start; the message says why and what to do."""
+from include.local_servers.connections import DBT_CLOUD
+from include.local_servers.data_folder import VARIABLE, DataFolderError, default_data, hold
+from include.local_servers.serving import LOOPBACK_HOSTS, StartError, listen, serve
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -36,9 +32,9 @@ def main(arguments: list[str] | None = None) -> int:
     logging.basicConfig(level=logging.WARNING, format="%(levelname)s: %(message)s")
     try:
         check(settings)
-        os.environ["LOCAL_DBT_CLOUD_DATA"] = str(settings.data)  # include.shop.warehouse reads it
-        with hold(settings.data), listen(settings) as listener:
-            serve(settings, listener)
+        os.environ[VARIABLE] = str(settings.data)  # include.shop.warehouse reads it
+        with hold(settings.data), listen(settings.host, settings.port) as listener:
+            start(settings, listener)
     except (StartError, DataFolderError, JobsFileError) as error:
         print(f"The local dbt Cloud did not start. {error}", file=sys.stderr)
         return 1
@@ -52,7 +48,7 @@ def parse_settings(arguments: list[str] | None) -> Settings:
         "The token is LOCAL_DBT_CLOUD_TOKEN, by default " + DEFAULT_TOKEN + ".",
     )
     parser.add_argument("--host", default="127.0.0.1", help="default: %(default)s")
-    parser.add_argument("--port", type=int, default=8580, help="0 takes a free one")
+    parser.add_argument("--port", type=int, default=DBT_CLOUD.port, help="0 takes a free one")
     parser.add_argument("--data", type=Path, default=default_data(), help="where everything is")
     parser.add_argument("--dbt-python", type=Path, default=default_dbt_python())
     parser.add_argument("--dbt-project", type=Path, default=DBT_PROJECT)
@@ -139,23 +135,9 @@ def check(settings: Settings) -> None:
         raise StartError(f"{settings.dbt_project} is not a dbt project. See --dbt-project.")
 
 
-def listen(settings: Settings) -> socket.socket:
-    """Takes the port before anything else happens; raises StartError if it cannot."""
-    family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
-    try:
-        return socket.create_server((settings.host, settings.port), family=family, backlog=2048)
-    except (OSError, OverflowError) as error:
-        reason = getattr(error, "strerror", None) or error
-        raise StartError(
-            f"Port {settings.port} on {settings.host} cannot be used: {reason}. "
-            "Stop what uses it, or choose another one with --port."
-        ) from None
-
-
-def serve(settings: Settings, listener: socket.socket) -> None:
+def start(settings: Settings, listener: socket.socket) -> None:
     """Answers until SIGTERM or Ctrl-C."""
-    import uvicorn  # with FastAPI and SQLAlchemy most of the start's time
-
+    # Here, since FastAPI and SQLAlchemy take most of the start's time.
     from include.local_dbt_cloud.api.http_protocol import HttpProtocol
     from include.local_dbt_cloud.app import create_app, make_server
     from include.local_dbt_cloud.storage.jobs_file import read_jobs_file
@@ -163,18 +145,9 @@ def serve(settings: Settings, listener: socket.socket) -> None:
 
     jobs_file = read_jobs_file(settings.jobs_file)
     certificates = ensure_certificates(settings.data, certificate_names(settings.host))
-    config = uvicorn.Config(
-        create_app(make_server(settings, jobs_file)),
-        http=HttpProtocol,
-        ssl_certfile=certificates.server,
-        ssl_keyfile=str(certificates.server_key),
-        access_log=False,
-        log_level="warning",
-        timeout_graceful_shutdown=1,  # seconds
-        server_header=False,
-    )
+    app = create_app(make_server(settings, jobs_file))
     announce(settings, listener.getsockname()[1], jobs_file.account.id, certificates.ca)
-    uvicorn.Server(config).run(sockets=[listener])
+    serve(app, listener, certificates, http=HttpProtocol)
 
 
 def certificate_names(host: str) -> list[str]:

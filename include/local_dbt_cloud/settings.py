@@ -2,22 +2,17 @@
 
 from __future__ import annotations
 
-import os
 from dataclasses import dataclass
 from pathlib import Path
 
+from include.local_servers.connections import DBT_CLOUD
+
 PROJECT_ROOT = Path(__file__).resolve().parents[2]
-DEFAULT_TOKEN = "local-dbt-cloud-token"
+DEFAULT_TOKEN = DBT_CLOUD.password
 DBT_PROJECT = PROJECT_ROOT / "include" / "jaffle_shop"
 JOBS_FILE = Path(__file__).with_name("jobs.yaml")
 WEBHOOK_WAITS = (1.0, 5.0, 25.0, 125.0)  # five tries; dbt Cloud does not say how far apart
 WEBHOOK_TIMEOUT = 10.0
-LOOPBACK_HOSTS = frozenset({"127.0.0.1", "::1", "localhost"})
-
-
-def default_data() -> Path:
-    """The data folder: ``LOCAL_DBT_CLOUD_DATA``, else ``include/.local`` of this checkout."""
-    return Path(os.environ.get("LOCAL_DBT_CLOUD_DATA") or PROJECT_ROOT / "include" / ".local")
 
 
 def default_dbt_python() -> Path:

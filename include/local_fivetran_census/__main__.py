@@ -8,24 +8,23 @@ import socket
 import sys
 from pathlib import Path
 
-import uvicorn
-
-from include.local_dbt_cloud.settings import LOOPBACK_HOSTS
 from include.local_fivetran_census.app import create_app
 from include.local_fivetran_census.settings import Settings
 from include.local_servers.certificates import ensure_certificates
-from include.shop.warehouse import warehouse_path
+from include.local_servers.connections import FIVETRAN
+from include.local_servers.data_folder import VARIABLE, default_data
+from include.local_servers.serving import LOOPBACK_HOSTS, StartError, listen, serve
 
 
 def main() -> int:
     """Answer until SIGTERM or Ctrl-C; return the exit code."""
     parser = argparse.ArgumentParser(prog="include.local_fivetran_census", description=__doc__)
     parser.add_argument("--host", default="127.0.0.1", help="default: %(default)s")
-    parser.add_argument("--port", type=int, default=8581, help="0 takes a free one")
-    parser.add_argument("--data", type=Path, default=warehouse_path().parent)
+    parser.add_argument("--port", type=int, default=FIVETRAN.port, help="0 takes a free one")
+    parser.add_argument("--data", type=Path, default=default_data())
     options = parser.parse_args()
     data = options.data.resolve()
-    os.environ["LOCAL_DBT_CLOUD_DATA"] = str(data)  # include.shop.warehouse reads it
+    os.environ[VARIABLE] = str(data)  # include.shop.warehouse reads it
     settings = Settings(data)
     if options.host not in LOOPBACK_HOSTS and settings.accepts_known_credentials:
         return _refuse(
@@ -33,13 +32,10 @@ def main() -> int:
             "credentials are public: set LOCAL_FIVETRAN_SECRET and LOCAL_CENSUS_TOKEN."
         )
     try:
-        listener = socket.create_server((options.host, options.port))
-    except OSError as error:
-        return _refuse(
-            f"Port {options.port} on {options.host} cannot be used: {error.strerror}. "
-            "Stop what uses it, or choose another one with --port."
-        )
-    _serve(settings, listener)
+        listener = listen(options.host, options.port)
+    except StartError as error:
+        return _refuse(str(error))
+    _start(settings, listener)
     return 0
 
 
@@ -48,21 +44,12 @@ def _refuse(reason: str) -> int:
     return 1
 
 
-def _serve(settings: Settings, listener: socket.socket) -> None:
+def _start(settings: Settings, listener: socket.socket) -> None:
     certificates = ensure_certificates(settings.data)
-    config = uvicorn.Config(
-        create_app(settings),
-        ssl_certfile=certificates.server,
-        ssl_keyfile=str(certificates.server_key),
-        access_log=False,
-        log_level="warning",
-        timeout_graceful_shutdown=1,  # seconds
-        server_header=False,
-    )
     port = listener.getsockname()[1]
     print(f"The local Fivetran and Census answer at https://localhost:{port}", flush=True)
     print(f"  CA file  {certificates.ca}", flush=True)
-    uvicorn.Server(config).run(sockets=[listener])
+    serve(create_app(settings), listener, certificates)
 
 
 if __name__ == "__main__":

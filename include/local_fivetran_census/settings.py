@@ -6,9 +6,7 @@ import os
 from dataclasses import dataclass, field
 from pathlib import Path
 
-DEFAULT_KEY = "local-fivetran-key"
-DEFAULT_SECRET = "local-fivetran-secret"
-DEFAULT_TOKEN = "local-census-token"
+from include.local_servers.connections import CENSUS, FIVETRAN
 
 
 def _variable(name: str, default: str) -> str:
@@ -21,19 +19,19 @@ class Settings:
 
     data: Path
     fivetran_key: str = field(
-        default_factory=lambda: _variable("LOCAL_FIVETRAN_KEY", DEFAULT_KEY), repr=False
+        default_factory=lambda: _variable("LOCAL_FIVETRAN_KEY", FIVETRAN.login), repr=False
     )
     fivetran_secret: str = field(
-        default_factory=lambda: _variable("LOCAL_FIVETRAN_SECRET", DEFAULT_SECRET), repr=False
+        default_factory=lambda: _variable("LOCAL_FIVETRAN_SECRET", FIVETRAN.password), repr=False
     )
     census_token: str = field(
-        default_factory=lambda: _variable("LOCAL_CENSUS_TOKEN", DEFAULT_TOKEN), repr=False
+        default_factory=lambda: _variable("LOCAL_CENSUS_TOKEN", CENSUS.password), repr=False
     )
 
     @property
     def accepts_known_credentials(self) -> bool:
         """True while anybody who has read this file could come in."""
-        return self.fivetran_secret == DEFAULT_SECRET or self.census_token == DEFAULT_TOKEN
+        return self.fivetran_secret == FIVETRAN.password or self.census_token == CENSUS.password
 
     @property
     def sent(self) -> Path:

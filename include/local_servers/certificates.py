@@ -21,7 +21,9 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
-NAMES = ("localhost", "127.0.0.1", "::1", "local-dbt-cloud")  # the last one inside Docker
+from include.local_servers.connections import DOCKER_NAME
+
+NAMES = ("localhost", "127.0.0.1", "::1", DOCKER_NAME)
 CA_LIFE = timedelta(days=3650)
 SERVER_LIFE = timedelta(days=397)
 RENEW_BEFORE = timedelta(days=30)

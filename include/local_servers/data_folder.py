@@ -1,4 +1,4 @@
-"""The folder that everything lives in, used by one server at a time."""
+"""The folder that everything lives in: where it is, and one local dbt Cloud at a time in it."""
 
 from __future__ import annotations
 
@@ -7,6 +7,14 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+
+VARIABLE = "LOCAL_DBT_CLOUD_DATA"
+DEFAULT = "include/.local"  # below the project's root
+
+
+def default_data() -> Path:
+    """``LOCAL_DBT_CLOUD_DATA``, else ``include/.local`` of this checkout."""
+    return Path(os.environ.get(VARIABLE) or Path(__file__).resolve().parents[2] / DEFAULT)
 
 
 class DataFolderError(Exception):

@@ -16,7 +16,18 @@ from include.local_airflow import airflow_internals
 
 PROJECT = Path(__file__).parents[2]
 
-# Each row imports only from rows below it; what stands in one row does not know of the other.
+# Which folders of include/ a folder may import, beside itself.
+FOLDERS: dict[str, set[str]] = {
+    "dbt_cloud": set(),
+    "local_airflow": {"local_servers"},
+    "local_dbt_cloud": {"local_servers", "shop"},
+    "local_fivetran_census": {"local_servers", "shop"},
+    "local_servers": set(),
+    "raw_data": set(),
+    "shop": set(),
+}
+
+# In the local dbt Cloud each row imports only from rows below it, and nothing beside itself.
 LOCAL_DBT_CLOUD = (
     ("__main__",),
     ("app",),
@@ -47,14 +58,28 @@ def name(file: Path) -> str:
     return file.relative_to(PROJECT).as_posix()
 
 
+@pytest.mark.parametrize("folder", FOLDERS)
+def test_a_folder_imports_only_what_it_may(folder: str) -> None:
+    found = {one for file in modules(f"include/{folder}") for one in imports(file)}
+    used = {one.split(".")[1] for one in found if one.startswith("include.")}
+
+    assert used - {folder} == FOLDERS[folder]
+
+
+def test_every_folder_with_code_is_among_them() -> None:
+    assert {path.parts[-2] for path in (PROJECT / "include").glob("*/__init__.py")} == set(FOLDERS)
+
+
 @pytest.mark.parametrize("file", modules("include/local_dbt_cloud"), ids=name)
 def test_the_local_dbt_cloud_s_arrows_run_one_way(file: Path) -> None:
     room = file.relative_to(PROJECT / "include/local_dbt_cloud").parts[0].removesuffix(".py")
+    if room == "__init__":
+        room = "__main__"
     prefix = "include.local_dbt_cloud."
     used = {found.removeprefix(prefix).split(".")[0] for found in imports(file) if prefix in found}
 
-    for other in used - {room} if room in LEVELS else used:
-        assert LEVELS.get(other, len(LEVELS)) > LEVELS.get(room, -1), f"{room} imports {other}"
+    for other in used - {room}:
+        assert LEVELS[other] > LEVELS[room], f"{room} imports {other}"
 
 
 # What include/dbt_cloud may take from elsewhere than its airflow_compat.

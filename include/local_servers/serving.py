@@ -1,0 +1,45 @@
+"""How a local server takes its port and answers over TLS."""
+
+from __future__ import annotations
+
+import socket
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from include.local_servers.certificates import Certificates
+
+LOOPBACK_HOSTS = frozenset({"127.0.0.1", "::1", "localhost"})
+
+
+class StartError(Exception):
+    """The server cannot start; the message says why and what to do."""
+
+
+def listen(host: str, port: int) -> socket.socket:
+    """Takes the port before anything else happens; raises StartError if it cannot."""
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    try:
+        return socket.create_server((host, port), family=family, backlog=2048)
+    except (OSError, OverflowError) as error:
+        reason = getattr(error, "strerror", None) or error
+        raise StartError(
+            f"Port {port} on {host} cannot be used: {reason}. "
+            "Stop what uses it, or choose another one with --port."
+        ) from None
+
+
+def serve(app: Any, listener: socket.socket, certificates: Certificates, **options: Any) -> None:
+    """Answers until SIGTERM or Ctrl-C; ``options`` are uvicorn's."""
+    import uvicorn  # with FastAPI most of the start's time
+
+    config = uvicorn.Config(
+        app,
+        ssl_certfile=certificates.server,
+        ssl_keyfile=str(certificates.server_key),
+        access_log=False,
+        log_level="warning",
+        timeout_graceful_shutdown=1,  # seconds
+        server_header=False,
+        **options,
+    )
+    uvicorn.Server(config).run(sockets=[listener])

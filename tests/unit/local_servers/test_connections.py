@@ -1,0 +1,77 @@
+"""Whatever repeats how the local servers are reached says the same."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+from pathlib import Path
+
+import pytest
+import yaml
+
+from include.local_dbt_cloud.settings import JOBS_FILE
+from include.local_dbt_cloud.storage.jobs_file import read_jobs_file
+from include.local_servers.connections import ALL, CENSUS, DBT_CLOUD, DOCKER_NAME, FIVETRAN
+from include.local_servers.data_folder import DEFAULT, VARIABLE, default_data
+from include.shop.warehouse import warehouse_path
+
+PROJECT = Path(__file__).parents[3]
+
+
+def test_the_account_is_the_one_of_the_jobs_file() -> None:
+    assert read_jobs_file(JOBS_FILE).account.id == int(DBT_CLOUD.login)
+
+
+def test_airflow_s_settings_lead_to_the_local_servers() -> None:
+    settings = yaml.safe_load((PROJECT / "airflow_settings.yaml").read_text())["airflow"]
+    written = {entry["conn_id"]: entry for entry in settings["connections"]}
+
+    for connection in ALL:
+        entry = written[connection.conn_id]
+        assert entry["conn_type"] == connection.conn_type
+        assert entry["conn_host"] == connection.host
+        assert str(entry["conn_login"] or "") == connection.login
+        assert entry["conn_password"] == connection.password
+
+
+def test_containers_reach_them_by_the_name_in_the_certificate(tmp_path: Path) -> None:
+    for file in ("ca-bundle.pem", "token"):  # what the serving container leaves for the others
+        (tmp_path / file).write_text("secret")
+    shown = subprocess.run(
+        ["bash", PROJECT / "include/in_docker.sh", "env", "--null"],
+        env={"PATH": os.environ["PATH"], VARIABLE: str(tmp_path)},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    environment = dict(line.split("=", 1) for line in shown.stdout.split("\0") if line)
+
+    for connection in ALL:
+        fields = json.loads(environment[connection.variable])
+        assert fields["conn_type"] == connection.conn_type
+        assert fields["host"] == f"{DOCKER_NAME}:{connection.port}"
+        assert fields.get("login", "") == connection.login
+        assert fields["password"] == "secret"
+
+
+def test_docker_and_the_example_of_env_name_the_same_ports() -> None:
+    compose = yaml.safe_load((PROJECT / "docker-compose.override.yml").read_text())
+    scheduler = compose["services"]["scheduler"]
+    example = (PROJECT / ".env.example").read_text()
+
+    assert scheduler["networks"]["airflow"]["aliases"] == [DOCKER_NAME]
+    assert scheduler["ports"] == [f"127.0.0.1:{DBT_CLOUD.port}:{DBT_CLOUD.port}"]
+    assert FIVETRAN.port == CENSUS.port  # one process answers for both
+    for variable, port in {"DBT_CLOUD": DBT_CLOUD.port, "FIVETRAN_CENSUS": FIVETRAN.port}.items():
+        assert f"# {variable}_PORT={port}\n" in example
+
+
+def test_the_shop_s_warehouse_is_in_the_servers_data_folder(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # It has a copy of this knowledge, since a Dag is copied with include/shop/ alone.
+    monkeypatch.delenv(VARIABLE, raising=False)
+    assert warehouse_path().parent == default_data() == PROJECT / DEFAULT
+    monkeypatch.setenv(VARIABLE, str(tmp_path))
+    assert warehouse_path().parent == default_data() == tmp_path
