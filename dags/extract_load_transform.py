@@ -25,7 +25,8 @@ from airflow.providers.dbt.cloud.operators.dbt import DbtCloudRunJobOperator
 from airflow.sdk import ObjectStoragePath, dag, task
 from airflow.timetables.interval import CronDataIntervalTimetable
 
-from include.shop.warehouse import create_raw_tables, open_warehouse, warehouse_path
+from include.shop.ingest import load_table, loading
+from include.shop.warehouse import open_warehouse, warehouse_path
 
 # https://YOUR_ACCESS_URL/deploy/16173/projects/36467/jobs/30605
 JOB_ID = 30605
@@ -73,20 +74,18 @@ def extract_load_transform() -> None:
     @task
     def load(**context: Any) -> dict[str, int]:
         landing = LANDING / context["run_id"]
-        rows = {}
         with open_warehouse() as warehouse:
             warehouse.register_filesystem(LANDING.fs)
-            warehouse.begin()
-            create_raw_tables(warehouse)
-            for table in TABLES:
-                warehouse.execute(f"delete from raw.{table} where {received(context)}")
-                landed = f"from '{landing}/{table}.parquet'"
-                inserted = warehouse.execute(f"insert into raw.{table} by name {landed}")
-                (rows[table],) = inserted.fetchone()
-                log = "insert into raw.loads values (?, now(), ?)"
-                warehouse.execute(log, (table, rows[table]))
-            warehouse.commit()
-        return rows
+            with loading(warehouse):
+                return {
+                    table: load_table(
+                        warehouse,
+                        table,
+                        rows=f"from '{landing}/{table}.parquet'",
+                        replaced=received(context),
+                    )
+                    for table in TABLES
+                }
 
     trigger_dbt_cloud_job_run = DbtCloudRunJobOperator(
         task_id="trigger_dbt_cloud_job_run",

@@ -14,7 +14,6 @@ from pathlib import Path
 import duckdb
 
 INCLUDE = Path(__file__).parents[1]
-RAW_DATA = INCLUDE / "raw_data"
 
 # Table → column → type. Times are UTC; amounts are whole cents; blanks in the files become nulls.
 RAW_TABLES = {
@@ -102,25 +101,6 @@ def open_warehouse(
         connection.close()
 
 
-def load_raw_data() -> dict[str, int]:
-    """Fill the raw schema from ``include/raw_data``, unless there is one already.
-
-    A fresh machine can so run dbt before any Dag has loaded anything. All or nothing: one
-    transaction.
-
-    Returns:
-        Rows loaded per table; empty if the raw schema existed.
-    """
-    with open_warehouse() as connection:
-        if _has_raw_schema(connection):
-            return {}
-        connection.begin()  # closing without a commit rolls back
-        create_raw_tables(connection)
-        counts = {table: _load_table(connection, table) for table in RAW_TABLES}
-        connection.commit()
-    return counts
-
-
 def create_raw_tables(connection: duckdb.DuckDBPyConnection) -> None:
     """Create the raw schema, its tables and the log of loads, where they are missing."""
     connection.execute("create schema if not exists raw")
@@ -148,17 +128,3 @@ def _connect(path: Path, read_only: bool, wait: float) -> duckdb.DuckDBPyConnect
                     " then try again."
                 ) from error
         time.sleep(0.1)
-
-
-def _has_raw_schema(connection: duckdb.DuckDBPyConnection) -> bool:
-    query = "select 1 from information_schema.schemata where schema_name = 'raw'"
-    return connection.execute(query).fetchone() is not None
-
-
-def _load_table(connection: duckdb.DuckDBPyConnection, table: str) -> int:
-    files = str(RAW_DATA / f"{table}.csv*")  # plain or compressed
-    rows = connection.read_csv(files, header=True, dtype=RAW_TABLES[table])
-    rows.insert_into(f"raw.{table}")
-    count = len(rows)
-    connection.execute("insert into raw.loads values (?, now(), ?)", [table, count])
-    return count

@@ -13,7 +13,7 @@ from sklearn.linear_model import LinearRegression
 from sklearn.model_selection import cross_val_score
 
 from include.local_dbt_cloud.runs.steps import LOCK_ATTEMPTS
-from include.shop.warehouse import load_raw_data
+from include.shop.ingest import load_raw_data
 from tests.unit.warm_dbt import PROJECT, PYTHON, RunDbt, Statuses, warm_dbt
 
 pytestmark = pytest.mark.skipif(not PYTHON.exists(), reason="needs dbt_venv, which `make` creates")

@@ -42,15 +42,14 @@ class WarehouseLock:
 def ensure_raw_data(warehouse: Path) -> None:
     """Loads the shop's source files unless that was done; quick when it was.
 
-    Raises what ``include.shop.warehouse`` raises, for example when another process keeps the file.
+    Raises what ``include.shop.ingest`` raises, for example when another process keeps the file.
     """
     global _loaded
     with _lock:
         if _loaded and warehouse.exists():
             return
-        from include.shop.warehouse import (
-            load_raw_data,  # imports duckdb: 0.2 s of the server's start
-        )
+        # Here, since it imports duckdb: 0.2 s of the server's start.
+        from include.shop.ingest import load_raw_data
 
         load_raw_data()
         _loaded = True

@@ -8,11 +8,9 @@ from pathlib import Path
 
 import duckdb
 import pytest
-from airflow.sdk import ObjectStoragePath
 
 from include.shop.checks import CHECKS, run_checks
-from include.shop.ingest import ingest_files
-from include.shop.warehouse import RAW_DATA, load_raw_data
+from include.shop.ingest import load_raw_data
 from tests.unit.warm_dbt import PYTHON, warm_dbt
 
 
@@ -73,20 +71,3 @@ def test_many_offending_rows_are_counted_and_some_shown(
         run_checks(warehouse)
 
     assert "and 15 more" in str(failure.value)
-
-
-def test_ingest_replaces_what_was_received_in_between_and_leaves_out_what_did_not_come(
-    warehouse: duckdb.DuckDBPyConnection, tmp_path: Path
-) -> None:
-    shutil.copytree(RAW_DATA, tmp_path / "files", ignore=shutil.ignore_patterns("*.py", "pay*"))
-    before = warehouse.execute("select count(*) from raw.orders").fetchone()
-    loads = "select count(*) from raw.loads where table_name = ?"
-    source = ObjectStoragePath(f"file://{tmp_path}/files")
-
-    rows = ingest_files(warehouse, source, "2026-05-01 00:00:00+00", "2026-05-02 00:00:00+00")
-
-    assert 0 < rows["orders"] < 300
-    assert "payments" not in rows
-    assert warehouse.execute("select count(*) from raw.orders").fetchone() == before
-    assert warehouse.execute(loads, ["orders"]).fetchone() == (2,)
-    assert warehouse.execute(loads, ["payments"]).fetchone() == (1,)

@@ -11,8 +11,7 @@ from threading import Timer
 import duckdb
 import pytest
 
-from include.shop import warehouse
-from include.shop.warehouse import RAW_TABLES, load_raw_data, open_warehouse, warehouse_path
+from include.shop.warehouse import open_warehouse, warehouse_path
 
 HOLD_THE_LOCK = """
 import sys, duckdb
@@ -41,11 +40,6 @@ def lock_holder(data_folder: Path) -> Iterator[subprocess.Popen[str]]:
         assert process.stdout.readline() == "locked\n"
         yield process
         process.kill()
-
-
-def raw_rows() -> dict[str, int]:
-    with open_warehouse(read_only=True) as connection:
-        return {table: len(connection.table(f"raw.{table}")) for table in [*RAW_TABLES, "loads"]}
 
 
 def test_path_follows_the_environment(data_folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -93,26 +87,3 @@ def test_connection_is_closed_when_the_work_fails() -> None:
         _ = 1 / 0
     with pytest.raises(duckdb.ConnectionException):
         connection.execute("select 1")
-
-
-def test_load_raw_data_loads_once() -> None:
-    counts = load_raw_data()
-    before = raw_rows()
-    assert before == {**counts, "loads": len(RAW_TABLES)}
-    assert counts["orders"] > 12_000
-    assert load_raw_data() == {}
-    assert raw_rows() == before
-
-
-def test_load_raw_data_leaves_nothing_behind_when_a_file_is_broken(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    for table, columns in RAW_TABLES.items():
-        (tmp_path / f"{table}.csv").write_text(",".join(columns) + "\n")
-    (tmp_path / "stores.csv").write_text("store_id\nthe first one\n")  # read last
-    monkeypatch.setattr(warehouse, "RAW_DATA", tmp_path)
-    with pytest.raises(duckdb.Error):
-        load_raw_data()
-    with open_warehouse() as connection:
-        schemas = connection.execute("select schema_name from duckdb_schemas()").fetchall()
-    assert ("raw",) not in schemas
