@@ -1,4 +1,4 @@
-"""Timestamps and durations in the forms dbt Cloud writes them (contract, section 2)."""
+"""Timestamps and durations in the forms dbt Cloud writes them (CONTRACT.md, section 2)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The envelope around every answer (contract, section 1.5)."""
+"""The envelope around every answer (CONTRACT.md, section 1.5)."""
 
 from __future__ import annotations
 

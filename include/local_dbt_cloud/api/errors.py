@@ -1,4 +1,4 @@
-"""One exception per error of the API; bodies as in section 1.5 of the contract."""
+"""One exception per error of the API; bodies as in CONTRACT.md, section 1.5."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Query parameters of lists, in every encoding that clients send (contract, section 1.6)."""
+"""Query parameters of lists, in every encoding that clients send (CONTRACT.md, section 1.6)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the bodies of requests may say, checked as section 3 of the contract says.
+"""What the bodies of requests may say, checked as CONTRACT.md, section 3, says.
 
 ``id`` and every other key that is not here is ignored: clients post whole objects back.
 """

@@ -1,4 +1,7 @@
-"""Running a job again: from where its newest run failed if that can be, else from the start."""
+"""Running a job again: from where its newest run failed if that can be, else from the start.
+
+What dbt Cloud does is in CONTRACT.md, section 3.6.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""The steps of a run, named and ordered as dbt Cloud does it, and dbt's profile for it."""
+"""The steps of a run, named and ordered as dbt Cloud does it, and dbt's profile for it.
+
+The names and their order are those of CONTRACT.md, section 2.
+"""
 
 from __future__ import annotations
 

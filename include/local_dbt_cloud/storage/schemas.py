@@ -1,7 +1,7 @@
 """What accounts, projects, environments and jobs are made of.
 
 The same models read ``jobs.yaml``, request bodies and the database, with the defaults of
-dbt Cloud's specification (contract, section 3.4).
+dbt Cloud's specification (CONTRACT.md, section 3.4).
 """
 
 from __future__ import annotations

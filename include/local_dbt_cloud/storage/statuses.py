@@ -1,4 +1,4 @@
-"""Run statuses and the only ways from one to the next (contract, section 2)."""
+"""Run statuses and the only ways from one to the next (CONTRACT.md, section 2)."""
 
 from __future__ import annotations
 

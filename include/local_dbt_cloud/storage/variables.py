@@ -14,7 +14,7 @@ from include.local_dbt_cloud.storage.tables import (
     JobRow,
 )
 
-# The later one wins (contract, section 3.9).
+# The later one wins (CONTRACT.md, section 3.9).
 PRECEDENCE = ("project", "environment", "job")
 
 Variable = EnvironmentVariableRow

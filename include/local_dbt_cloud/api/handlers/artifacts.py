@@ -1,4 +1,4 @@
-"""Artifacts of a run: what ``target`` held when a step ended."""
+"""Artifacts of a run: what ``target`` held when a step ended (CONTRACT.md, section 3.8)."""
 
 from __future__ import annotations
 

@@ -1,1 +1,1 @@
-"""Rows as the JSON of the contract, one module per noun."""
+"""Rows as the JSON of CONTRACT.md, section 3, one module per noun."""

@@ -1,4 +1,4 @@
-"""Accounts, projects and environments (contract, sections 3.1 to 3.3)."""
+"""Accounts, projects and environments (CONTRACT.md, sections 3.1 to 3.3)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Jobs, on their own and inside a run (contract, section 3.4)."""
+"""Jobs, on their own and inside a run (CONTRACT.md, section 3.4)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Runs (contract, section 3.7)."""
+"""Runs (CONTRACT.md, section 3.7)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Steps of a run (contract, section 3.7)."""
+"""Steps of a run (CONTRACT.md, section 3.7)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Environment variables (contract, section 3.9)."""
+"""Environment variables (CONTRACT.md, section 3.9)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""JSON of webhook subscriptions and deliveries: ids and times as text (contract, 3.10)."""
+"""Webhook subscriptions and deliveries: ids and times are text (CONTRACT.md, section 3.10)."""
 
 from __future__ import annotations
 
