@@ -10,7 +10,7 @@ unexport PYTHONDONTWRITEBYTECODE
 LAUNCHER = .venv/bin/python -m include.local_airflow
 
 .DEFAULT_GOAL := help
-.PHONY: help run start status logs stop test check bench constraints install
+.PHONY: help run start status logs stop test check bench readme constraints install
 
 help: ## Show this list
 	@echo "make TARGET [DAG=id] [PORT=8080] [DBT_CLOUD_PORT=8580] [PYTHON=python3]"
@@ -44,6 +44,9 @@ check: install ## Lint, check the formatting and the types
 
 bench: install ## Measure this repository against its peers
 	.venv/bin/python -m benchmarks
+
+readme: install ## Write the local dbt Cloud's endpoints into its README anew
+	.venv/bin/python -m include.local_dbt_cloud.api.readme
 
 constraints: install ## Pin the newest versions of everything in constraints.txt
 	printf 'dbt-core==1.11.*\ndbt-duckdb==1.11.*\n' | .venv/bin/uv pip compile --universal \

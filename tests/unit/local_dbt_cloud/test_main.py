@@ -9,11 +9,9 @@ from pathlib import Path
 import pytest
 
 from include.local_dbt_cloud.__main__ import main
+from include.local_dbt_cloud.api.readme import README, with_endpoints
 from include.local_dbt_cloud.api.routes import ROUTES
-from include.local_dbt_cloud.settings import JOBS_FILE
 from include.local_servers.data_folder import hold
-
-README = JOBS_FILE.with_name("README.md")
 
 
 @pytest.fixture(autouse=True)
@@ -23,8 +21,10 @@ def data_folder_of_others(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> No
 
 
 def test_the_readme_lists_every_endpoint() -> None:
-    rows = re.findall(r"^\| ([A-Z]+) \| `(/[^`]+)` \|$", README.read_text(), re.MULTILINE)
-    assert rows == [(route.method, route.path) for route in ROUTES]
+    text = README.read_text()
+    rows = re.findall(r"^\| ([A-Z]+) \| `(/[^`]+)` \|$", text, re.MULTILINE)
+    assert rows == [(route.method, route.path) for route in ROUTES], "make readme"
+    assert with_endpoints(text) == text
 
 
 def test_a_port_in_use(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
