@@ -82,6 +82,21 @@ def test_the_local_dbt_cloud_s_arrows_run_one_way(file: Path) -> None:
         assert LEVELS[other] > LEVELS[room], f"{room} imports {other}"
 
 
+UNIT_TESTS = [
+    file.relative_to(PROJECT / "tests/unit")
+    for file in sorted((PROJECT / "tests/unit").rglob("test_*.py"))
+    if file != Path(__file__)
+]
+
+
+@pytest.mark.parametrize("file", UNIT_TESTS, ids=str)
+def test_a_unit_test_stands_where_its_subject_does(file: Path) -> None:
+    folder, subject = PROJECT / "include" / file.parent, file.stem.removeprefix("test_")
+    names = (f"{subject}.py", f"__{subject}__.py", subject)
+
+    assert any((folder / name).exists() for name in names)
+
+
 # What include/dbt_cloud may take from elsewhere than its airflow_compat.
 PUBLIC = re.compile(
     r"airflow\.sdk\.[A-Z]\w+"
