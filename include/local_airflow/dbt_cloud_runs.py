@@ -19,19 +19,22 @@ from include.local_airflow.airflow_internals import AirflowException, XComModel,
 from include.local_airflow.events import DbtCloudResult, DbtCloudStep
 
 POLL_INTERVAL = 1.0  # seconds
+# Others, such as `dbt docs generate`, leave results too, of compiling only.
+_BUILDING = {"build", "retry", "run", "seed", "snapshot", "test"}
 _UNREADABLE = (AirflowException, requests.RequestException, ValueError, KeyError, TypeError)
 
 
 class _Hook(DbtCloudHook):
-    """The provider's hook with its connection looked up beforehand.
+    """The provider's hook with its connection looked up beforehand, and the task's own account.
 
     Inside a task every look-up goes over the task's own channel to Airflow, which is not made for
     a second thread.
     """
 
-    def __init__(self, connection: Connection) -> None:
+    def __init__(self, connection: Connection, account_id: int | None) -> None:
         super().__init__(connection.conn_id, timeout_seconds=10)
         self._looked_up = connection
+        self.account_id = account_id  # None: the connection's
 
     # The base class has a class method here; on an instance both are called alike.
     def get_connection(self, conn_id: str) -> Connection:  # type: ignore[override]
@@ -51,7 +54,8 @@ class DbtCloudRuns:
         if (
             conn_id := getattr(task, "dbt_cloud_conn_id", None)
         ) and task.task_id not in self._hooks:
-            self._hooks[task.task_id] = _Hook(BaseHook.get_connection(conn_id))
+            connection = BaseHook.get_connection(conn_id)
+            self._hooks[task.task_id] = _Hook(connection, getattr(task, "account_id", None))
 
     def watch(self, dag_id: str, run_id: str, tell: Callable[[DbtCloudStep], None]) -> None:
         """Tell every new step until `end` is called; meant for a thread of its own."""
@@ -103,12 +107,14 @@ class DbtCloudRuns:
         )
 
     def _run(self, task_id: str, dbt_run: int) -> dict[str, Any]:
-        response = self._hooks[task_id].get_job_run(dbt_run, include_related=["run_steps"])
+        hook = self._hooks[task_id]
+        response = hook.get_job_run(dbt_run, hook.account_id, include_related=["run_steps"])
         data: dict[str, Any] = response.json()["data"]
         return data
 
     def _nodes(self, task_id: str, dbt_run: int | None) -> dict[str, dict[str, int]]:
-        """Count the nodes of the run by resource type and status, {} if dbt never got that far."""
+        """Count the run's nodes by resource type and last status, {} if dbt never got that far."""
+        statuses: dict[str, str] = {}
         counts: dict[str, Counter[str]] = {}
         try:
             steps = self._run(task_id, dbt_run)["run_steps"] if dbt_run else []
@@ -116,16 +122,20 @@ class DbtCloudRuns:
             return {}
         for step in steps:
             for node in self._run_results(task_id, dbt_run, step["index"]):
-                kind = node["unique_id"].partition(".")[0]
-                counts.setdefault(kind, Counter())[node["status"]] += 1
-        return {kind: dict(statuses) for kind, statuses in counts.items()}
+                statuses[node["unique_id"]] = node["status"]
+        for unique_id, status in statuses.items():
+            counts.setdefault(unique_id.partition(".")[0], Counter())[status] += 1
+        return {kind: dict(each) for kind, each in counts.items()}
 
     def _run_results(self, task_id: str, dbt_run: int | None, step: int) -> list[dict[str, Any]]:
+        """Return the results of a step that built something; of any other none."""
+        hook = self._hooks[task_id]
         try:
-            response = self._hooks[task_id].get_job_run_artifact(
-                dbt_run, "run_results.json", step=step
+            response = hook.get_job_run_artifact(
+                dbt_run, "run_results.json", hook.account_id, step=step
             )
-            results: list[dict[str, Any]] = response.json()["results"]
+            content: dict[str, Any] = response.json()
+            results: list[dict[str, Any]] = content["results"]
+            return results if content["args"]["which"] in _BUILDING else []
         except _UNREADABLE:
             return []
-        return results

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 import os
 import signal
 import subprocess
@@ -43,6 +44,18 @@ breaks() >> after()
 TRANSFORMS = """
 from airflow.providers.dbt.cloud.operators.dbt import DbtCloudRunJobOperator
 DbtCloudRunJobOperator(task_id="transform", job_id=65767, deferrable=True)
+"""
+
+# A template: the account is known only when the task runs.
+BUILDS_WITH_DOCS = """
+from airflow.providers.dbt.cloud.operators.dbt import DbtCloudRunJobOperator
+DbtCloudRunJobOperator(
+    task_id="transform",
+    job_id=65767,
+    account_id="{{ 16000 + 173 }}",
+    additional_run_config={"generate_docs_override": True},
+    check_interval=1,
+)
 """
 
 
@@ -122,6 +135,22 @@ def test_ctrl_c_cancels_the_dbt_run_and_leaves_no_process(
     assert server.get(f"runs/{run_id}/")["is_cancelled"]
     assert children
     assert not any(child.is_running() for child in children)
+
+
+def test_nodes_are_counted_once_in_the_account_that_the_task_names(
+    checkout: Checkout, local_dbt_cloud: RunningDbtCloud
+) -> None:
+    elsewhere = json.loads(local_dbt_cloud.connection) | {"login": "1"}
+    checkout.variables["AIRFLOW_CONN_DBT_CLOUD_DEFAULT"] = json.dumps(elsewhere)
+    checkout.add_dag("builds_with_docs", BUILDS_WITH_DOCS)
+
+    result = checkout.launch("run", "builds_with_docs")
+
+    run = local_dbt_cloud.get("runs/", order_by="-id", limit=1)[0]
+    steps = local_dbt_cloud.get(f"runs/{run['id']}/", include_related="run_steps")["run_steps"]
+    assert steps[-1]["name"] == "Invoke dbt with `dbt docs generate`"
+    assert result.returncode == 0, result.stdout + result.stderr
+    assert "dbt Cloud run: 12 models built, 11 tests passed, 2 unit tests passed" in result.stdout
 
 
 def heed_ctrl_c() -> None:
