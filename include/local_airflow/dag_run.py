@@ -25,7 +25,11 @@ from include.local_airflow.airflow_internals import (
     get_listener_manager,
     hookimpl,
 )
-from include.local_airflow.database import export_connections, prepare_database
+from include.local_airflow.database import (
+    export_connections,
+    exported_variables,
+    prepare_database,
+)
 from include.local_airflow.dbt_cloud_runs import DbtCloudRuns
 from include.local_airflow.environment import Launch
 from include.local_airflow.errors import LaunchError
@@ -146,9 +150,11 @@ def run(dag_id: str, launch: Launch, reporter: Reporter) -> None:
     """Run the Dag to its end."""
     reporter.send(Phase(text="Preparing Airflow's metadata database"))
     database = sqlite_database(launch.home)
-    export_connections(prepare_database(launch, database.mark), launch)
+    settings = prepare_database(launch, database.mark)
+    export_connections(settings, launch)
     reporter.send(Phase(text=f"Reading the Dag {dag_id}"))
-    dag = find_dag(dag_id, launch.dags_folder)
+    with exported_variables(settings):
+        dag = find_dag(dag_id, launch.dags_folder)
     tasks = [task.task_id for task in dag.topological_sort()]  # type: ignore[no-untyped-call]
     reporter.send(DagRunStarted(dag_id=dag_id, task_ids=tasks))
     get_listener_manager().add_listener(reporter)  # type: ignore[no-untyped-call]

@@ -8,6 +8,8 @@ from __future__ import annotations
 import json
 import os
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -74,6 +76,23 @@ def export_connections(settings: AirflowSettings, launch: Launch) -> None:
         fields = connection_fields(wanted, launch)
         value = str(fields.get("uri") or json.dumps(fields))
         os.environ.setdefault(f"AIRFLOW_CONN_{wanted.conn_id.upper()}", value)
+
+
+@contextmanager
+def exported_variables(settings: AirflowSettings) -> Iterator[None]:
+    """Put the Variables into this process's environment, unless the user did, and take them out.
+
+    Airflow 3.3 finds no other while a file is parsed outside its Dag processor. In a task they
+    would hide what a `Variable.set` has written.
+    """
+    names = {f"AIRFLOW_VAR_{e.variable_name.upper()}": e.variable_value for e in settings.variables}
+    added = {name: value for name, value in names.items() if name not in os.environ}
+    os.environ.update(added)
+    try:
+        yield
+    finally:
+        for name in added:
+            del os.environ[name]
 
 
 def connection_fields(wanted: ConnectionSettings, launch: Launch) -> dict[str, Any]:

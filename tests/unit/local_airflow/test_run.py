@@ -41,6 +41,26 @@ def after() -> None:
 breaks() >> after()
 """
 
+READS_VARIABLES = """
+from airflow.sdk import Variable
+parsed = Variable.get("greeting", "nothing") + Variable.get("Farewell", "nothing")
+
+@task
+def repeat() -> dict[str, str]:
+    Variable.set("greeting", "Good evening")
+    return {"parsed": parsed, "read": Variable.get("greeting")}
+
+repeat()
+"""
+
+VARIABLES = """
+  variables:
+    - variable_name: greeting
+      variable_value: Good morning
+    - variable_name: Farewell
+      variable_value: Goodbye
+"""
+
 TRANSFORMS = """
 from airflow.providers.dbt.cloud.operators.dbt import DbtCloudRunJobOperator
 DbtCloudRunJobOperator(task_id="transform", job_id=65767, deferrable=True)
@@ -67,6 +87,14 @@ def test_a_dag_run_ends_with_a_summary(checkout: Checkout) -> None:
     assert words[words.index("customers") + 1] == "1,500"
     assert "never: running" not in result.stdout
     assert "Dag run counts succeeded in" in result.stdout
+
+
+def test_variables_are_there_while_a_file_is_parsed(checkout: Checkout) -> None:
+    (checkout.folder / "airflow_settings.yaml").write_text("airflow:" + VARIABLES)
+    checkout.variables["AIRFLOW_VAR_FAREWELL"] = "See you"  # what the user sets wins
+    checkout.add_dag("reads_variables", READS_VARIABLES)
+    result = checkout.launch("run", "reads_variables")
+    assert "repeat: parsed Good morningSee you, read Good evening" in result.stdout, result.stderr
 
 
 def test_a_failure_names_the_task_and_shows_its_log(checkout: Checkout) -> None:
