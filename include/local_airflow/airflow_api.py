@@ -65,6 +65,13 @@ class AirflowApi:
             for error in errors
         }
 
+    def connection(self, conn_id: str) -> dict[str, Any] | None:
+        """Return a connection of Airflow's database, its password masked; None if it has none."""
+        try:
+            return self._get(f"/api/v2/connections/{conn_id}", signed_in=True)
+        except requests.RequestException:
+            return None
+
     @cached_property
     def _token(self) -> str:
         return str(self._get("/auth/token")["access_token"])

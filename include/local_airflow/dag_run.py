@@ -151,7 +151,7 @@ def run(dag_id: str, launch: Launch, reporter: Reporter) -> None:
     reporter.send(Phase(text="Preparing Airflow's metadata database"))
     database = sqlite_database(launch.home)
     settings = prepare_database(launch, database.mark)
-    export_connections(settings, launch)
+    export_connections(settings)
     reporter.send(Phase(text=f"Reading the Dag {dag_id}"))
     with exported_variables(settings):
         dag = find_dag(dag_id, launch.dags_folder)

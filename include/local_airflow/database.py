@@ -5,7 +5,6 @@ Imports Airflow, so it belongs in a process of its own: `python -m include.local
 
 from __future__ import annotations
 
-import json
 import os
 import sys
 from collections.abc import Iterator
@@ -13,10 +12,12 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import delete
+from sqlalchemy import delete, select
+from sqlalchemy.orm import Session
 
 from include.local_airflow.airflow_internals import Connection, Pool, Variable, create_session
 from include.local_airflow.airflow_internals import __version__ as airflow_version
+from include.local_airflow.dbt_cloud_in_use import leads_here
 from include.local_airflow.environment import Launch
 from include.local_airflow.errors import LaunchError
 from include.local_airflow.settings import NAME, AirflowSettings, ConnectionSettings, read_settings
@@ -25,6 +26,8 @@ from include.local_servers.connections import CENSUS, DBT_CLOUD, FIVETRAN
 
 LOCAL_WAREHOUSE = f"{data_folder.DEFAULT}/warehouse.duckdb"
 """What `airflow_settings.yaml` says; dbt Core, which runs elsewhere, needs the whole path."""
+
+LOCAL_HOSTS = (DBT_CLOUD.host, FIVETRAN.host, CENSUS.host, LOCAL_WAREHOUSE)
 
 
 def prepare_database(launch: Launch, mark: Path | None) -> AirflowSettings:
@@ -52,7 +55,10 @@ def migrate(mark: Path | None) -> None:
 
 
 def apply_settings(settings: AirflowSettings, launch: Launch) -> None:
-    """Create or overwrite pools, variables and connections, as `astro dev start` does."""
+    """Create or overwrite pools, variables and connections, as `astro dev start` does.
+
+    A connection of a local server stays as it is where somebody has entered a real account.
+    """
     for pool in settings.pools:
         Pool.create_or_update_pool(
             pool.pool_name, pool.pool_slot, pool.pool_description, include_deferred=False
@@ -61,21 +67,31 @@ def apply_settings(settings: AirflowSettings, launch: Launch) -> None:
         Variable.set(variable.variable_name, variable.variable_value)
     with create_session() as session:
         for wanted in settings.connections:
+            found = _stored(session, wanted.conn_id)
+            if found and wanted.conn_host in LOCAL_HOSTS and not leads_here(found.host or ""):
+                continue
             session.execute(delete(Connection).where(Connection.conn_id == wanted.conn_id))
             fields = connection_fields(wanted, launch)
             session.add(Connection(conn_id=wanted.conn_id, **fields))
 
 
-def export_connections(settings: AirflowSettings, launch: Launch) -> None:
-    """Put the connections into this process's environment too, unless the user did.
+def _stored(session: Session, conn_id: str) -> Connection | None:
+    found: Connection | None = session.scalar(
+        select(Connection).where(Connection.conn_id == conn_id)
+    )
+    return found
+
+
+def export_connections(settings: AirflowSettings) -> None:
+    """Put the connections, as they are now, into this process's environment, unless the user did.
 
     `dag.test()` runs a deferred task's trigger in line, and there Airflow 3.3 finds a connection
     in the environment only.
     """
-    for wanted in settings.connections:
-        fields = connection_fields(wanted, launch)
-        value = str(fields.get("uri") or json.dumps(fields))
-        os.environ.setdefault(f"AIRFLOW_CONN_{wanted.conn_id.upper()}", value)
+    with create_session() as session:
+        for wanted in settings.connections:
+            if stored := _stored(session, wanted.conn_id):
+                os.environ.setdefault(f"AIRFLOW_CONN_{wanted.conn_id.upper()}", stored.as_json())
 
 
 @contextmanager

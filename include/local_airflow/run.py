@@ -12,7 +12,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from rich.console import Console
+from rich.text import Text
 
+from include.local_airflow.dbt_cloud_in_use import dbt_cloud_in_use
 from include.local_airflow.environment import Launch
 from include.local_airflow.errors import LaunchError
 from include.local_airflow.events import EVENT, DagRunFinished, Event, Failure
@@ -43,6 +45,7 @@ def _run(dag_id: str, launch: Launch, console: Console, log: Path) -> int:
     began = time.monotonic()
     progress = Progress(console)
     servers = wanted_servers(launch, dag_id)
+    console.print(Text(dbt_cloud_in_use(launch)), soft_wrap=True)
     for server in servers:
         server.start(launch, "run", console.print)
     for server in servers:

@@ -15,6 +15,7 @@ from rich.text import Text
 from include.local_airflow import postgres
 from include.local_airflow.airflow_api import COMPONENTS, AirflowApi
 from include.local_airflow.celery_broker import broker_settings
+from include.local_airflow.dbt_cloud_in_use import dbt_cloud_in_use
 from include.local_airflow.environment import Launch
 from include.local_airflow.errors import LaunchError
 from include.local_airflow.local_servers import servers_watcher, wanted_servers
@@ -23,6 +24,7 @@ from include.local_airflow.processes import free_port, only_one, require_free_po
 from include.local_airflow.programs import airflow_programs, log_server_settings
 from include.local_airflow.settings import NAME, read_settings
 from include.local_airflow.watcher import Program, Watcher, last_lines
+from include.local_servers.connections import DBT_CLOUD
 
 PATIENCE = 300.0  # seconds until all components have to be healthy, on a busy machine
 GO = b"go\n"  # what `include.local_airflow.database` waits for
@@ -200,9 +202,11 @@ def _states(api: AirflowApi, launch: Launch) -> Iterator[tuple[set[str], bool]]:
 
 
 def _print_urls(launch: Launch, console: Console) -> None:
-    for file, reason in AirflowApi(launch.port).import_errors().items():
+    api = AirflowApi(launch.port)
+    for file, reason in api.import_errors().items():
         console.print(Text(f"Warning: {file} cannot be imported ({reason}).", style="yellow"))
     console.print(f"Airflow: http://127.0.0.1:{launch.port}")
     for server in wanted_servers(launch):
         console.print(f"The {server.name}: {server.url(launch)}")
+    console.print(Text(dbt_cloud_in_use(launch, api.connection(DBT_CLOUD.conn_id))), soft_wrap=True)
     console.print("make status shows what runs, make logs what it says, make stop ends everything.")

@@ -77,6 +77,7 @@ def test_a_second_start_changes_nothing(airflow: Airflow, project: Project) -> N
     assert second.returncode == 0
     assert "Airflow is running already." in second.stdout
     assert f"http://127.0.0.1:{project.port}\n" in second.stdout
+    assert f"the local one, https://localhost:{project.dbt_cloud_port}.\n" in second.stdout
     assert pids(project) == before
 
 

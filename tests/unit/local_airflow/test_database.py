@@ -19,6 +19,16 @@ for name in ("census_default", "warehouse_default"):
     print(Connection.get_connection_from_secrets(name).host)
 """
 
+ENTER_IN_THE_UI = """
+import sys
+from airflow.models.connection import Connection
+from airflow.utils.session import create_session
+with create_session() as session:
+    for conn_id, host in (each.split("=") for each in sys.argv[2:]):
+        connection = session.query(Connection).filter_by(conn_id=conn_id).one()
+        connection.host, connection.login, connection.password = host or None, "7", "entered"
+"""
+
 MORE = """\
   pools:
     - pool_name: small
@@ -29,23 +39,28 @@ MORE = """\
 """
 
 
-def prepared(checkout: Checkout, value: str, **variables: str) -> str:
-    """Prepare a database with the launcher's environment; return what Airflow then finds in it."""
-    text = (checkout.folder / "airflow_settings.yaml").read_text().partition("  pools:")[0]
-    (checkout.folder / "airflow_settings.yaml").write_text(text + MORE.format(value=value))
+def in_airflow(checkout: Checkout, program: str, *arguments: str) -> str:
+    """Run a program with the launcher's environment; its first argument is the database's mark."""
     script = (
         "import subprocess, sys\n"
         "from include.local_airflow.environment import Launch\n"
         "from include.local_airflow.metadata_database import sqlite_database\n"
         "launch = Launch.read()\n"
         "database = sqlite_database(launch.home)\n"
-        "command = [sys.executable, '-c', sys.argv[1], str(database.mark)]\n"
+        "command = [sys.executable, '-c', sys.argv[1], str(database.mark), *sys.argv[2:]]\n"
         "subprocess.run(command, env=launch.environment(database), check=True)\n"
     )
-    checkout.variables = dict(variables)
-    result = checkout.run("-c", script, PREPARE_AND_PRINT)
+    result = checkout.run("-c", script, program, *arguments)
     assert result.returncode == 0, result.stderr
-    return "\n".join(result.stdout.strip().splitlines()[-3:])
+    return result.stdout
+
+
+def prepared(checkout: Checkout, value: str, **variables: str) -> str:
+    """Prepare a database with the launcher's environment; return what Airflow then finds in it."""
+    text = (checkout.folder / "airflow_settings.yaml").read_text().partition("  pools:")[0]
+    (checkout.folder / "airflow_settings.yaml").write_text(text + MORE.format(value=value))
+    checkout.variables = dict(variables)
+    return "\n".join(in_airflow(checkout, PREPARE_AND_PRINT).strip().splitlines()[-3:])
 
 
 def test_settings_are_created_and_overwritten(checkout: Checkout) -> None:
@@ -58,3 +73,21 @@ def test_settings_are_created_and_overwritten(checkout: Checkout) -> None:
     database = Path(checkout.folder, ".airflow", "run.db")
     [(count,)] = sqlite3.connect(database).execute("select count(*) from connection")
     assert count == 4
+
+
+def test_a_real_account_entered_in_the_ui_stays(checkout: Checkout) -> None:
+    prepared(checkout, "one")
+    entered = ("dbt_cloud_default=ab123.us1.dbt.com", "fivetran_default=", "census_default=c.com")
+    in_airflow(checkout, ENTER_IN_THE_UI, *entered)
+
+    again = prepared(checkout, "two", DBT_CLOUD_PORT="9000")
+
+    warehouse = checkout.folder / "include" / ".local" / "warehouse.duckdb"
+    assert again == f"ab123.us1.dbt.com 7 entered 2 False two\nc.com\n{warehouse}"
+
+
+def test_what_still_is_local_follows_the_settings(checkout: Checkout) -> None:
+    prepared(checkout, "one")
+    in_airflow(checkout, ENTER_IN_THE_UI, "dbt_cloud_default=localhost:9999")
+
+    assert prepared(checkout, "two").startswith("localhost:8580 16173 local-dbt-cloud-token")
