@@ -23,7 +23,7 @@ from include.local_dbt_cloud.settings import (
 from include.local_dbt_cloud.storage.jobs_file import JobsFileError
 from include.local_servers.connections import DBT_CLOUD
 from include.local_servers.data_folder import VARIABLE, DataFolderError, default_data, hold
-from include.local_servers.serving import LOOPBACK_HOSTS, StartError, listen, serve
+from include.local_servers.serving import ANY_HOST, LOOPBACK_HOSTS, StartError, listen, serve
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -152,12 +152,12 @@ def start(settings: Settings, listener: socket.socket) -> None:
 
 def certificate_names(host: str) -> list[str]:
     """What clients call a server that listens on ``host``."""
-    return [socket.gethostname()] if host in {"0.0.0.0", "::"} else [host]
+    return [socket.gethostname()] if host in ANY_HOST else [host]
 
 
 def announce(settings: Settings, port: int, account_id: int, ca: Path) -> None:
-    host = "localhost" if settings.host in LOOPBACK_HOSTS else settings.host
-    url = f"https://{host}:{port}"
+    here = settings.host in LOOPBACK_HOSTS | ANY_HOST
+    url = settings.public_url or f"https://{'localhost' if here else settings.host}:{port}"
     token = "$LOCAL_DBT_CLOUD_TOKEN" if os.environ.get("LOCAL_DBT_CLOUD_TOKEN") else settings.token
     print(
         f"The local dbt Cloud answers at {url}\n"

@@ -9,6 +9,7 @@ if TYPE_CHECKING:
     from include.local_servers.certificates import Certificates
 
 LOOPBACK_HOSTS = frozenset({"127.0.0.1", "::1", "localhost"})
+ANY_HOST = frozenset({"0.0.0.0", "::"})  # to listen on, not to call
 
 
 class StartError(Exception):

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from include.local_dbt_cloud.__main__ import main
+from include.local_dbt_cloud.__main__ import announce, main, parse_settings
 from include.local_dbt_cloud.api.readme import README, with_endpoints
 from include.local_dbt_cloud.api.routes import ROUTES
 from include.local_servers.data_folder import hold
@@ -58,3 +58,21 @@ def test_an_open_address_needs_an_own_token(
     monkeypatch.delenv("LOCAL_DBT_CLOUD_TOKEN", raising=False)
     assert main(["--host", "0.0.0.0"]) == 1
     assert "set LOCAL_DBT_CLOUD_TOKEN" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("options", "address"),
+    [
+        (["--host", "0.0.0.0"], "https://localhost:8580"),
+        (["--host", "::"], "https://localhost:8580"),
+        (["--host", "127.0.0.1"], "https://localhost:8580"),
+        (["--host", "dbt.example.com"], "https://dbt.example.com:8580"),
+        (["--host", "0.0.0.0", "--public-url", "https://d.example.com"], "https://d.example.com"),
+    ],
+)
+def test_the_address_that_it_prints_can_be_called(
+    options: list[str], address: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    announce(parse_settings(options), 8580, 16173, Path("ca.pem"))
+
+    assert capsys.readouterr().out.startswith(f"The local dbt Cloud answers at {address}\n")
