@@ -119,9 +119,13 @@ def next_time(cron: str, after: datetime) -> datetime | None:
 def in_words(cron: str) -> str:
     """``Every hour``; the expression itself if there are no words for it, as for ``@daily``."""
     # It has no types. Imported here, since only lists of jobs need it.
-    from cron_descriptor import FormatException, get_description  # type: ignore[import-untyped]
+    from cron_descriptor import (  # type: ignore[import-untyped]
+        FormatException,
+        Options,
+        get_description,
+    )
 
     try:
-        return str(get_description(cron))
+        return str(get_description(cron, Options(locale_code="en_US")))  # as dbt Cloud says it
     except FormatException:
         return cron

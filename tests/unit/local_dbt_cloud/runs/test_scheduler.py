@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import locale
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -127,7 +128,10 @@ def test_only_the_newest_scheduled_run_waits(store: Store) -> None:
         ("@daily", "@daily"),
     ],
 )
-def test_words_for_a_cron_expression(cron: str, words: str) -> None:
+def test_words_for_a_cron_expression(
+    cron: str, words: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(locale, "getlocale", lambda: ("de_DE", "UTF-8"))  # of the user's machine
     assert in_words(cron) == words
 
 
