@@ -2,6 +2,7 @@
 # Runs one Airflow component of `astro dev start` so that it knows the local servers:
 #   in_docker.sh [serve] COMMAND...      `serve` starts the servers beside the command
 # With AIRFLOW_CONN_DBT_CLOUD_DEFAULT set (a real account, in .env) it runs the command, no more.
+# It says which dbt Cloud is used: `astro dev logs --scheduler` shows it.
 set -euo pipefail
 
 keep_up() { # MODULE OPTION...: a server that other containers reach, started again if it ends
@@ -22,6 +23,8 @@ if [ -z "${AIRFLOW_CONN_DBT_CLOUD_DEFAULT:-}" ]; then
   dbt_cloud=${DBT_CLOUD_PORT:-8580}
   fivetran_census=${FIVETRAN_CENSUS_PORT:-8581}
   if $serve; then
+    echo "dbt Cloud: the local one, https://localhost:$dbt_cloud, whatever the UI shows. For a real" \
+      "account put AIRFLOW_CONN_DBT_CLOUD_DEFAULT into .env, then astro dev restart."
     # Other containers reach them, so they have a token of their own instead of the known ones.
     [ -s "$data/token" ] || (umask 077 && python -c 'import secrets; print(secrets.token_hex())' > "$data/token")
     token=$(< "$data/token")
@@ -39,6 +42,8 @@ if [ -z "${AIRFLOW_CONN_DBT_CLOUD_DEFAULT:-}" ]; then
   census='{"conn_type": "census", "host": "local-dbt-cloud:'$fivetran_census'", "password": "'$token'"}'
   export AIRFLOW_CONN_FIVETRAN_DEFAULT=${AIRFLOW_CONN_FIVETRAN_DEFAULT:-$fivetran}
   export AIRFLOW_CONN_CENSUS_DEFAULT=${AIRFLOW_CONN_CENSUS_DEFAULT:-$census}
+elif $serve; then
+  echo "dbt Cloud: the account of AIRFLOW_CONN_DBT_CLOUD_DEFAULT in .env, whatever the UI shows."
 fi
 
 exec "$@"

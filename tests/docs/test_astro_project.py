@@ -75,6 +75,17 @@ def test_the_override_keeps_what_astro_mounts_and_shares_the_local_data(
     assert "local_dbt_cloud" in compose["volumes"]
 
 
+def test_what_docker_mounts_into_is_there_already() -> None:
+    """What is missing, Docker makes on a Linux host as root's, and make cannot write there."""
+    override = yaml.safe_load((PROJECT / "docker-compose.override.yml").read_text())
+    [volume] = override["x-local-dbt-cloud"]["volumes"]
+    point = Path(volume.partition(":")[2]).relative_to("/usr/local/airflow")
+
+    ignored = (PROJECT / point / ".gitignore").read_text().splitlines()
+
+    assert ignored[-2:] == ["*", "!.gitignore"]
+
+
 def test_the_scheduler_serves_the_local_dbt_cloud_under_its_name(compose: dict[str, Any]) -> None:
     scheduler = compose["services"]["scheduler"]
 
@@ -147,15 +158,17 @@ def test_a_container_starts_the_local_servers_and_reaches_them_by_name(tmp_path:
         "api/v1/syncs",
     ], served.stdout
     assert "Daily build" in served.stdout
+    assert "dbt Cloud: the local one, https://localhost:" in served.stdout
     assert (tmp_path / "token").stat().st_mode & 0o077 == 0
     assert (tmp_path / "token").read_text().strip() != "local-dbt-cloud-token"
 
 
 def test_a_real_account_in_env_leaves_airflow_as_it_is(tmp_path: Path) -> None:
-    shown = run_in_docker_sh("env", folder=tmp_path, AIRFLOW_CONN_DBT_CLOUD_DEFAULT="{}")
+    shown = run_in_docker_sh("serve", "env", folder=tmp_path, AIRFLOW_CONN_DBT_CLOUD_DEFAULT="{}")
 
     assert shown.returncode == 0
     assert "AIRFLOW_CONN_DBT_CLOUD_DEFAULT={}" in shown.stdout
+    assert "dbt Cloud: the account of AIRFLOW_CONN_DBT_CLOUD_DEFAULT in .env" in shown.stdout
     assert "REQUESTS_CA_BUNDLE" not in shown.stdout
     assert "AIRFLOW_CONN_CENSUS_DEFAULT" not in shown.stdout
 
