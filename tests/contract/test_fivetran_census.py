@@ -19,15 +19,15 @@ import pendulum
 import pytest
 import requests
 
+pytest.importorskip("fivetran_provider_async")
+pytest.importorskip("airflow_provider_census")
+pytest.importorskip("supervisor", reason="needs requirements-dev.txt")
+
+import plugins.fivetran_host  # noqa: F401 - Airflow loads it, and the local Fivetran needs it
 from include.local_airflow.processes import free_port
 from tests.conftest import CERTIFICATES
 from tests.e2e.project import eventually
 from tests.running_dbt_cloud import PROJECT, prepare_data
-
-pytest.importorskip("fivetran_provider_async")
-pytest.importorskip("airflow_provider_census")
-
-import plugins.fivetran_host  # noqa: F401 - Airflow loads it, and the local Fivetran needs it
 
 CONNECTOR = "jaffle_shop_files"
 KEY, SECRET, TOKEN = "local-fivetran-key", "local-fivetran-secret", "local-census-token"

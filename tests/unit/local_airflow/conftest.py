@@ -13,6 +13,8 @@ from pathlib import Path
 
 import pytest
 
+pytest.importorskip("supervisor", reason="needs requirements-dev.txt")
+
 from include.local_airflow.metadata_database import MetadataDatabase, sqlite_database
 
 ROOT = Path(__file__).parents[3]

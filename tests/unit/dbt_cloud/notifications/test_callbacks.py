@@ -11,6 +11,9 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+
+pytest.importorskip("aiosmtpd", reason="needs requirements-dev.txt")
+
 from aiosmtpd.controller import Controller
 from aiosmtpd.handlers import Message as MailHandler
 from airflow.providers.dbt.cloud.operators.dbt import DbtCloudRunJobOperator
