@@ -10,11 +10,11 @@ unexport PYTHONDONTWRITEBYTECODE
 LAUNCHER = .venv/bin/python -m include.local_airflow
 
 .DEFAULT_GOAL := help
-.PHONY: help run start status logs stop test check bench readme constraints install
+.PHONY: help run start status logs stop test test-astro check bench readme constraints install
 
 help: ## Show this list
 	@echo "make TARGET [DAG=id] [PORT=8080] [DBT_CLOUD_PORT=8580] [PYTHON=python3]"
-	@sed -n 's/^\([a-z]*\):[^#]*## \(.*\)/  \1\t\2/p' Makefile | expand -t 16
+	@sed -n 's/^\([a-z-]*\):[^#]*## \(.*\)/  \1\t\2/p' Makefile | expand -t 16
 
 run: install ## Run one Dag end to end in the terminal: DAG=extract_load_transform
 	$(LAUNCHER) run $(DAG)
@@ -36,6 +36,11 @@ stop: ## Stop everything that `make run` and `make start` left running
 
 test: install ## Run all tests
 	.venv/bin/python -m pytest -n 3
+
+test-astro: install ## Walk through astro dev, with the real Astro CLI and Docker, in a clone
+	@command -v astro >/dev/null || { echo "Error: there is no astro: install the Astro CLI, https://www.astronomer.io/docs/astro/cli/install-cli says how." >&2; exit 1; }
+	@docker info >/dev/null 2>&1 || { echo "Error: no Docker engine answers: start Docker, and try docker info." >&2; exit 1; }
+	.venv/bin/python -m pytest tests/astro/walk.py
 
 check: install ## Lint, check the formatting and the types
 	.venv/bin/ruff check .

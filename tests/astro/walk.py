@@ -1,0 +1,191 @@
+"""What a newcomer types, with the real Astro CLI, in an empty clone: ``make test-astro``.
+
+Not collected by itself, since it needs the CLI and a Docker engine. The clone holds what is
+committed. The steps build on each other, in this order.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import signal
+import subprocess
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import httpx
+import pytest
+
+from tests.e2e.airflow_client import Airflow
+from tests.e2e.project import CHECKOUT, eventually
+from tests.e2e.test_all_dags_at_once import dags_as_cloned
+
+NORMAL_USER = 1000  # whose the clone is where root walks: what Docker makes as root's then shows
+BUILD_AND_START = 1800.0  # seconds; the first build installs Airflow's neighbours and dbt
+ALL_DAGS = 1200.0  # seconds; 180 on a machine that does nothing else
+FOR_TRYING_OUT = ("local_airflow", "local_dbt_cloud", "local_fivetran_census", "in_docker.sh")
+
+
+@dataclass(frozen=True)
+class Clone:
+    """A clone and the CLI as it is for somebody who has just installed it."""
+
+    folder: Path
+    home: Path
+
+    def astro(self, *arguments: str) -> str:
+        """Run `astro dev ...`; return what it says, which a step that fails shows."""
+        settings = {
+            "ASTRO_HOME": str(self.home),
+            "ASTRO_TELEMETRY_DISABLED": "1",
+            "ASTRONOMER_NO_BROWSER": "1",
+        }
+        ours = ("AIRFLOW", "LOCAL_DBT_CLOUD", "REQUESTS_CA_BUNDLE", "SSL_CERT_FILE")
+        outer = {key: value for key, value in os.environ.items() if not key.startswith(ours)}
+        with subprocess.Popen(
+            ["astro", "dev", *arguments],
+            cwd=self.folder,
+            env=outer | settings,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            start_new_session=True,
+        ) as process:
+            try:
+                said, _ = process.communicate(timeout=BUILD_AND_START)
+            finally:
+                if process.poll() is None:
+                    os.killpg(process.pid, signal.SIGKILL)
+        print(f"$ astro dev {' '.join(arguments)}\n{said}")
+        assert process.returncode == 0, said
+        return said
+
+    def airflow(self) -> Airflow:
+        """Airflow at the port that the CLI gave it."""
+        published = re.search(r"api-server-1\s+running\s+(\d+)", self.astro("ps"))
+        assert published
+        return Airflow(int(published[1]))
+
+    def docker(self, *arguments: str) -> str:
+        return subprocess.check_output(["docker", *arguments], text=True).strip()
+
+    @property
+    def containers(self) -> list[str]:
+        """Names of those of this clone that run."""
+        label = f"label=com.docker.compose.project.working_dir={self.folder}"
+        return self.docker("ps", "--filter", label, "--format", "{{.Names}}").splitlines()
+
+    def container(self, service: str) -> str:
+        [name] = [name for name in self.containers if name.endswith(f"-{service}-1")]
+        return name
+
+
+@pytest.fixture(scope="module")
+def clone(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Clone]:
+    base = tmp_path_factory.mktemp("astro")
+    folder = base / "airflow-dbt-cloud"
+    subprocess.run(["git", "clone", "--quiet", CHECKOUT, folder], check=True)
+    if os.geteuid() == 0:
+        for path in (folder, *folder.rglob("*")):
+            os.chown(path, NORMAL_USER, NORMAL_USER)
+    clone = Clone(folder, base / "home")
+    yield clone
+    clone.astro("kill")
+
+
+def test_every_dag_file_parses(clone: Clone) -> None:
+    assert "No errors detected in your DAGs" in clone.astro("parse")
+
+
+def test_it_starts_and_has_the_settings(clone: Clone) -> None:
+    said = clone.astro("start", "--wait", "10m")
+
+    assert "Airflow UI: " in said
+    for added in ("Pool: warehouse", "Connection: dbt_cloud_default", "Connection: census_default"):
+        assert f"Added {added}" in said
+    pool = clone.airflow().call("GET", "/pools/warehouse")
+    assert pool["slots"] == 1
+
+
+def test_the_local_dbt_cloud_answers_on_this_machine_only(clone: Clone, tmp_path: Path) -> None:
+    scheduler = clone.container("scheduler")
+    data = "/usr/local/airflow/include/.local"
+    clone.docker("cp", f"{scheduler}:{data}/ca.pem", str(tmp_path))
+    authority = str(tmp_path / "ca.pem")
+
+    health = httpx.get("https://localhost:8580/health", verify=authority, trust_env=False)
+    log = clone.astro("logs", "--scheduler")
+
+    assert health.json()["name"] == "local dbt Cloud"
+    assert "dbt Cloud: the local one, https://localhost:8580, whatever the UI shows." in log
+    assert "The local dbt Cloud answers at https://localhost:8580" in log
+    assert clone.docker("port", scheduler) == "8580/tcp -> 127.0.0.1:8580"
+
+
+def test_all_dags_at_once_succeed(clone: Clone) -> None:
+    airflow = clone.airflow()
+    dags = eventually(
+        lambda: found if len(found := dags_as_cloned(airflow)) == 14 else None, "14 Dags are listed"
+    )
+    assert airflow.call("GET", "/importErrors")["total_entries"] == 0
+
+    runs = [(dag_id, airflow.trigger(dag_id)) for dag_id in dags]
+
+    states = {dag_id: airflow.wait(dag_id, run_id, ALL_DAGS) for dag_id, run_id in runs}
+    assert states == dict.fromkeys(dags, "success")
+
+
+def test_a_command_runs_in_the_container(clone: Clone) -> None:
+    assert "extract_load_transform" in clone.astro("run", "dags", "list", "--output", "plain")
+
+
+def test_a_restart_keeps_what_was_there(clone: Clone) -> None:
+    before = clone.airflow().dag_runs("run_dbt_cloud_job")
+
+    clone.astro("restart", "--wait", "10m")
+
+    airflow = clone.airflow()
+    assert airflow.dag_runs("run_dbt_cloud_job")[: len(before)] == before
+    run_id = airflow.trigger("run_dbt_cloud_job")
+    assert airflow.wait("run_dbt_cloud_job", run_id, ALL_DAGS) == "success"
+
+
+def test_the_image_leaves_out_what_is_only_for_trying_out(clone: Clone) -> None:
+    image = clone.docker("inspect", clone.container("scheduler"), "--format", "{{.Config.Image}}")
+
+    inside = clone.docker("run", "--rm", image, "ls", ".", "include").split()
+
+    assert {"dags", "dbt_cloud", "warehouse.py"} <= set(inside)
+    assert not {*FOR_TRYING_OUT, "tests"} & set(inside)
+
+
+def test_it_stops(clone: Clone) -> None:
+    assert clone.containers
+
+    clone.astro("stop")
+
+    assert not clone.containers
+
+
+def test_the_tests_pass_in_the_image(clone: Clone) -> None:
+    last = [line for line in clone.astro("pytest").splitlines() if " passed" in line][-1]
+
+    assert "skipped" in last
+    assert "failed" not in last
+
+
+def test_nothing_in_the_clone_is_somebody_elses(clone: Clone) -> None:
+    """A later ``make run`` of a normal user has to be able to write everywhere."""
+    owner = clone.folder.stat().st_uid
+    assert not [path for path in clone.folder.rglob("*") if path.lstat().st_uid != owner]
+
+
+@pytest.mark.skipif(not shutil.which("uv"), reason="astro dev start --standalone needs uv")
+def test_it_starts_without_docker(clone: Clone) -> None:
+    clone.astro("start", "--standalone", "--wait", "10m", "--port", "8081")
+    try:
+        assert len(eventually(lambda: dags_as_cloned(Airflow(8081)), "Dags are listed")) == 14
+    finally:
+        clone.astro("stop", "--standalone")
