@@ -2,8 +2,8 @@
 
 After a tenth of the Dag runs and after all of them: the memory of each process with its children,
 the size of each folder, and how long a task takes from being queued until it runs. The Dag is
-`run_dbt_cloud_job`, so each run is a dbt build of the whole project too. It takes about half an
-hour, so it runs only when it is named.
+`run_dbt_cloud_job`, whose job builds one model here: what is asked is what Airflow and the local
+dbt Cloud keep. It takes about half an hour, so it runs only when it is named.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ import psutil
 from benchmarks.figures import Figure
 from tests.e2e.airflow_client import Airflow
 from tests.e2e.project import Project
+from tests.e2e.variants import change_file
 
 DAG = "run_dbt_cloud_job"
 TASK = "trigger_dbt_cloud_job_run"
@@ -33,6 +34,8 @@ def measure(rounds: int) -> Iterator[Figure]:
     """Yields the figures of the first look, then those of the last; one round, however many."""
     with tempfile.TemporaryDirectory() as folder:
         project = Project.copy_to(Path(folder))
+        jobs = project.root / "include" / "local_dbt_cloud" / "jobs.yaml"
+        change_file(jobs, {"- dbt build": "- dbt build --select stg_stores"})
         try:
             started = project.launcher("start")
             assert started.returncode == 0, started.stderr
