@@ -260,9 +260,9 @@ def clear_before_the_trigger_has_started(scene: Scene) -> None:
     scene.release_warehouse()
 
 
-def mark_failed_while_dbt_cloud_is_slow(scene: Scene) -> None:
-    """Slower than a second, after which Airflow interrupts the trigger's own cancelling."""
-    scene.go_wrong("slow", seconds=4, method="POST", path="*/cancel*")
+def mark_failed_while_dbt_cloud_fails(scene: Scene) -> None:
+    """For longer than a second, after which Airflow interrupts the trigger's cancelling."""
+    scene.go_wrong("503", times=2, method="POST", path="*/cancel*")
     mark_failed_while_running(scene)
 
 

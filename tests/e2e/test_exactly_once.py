@@ -31,7 +31,7 @@ TABLE: list[tuple[Callable[[Scene], None], list[str], str]] = [
     (crashes.clear_while_running, ["Cancelled", "Success"], "success"),
     (crashes.clear_before_the_trigger_has_started, ["Cancelled", "Success"], "success"),
     (crashes.mark_failed_while_running, ["Cancelled"], "failed"),
-    (crashes.mark_failed_while_dbt_cloud_is_slow, ["Cancelled"], "failed"),
+    (crashes.mark_failed_while_dbt_cloud_fails, ["Cancelled"], "failed"),
     (crashes.clear_after_failure, [*FAILED, "Success"], "success"),
     (crashes.clear_after_success, ["Success", "Success"], "success"),
 ]
