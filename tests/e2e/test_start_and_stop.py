@@ -6,6 +6,7 @@ The last file here by its name, since it ends the Airflow that the others share.
 from __future__ import annotations
 
 import re
+from contextlib import suppress
 
 import psutil
 
@@ -47,8 +48,11 @@ def test_all_that_runs_is_healthy_and_listens_to_this_machine_only(
     assert project.launcher("status", PORT="", DBT_CLOUD_PORT="").returncode == 0  # it knows them
     health = airflow.call("GET", "/monitor/health")
     assert {part["status"] for part in health.values()} == {"healthy"}
-    sockets = [socket for process in project.processes() for socket in process.net_connections()]
-    listening = {socket.laddr for socket in sockets if socket.status == psutil.CONN_LISTEN}
+    listening = set()
+    for process in project.processes():
+        with suppress(psutil.NoSuchProcess):  # a file's parsing ends at any moment
+            sockets = process.net_connections()
+            listening |= {each.laddr for each in sockets if each.status == psutil.CONN_LISTEN}
     assert {address.ip for address in listening} == {"127.0.0.1"}
     assert {project.port, project.dbt_cloud_port} <= {address.port for address in listening}
 
