@@ -1,7 +1,8 @@
 FROM astrocrpublic.azurecr.io/runtime:3.3-8-python-3.13
 
 # dbt in a virtual environment of its own: the local dbt Cloud runs it, Airflow never imports it.
-# dbt-core 1.11 does not run on Python 3.14, the Runtime's default; hence the tag.
+# dbt-core 1.11 does not run on Python 3.14, the Runtime's default; hence the tag. If you deploy no
+# run_dbt_core_... Dag, only trying out needs these lines: delete them before astro deploy.
 RUN python -m venv dbt_venv \
     && dbt_venv/bin/pip install --no-cache-dir --constraint constraints.txt dbt-core dbt-duckdb \
     && mkdir -p include/.local

@@ -184,7 +184,12 @@ def test_nothing_in_the_clone_is_somebody_elses(clone: Clone) -> None:
 
 @pytest.mark.skipif(not shutil.which("uv"), reason="astro dev start --standalone needs uv")
 def test_it_starts_without_docker(clone: Clone) -> None:
-    clone.astro("start", "--standalone", "--wait", "10m", "--port", "8081")
+    try:
+        clone.astro("start", "--standalone", "--wait", "10m", "--port", "8081")
+    except AssertionError as error:
+        if "error fetching constraints" in str(error):
+            pytest.skip("Astronomer's package index cannot be reached")
+        raise
     try:
         assert len(eventually(lambda: dags_as_cloned(Airflow(8081)), "Dags are listed")) == 14
     finally:

@@ -182,6 +182,32 @@ def test_the_image_is_airflow_and_is_not_installed_again() -> None:
     assert not re.search(r"^apache-airflow\b(?!-)", requirements, re.MULTILINE)
 
 
+def test_what_stays_out_of_the_image_is_imported_by_nothing_in_it() -> None:
+    ignored = [line for line in (PROJECT / ".dockerignore").read_text().splitlines() if line]
+    left_out = {
+        name.replace("/", ".") for name in ignored if name.startswith(("include/", "tests"))
+    }
+    assert {"include.local_airflow", "include.local_dbt_cloud", "tests"} <= left_out
+    kept = [
+        file
+        for folder in ("dags", "plugins", "include")
+        for file in (PROJECT / folder).rglob("*.py")
+        if not any(file.is_relative_to(PROJECT / name) for name in ignored)
+    ]
+
+    imported = {
+        f"{match[1]} in {file.name}"
+        for file in kept
+        for match in re.finditer(
+            r"^\s*(?:from|import) ((?:include|tests)[\w.]*)", file.read_text(), re.M
+        )
+        if any(f"{match[1]}.".startswith(f"{name}.") for name in left_out)
+    }
+
+    assert kept
+    assert not imported
+
+
 def test_pyproject_names_the_same_packages_as_requirements() -> None:
     project = tomllib.loads((PROJECT / "pyproject.toml").read_text())["project"]
     lines = (PROJECT / "requirements.txt").read_text().splitlines()

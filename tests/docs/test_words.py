@@ -12,13 +12,13 @@ PROJECT = Path(__file__).parents[2]
 README = (PROJECT / "README.md").read_text()
 PAGES = [
     path
-    for pattern in ("*.md", "include/*/*.md", "benchmarks/*.md")
+    for pattern in ("*.md", "docs/*.md", "include/*/*.md", "benchmarks/*.md")
     for path in PROJECT.glob(pattern)
 ]
 
 
 def make_targets() -> set[str]:
-    return set(re.findall(r"^([a-z]+):", (PROJECT / "Makefile").read_text(), re.MULTILINE))
+    return set(re.findall(r"^([a-z-]+):", (PROJECT / "Makefile").read_text(), re.MULTILINE))
 
 
 def anchors(page: Path) -> set[str]:
@@ -45,7 +45,7 @@ def test_the_readme_lists_exactly_the_dags_that_exist() -> None:
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(PROJECT)))
 def test_every_make_command_in_a_page_exists(page: Path) -> None:
-    named = set(re.findall(r"(?:^|`)make ([a-z]+)", page.read_text(), re.MULTILINE))
+    named = set(re.findall(r"(?:^|`)make ([a-z-]+)", page.read_text(), re.MULTILINE))
 
     assert named <= make_targets()
 
