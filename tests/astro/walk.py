@@ -24,6 +24,7 @@ from tests.e2e.test_all_dags_at_once import dags_as_cloned
 
 NORMAL_USER = 1000  # whose the clone is where root walks: what Docker makes as root's then shows
 BUILD_AND_START = 1800.0  # seconds; the first build installs Airflow's neighbours and dbt
+ANSWER = 180.0  # seconds; six containers share the machine
 ALL_DAGS = 1200.0  # seconds; 180 on a machine that does nothing else
 FOR_TRYING_OUT = ("local_airflow", "local_dbt_cloud", "local_fivetran_census", "in_docker.sh")
 
@@ -66,7 +67,9 @@ class Clone:
         """Airflow at the port that the CLI gave it."""
         published = re.search(r"api-server-1\s+running\s+(\d+)", self.astro("ps"))
         assert published
-        return Airflow(int(published[1]))
+        airflow = Airflow(int(published[1]))
+        airflow.api.timeout = ANSWER
+        return airflow
 
     def docker(self, *arguments: str) -> str:
         return subprocess.check_output(["docker", *arguments], text=True).strip()
