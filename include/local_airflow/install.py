@@ -64,8 +64,11 @@ class Environment:
         return self._stamped().partition("\n")[0] == self.fingerprint().partition("\n")[0]
 
     def _stamped(self) -> str:
+        """Return what the stamp says, "" if since then another tool has made the environment."""
         try:
-            return self.stamp.read_text() if self.python.exists() else ""
+            made = (self.folder / "pyvenv.cfg").stat().st_mtime_ns
+            ours = self.python.exists() and self.stamp.stat().st_mtime_ns >= made
+            return self.stamp.read_text() if ours else ""
         except OSError:
             return ""
 

@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 import platform
+import subprocess
+import sys
 import sysconfig
 from pathlib import Path
 
@@ -63,6 +65,21 @@ def test_installs_once_and_repairs_what_was_interrupted(
 
     again = small_checkout.run(*INSTALL)  # the index is gone: nothing may be asked of it
     assert (again.returncode, again.stdout) == (0, "")
+
+
+def test_what_astro_dev_start_standalone_made_of_it_is_made_anew(
+    small_checkout: Checkout, tmp_path: Path
+) -> None:
+    with serve(tmp_path / "index") as url:
+        small_checkout.variables |= {"PIP_INDEX_URL": url, "UV_DEFAULT_INDEX": url}
+        assert small_checkout.run(*INSTALL).returncode == 0
+        [installed] = (small_checkout.folder / ".venv").glob("lib/*/site-packages/hello.py")
+        installed.unlink()  # the CLI's environment is for another Python
+        uv = Path(sysconfig.get_path("scripts"), "uv")
+        command = [uv, "venv", "--quiet", "--allow-existing", "--python", sys.executable, ".venv"]
+        subprocess.run(command, cwd=small_checkout.folder, check=True)
+        assert small_checkout.run(*INSTALL).returncode == 0
+    assert imports(small_checkout, ".venv", "hello")
 
 
 def test_changed_requirements_are_installed(small_checkout: Checkout, tmp_path: Path) -> None:
