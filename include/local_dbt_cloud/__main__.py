@@ -22,7 +22,7 @@ from include.local_dbt_cloud.settings import (
 )
 from include.local_dbt_cloud.storage.jobs_file import JobsFileError
 from include.local_servers.connections import DBT_CLOUD
-from include.local_servers.data_folder import VARIABLE, DataFolderError, default_data, hold
+from include.local_servers.data_folder import DataFolderError, default_data, hold
 from include.local_servers.serving import ANY_HOST, LOOPBACK_HOSTS, StartError, listen, serve
 
 
@@ -32,7 +32,6 @@ def main(arguments: list[str] | None = None) -> int:
     logging.basicConfig(level=logging.WARNING, format="%(levelname)s: %(message)s")
     try:
         check(settings)
-        os.environ[VARIABLE] = str(settings.data)  # include.shop.warehouse reads it
         with hold(settings.data), listen(settings.host, settings.port) as listener:
             start(settings, listener)
     except (StartError, DataFolderError, JobsFileError) as error:

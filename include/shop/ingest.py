@@ -79,16 +79,19 @@ def ingest_files(
     return rows
 
 
-def load_raw_data() -> dict[str, int]:
+def load_raw_data(path: Path | None = None) -> dict[str, int]:
     """Fill the raw schema from ``include/raw_data``, unless there is one already.
 
     A fresh machine can so run dbt before any Dag has loaded anything. All or nothing: one
     transaction.
 
+    Args:
+        path: the warehouse's file, by default that of `warehouse_path`.
+
     Returns:
         Rows loaded per table; empty if the raw schema existed.
     """
-    with open_warehouse() as warehouse:
+    with open_warehouse(path=path) as warehouse:
         if _has_raw_schema(warehouse):
             return {}
         with loading(warehouse):

@@ -76,19 +76,20 @@ def warehouse_path() -> Path:
 
 @contextmanager
 def open_warehouse(
-    read_only: bool = False, wait: float = 60.0
+    read_only: bool = False, wait: float = 60.0, path: Path | None = None
 ) -> Iterator[duckdb.DuckDBPyConnection]:
     """Yield a connection to the warehouse and close it at the end, so that others get their turn.
 
     Args:
         read_only: open without the right to write; the warehouse must exist already.
         wait: seconds to wait while another process, such as a dbt run, holds the file.
+        path: the warehouse's file, by default that of `warehouse_path`.
 
     Raises:
         FileNotFoundError: nothing has been loaded yet and ``read_only`` was asked for.
         TimeoutError: another process still held the file after ``wait`` seconds.
     """
-    path = warehouse_path()
+    path = path or warehouse_path()
     if read_only and not path.exists():
         raise FileNotFoundError(
             f"There is no warehouse at {path} yet. Load some data first: `make run` does."

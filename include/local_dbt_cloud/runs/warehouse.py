@@ -13,7 +13,7 @@ from pathlib import Path
 CHECK_SECONDS = 0.1
 WITHOUT_WAREHOUSE = frozenset({"deps", "list", "ls", "parse"})
 _lock = threading.Lock()
-_loaded = False
+_loaded: set[Path] = set()
 
 
 class WarehouseLock:
@@ -44,12 +44,11 @@ def ensure_raw_data(warehouse: Path) -> None:
 
     Raises what ``include.shop.ingest`` raises, for example when another process keeps the file.
     """
-    global _loaded
     with _lock:
-        if _loaded and warehouse.exists():
+        if warehouse in _loaded and warehouse.exists():
             return
         # Here, since it imports duckdb: 0.2 s of the server's start.
         from include.shop.ingest import load_raw_data
 
-        load_raw_data()
-        _loaded = True
+        load_raw_data(warehouse)
+        _loaded.add(warehouse)

@@ -1,0 +1,40 @@
+"""The raw data is in the warehouse that is named, whatever the environment says."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import duckdb
+import pytest
+
+from include.local_dbt_cloud.runs.warehouse import ensure_raw_data
+from include.shop.warehouse import warehouse_path
+
+
+def stores_in(warehouse: Path) -> int:
+    with duckdb.connect(warehouse, read_only=True) as connection:
+        (count,) = connection.execute("select count(*) from raw.stores").fetchone() or (0,)
+    return int(count)
+
+
+def test_each_warehouse_that_is_named_is_filled(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("LOCAL_DBT_CLOUD_DATA", str(tmp_path / "elsewhere"))
+
+    for name in ("one", "two"):
+        warehouse = tmp_path / name / "warehouse.duckdb"
+        ensure_raw_data(warehouse)
+        assert stores_in(warehouse) > 0
+
+    assert not warehouse_path().exists()
+
+
+def test_one_that_was_deleted_is_filled_again(tmp_path: Path) -> None:
+    warehouse = tmp_path / "warehouse.duckdb"
+    ensure_raw_data(warehouse)
+    warehouse.unlink()
+
+    ensure_raw_data(warehouse)
+
+    assert stores_in(warehouse) > 0
