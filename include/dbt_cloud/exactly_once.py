@@ -10,8 +10,9 @@ from typing import Any
 
 from .airflow_compat import AirflowException
 from .client import DbtCloudClient
+from .failures import describe_unfinished
 from .idempotency_key import IdempotencyKey
-from .recovery import commands_after_failure
+from .recovery import commands_after_failure, in_words, overrides_of
 from .responses import DbtCloudRefusedError, NoAnswerError
 from .runs import Run, runs_of_task
 from .task_state import TaskState
@@ -23,7 +24,10 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class ExactlyOnce:
-    """One task instance and the job that it runs. ``body`` starts a fresh run."""
+    """One task instance and the job that it runs. ``body`` starts a fresh run.
+
+    With ``failed``, a failed run of whomever, the task finishes that one instead of a fresh run.
+    """
 
     client: DbtCloudClient
     job_id: int
@@ -31,6 +35,7 @@ class ExactlyOnce:
     task_state: TaskState
     since: datetime
     body: dict[str, Any]
+    failed: Run | None = None
 
     def run(self) -> Run:
         """The one run of this generation of tries: still active, succeeded, resumed or new."""
@@ -41,7 +46,7 @@ class ExactlyOnce:
             runs = self._runs_of_task()
         newest = runs[-1] if runs else None
         if newest is None:
-            return self._start_afresh(newest, "it has no run yet")
+            return self._begin(newest, "it has no run yet")
         if self.task_state.is_own(newest, self.key.generation_in(newest.cause)):
             return self._go_on_with(newest)
         return self._begin_after(newest)
@@ -52,16 +57,22 @@ class ExactlyOnce:
             log.info("This task has started dbt Cloud run %s already: %s", own.id, own.url)
             return own
         if own.has_failed:
-            return self._resume(own)
-        return self._start_afresh(own, f"run {own.id} was cancelled")
+            return self._resume(own, own)
+        return self._begin(own, f"run {own.id} was cancelled")
 
     def _begin_after(self, earlier: Run) -> Run:
-        """After a user's clear: what came before is an earlier generation's."""
+        """After a user's clear, what came before is an earlier generation's.
+
+        A task that finishes somebody's failed run finds also who has resumed that run before.
+        """
+        if earlier.is_active and self.failed and not self.task_state.has_asked:
+            log.info("Somebody resumes run %s already: run %s", self.failed.id, earlier.id)
+            return earlier
         if earlier.is_active:
             earlier = self._cancel(earlier)
         if earlier.has_failed:
-            return self._resume(earlier)
-        return self._start_afresh(earlier, "a user cleared the task")
+            return self._resume(earlier, earlier)
+        return self._begin(earlier, "a user cleared the task")
 
     def _cancel(self, earlier: Run) -> Run:
         """For a clear that came before the trigger had started, and could cancel the run itself."""
@@ -78,26 +89,39 @@ class ExactlyOnce:
             earlier = Run.of(self.client.get(f"runs/{earlier.id}/", include_related="trigger"))
         return earlier
 
-    def _resume(self, failed: Run) -> Run:
+    def _begin(self, previous: Run | None, why: str) -> Run:
+        if self.failed:
+            return self._resume(self.failed, previous)
+        return self._start_afresh(previous, self.body, why)
+
+    def _resume(self, failed: Run, newest: Run | None) -> Run:
         """dbt Cloud's own retry if it can, else what failed and was skipped, else everything."""
         path = f"runs/{failed.id}/"
         details = self.client.get(path, include_related="run_steps,job,trigger")
+        log.info("%s", describe_unfinished(self.client, details))
         why = details.get("retry_not_supported_reason")
         if details.get("can_retry"):
             log.info("Resuming run %s from where it failed.", failed.id)
             try:
-                return self._ask(f"{path}retry/", None, failed)
+                return self._ask(f"{path}retry/", None, newest)
             except DbtCloudRefusedError as refusal:
                 why = refusal.reason
+        body = self.body | (overrides_of(details) if self.failed else {})
         commands = commands_after_failure(self.client, details)
         if not commands:
-            return self._start_afresh(failed, f"run {failed.id} cannot be resumed: {why}")
-        log.info("Run %s cannot be resumed (%s). Running instead: %s", failed.id, why, commands)
-        return self._ask_for_run(failed, {**self.body, "steps_override": commands})
+            why = f"run {failed.id} cannot be resumed: {in_words(why)}"
+            return self._start_afresh(newest, body, why)
+        log.info(
+            "Run %s cannot be resumed: %s. Running instead: %s",
+            failed.id,
+            in_words(why),
+            commands,
+        )
+        return self._ask_for_run(newest, body | {"steps_override": commands})
 
-    def _start_afresh(self, previous: Run | None, why: str) -> Run:
+    def _start_afresh(self, previous: Run | None, body: dict[str, Any], why: str) -> Run:
         log.info("Starting a run of job %s for this task: %s.", self.job_id, why)
-        return self._ask_for_run(previous, self.body)
+        return self._ask_for_run(previous, body)
 
     def _ask_for_run(self, previous: Run | None, body: dict[str, Any]) -> Run:
         return self._ask(f"jobs/{self.job_id}/run/", body, previous)
@@ -107,7 +131,9 @@ class ExactlyOnce:
         last = previous.id if previous else 0
         self.task_state.asks(last)
         try:
-            return Run.of(self.client.post(path, body))
+            run = Run.of(self.client.post(path, body))
+            log.info("dbt Cloud has made run %s: %s", run.id, run.url)
+            return run
         except DbtCloudRefusedError:
             self.task_state.was_refused()
             raise
@@ -132,7 +158,7 @@ class ExactlyOnce:
             time.sleep(LOOK_SECONDS)
 
     def _runs_of_task(self) -> list[Run]:
-        return runs_of_task(self.client, self.job_id, self.key, self.since)
+        return runs_of_task(self.client, self.job_id, self.key, self.since, self.failed)
 
 
 def newest_id(runs: list[Run]) -> int:

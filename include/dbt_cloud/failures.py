@@ -8,7 +8,7 @@ from typing import Any
 from airflow.providers.dbt.cloud.hooks.dbt import DbtCloudJobRunStatus as Status
 
 from .airflow_compat import AirflowException
-from .artifacts import failed_nodes
+from .artifacts import FAILED, UNFINISHED, failed_nodes, nodes_of
 from .client import DbtCloudClient
 from .recovery import failed_step
 
@@ -39,6 +39,23 @@ def lines_about(client: DbtCloudClient, run: dict[str, Any]) -> Iterator[str]:
         yield from what_failed(client, run["id"], step)
     yield f"See {run['href']}"
     yield "Repair the cause, then clear this task: it resumes the run from where it failed."
+
+
+def describe_unfinished(client: DbtCloudClient, run: dict[str, Any]) -> str:
+    """What a failed run has left to do; ``run`` comes with its steps."""
+    lines = [f"Run {run['id']} failed: {run['href']}"]
+    if step := failed_step(run):
+        lines.append(f"Step {step['index']}, {step['name'].strip()}:")
+        nodes = nodes_of(client, run["id"], step["index"])
+        for word, statuses in (("failed", FAILED), ("skipped", UNFINISHED - FAILED)):
+            names = [node.unique_id for node in nodes if node.status in statuses]
+            lines.append(f"  {len(names)} {word}: {listed(names)}" if names else f"  none {word}")
+    return "\n".join(lines)
+
+
+def listed(names: list[str]) -> str:
+    more = len(names) - MAX_NODES
+    return ", ".join(names[:MAX_NODES]) + (f" and {more} more" if more > 0 else "")
 
 
 def what_failed(client: DbtCloudClient, run_id: int, step: dict[str, Any]) -> Iterator[str]:

@@ -12,6 +12,7 @@ from airflow.providers.dbt.cloud.operators.dbt import DbtCloudRunJobOperator
 
 from .airflow_compat import (
     AirflowException,
+    AirflowFailException,
     inject_parent_job_information_into_dbt_cloud_cause,
     job_id_of,
 )
@@ -25,7 +26,7 @@ from .task_state import TaskState
 from .trigger import DbtCloudRunTrigger
 
 if TYPE_CHECKING:
-    from airflow.sdk import Context
+    from airflow.sdk import Context, XComArg
 
 
 CLOCK_SKEW = timedelta(minutes=1)  # between Airflow and dbt Cloud
@@ -48,6 +49,8 @@ class DbtCloudRunJobExactlyOnceOperator(DbtCloudRunJobOperator):
     :param deferrable: True by default. False waits in the worker, with the same care.
     :param max_silence: How long, in seconds, dbt Cloud may give no good answer about a waiting run
         before the task fails with that reason. The run goes on, and the next try finds it.
+    :param failed_run_id: A failed run of the job, whoever started it: the task finishes that run
+        as it would its own, instead of starting afresh. The run's overrides stay. Templated.
     :param reuse_existing_run: Has no effect: other tasks' runs are never reused.
     :param retry_from_failure: Has no effect: the task's own failed run is always resumed.
     :param hook_params: Of these only ``timeout_seconds`` matters, the time for one call.
@@ -56,11 +59,22 @@ class DbtCloudRunJobExactlyOnceOperator(DbtCloudRunJobOperator):
     nodes and their messages.
     """
 
+    template_fields = (  # type: ignore[assignment]  # the provider's is of a fixed length
+        *DbtCloudRunJobOperator.template_fields,
+        "failed_run_id",
+    )
+
     def __init__(
-        self, *, deferrable: bool = True, max_silence: float = 1800.0, **kwargs: Any
+        self,
+        *,
+        deferrable: bool = True,
+        max_silence: float = 1800.0,
+        failed_run_id: int | str | XComArg | None = None,
+        **kwargs: Any,
     ) -> None:
         super().__init__(deferrable=deferrable, **kwargs)
         self.max_silence = max_silence
+        self.failed_run_id = failed_run_id
         self.is_killed = False
 
     def execute(self, context: Context) -> int:
@@ -97,12 +111,25 @@ class DbtCloudRunJobExactlyOnceOperator(DbtCloudRunJobOperator):
                 "schema_override": self.schema_override,
                 **self.additional_run_config,
             },
+            failed=self.failed_run(job_id),
         ).run()
+
+    def failed_run(self, job_id: int) -> Run | None:
+        """The run that the task is to finish; raises AirflowFailException if it cannot be that."""
+        if self.failed_run_id is None:
+            return None
+        run = self.client.get(f"runs/{self.failed_run_id}/", include_related="trigger")
+        if run["job_definition_id"] != job_id:
+            raise AirflowFailException(f"Run {run['id']} is not one of job {job_id}.")
+        if not Run.of(run).has_failed:
+            raise AirflowFailException(f"Run {run['id']} did not fail: there is nothing to finish.")
+        return Run.of(run)
 
     def reason(self, context: Context) -> str:
         """What people read in dbt Cloud, or what OpenLineage reads there."""
         ti: Any = context["ti"]
-        reason = self.trigger_reason or f"Airflow: {ti.dag_id}.{ti.task_id}, {ti.run_id}"
+        what = f"Airflow finishes run {self.failed_run_id}" if self.failed_run_id else "Airflow"
+        reason = self.trigger_reason or f"{what}: {ti.dag_id}.{ti.task_id}, {ti.run_id}"
         if self.openlineage_inject_parent_job_info:
             reason = inject_parent_job_information_into_dbt_cloud_cause(reason, ti) or reason
         return reason

@@ -16,6 +16,30 @@ from .client import DbtCloudClient
 SELECTING = {"build", "run", "seed", "snapshot", "test"}
 SELECTORS = {"--select", "-s", "--models", "--model", "-m", "--exclude", "--selector"}
 MAX_NODES = 500  # beyond, a command would become too long and little would be saved
+# https://docs.getdbt.com/docs/deploy/retry-jobs
+REASONS = {
+    "RETRY_UNSUPPORTED_CMD": "dbt cannot retry the command that failed",
+    "RETRY_UNSUPPORTED_VERSION": "the job's dbt version is older than 1.6",
+    "RETRY_NOT_LATEST_RUN": "the job has run again since",
+    "RETRY_NOT_FAILED_RUN": "the run did not fail",
+    "RETRY_NO_RUN_RESULTS": "the run failed before dbt had built anything",
+}
+# What a trigger can change of a run: a run that finishes another does so in the same place.
+OVERRIDES = (
+    "azure_pull_request_id",
+    "dbt_version_override",
+    "generate_docs_override",
+    "git_branch",
+    "git_sha",
+    "github_pull_request_id",
+    "gitlab_merge_request_id",
+    "non_native_pull_request_id",
+    "schema_override",
+    "steps_override",
+    "target_name_override",
+    "threads_override",
+    "timeout_seconds_override",
+)
 
 
 def commands_after_failure(client: DbtCloudClient, run: dict[str, Any]) -> list[str] | None:
@@ -35,6 +59,18 @@ def commands_after_failure(client: DbtCloudClient, run: dict[str, Any]) -> list[
     rest = commands[commands.index(command) + 1 :]
     rebuilt = select_only(command, [selector(node) for node in nodes])
     return [rebuilt, *rest] if rebuilt else None
+
+
+def overrides_of(run: dict[str, Any]) -> dict[str, Any]:
+    """What the run's trigger said otherwise than its job; ``run`` comes with its trigger."""
+    trigger = run.get("trigger") or {}
+    return {name: trigger[name] for name in OVERRIDES if trigger.get(name) is not None}
+
+
+def in_words(retry_not_supported_reason: str | None) -> str:
+    """Why dbt Cloud does not resume a run; a reason of another kind stays as dbt Cloud says it."""
+    reason = retry_not_supported_reason or "dbt Cloud gives no reason"
+    return REASONS.get(reason, reason)
 
 
 def failed_step(run: dict[str, Any]) -> dict[str, Any] | None:

@@ -56,11 +56,16 @@ class Run:
 
 
 def runs_of_task(
-    client: DbtCloudClient, job_id: int, key: IdempotencyKey, since: datetime
+    client: DbtCloudClient,
+    job_id: int,
+    key: IdempotencyKey,
+    since: datetime,
+    failed: Run | None = None,
 ) -> list[Run]:
-    """The runs that any try of the task started, oldest first."""
-    runs = takewhile(lambda run: run.created_at >= since, runs_of_job(client, job_id))
-    return chain(reversed(list(runs)), key)
+    """The runs that any try of the task started, oldest first, and ``failed`` that it finishes."""
+    start = min(since, failed.created_at) if failed else since
+    runs = takewhile(lambda run: run.created_at >= start, runs_of_job(client, job_id))
+    return chain(reversed(list(runs)), key, failed)
 
 
 def runs_of_job(client: DbtCloudClient, job_id: int) -> Iterator[Run]:
@@ -76,14 +81,14 @@ def runs_of_job(client: DbtCloudClient, job_id: int) -> Iterator[Run]:
     return map(Run.of, listed)
 
 
-def chain(runs: Iterable[Run], key: IdempotencyKey) -> list[Run]:
-    """Of a job's runs, oldest first, those with the task's key and those that resume them.
+def chain(runs: Iterable[Run], key: IdempotencyKey, failed: Run | None = None) -> list[Run]:
+    """Of a job's runs, oldest first, those with the task's key, ``failed``, and their resumes.
 
     A resumed run's cause is dbt Cloud's own. It is known by ``retrying_run_id``; should the service
     leave that out, by its place: only a job's newest run can be resumed, so a rerun resumes the
     failed run right before it.
     """
-    found: dict[int, Run] = {}
+    found = {failed.id: failed} if failed else {}
     before: Run | None = None
     for run in runs:
         resumes = run.resumes
@@ -92,4 +97,4 @@ def chain(runs: Iterable[Run], key: IdempotencyKey) -> list[Run]:
         if key.generation_in(run.cause) is not None or resumes in found:
             found[run.id] = run
         before = run
-    return list(found.values())
+    return sorted(found.values(), key=lambda run: run.id)

@@ -25,6 +25,8 @@ class TaskState:
         self._store = store
         self._generation = generation
         known = (store.get(KEY) if store else None) or {}
+        self.has_asked = bool(known)
+        """Whether a try, of this generation or an earlier one, has asked for a run."""
         self._known = known if known.get(GENERATION) == generation else {}
 
     def is_own(self, run: Run, generation: int | None) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -13,6 +14,7 @@ from tests.e2e.project import Project, eventually
 
 TRIGGER = "trigger_dbt_cloud_job_run"
 RERUN = "rerun_dbt_cloud_job_from_failure"
+FINISH = "finish_failed_run"
 JOB_ID = 65767
 
 
@@ -43,11 +45,13 @@ def failed(airflow: Airflow, project: Project) -> int:
     return int(project.dbt_runs(job_definition_id=JOB_ID, status=20)[0]["id"])
 
 
-@pytest.mark.parametrize("rhythm", ["hourly", "daily"])
+@pytest.mark.parametrize(
+    ("dag_id", "rhythm"),
+    [("hourly_dbt_cloud_job", "hourly"), ("daily_dbt_cloud_job", "daily")],
+)
 def test_each_rhythm_builds_the_models_of_its_tag(
-    airflow: Airflow, project: Project, rhythm: str
+    airflow: Airflow, project: Project, dag_id: str, rhythm: str
 ) -> None:
-    dag_id = f"{rhythm}_dbt_cloud_job"
     run_id = airflow.first_run(dag_id)
 
     built = nodes(project, airflow.xcom(dag_id, run_id, TRIGGER))
@@ -139,12 +143,20 @@ def test_the_newest_failed_run_is_resumed_where_it_failed(
     run_id, states = airflow.run(RERUN)
 
     assert set(states.values()) == {"success"}
-    resumed = airflow.xcom(RERUN, run_id, "resume_or_rebuild")
+    resumed = airflow.xcom(RERUN, run_id, FINISH)
     (run,) = (run for run in project.dbt_runs() if run["id"] == resumed)
     assert run["retrying_run_id"] == failed
     built = nodes(project, resumed)
     assert built["stg_stores"] == "success"
     assert "stg_customers" not in built
+    assert airflow.xcom(RERUN, run_id, FINISH, "job_run_id") == resumed
+    assert airflow.xcom(RERUN, run_id, FINISH, "job_run_url") == run["href"]
+    link = f"/dags/{RERUN}/dagRuns/{run_id}/taskInstances/{FINISH}/links"
+    assert airflow.call("GET", link)["extra_links"] == {"Monitor Job Run": run["href"]}
+    log = airflow.log(RERUN, run_id, FINISH)
+    for words in (f"Run {failed} failed", "1 failed: model.jaffle_shop.stg_stores", run["href"]):
+        assert words in log
+    assert re.search(r"skipped: [^\n]*model\.jaffle_shop\.stores\b", log)
 
 
 def test_a_run_that_cannot_be_resumed_is_rebuilt_and_the_log_says_why(
@@ -155,8 +167,8 @@ def test_a_run_that_cannot_be_resumed_is_rebuilt_and_the_log_says_why(
     run_id, states = airflow.run(RERUN, run_id=failed)
 
     assert set(states.values()) == {"success"}
-    assert "the job has run again since" in airflow.log(RERUN, run_id, "resume_or_rebuild")
-    built = nodes(project, airflow.xcom(RERUN, run_id, "resume_or_rebuild"))
+    assert "the job has run again since" in airflow.log(RERUN, run_id, FINISH)
+    built = nodes(project, airflow.xcom(RERUN, run_id, FINISH))
     assert built["stg_stores"] == "success"
     assert "stg_customers" not in built
 
@@ -169,5 +181,5 @@ def test_a_run_that_did_not_fail_is_refused(airflow: Airflow, project: Project) 
 
     run_id, states = airflow.run(RERUN, run_id=succeeded)
 
-    assert states == {"resume_or_rebuild": "failed", "wait_for_dbt_cloud_run": "upstream_failed"}
-    assert f"Run {succeeded} did not fail" in airflow.log(RERUN, run_id, "resume_or_rebuild")
+    assert states == {"find_failed_run": "success", FINISH: "failed"}
+    assert f"Run {succeeded} did not fail" in airflow.log(RERUN, run_id, FINISH)
