@@ -18,7 +18,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from http.client import HTTPException
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 from xmlrpc.client import Fault, ServerProxy
 
 import psutil
@@ -169,7 +169,7 @@ class Watcher:
         if not self._file.exists():
             return False
         try:
-            return bool(self._rpc.getState()["statename"] == "RUNNING")
+            return bool(self._call("getState")["statename"] == "RUNNING")
         except PermissionError as error:
             raise LaunchError(
                 "Another user has started what runs in this checkout: run the command as that user."
@@ -186,12 +186,12 @@ class Watcher:
         full_names = self._full_names
         for name in names:
             with suppress(Fault):  # it was started by itself meanwhile
-                self._rpc.startProcess(full_names[name], False)
+                self._call("startProcess", full_names[name], False)
 
     def stop(self, name: str) -> None:
         """End one program, and the watcher with the last one."""
         with suppress(Fault, OSError, HTTPException):  # it has ended already
-            self._rpc.stopProcess(self._full_names[name])
+            self._call("stopProcess", self._full_names[name])
         if not any(each.lives or each.died for each in self.states().values()):
             self.end()
 
@@ -208,7 +208,7 @@ class Watcher:
                 since=each["now"] - (each["start"] if each["pid"] else each["stop"]),
                 restarts=max(0, spawned.count(each["name"]) - 1),
             )
-            for each in self._rpc.getAllProcessInfo()
+            for each in self._call("getAllProcessInfo")
         }
 
     def url(self, name: str) -> str:
@@ -231,7 +231,7 @@ class Watcher:
         leader = self._leader()
         if self.lives():
             with suppress(OSError, HTTPException, Fault):
-                self._rpc.shutdown()
+                self._call("shutdown")
             wait(_session(leader), 2 * GRACE + 5)
         if left := _session(leader):
             names = names or [f"what a killed watcher of {self.name} had left"]
@@ -263,16 +263,17 @@ class Watcher:
 
     @property
     def _full_names(self) -> dict[str, str]:
-        infos = self._rpc.getAllProcessInfo()
+        infos = self._call("getAllProcessInfo")
         return {each["name"]: f"{each['group']}:{each['name']}" for each in infos}
 
-    @property
-    def _rpc(self) -> Any:
+    def _call(self, method: str, *arguments: str | bool) -> Any:
+        """Call supervisord over its socket."""
         configuration = configparser.RawConfigParser()
         configuration.read(self._file)
         socket = configuration["unix_http_server"]["file"].replace("%%", "%")
         transport = SupervisorTransport(serverurl=f"unix://{socket}")
-        return cast(Any, ServerProxy("http://localhost", transport=transport)).supervisor
+        with ServerProxy("http://localhost", transport=transport) as proxy:
+            return getattr(proxy.supervisor, method)(*arguments)
 
 
 def last_lines(log: Path, count: int = 15) -> str:
