@@ -25,7 +25,7 @@ from airflow.sdk import dag, task
 
 PROJECT = "Jaffle shop"
 ENVIRONMENT = "Production"
-JOB = {
+JOB: dict[str, Any] = {
     "name": "Marts only",
     "description": "Kept by the Airflow Dag create_and_run_dbt_cloud_job",
     "execute_steps": ["dbt build --select marts"],
@@ -46,7 +46,7 @@ def differs(wanted: Any, found: Any) -> bool:
     """Whether a job says otherwise; what this file leaves out may be anything."""
     if isinstance(wanted, dict):
         return any(differs(value, found.get(name)) for name, value in wanted.items())
-    return wanted != found
+    return bool(wanted != found)
 
 
 @dag(
@@ -76,13 +76,13 @@ def create_and_run_dbt_cloud_job() -> None:
         place = {"project_id": project["id"], "environment_id": environment["id"]}
         job = only(JOB["name"], hook.list_jobs(name_contains=JOB["name"], **place))
         if job and not differs(JOB, job):
-            return job["id"]
+            return int(job["id"])
         # The provider has no call to create a job; its hook's `run` brings host and token.
         hook.method = "POST"
         jobs = f"api/v2/accounts/{project['account_id']}/jobs/"
         wanted = {**(job or {}), **place, "account_id": project["account_id"], **JOB}
         saved = hook.run(f"{jobs}{job['id']}/" if job else jobs, data=json.dumps(wanted))
-        return saved.json()["data"]["id"]
+        return int(saved.json()["data"]["id"])
 
     DbtCloudRunJobOperator(
         task_id="trigger_dbt_cloud_job_run",

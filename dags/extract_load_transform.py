@@ -68,7 +68,7 @@ def extract_load_transform() -> None:
             for table in TABLES:
                 wanted = f"from read_csv('{SOURCE}/{table}.csv*') where {received(context)}"
                 copied = engine.execute(f"copy ({wanted}) to '{landing}/{table}.parquet'")
-                (rows[table],) = copied.fetchone()
+                (rows[table],) = copied.fetchone() or (0,)
         return rows
 
     @task

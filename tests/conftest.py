@@ -41,7 +41,7 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
     """`make test` uses some processes: each takes a file at a time, in the order of collection."""
     from xdist.scheduler import LoadScopeScheduling
 
-    class ByAirflow(LoadScopeScheduling):
+    class ByAirflow(LoadScopeScheduling):  # type: ignore[misc]  # xdist has no types
         def _split_scope(self, nodeid: str) -> str:
             file = nodeid.partition("::")[0]
             shares = file.startswith("tests/e2e/") and file not in OWN_AIRFLOW

@@ -104,7 +104,9 @@ def sync() -> bool:
     hook.prep_connector(CONNECTOR, "manual")
     before = pendulum.parse(hook.start_fivetran_sync(CONNECTOR))
     return eventually(
-        lambda: hook.is_synced_after_target_time(CONNECTOR, before, always_wait_when_syncing=True),
+        lambda: bool(
+            hook.is_synced_after_target_time(CONNECTOR, before, always_wait_when_syncing=True)
+        ),
         "the sync ends",
     )
 
@@ -146,7 +148,7 @@ def test_the_trigger_sees_the_end_of_a_sync(servers: Servers) -> None:
 
 
 def test_a_sync_that_cannot_land_fails(servers: Servers) -> None:
-    from airflow.exceptions import AirflowException
+    from airflow.sdk.exceptions import AirflowException
 
     with servers.warehouse() as warehouse:
         warehouse.execute("create schema raw; create table raw.orders (nonsense varchar)")
@@ -200,7 +202,7 @@ def test_census_fails_before_dbt_has_built_the_mart(servers: Servers) -> None:
 
 
 def test_wrong_credentials_are_refused(servers: Servers, monkeypatch: pytest.MonkeyPatch) -> None:
-    from airflow.exceptions import AirflowException
+    from airflow.sdk.exceptions import AirflowException
 
     connect(monkeypatch, "fivetran", conn_type="Fivetran", host=servers.host, login="another-key")
     connect(monkeypatch, "census", conn_type="census", host=servers.host, password="another")
@@ -213,9 +215,9 @@ def test_wrong_credentials_are_refused(servers: Servers, monkeypatch: pytest.Mon
 
 
 def test_nobody_else_gets_in_with_the_known_credentials(tmp_path: Path) -> None:
-    command = [sys.executable, "-m", "include.local_fivetran_census", "--data", tmp_path]
+    command = [sys.executable, "-m", "include.local_fivetran_census"]
     refused = subprocess.run(
-        [*command, "--host", "0.0.0.0", "--port", "0"],
+        [*command, "--data", str(tmp_path), "--host", "0.0.0.0", "--port", "0"],
         cwd=PROJECT,
         env={**os.environ, "LOCAL_CENSUS_TOKEN": "of-my-own"},
         capture_output=True,
@@ -239,8 +241,8 @@ def test_what_is_not_there_is_said_so(servers: Servers) -> None:
     }
     answers = {}
     for method, path in expected:
-        token = {"headers": {"Authorization": f"Bearer {TOKEN}"}}
-        how: dict[str, Any] = token if path.startswith("/api") else {"auth": (KEY, SECRET)}
+        token: dict[str, Any] = {"headers": {"Authorization": f"Bearer {TOKEN}"}}
+        how = token if path.startswith("/api") else {"auth": (KEY, SECRET)}
         body = {"paused": "perhaps"}
         answer = requests.request(method, servers.url + path, json=body, timeout=30, **how)
         answers[method, path] = answer.status_code

@@ -50,7 +50,7 @@ def test_a_job_is_found_by_its_names(hook: DbtCloudHook) -> None:
     assert found["id"] == DAILY_BUILD
 
 
-def test_the_operator_runs_a_job(hook: DbtCloudHook, context: dict[str, Any]) -> None:
+def test_the_operator_runs_a_job(hook: DbtCloudHook, context: Any) -> None:
     run_job = DbtCloudRunJobOperator(
         task_id="run_job", job_id=DAILY_BUILD, check_interval=1, dag=DAG("contract", schedule=None)
     )
@@ -62,7 +62,7 @@ def test_the_operator_runs_a_job(hook: DbtCloudHook, context: dict[str, Any]) ->
 
 def test_the_operator_reports_dbts_own_error(
     dbt_cloud_connection: RunningDbtCloud,
-    context: dict[str, Any],
+    context: Any,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     run_job = DbtCloudRunJobOperator(
@@ -103,7 +103,7 @@ def test_the_trigger_reports_the_end(
 
 
 def test_the_sensor_sees_success_and_refuses_failure(
-    dbt_cloud_connection: RunningDbtCloud, context: dict[str, Any]
+    dbt_cloud_connection: RunningDbtCloud, context: Any
 ) -> None:
     good = dbt_cloud_connection.trigger(steps_override=["dbt parse"])
     bad = dbt_cloud_connection.trigger(steps_override=["dbt run-operation no_such_macro"])
@@ -114,7 +114,7 @@ def test_the_sensor_sees_success_and_refuses_failure(
 
 
 def test_an_artifact_is_downloaded(
-    dbt_cloud_connection: RunningDbtCloud, context: dict[str, Any], tmp_path: Path
+    dbt_cloud_connection: RunningDbtCloud, context: Any, tmp_path: Path
 ) -> None:
     run_id = dbt_cloud_connection.trigger()
     dbt_cloud_connection.wait(run_id)
@@ -129,16 +129,14 @@ def test_an_artifact_is_downloaded(
     assert "model.jaffle_shop.customers" in {one["unique_id"] for one in results["results"]}
 
 
-def test_every_page_of_runs_is_listed(
-    dbt_cloud_connection: RunningDbtCloud, context: dict[str, Any]
-) -> None:
+def test_every_page_of_runs_is_listed(dbt_cloud_connection: RunningDbtCloud, context: Any) -> None:
     """More than one page: 100 is the most that dbt Cloud sends at once."""
     server = dbt_cloud_connection
     created = [server.trigger(BUILD_AFTER_LOAD) for _ in range(103)]
     for run_id in reversed(created):
         server.request("POST", f"runs/{run_id}/cancel/")
     list_runs = DbtCloudListJobRunsOperator(task_id="list_runs", job_id=BUILD_AFTER_LOAD)
-    listed = list_runs.execute(context)
+    listed: Any = list_runs.execute(context)
     ids = [run["id"] for run in listed]
     assert set(created) <= set(ids)
     assert len(ids) == len(set(ids)) > 100

@@ -174,7 +174,8 @@ def test_the_token_is_not_printed_when_it_is_ones_own(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("LOCAL_DBT_CLOUD_TOKEN", "confidential")
-    command = [sys.executable, "-m", "include.local_dbt_cloud", "--port", "0", "--data", tmp_path]
+    command = [sys.executable, "-m", "include.local_dbt_cloud", "--port", "0"]
+    command += ["--data", str(tmp_path)]
     with subprocess.Popen(command, cwd=PROJECT, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout
         lines = [process.stdout.readline() for _ in range(4)]

@@ -106,7 +106,7 @@ def parts_of_include(file: Path) -> set[str]:
     modules = {
         node.module
         for node in ast.walk(ast.parse(file.read_text()))
-        if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("include")
+        if isinstance(node, ast.ImportFrom) and node.module and node.module.startswith("include")
     }
     folders = {module.split(".")[1] for module in modules}
     folders |= set(re.findall(r'"include" / "(\w+)"', file.read_text()))
@@ -138,7 +138,7 @@ def test_a_dag_has_an_owner_tags_and_retries(file: Path) -> None:
         assert dag.catchup is False
         assert dag.max_active_runs == 1 or dag.dag_id in SEVERAL_AT_ONCE
         for task in dag.tasks:
-            assert task.retries >= 2, task.task_id
+            assert (task.retries or 0) >= 2, task.task_id
             assert task.owner not in ("airflow", ""), task.task_id
             assert task.task_type != "EmptyOperator"
 

@@ -21,7 +21,8 @@ def pipeline_run(airflow: Airflow) -> str:
 
 def rows_in_file(project: Project, table: str) -> int:
     files = project.root / "include" / "raw_data" / f"{table}.csv*"
-    return len(duckdb.sql(f"from read_csv('{files}')"))
+    ((rows,),) = duckdb.execute(f"select count(*) from read_csv('{files}')").fetchall()
+    return int(rows)
 
 
 def test_run_dbt_cloud_job_builds_the_marts(airflow: Airflow, project: Project) -> None:

@@ -94,11 +94,10 @@ def test_a_start_with_other_settings_is_refused(airflow: Airflow, project: Proje
 
 def test_a_start_heals_killed_watchers(airflow: Airflow, project: Project) -> None:
     before = pids(project)
-    for process in [
-        project.process("triggerer").parent(),
-        project.process("local-dbt-cloud").parent(),
-    ]:
-        process.kill()
+    watchers = [project.process(name).parent() for name in ("triggerer", "local-dbt-cloud")]
+    for watcher in watchers:
+        assert watcher
+        watcher.kill()
     status = project.launcher("status")
     assert status.returncode == 1
     assert status.stdout.count("the watcher was killed: make start begins anew") == 2

@@ -46,6 +46,8 @@ def warm_dbt(warehouse: Path, target: Path) -> Iterator[RunDbt]:
     def run(*command: str) -> Statuses:
         results = target / ("sources.json" if command[0] == "source" else "run_results.json")
         results.unlink(missing_ok=True)
+        assert process.stdin
+        assert process.stdout
         process.stdin.write(json.dumps([*command, *options]) + "\n")
         process.stdin.flush()
         assert process.stdout.readline() == "done\n", output.read_text()
@@ -65,7 +67,8 @@ def warm_dbt(warehouse: Path, target: Path) -> Iterator[RunDbt]:
         ) as process,
     ):
         yield run
-        process.stdin.close()
+        if process.stdin:
+            process.stdin.close()
 
 
 def _name(unique_id: str) -> str:

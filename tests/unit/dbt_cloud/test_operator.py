@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from pathlib import Path
+from typing import Any
 
 import pytest
 from airflow.providers.dbt.cloud.hooks.dbt import DbtCloudJobRunException
@@ -25,7 +26,7 @@ QUICK = "dbt parse"
 DOWNSTREAM = "dbt run --select +stores"
 
 
-def failed_run(make_task: MakeTask, *steps: str, **overrides: str) -> int:
+def failed_run(make_task: MakeTask, *steps: str, **overrides: Any) -> int:
     """A run that somebody started and that failed at ``stg_stores``; the cause is mended."""
     server = make_task().server
     with missing_table(server, "stores"):

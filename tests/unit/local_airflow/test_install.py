@@ -75,7 +75,7 @@ def test_what_astro_dev_start_standalone_made_of_it_is_made_anew(
         assert small_checkout.run(*INSTALL).returncode == 0
         [installed] = (small_checkout.folder / ".venv").glob("lib/*/site-packages/hello.py")
         installed.unlink()  # the CLI's environment is for another Python
-        uv = Path(sysconfig.get_path("scripts"), "uv")
+        uv = str(Path(sysconfig.get_path("scripts"), "uv"))
         command = [uv, "venv", "--quiet", "--allow-existing", "--python", sys.executable, ".venv"]
         subprocess.run(command, cwd=small_checkout.folder, check=True)
         assert small_checkout.run(*INSTALL).returncode == 0

@@ -61,7 +61,7 @@ def running(home: Path) -> Iterator[Watcher]:
 
 def query(home: Path, sql: str) -> list[tuple[object, ...]]:
     with psycopg.connect(postgres.database(home).url.replace(DRIVER, "postgresql")) as connection:
-        return connection.execute(sql).fetchall()  # type: ignore[call-overload,no-any-return]
+        return connection.execute(sql).fetchall()
 
 
 def test_it_keeps_what_it_was_given_when_it_is_killed(home: Path, running: Watcher) -> None:

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import io
 from pathlib import Path
+from typing import Any
 
 from rich.console import Console
 
@@ -13,7 +14,8 @@ URL = "https://localhost:8580/deploy/16173/projects/36467/runs/7/"
 
 
 def change(task: str, state: str, **more: int) -> TaskChanged:
-    return TaskChanged(task_id=task, state=state, **{"try_number": 1, **more})
+    fields: dict[str, Any] = {"task_id": task, "state": state, "try_number": 1, **more}
+    return TaskChanged(**fields)
 
 
 def printed(end: DagRunFinished) -> str:

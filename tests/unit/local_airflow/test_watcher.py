@@ -118,7 +118,9 @@ def test_what_a_killed_watcher_leaves_is_ended_before_the_next_begins(watcher: W
     eventually(lambda: bool(parent.children()))
     left = [process(watcher), parent, *parent.children()]
     assert not watcher.left_behind()
-    process(watcher).parent().kill()
+    leader = process(watcher).parent()
+    assert leader
+    leader.kill()
     eventually(lambda: not watcher.lives())
     assert watcher.left_behind()
 

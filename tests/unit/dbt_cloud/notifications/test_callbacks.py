@@ -20,7 +20,8 @@ from airflow.providers.dbt.cloud.operators.dbt import DbtCloudRunJobOperator
 
 from include.dbt_cloud.notifications.callbacks import notify_failure, notify_late, notify_success
 from include.dbt_cloud.notifications.channels import Message, slack_text
-from tests.running_dbt_cloud import RunningDbtCloud, free_port
+from include.local_airflow.processes import free_port
+from tests.running_dbt_cloud import RunningDbtCloud
 from tests.unit.dbt_cloud.conftest import missing_table
 from tests.webhook_receiver import WebhookReceiver
 

@@ -10,9 +10,10 @@ import pytest
 from airflow.sdk import ObjectStoragePath
 from matplotlib.image import imread
 
+from include.dbt_cloud.artifacts import Node
 from include.dbt_cloud.reports.chart import as_chart
 from include.dbt_cloud.reports.report import as_table, report_run
-from include.dbt_cloud.reports.results import Node, Results
+from include.dbt_cloud.reports.results import Results
 from include.dbt_cloud.reports.run_times import RunTime
 from include.dbt_cloud.responses import DbtCloudRefusedError
 from tests.running_dbt_cloud import RunningDbtCloud
