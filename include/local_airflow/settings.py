@@ -14,6 +14,7 @@ import yaml
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
 
 from include.local_airflow.errors import LaunchError
+from include.local_servers.yaml_lines import line_of
 
 NAME = "airflow_settings.yaml"
 
@@ -121,7 +122,8 @@ def read_settings(file: Path) -> AirflowSettings:
         first = error.errors()[0]
         where = ".".join(str(part) for part in first["loc"] if isinstance(part, str))
         reason = first["msg"].removeprefix("Value error, ")
-        raise _malformed(file, _line_of(text, first["loc"]), f"{where}: {reason}") from error
+        line = line_of(yaml.compose(text, yaml.SafeLoader), first["loc"])
+        raise _malformed(file, line, f"{where}: {reason}") from error
     except (yaml.YAMLError, UnicodeDecodeError) as error:
         raise _malformed(file, 1, "not YAML text") from error
     return AirflowSettings(
@@ -133,20 +135,3 @@ def read_settings(file: Path) -> AirflowSettings:
 
 def _malformed(file: Path, line: int, reason: str) -> LaunchError:
     return LaunchError(f"{file.name}, line {line}: {reason}. Correct the line and start again.")
-
-
-def _line_of(text: str, location: tuple[int | str, ...]) -> int:
-    """Return the line (from 1) of a place in the document, or of its nearest known parent."""
-    node = yaml.compose(text)
-    line = 1
-    for part in location:
-        if isinstance(node, yaml.SequenceNode) and isinstance(part, int):
-            node = node.value[part]
-            line = node.start_mark.line + 1
-        elif isinstance(node, yaml.MappingNode):
-            found = [(key, value) for key, value in node.value if key.value == part]
-            if not found:
-                break
-            line = found[0][0].start_mark.line + 1
-            node = found[0][1]
-    return line

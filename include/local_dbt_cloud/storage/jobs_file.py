@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Self
 
@@ -10,6 +9,7 @@ import yaml
 from pydantic import ValidationError, model_validator
 
 from include.local_dbt_cloud.storage.schemas import Account, Environment, Job, Project, Schema
+from include.local_servers.yaml_lines import line_of
 
 
 class JobsFileError(Exception):
@@ -54,20 +54,5 @@ def read_jobs_file(path: Path) -> JobsFile:
     except ValidationError as error:
         first = error.errors()[0]
         field = ".".join(map(str, first["loc"])) or "the file"
-        line = _line_of(root, first["loc"])
+        line = line_of(root, first["loc"])
         raise JobsFileError(f"{path.name}, line {line}: {field}: {first['msg']}.") from None
-
-
-def _line_of(node: yaml.Node | None, location: Sequence[int | str]) -> int:
-    """The line of the innermost part of ``location`` that the file has."""
-    line = node.start_mark.line + 1 if node else 1
-    for key in location:
-        if isinstance(node, yaml.MappingNode):
-            found = [pair for pair in node.value if pair[0].value == key]
-            if not found:
-                break
-            line, node = found[0][0].start_mark.line + 1, found[0][1]
-        elif isinstance(node, yaml.SequenceNode) and isinstance(key, int):
-            node = node.value[key]
-            line = node.start_mark.line + 1
-    return line
