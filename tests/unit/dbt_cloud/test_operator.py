@@ -1,8 +1,10 @@
-"""A failed run of whomever is finished, once, on the real local dbt Cloud."""
+"""What ends a task's waiting, and failed runs that it finishes, on the real local dbt Cloud."""
 
 from __future__ import annotations
 
 import logging
+import threading
+import time
 from pathlib import Path
 from typing import Any
 
@@ -33,6 +35,50 @@ def failed_run(make_task: MakeTask, *steps: str, **overrides: Any) -> int:
         run = server.wait(server.trigger(steps_override=list(steps), **overrides))
     assert run["is_error"]
     return int(run["id"])
+
+
+def test_a_kill_while_dbt_cloud_starts_the_run_cancels_it(
+    make_task: MakeTask, held_warehouse: None
+) -> None:
+    task = make_task(BUILD)
+    operator = task.operator(wait_for_termination=False)
+    go_wrong(task.server, "slow", seconds=2, method="POST", path="*/jobs/*/run*")
+    trying = threading.Thread(target=operator.execute, args=(task.context(operator),))
+
+    trying.start()
+    time.sleep(1)
+    assert operator.run_id is None
+    operator.on_kill()
+    trying.join()
+
+    assert [run["status_humanized"] for run in task.runs] == ["Cancelled"]
+
+
+def test_an_event_of_another_run_says_nothing_about_this_one(make_task: MakeTask) -> None:
+    task = make_task(QUICK)
+    started = task.start()
+    operator = task.operator()
+
+    finished = operator.execute_complete(
+        task.context(operator),
+        {"run_id": started - 1, "outcome": "timeout", "message": "It took too long."},
+    )
+
+    assert finished == started
+    assert task.runs[0]["status_humanized"] == "Success"
+
+
+def test_a_long_silence_is_reported_with_its_reason(
+    make_task: MakeTask, held_warehouse: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("include.dbt_cloud.client.RETRY_SECONDS", 1)
+    task = make_task(BUILD)
+    run_id = task.start()
+    go_wrong(task.server, "503", times=1000, method="GET", path=f"*/runs/{run_id}")
+
+    silence = rf"said nothing about run {run_id} for \d+ s: dbt Cloud answered 503\."
+    with pytest.raises(DbtCloudJobRunException, match=silence):
+        task.try_(max_silence=0.5)
 
 
 def test_it_is_resumed_where_it_failed_and_the_log_says_what_and_where(

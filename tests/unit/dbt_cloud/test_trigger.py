@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 import time
 from contextlib import suppress
 from typing import Any
@@ -124,7 +125,7 @@ def test_a_bad_poll_says_nothing_about_the_run(make_task: MakeTask, kind: str) -
 
 
 def test_a_long_silence_is_reported_with_its_reason(
-    make_task: MakeTask, held_warehouse: None
+    make_task: MakeTask, held_warehouse: None, caplog: pytest.LogCaptureFixture
 ) -> None:
     task = make_task(BUILD)
     run_id = task.start()
@@ -133,7 +134,9 @@ def test_a_long_silence_is_reported_with_its_reason(
     (event,) = events(trigger_of(task.server, run_id, max_silence=0.5))
 
     assert event["outcome"] == "silent"
-    assert "dbt Cloud answered 503" in event["message"]
+    silence = rf"dbt Cloud said nothing about run {run_id} for \d+ s: dbt Cloud answered 503\."
+    assert re.fullmatch(silence, event["message"])
+    assert "dbt Cloud answered 503" in caplog.messages  # what each failed poll says
     go_well(task.server)
     assert task.runs[0]["in_progress"]
 
@@ -179,6 +182,25 @@ def test_a_user_who_clears_the_task_cancels_the_run(
 
     asyncio.run(trigger_of(task.server, run_id).on_kill())
 
+    assert task.runs[0]["status_humanized"] == "Cancelled"
+
+
+@pytest.mark.parametrize(
+    ("fault", "seconds"),
+    [({"kind": "503"}, 1 + 2), ({"kind": "429", "seconds": 3}, 3 + 3)],
+    ids=["growing", "as dbt Cloud asks for"],
+)
+def test_a_cancelling_waits_between_its_tries(
+    make_task: MakeTask, held_warehouse: None, fault: dict[str, Any], seconds: int
+) -> None:
+    task = make_task(BUILD)
+    run_id = task.start()
+    go_wrong(task.server, **fault, times=2, method="POST")
+    began = time.monotonic()
+
+    asyncio.run(trigger_of(task.server, run_id).on_kill())
+
+    assert time.monotonic() - began >= seconds
     assert task.runs[0]["status_humanized"] == "Cancelled"
 
 
