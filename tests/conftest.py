@@ -31,9 +31,24 @@ OWN_AIRFLOW = ("tests/e2e/test_exactly_once.py", "tests/e2e/test_past_one_machin
 SECOND_HALF = "tests/e2e/test_f"  # from this name on
 
 
+# How long a test may take, in seconds, with what it starts first: on a busy machine with two cores.
+LIMIT = 300
+LIMITS = {"tests/e2e/": 900, "tests/astro/": 3600}
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """The Astro image has the newest packages, not those of constraints.txt: they may warn."""
+    if not config.pluginmanager.hasplugin("timeout"):
+        config.addinivalue_line("filterwarnings", "default")
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """The end-to-end tests first: they take longest, and mostly wait."""
+    """The end-to-end tests first: they take longest, and mostly wait. Each has a time limit."""
     items.sort(key=lambda item: not item.nodeid.startswith("tests/e2e/"))
+    for item in items:
+        if not item.get_closest_marker("timeout"):
+            found = [limit for folder, limit in LIMITS.items() if item.nodeid.startswith(folder)]
+            item.add_marker(pytest.mark.timeout(*found or [LIMIT], method="signal"))
 
 
 @pytest.hookimpl(optionalhook=True)

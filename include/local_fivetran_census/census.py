@@ -114,7 +114,9 @@ def router(settings: Settings) -> APIRouter:
     def sync_run(run_id: int) -> JSONResponse:
         return _success(runs.find(run_id))
 
-    @routes.api_route("/{path:path}", methods=["GET", "POST", "PATCH", "PUT", "DELETE"])
+    @routes.api_route(
+        "/{path:path}", methods=["GET", "POST", "PATCH", "PUT", "DELETE"], include_in_schema=False
+    )
     def missing(path: str, request: Request) -> JSONResponse:
         message = f"The local Census has no {request.method} /api/v1/{path}; its README lists more."
         raise ApiError(501, {"status": "not_implemented", "message": message})

@@ -159,7 +159,9 @@ def router(settings: Settings) -> APIRouter:
         message = f"Sync has been successfully triggered for connector with id '{connector_id}'"
         return _success(message=message)
 
-    @routes.api_route("/{path:path}", methods=["GET", "POST", "PATCH", "PUT", "DELETE"])
+    @routes.api_route(
+        "/{path:path}", methods=["GET", "POST", "PATCH", "PUT", "DELETE"], include_in_schema=False
+    )
     def missing(path: str, request: Request) -> JSONResponse:
         message = f"The local Fivetran has no {request.method} /v1/{path}; its README lists more."
         raise ApiError(501, {"code": "NotImplemented", "message": message})

@@ -29,6 +29,9 @@ from tests.conftest import CERTIFICATES
 from tests.e2e.project import eventually
 from tests.running_dbt_cloud import PROJECT, prepare_data
 
+# The vendors' packages warn of how they call themselves and aiohttp.
+pytestmark = pytest.mark.filterwarnings("default")
+
 CONNECTOR = "jaffle_shop_files"
 KEY, SECRET, TOKEN = "local-fivetran-key", "local-fivetran-secret", "local-census-token"
 
@@ -144,7 +147,8 @@ def test_the_trigger_sees_the_end_of_a_sync(servers: Servers) -> None:
     async def event() -> Any:
         return await anext(trigger.run())
 
-    assert asyncio.run(event()).payload["status"] == "success"
+    payload = asyncio.run(event()).payload
+    assert payload["status"] == "success", payload
 
 
 def test_a_sync_that_cannot_land_fails(servers: Servers) -> None:
@@ -275,5 +279,4 @@ def test_the_readme_lists_exactly_the_endpoints_that_exist(tmp_path: Path) -> No
         (method.upper(), path)
         for path, operations in create_app(Settings(tmp_path)).openapi()["paths"].items()
         for method in operations
-        if "{path}" not in path
     }
