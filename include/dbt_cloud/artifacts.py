@@ -1,4 +1,7 @@
-"""What dbt wrote about a run: https://docs.getdbt.com/reference/artifacts/run-results-json"""
+"""What dbt wrote about a run.
+
+https://docs.getdbt.com/reference/artifacts/run-results-json
+"""
 
 from __future__ import annotations
 

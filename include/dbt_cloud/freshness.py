@@ -29,9 +29,10 @@ LONG_AGO = pendulum.datetime(1900, 1, 1)  # dbt says year 1 of a source that was
 
 @dataclass(frozen=True)
 class SourceFreshness:
-    """One result of https://docs.getdbt.com/reference/artifacts/sources-json
+    """What dbt found out about one source.
 
-    ``age`` is in seconds; none if the source was never loaded or could not be read.
+    ``age`` is in seconds; none if the source was never loaded or could not be read. The file is
+    https://docs.getdbt.com/reference/artifacts/sources-json
     """
 
     name: str
@@ -70,11 +71,13 @@ class WaitForFreshSourcesOperator(BaseOperator):
     during these runs it holds no worker slot. The job reads only, so a run too many does no harm.
     Returns when each source was loaded.
 
-    :param job_id: A dbt Cloud job with the step ``dbt source freshness``.
-    :param max_wait: Minutes after which sources that are still stale fail the task, without retry.
-    :param check_interval: Seconds between two looks.
+    Args:
+        job_id: A dbt Cloud job with the step ``dbt source freshness``.
+        max_wait: Minutes after which sources that are still stale fail the task, without retry.
+        check_interval: Seconds between two looks.
 
-    Raises AirflowFailException with the stale sources and their ages.
+    Raises:
+        AirflowFailException: sources are stale; with their names and ages.
     """
 
     template_fields: Sequence[str] = ("job_id", "max_wait")

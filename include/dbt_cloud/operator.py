@@ -46,17 +46,19 @@ class DbtCloudRunJobExactlyOnceOperator(DbtCloudRunJobOperator):
     Arguments, XComs (``job_run_url``, ``job_run_id``, the run's id as result) and the link are
     those of ``DbtCloudRunJobOperator``, with these differences:
 
-    :param deferrable: True by default. False waits in the worker, with the same care.
-    :param max_silence: How long, in seconds, dbt Cloud may give no good answer about a waiting run
-        before the task fails with that reason. The run goes on, and the next try finds it.
-    :param failed_run_id: A failed run of the job, whoever started it: the task finishes that run
-        as it would its own, instead of starting afresh. The run's overrides stay. Templated.
-    :param reuse_existing_run: Has no effect: other tasks' runs are never reused.
-    :param retry_from_failure: Has no effect: the task's own failed run is always resumed.
-    :param hook_params: Of these only ``timeout_seconds`` matters, the time for one call.
+    Args:
+        deferrable: True by default. False waits in the worker, with the same care.
+        max_silence: How long, in seconds, dbt Cloud may give no good answer about a waiting run
+            before the task fails with that reason. The run goes on, and the next try finds it.
+        failed_run_id: A failed run of the job, whoever started it: the task finishes that run as
+            it would its own, instead of starting afresh. The run's overrides stay. Templated.
+        reuse_existing_run: Has no effect: other tasks' runs are never reused.
+        retry_from_failure: Has no effect: the task's own failed run is always resumed.
+        hook_params: Of these only ``timeout_seconds`` matters, the time for one call.
 
-    Raises DbtCloudJobRunException if the run fails, is cancelled or takes too long, with the failed
-    nodes and their messages.
+    Raises:
+        DbtCloudJobRunException: the run fails, is cancelled or takes too long; with the failed
+            nodes and their messages.
     """
 
     template_fields = (  # type: ignore[assignment]  # the provider's is of a fixed length

@@ -40,7 +40,7 @@ def main(arguments: list[str] | None = None) -> int:
     return 0
 
 
-def parse_settings(arguments: list[str] | None) -> Settings:
+def command_line() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="python -m include.local_dbt_cloud",
         description="dbt Cloud's API on this machine, running real dbt on DuckDB. "
@@ -77,7 +77,11 @@ def parse_settings(arguments: list[str] | None) -> Settings:
         metavar="'KIND [METHOD [PATH]] [times=N] [seconds=N]'",
         help="what is to go wrong, for instance '503 GET */runs/* times=3'; may be repeated",
     )
-    options = parser.parse_args(arguments)
+    return parser
+
+
+def parse_settings(arguments: list[str] | None) -> Settings:
+    options = command_line().parse_args(arguments)
     return Settings(
         data=options.data.resolve(),
         token=os.environ.get("LOCAL_DBT_CLOUD_TOKEN") or DEFAULT_TOKEN,

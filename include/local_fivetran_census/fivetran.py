@@ -9,6 +9,7 @@ import hmac
 import logging
 import threading
 from base64 import b64encode
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, Literal
@@ -46,6 +47,13 @@ class Connector:
 
     def __post_init__(self) -> None:
         self._lock = threading.Lock()
+
+    def named(self, connector_id: str) -> Connector:
+        """This one; raises ApiError for any other name."""
+        if connector_id == CONNECTOR_ID:
+            return self
+        message = f"Connector with id '{connector_id}' does not exist."
+        raise ApiError(404, {"code": "NotFound_Connector", "message": message})
 
     def change(self, change: Change) -> None:
         self.paused = self.paused if change.paused is None else change.paused
@@ -107,8 +115,8 @@ def _page(items: list[dict[str, Any]]) -> JSONResponse:
     return _success({"items": items, "next_cursor": None})
 
 
-def router(settings: Settings) -> APIRouter:
-    """The routes under ``/v1``; every one wants the API key and its secret."""
+def authentication(settings: Settings) -> Callable[[Request], None]:
+    """What refuses a request without the API key and its secret."""
     pair = f"{settings.fivetran_key}:{settings.fivetran_secret}".encode()
     expected = b"Basic " + b64encode(pair)
 
@@ -118,15 +126,13 @@ def router(settings: Settings) -> APIRouter:
             message = "The API key or its secret is wrong."
             raise ApiError(401, {"code": "Unauthorized", "message": message})
 
+    return authenticate
+
+
+def router(settings: Settings) -> APIRouter:
+    """The routes under ``/v1``; every one wants the API key and its secret."""
     connector = Connector()
-
-    def find(connector_id: str) -> Connector:
-        if connector_id == CONNECTOR_ID:
-            return connector
-        message = f"Connector with id '{connector_id}' does not exist."
-        raise ApiError(404, {"code": "NotFound_Connector", "message": message})
-
-    routes = APIRouter(prefix="/v1", dependencies=[Depends(authenticate)])
+    routes = APIRouter(prefix="/v1", dependencies=[Depends(authentication(settings))])
 
     @routes.get("/users")
     def users() -> JSONResponse:
@@ -142,20 +148,20 @@ def router(settings: Settings) -> APIRouter:
 
     @routes.get("/connectors/{connector_id}")
     def details(connector_id: str) -> JSONResponse:
-        return _success(find(connector_id).details())
+        return _success(connector.named(connector_id).details())
 
     @routes.patch("/connectors/{connector_id}")
     def change(connector_id: str, wanted: Change) -> JSONResponse:
-        find(connector_id).change(wanted)
+        connector.named(connector_id).change(wanted)
         return _success(connector.details(), "Connector has been updated")
 
     @routes.post("/connectors/{connector_id}/test")
     def test(connector_id: str) -> JSONResponse:
-        return _success(find(connector_id).details(), "Setup tests have been completed")
+        return _success(connector.named(connector_id).details(), "Setup tests have been completed")
 
     @routes.post("/connectors/{connector_id}/force")
     def force(connector_id: str) -> JSONResponse:
-        find(connector_id).start()
+        connector.named(connector_id).start()
         message = f"Sync has been successfully triggered for connector with id '{connector_id}'"
         return _success(message=message)
 

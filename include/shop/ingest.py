@@ -62,7 +62,8 @@ def ingest_files(
     Args:
         warehouse: a connection that may write.
         source: an ObjectStoragePath, the folder with a `<table>.csv` or `<table>.csv.gz` per table.
-        start: a time, or none for all rows; so is `end`.
+        start: a time, or none for all rows.
+        end: the same.
 
     Returns:
         Rows per table. A table whose file was not delivered is left out and keeps its rows and its

@@ -1,4 +1,4 @@
-"""Which part of include/ may import which: the arrows run one way."""
+"""Which part of include/ may import which, one way only, and how long a function may be."""
 
 from __future__ import annotations
 
@@ -15,6 +15,8 @@ import pytest
 from include.local_airflow import airflow_internals
 
 PROJECT = Path(__file__).parents[2]
+FUNCTIONS = (ast.FunctionDef, ast.AsyncFunctionDef)
+MAX_LINES = 40  # of a function
 
 # Which folders of include/ a folder may import, beside itself.
 FOLDERS: dict[str, set[str]] = {
@@ -95,6 +97,29 @@ def test_a_unit_test_stands_where_its_subject_does(file: Path) -> None:
     names = (f"{subject}.py", f"__{subject}__.py", subject)
 
     assert any((folder / name).exists() for name in names)
+
+
+def own_lines(function: ast.FunctionDef | ast.AsyncFunctionDef) -> int:
+    """Of a function without those inside it, such as the tasks of a Dag."""
+    inner = [node for node in ast.walk(function) if isinstance(node, FUNCTIONS)]
+    lines = {line for node in inner if node is not function for line in lines_of(node)}
+    return len(set(lines_of(function)) - lines)
+
+
+def lines_of(function: ast.FunctionDef | ast.AsyncFunctionDef) -> range:
+    return range(function.lineno, (function.end_lineno or 0) + 1)
+
+
+@pytest.mark.parametrize("folder", ["benchmarks", "dags", "include", "plugins", "tests"])
+def test_a_function_fits_on_a_screen(folder: str) -> None:
+    long = [
+        f"{name(file)}, {node.name}: {own_lines(node)} lines"
+        for file in modules(folder)
+        for node in ast.walk(ast.parse(file.read_text()))
+        if isinstance(node, FUNCTIONS) and own_lines(node) > MAX_LINES
+    ]
+
+    assert not long
 
 
 # What include/dbt_cloud may take from elsewhere than its airflow_compat.

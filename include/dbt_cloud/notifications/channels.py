@@ -96,7 +96,10 @@ def by_slack(conn_id: str, message: Message) -> None:
 
 
 def slack_text(message: Message) -> str:
-    """https://docs.slack.dev/messaging/formatting-message-text"""
+    """The message as Slack formats it.
+
+    https://docs.slack.dev/messaging/formatting-message-text
+    """
     lines = [f"*{escape(message.subject, quote=False)}*"]
     lines += [escape(line, quote=False) for line in message.lines]
     if message.details:

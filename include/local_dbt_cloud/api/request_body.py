@@ -78,7 +78,7 @@ async def _form_values(request: Request) -> dict[str, Any]:
 
 
 def _messages(error: ValidationError) -> dict[str, Any]:
-    """``{"schedule": {"time": "required key not provided"}}``"""
+    """What is wrong with which field: ``{"schedule": {"time": "required key not provided"}}``."""
     messages: dict[str, Any] = {}
     for one in error.errors():
         *parents, field = [str(part) for part in one["loc"]] or ["body"]

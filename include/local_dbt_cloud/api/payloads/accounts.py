@@ -13,25 +13,26 @@ from include.local_dbt_cloud.times import iso, spaced
 CONNECTION_ID = 1  # the one warehouse
 
 
+# What an account has and the local dbt Cloud knows nothing of.
+NOTHING = (
+    "lock_reason",
+    "lock_cause",
+    "unlocked_at",
+    "billing_email_address",
+    "enterprise_login_slug",
+    "starter_repo_url",
+    "docs_job_id",
+    "freshness_job_id",
+    "trial_end_date",
+    "run_locked_until",
+    "copilot_locked_until",
+    "static_subdomain",
+    "vanity_subdomain",
+)
+
+
 def account_payload(row: AccountRow) -> dict[str, Any]:
-    nothing = dict.fromkeys(
-        (
-            "lock_reason",
-            "lock_cause",
-            "unlocked_at",
-            "billing_email_address",
-            "enterprise_login_slug",
-            "starter_repo_url",
-            "docs_job_id",
-            "freshness_job_id",
-            "trial_end_date",
-            "run_locked_until",
-            "copilot_locked_until",
-            "static_subdomain",
-            "vanity_subdomain",
-        )
-    )
-    return nothing | {
+    return dict.fromkeys(NOTHING) | {
         "id": row.id,
         "name": row.name,
         "identifier": f"act_{row.id}",
