@@ -143,6 +143,18 @@ def test_a_dag_has_an_owner_tags_and_retries(file: Path) -> None:
             assert task.task_type != "EmptyOperator"
 
 
+def words_in_e2e_tests() -> set[str]:
+    """All strings there that are code."""
+    trees = [ast.parse(test.read_text()) for test in (PROJECT / "tests" / "e2e").glob("*.py")]
+    nodes = [node for tree in trees for node in ast.walk(tree)]
+    return {str(node.value) for node in nodes if isinstance(node, ast.Constant)}
+
+
+@pytest.mark.parametrize("file", FILES, ids=name)
+def test_a_dag_is_run_by_an_end_to_end_test(file: Path) -> None:
+    assert {dag.dag_id for dag in dags_of(file)} <= words_in_e2e_tests()
+
+
 @pytest.mark.parametrize("file", FILES, ids=name)
 def test_a_pool_is_in_the_settings_and_under_needs(file: Path) -> None:
     # A task whose pool does not exist stays scheduled for ever.
