@@ -7,6 +7,7 @@ import subprocess
 from pathlib import Path
 
 import pytest
+import yaml
 
 PROJECT = Path(__file__).parents[2]
 README = (PROJECT / "README.md").read_text()
@@ -86,3 +87,12 @@ def test_the_changelog_names_every_dag() -> None:
 
     for path in (PROJECT / "dags").glob("*.py"):
         assert f"`{path.stem}`" in changelog, path.stem
+
+
+def test_pre_commit_has_the_tools_of_make_check() -> None:
+    hooks = yaml.safe_load((PROJECT / ".pre-commit-config.yaml").read_text())["repos"][0]["hooks"]
+    check = (PROJECT / "Makefile").read_text().partition("\ncheck:")[2].partition("\n\n")[0]
+
+    assert [hook["entry"].replace(" --force-exclude", "") for hook in hooks] == [
+        command.removesuffix(" .") for command in re.findall(r"^\t(.+)$", check, re.MULTILINE)
+    ]
