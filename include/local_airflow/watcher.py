@@ -200,6 +200,10 @@ class Watcher:
         if not self.lives():
             return {}
         spawned = re.findall(r" spawned: '(\S+)'", self.log("watcher").read_text())
+        try:
+            processes = self._call("getAllProcessInfo")
+        except Fault:  # it ends
+            return {}
         return {
             each["name"]: State(
                 name=each["name"],
@@ -208,7 +212,7 @@ class Watcher:
                 since=each["now"] - (each["start"] if each["pid"] else each["stop"]),
                 restarts=max(0, spawned.count(each["name"]) - 1),
             )
-            for each in self._call("getAllProcessInfo")
+            for each in processes
         }
 
     def url(self, name: str) -> str:
