@@ -14,7 +14,8 @@ import requests
 from include.local_airflow.environment import Launch
 from include.local_airflow.errors import LaunchError
 from include.local_airflow.processes import in_turn, require_free_port
-from include.local_airflow.watcher import Program, Watcher, last_lines
+from include.local_airflow.supervisord_file import Program
+from include.local_airflow.watcher import Watcher, last_lines
 
 PATIENCE = 60.0  # seconds until a server has to answer
 

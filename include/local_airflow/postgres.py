@@ -22,7 +22,7 @@ import psycopg
 from include.local_airflow.errors import LaunchError
 from include.local_airflow.metadata_database import DRIVER, MetadataDatabase
 from include.local_airflow.sockets import socket_folder
-from include.local_airflow.watcher import Program
+from include.local_airflow.supervisord_file import Program
 
 NAME = "postgres"
 NOBODY = 65534

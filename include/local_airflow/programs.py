@@ -6,7 +6,7 @@ import sys
 
 from include.local_airflow.environment import Launch
 from include.local_airflow.log_server import HOST
-from include.local_airflow.watcher import Program
+from include.local_airflow.supervisord_file import Program
 
 PYTHON = [sys.executable, "-m"]
 AIRFLOW = [*PYTHON, "include.local_airflow.component"]

@@ -23,7 +23,8 @@ from include.local_airflow.metadata_database import MetadataDatabase, given_data
 from include.local_airflow.processes import free_port, only_one, require_free_port
 from include.local_airflow.programs import airflow_programs, log_server_settings
 from include.local_airflow.settings import NAME, read_settings
-from include.local_airflow.watcher import Program, Watcher, last_lines
+from include.local_airflow.supervisord_file import Program
+from include.local_airflow.watcher import Watcher, last_lines
 from include.local_servers.connections import DBT_CLOUD
 
 PATIENCE = 300.0  # seconds until all components have to be healthy, on a busy machine

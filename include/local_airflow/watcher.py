@@ -9,11 +9,10 @@ from __future__ import annotations
 import configparser
 import os
 import re
-import shlex
 import subprocess
 import sys
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from http.client import HTTPException
@@ -26,56 +25,9 @@ from supervisor.xmlrpc import SupervisorTransport
 
 from include.local_airflow.errors import LaunchError
 from include.local_airflow.processes import end_all, lives, wait
-from include.local_airflow.sockets import socket_folder
+from include.local_airflow.supervisord_file import GRACE, Program, configuration
 
 PATIENCE = 20.0  # seconds until the watcher itself has to answer
-GRACE = 10  # seconds between SIGTERM and SIGKILL
-HEADER = """\
-[unix_http_server]
-file = {socket}
-chmod = 0700
-
-[rpcinterface:supervisor]
-supervisor.rpcinterface_factory = supervisor.rpcinterface:make_main_rpcinterface
-
-[supervisord]
-nodaemon = true
-silent = true
-logfile = {logs}/{name}-watcher.log
-logfile_maxbytes = 10MB
-logfile_backups = 0
-pidfile = {home}/{name}.pid
-"""
-# A process that ends within `startsecs` is started again after 1, 2, 3 ... seconds; one that ends
-# later, at once.
-PROGRAM = """
-[program:{name}]
-command = {command}
-autostart = false
-autorestart = true
-startsecs = 20
-startretries = 1000000
-stopsignal = {stop_signal}
-stopasgroup = {stop_group}
-killasgroup = true
-stopwaitsecs = {grace}
-redirect_stderr = true
-stdout_logfile = {logs}/{name}.log
-stdout_logfile_maxbytes = 10MB
-stdout_logfile_backups = 1
-"""
-
-
-@dataclass(frozen=True)
-class Program:
-    """One process to keep alive."""
-
-    name: str
-    command: Sequence[str]
-    url: str = ""
-    """Where it answers, if it does."""
-    ends_last: bool = False
-    """Ended by SIGINT once all others have ended: a database."""
 
 
 @dataclass(frozen=True)
@@ -108,28 +60,6 @@ class Watcher:
     root: Path
     home: Path
 
-    def configuration(self, programs: Iterable[Program]) -> str:
-        """Return supervisord's configuration for the programs, and their URLs."""
-        programs = list(programs)
-        relative = Path(os.path.relpath(self.home, self.root))
-        logs = relative / "logs"
-        socket = socket_folder(self.home) / f"{self.name}.sock"
-        text = HEADER.format(name=self.name, home=relative, logs=logs, socket=_escaped(socket))
-        for each in programs:
-            text += PROGRAM.format(
-                name=each.name,
-                command=_escaped(shlex.join(each.command)),
-                stop_signal="INT" if each.ends_last else "TERM",
-                stop_group=str(not each.ends_last).lower(),
-                grace=GRACE,
-                logs=logs,
-            )
-        # Groups are ended one after the other, from the highest priority down.
-        first = ",".join(each.name for each in programs if not each.ends_last)
-        text += f"\n[group:{self.name}]\nprograms = {first}\npriority = 1000\n"
-        urls = "\n".join(f"{each.name} = {each.url}" for each in programs if each.url)
-        return f"{text}\n[urls]\n{urls}\n"
-
     def begin(self, programs: Iterable[Program], environment: Mapping[str, str]) -> None:
         """Start the watcher; its programs inherit `environment` and wait for `start`.
 
@@ -139,7 +69,7 @@ class Watcher:
         self.end()  # what a killed watcher has left
         log = self.log("watcher")
         log.parent.mkdir(parents=True, exist_ok=True)
-        self._file.write_text(self.configuration(programs))
+        self._file.write_text(self._configuration(programs))
         log.unlink(missing_ok=True)
         with log.open("a") as output:  # supervisord writes into the same file
             process = subprocess.Popen(
@@ -179,7 +109,7 @@ class Watcher:
 
     def runs(self, programs: Iterable[Program]) -> bool:
         """Tell whether it was begun for just these programs."""
-        return self._file.read_text() == self.configuration(programs)
+        return self._file.read_text() == self._configuration(programs)
 
     def start(self, *names: str) -> None:
         """Start the programs that do not run."""
@@ -257,6 +187,9 @@ class Watcher:
             return pid if not command or str(self._file) in command else None
         return None
 
+    def _configuration(self, programs: Iterable[Program]) -> str:
+        return configuration(self.name, self.root, self.home, programs)
+
     @property
     def _file(self) -> Path:
         return self.home / f"{self.name}.conf"
@@ -285,11 +218,6 @@ def last_lines(log: Path, count: int = 15) -> str:
     if not log.exists():
         return ""
     return "\n".join(log.read_text(errors="replace").splitlines()[-count:])
-
-
-def _escaped(text: object) -> str:
-    """supervisord takes `%` for the beginning of a variable."""
-    return str(text).replace("%", "%%")
 
 
 def _command(pid: int) -> list[str]:

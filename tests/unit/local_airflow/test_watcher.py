@@ -16,7 +16,8 @@ import psutil
 import pytest
 
 from include.local_airflow.processes import lives
-from include.local_airflow.watcher import Program, Watcher, last_lines
+from include.local_airflow.supervisord_file import Program
+from include.local_airflow.watcher import Watcher, last_lines
 from tests.unit.local_airflow.conftest import needs_another_user
 
 SLEEP = ["sleep", "300"]
