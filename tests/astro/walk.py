@@ -10,6 +10,7 @@ import os
 import re
 import shutil
 import signal
+import ssl
 import subprocess
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -122,7 +123,7 @@ def test_the_local_dbt_cloud_answers_on_this_machine_only(clone: Clone, tmp_path
     scheduler = clone.container("scheduler")
     data = "/usr/local/airflow/include/.local"
     clone.docker("cp", f"{scheduler}:{data}/ca.pem", str(tmp_path))
-    authority = str(tmp_path / "ca.pem")
+    authority = ssl.create_default_context(cafile=tmp_path / "ca.pem")
 
     health = httpx.get("https://localhost:8580/health", verify=authority, trust_env=False)
     log = clone.astro("logs", "--scheduler")
