@@ -15,10 +15,11 @@ from typing import Any, Self
 import requests
 
 from include.local_airflow.processes import free_port
+from include.local_servers.connections import DBT_CLOUD
 
 PROJECT = Path(__file__).parents[1]
-TOKEN = "local-dbt-cloud-token"
-ACCOUNT_ID = 16173
+TOKEN = DBT_CLOUD.password
+ACCOUNT_ID = int(DBT_CLOUD.login)
 DAILY_BUILD, BUILD_AFTER_LOAD = 65767, 30605
 START_SECONDS = 60.0
 RUN_SECONDS = 120.0

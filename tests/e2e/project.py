@@ -22,6 +22,7 @@ import psutil
 
 from include.local_airflow.processes import free_port, wait
 from include.local_airflow.watcher import State, Watcher
+from include.local_servers.connections import DBT_CLOUD
 
 CHECKOUT = Path(__file__).parents[2]
 PATIENCE = 120.0  # seconds; for a busy machine, a Dag run takes about ten
@@ -51,7 +52,7 @@ class Project:
     root: Path
     port: int
     dbt_cloud_port: int
-    token: str = "local-dbt-cloud-token"
+    token: str = DBT_CLOUD.password
 
     @classmethod
     def copy_to(cls, root: Path, retries: int = 1, **settings: str) -> Project:
@@ -149,7 +150,7 @@ class Project:
     def dbt_cloud(self) -> httpx.Client:
         """The local dbt Cloud's API, under the account."""
         return httpx.Client(
-            base_url=f"https://localhost:{self.dbt_cloud_port}/api/v2/accounts/16173",
+            base_url=f"https://localhost:{self.dbt_cloud_port}/api/v2/accounts/{DBT_CLOUD.login}",
             headers={"Authorization": f"Token {self.token}"},
             verify=ssl.create_default_context(cafile=self.root / "include" / ".local" / "ca.pem"),
             trust_env=False,
