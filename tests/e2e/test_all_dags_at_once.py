@@ -6,7 +6,7 @@ The first file here by its name: nothing has run yet in the Airflow that the oth
 from __future__ import annotations
 
 from tests.e2e.airflow_client import Airflow
-from tests.e2e.project import CHECKOUT, Project
+from tests.e2e.project import CHECKOUT, Project, eventually
 
 PATIENCE = 480.0  # seconds for all; 240 on two cores that do nothing else
 
@@ -20,8 +20,11 @@ def test_all_dags_at_once_succeed_in_their_first_try(airflow: Airflow, project: 
     for dag_id in dags:
         airflow.trigger(dag_id)
 
-    runs = [(dag_id, run_id) for dag_id in dags for run_id in airflow.dag_runs(dag_id)]
-    assert len(runs) > len(dags)  # those with a schedule have started by themselves too
+    def all_runs() -> list[tuple[str, str]] | None:
+        found = [(dag_id, run_id) for dag_id in dags for run_id in airflow.dag_runs(dag_id)]
+        return found if len(found) > len(dags) else None
+
+    runs = eventually(all_runs, "those with a schedule start by themselves too")
     for dag_id, run_id in runs:
         assert airflow.wait(dag_id, run_id, PATIENCE) == "success", dag_id
     for dag_id, run_id in runs:
