@@ -3,17 +3,13 @@
 from __future__ import annotations
 
 import locale
-from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 from typing import Any
 
 import pytest
 from sqlalchemy import select, update
 
 from include.local_dbt_cloud.runs.scheduler import due_times, queue_due_runs
-from include.local_dbt_cloud.settings import JOBS_FILE
-from include.local_dbt_cloud.storage.jobs_file import read_jobs_file
 from include.local_dbt_cloud.storage.runs import claim_next_run, create_run
 from include.local_dbt_cloud.storage.schedule import in_words, next_time
 from include.local_dbt_cloud.storage.schemas import RunRequest
@@ -25,15 +21,6 @@ from include.local_dbt_cloud.times import now
 JOB_ID = 65767
 EVERY_HOUR = {"triggers": {"schedule": True}, "schedule": {"cron": "0 * * * *"}}
 HOUR = timedelta(hours=1)
-
-
-@pytest.fixture
-def store(tmp_path: Path) -> Iterator[Store]:
-    """A database with the jobs of jobs.yaml, of which none has a schedule."""
-    store = Store(tmp_path / "dbt_cloud.db")
-    store.take_over(read_jobs_file(JOBS_FILE))
-    yield store
-    store.close()
 
 
 def schedule(store: Store, since: datetime, **changes: Any) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -17,15 +16,6 @@ from include.local_dbt_cloud.storage.tables import DELETED_STATE, JobRow
 from include.local_servers.data_folder import DataFolderError
 
 DAILY_BUILD, BUILD_AFTER_LOAD = 65767, 30605
-
-
-@pytest.fixture
-def store(tmp_path: Path) -> Iterator[Store]:
-    """A database with the content of jobs.yaml."""
-    store = Store(tmp_path / "dbt_cloud.db")
-    store.take_over(read_jobs_file(JOBS_FILE))
-    yield store
-    store.close()
 
 
 def renamed(job_id: int, name: str) -> JobsFile:
