@@ -11,7 +11,7 @@ from typing import Any
 
 from tests.e2e.airflow_client import Airflow
 from tests.e2e.project import Project, eventually
-from tests.e2e.variants import change_file
+from tests.e2e.variants import build_one_model, change_file
 
 DAG = "run_dbt_cloud_job_exactly_once"
 TASK = "trigger_dbt_cloud_job_run"
@@ -41,8 +41,7 @@ def copy_for_crashes(root: Path) -> Project:
     include = project.root / "include"
     patience = {"UNANSWERED_SECONDS = 20": "UNANSWERED_SECONDS = 4"}
     change_file(include / "dbt_cloud" / "task_state.py", patience)
-    one_model = {"- dbt build": "- dbt build --select stg_stores"}
-    change_file(include / "local_dbt_cloud" / "jobs.yaml", one_model)
+    build_one_model(project)
     return project
 
 

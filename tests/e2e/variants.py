@@ -30,6 +30,12 @@ def write_variant(project: Project, original: str, dag_id: str, changes: dict[st
     (project.root / "dags" / f"{dag_id}.py").write_text(text)
 
 
+def build_one_model(project: Project) -> None:
+    """For where dbt is not the point: the jobs that would build all build one model."""
+    jobs = project.root / "include" / "local_dbt_cloud" / "jobs.yaml"
+    change_file(jobs, {"- dbt build": "- dbt build --select stg_stores"})
+
+
 def change_file(file: Path, changes: dict[str, str]) -> None:
     file.write_text(changed(file.read_text(), changes))
 
