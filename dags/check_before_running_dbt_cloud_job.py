@@ -22,6 +22,7 @@ from airflow.sdk import dag, task
 
 # https://YOUR_ACCESS_URL/deploy/16173/projects/36467/jobs/65767
 JOB_ID = 65767
+DBT_CLOUD_CONN_ID = "dbt_cloud_default"  # its login is your account id
 
 log = logging.getLogger(__name__)
 
@@ -48,7 +49,8 @@ def check_before_running_dbt_cloud_job() -> None:
             "order_by": "-id",
             "limit": 1,
         }
-        runs = DbtCloudHook().get_job_runs(payload=newest_active_run).json()["data"]
+        hook = DbtCloudHook(DBT_CLOUD_CONN_ID)
+        runs = hook.get_job_runs(payload=newest_active_run).json()["data"]
         for run in runs:
             log.info("Job %s is %s: %s", JOB_ID, run["status_humanized"], run["href"])
         return not runs
@@ -56,6 +58,7 @@ def check_before_running_dbt_cloud_job() -> None:
     trigger_dbt_cloud_job_run = DbtCloudRunJobOperator(
         task_id="trigger_dbt_cloud_job_run",
         job_id=JOB_ID,
+        dbt_cloud_conn_id=DBT_CLOUD_CONN_ID,
         deferrable=True,
         check_interval=5,  # seconds
         execution_timeout=pendulum.duration(hours=1),

@@ -23,6 +23,7 @@ from airflow.providers.dbt.cloud.hooks.dbt import DbtCloudHook
 from airflow.providers.dbt.cloud.operators.dbt import DbtCloudRunJobOperator
 from airflow.sdk import dag, task
 
+DBT_CLOUD_CONN_ID = "dbt_cloud_default"  # its login is your account id
 PROJECT = "Jaffle shop"
 ENVIRONMENT = "Production"
 JOB: dict[str, Any] = {
@@ -65,7 +66,7 @@ def differs(wanted: Any, found: Any) -> bool:
 def create_and_run_dbt_cloud_job() -> None:
     @task(max_active_tis_per_dag=1)
     def create_or_update_job() -> int:
-        hook = DbtCloudHook()
+        hook = DbtCloudHook(DBT_CLOUD_CONN_ID)
         project = only(PROJECT, hook.list_projects(name_contains=PROJECT))
         if project is None:
             raise ValueError(f"dbt Cloud has no project named {PROJECT!r}: set PROJECT.")
@@ -87,6 +88,7 @@ def create_and_run_dbt_cloud_job() -> None:
     DbtCloudRunJobOperator(
         task_id="trigger_dbt_cloud_job_run",
         job_id=create_or_update_job(),
+        dbt_cloud_conn_id=DBT_CLOUD_CONN_ID,
         deferrable=True,
         check_interval=5,  # seconds
         execution_timeout=pendulum.duration(hours=1),

@@ -30,6 +30,7 @@ from include.shop.warehouse import open_warehouse, warehouse_path
 
 # https://YOUR_ACCESS_URL/deploy/16173/projects/36467/jobs/30605
 JOB_ID = 30605
+DBT_CLOUD_CONN_ID = "dbt_cloud_default"  # its login is your account id
 SOURCE = ObjectStoragePath(f"file://{Path(__file__).parents[1]}/include/raw_data")
 LANDING = ObjectStoragePath(f"file://{warehouse_path().parent}/landing")
 TABLES = ("customers", "order_items", "orders", "payments", "products", "stores")
@@ -79,10 +80,7 @@ def extract_load_transform() -> None:
             with loading(warehouse):
                 return {
                     table: load_table(
-                        warehouse,
-                        table,
-                        rows=f"from '{landing}/{table}.parquet'",
-                        replaced=received(context),
+                        warehouse, table, f"from '{landing}/{table}.parquet'", received(context)
                     )
                     for table in TABLES
                 }
@@ -90,6 +88,7 @@ def extract_load_transform() -> None:
     trigger_dbt_cloud_job_run = DbtCloudRunJobOperator(
         task_id="trigger_dbt_cloud_job_run",
         job_id=JOB_ID,
+        dbt_cloud_conn_id=DBT_CLOUD_CONN_ID,
         deferrable=True,
         check_interval=2,  # seconds
         execution_timeout=pendulum.duration(hours=1),

@@ -30,6 +30,7 @@ from airflow.sdk import dag
 CONNECTOR_ID = "jaffle_shop_files"
 # https://YOUR_ACCESS_URL/deploy/16173/projects/36467/jobs/30605
 JOB_ID = 30605
+DBT_CLOUD_CONN_ID = "dbt_cloud_default"  # its login is your account id
 # https://app.getcensus.com/workspaces/WORKSPACE/syncs/51
 SYNC_ID = 51
 
@@ -62,6 +63,7 @@ def fivetran_dbt_cloud_census() -> None:
     trigger_dbt_cloud_job_run = DbtCloudRunJobOperator(
         task_id="trigger_dbt_cloud_job_run",
         job_id=JOB_ID,
+        dbt_cloud_conn_id=DBT_CLOUD_CONN_ID,
         deferrable=True,
         check_interval=5,  # seconds
     )

@@ -44,6 +44,7 @@ from include.shop.warehouse import open_warehouse
 # https://YOUR_ACCESS_URL/deploy/16173/projects/36467/jobs/48620
 FRESHNESS_JOB_ID = 48620
 JOB_ID = 30605
+DBT_CLOUD_CONN_ID = "dbt_cloud_default"  # its login is your account id
 SOURCE = ObjectStoragePath(f"file://{Path(__file__).parents[1]}/include/raw_data")
 
 
@@ -79,6 +80,7 @@ def gate_on_fresh_sources() -> None:
     wait_for_sources = freshness.WaitForFreshSourcesOperator(
         task_id="wait_for_sources",
         job_id=FRESHNESS_JOB_ID,
+        dbt_cloud_conn_id=DBT_CLOUD_CONN_ID,
         max_wait="{{ params.max_wait }}",
         check_interval=300,  # seconds
     )
@@ -86,6 +88,7 @@ def gate_on_fresh_sources() -> None:
     trigger_dbt_cloud_job_run = DbtCloudRunJobExactlyOnceOperator(
         task_id="trigger_dbt_cloud_job_run",
         job_id=JOB_ID,
+        dbt_cloud_conn_id=DBT_CLOUD_CONN_ID,
         check_interval=2,  # seconds
         execution_timeout=pendulum.duration(hours=1),
     )

@@ -25,6 +25,7 @@ from airflow.sdk import dag
 HOURLY_JOB_ID = 48617
 # https://YOUR_ACCESS_URL/deploy/16173/projects/36467/jobs/48618
 DAILY_JOB_ID = 48618
+DBT_CLOUD_CONN_ID = "dbt_cloud_default"  # its login is your account id
 
 
 def run_on_schedule(dag_id: str, job_id: int, schedule: str) -> None:
@@ -46,6 +47,7 @@ def run_on_schedule(dag_id: str, job_id: int, schedule: str) -> None:
         DbtCloudRunJobOperator(
             task_id="trigger_dbt_cloud_job_run",
             job_id=job_id,
+            dbt_cloud_conn_id=DBT_CLOUD_CONN_ID,
             deferrable=True,
             check_interval=5,  # seconds
             execution_timeout=pendulum.duration(minutes=50),  # less than until the next hourly run

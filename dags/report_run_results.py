@@ -32,6 +32,7 @@ from include.dbt_cloud import DbtCloudRunJobExactlyOnceOperator, reports
 
 # https://YOUR_ACCESS_URL/deploy/16173/projects/36467/jobs/65767
 JOB_ID = 65767
+DBT_CLOUD_CONN_ID = "dbt_cloud_default"  # its login is your account id
 REPORTS = ObjectStoragePath(f"file://{Path(__file__).parents[1]}/include/.local/reports")
 
 
@@ -54,7 +55,7 @@ def report_run_results() -> None:
     def start_a_run(params: dict[str, Any]) -> bool:
         if params["run_id"] is None:
             return True
-        status = DbtCloudHook().get_job_run_status(params["run_id"])
+        status = DbtCloudHook(DBT_CLOUD_CONN_ID).get_job_run_status(params["run_id"])
         if not DbtCloudJobRunStatus.is_terminal(status):
             raise AirflowFailException(f"Run {params['run_id']} goes on: report when it has ended.")
         return False
@@ -62,6 +63,7 @@ def report_run_results() -> None:
     trigger_dbt_cloud_job_run = DbtCloudRunJobExactlyOnceOperator(
         task_id="trigger_dbt_cloud_job_run",
         job_id=JOB_ID,
+        dbt_cloud_conn_id=DBT_CLOUD_CONN_ID,
         check_interval=2,  # seconds
         execution_timeout=pendulum.duration(hours=1),
     )
@@ -72,7 +74,7 @@ def report_run_results() -> None:
         run_id = context["params"]["run_id"] or context["ti"].xcom_pull(**triggered)
         if run_id is None:
             raise AirflowSkipException("dbt Cloud has started no run: there is nothing to report.")
-        return reports.report_run(run_id, REPORTS / f"run-{run_id}")
+        return reports.report_run(run_id, REPORTS / f"run-{run_id}", DBT_CLOUD_CONN_ID)
 
     start_a_run() >> trigger_dbt_cloud_job_run >> report_results()
 

@@ -28,6 +28,7 @@ from include.dbt_cloud import DbtCloudRunJobExactlyOnceOperator
 
 # https://YOUR_ACCESS_URL/deploy/16173/projects/36467/jobs/65767
 JOB_ID = 65767
+DBT_CLOUD_CONN_ID = "dbt_cloud_default"  # its login is your account id
 
 
 @dag(
@@ -49,15 +50,21 @@ def rerun_dbt_cloud_job_from_failure() -> None:
     def find_failed_run(params: dict[str, Any]) -> int:
         if params["run_id"]:
             return int(params["run_id"])
-        failed = {"job_definition_id": JOB_ID, "status": DbtCloudJobRunStatus.ERROR.value}
-        newest = DbtCloudHook().get_job_runs(payload=failed | {"order_by": "-id", "limit": 1})
-        for run in newest.json()["data"]:
+        newest_failed = {
+            "job_definition_id": JOB_ID,
+            "status": DbtCloudJobRunStatus.ERROR.value,
+            "order_by": "-id",
+            "limit": 1,
+        }
+        runs = DbtCloudHook(DBT_CLOUD_CONN_ID).get_job_runs(payload=newest_failed)
+        for run in runs.json()["data"]:
             return int(run["id"])
         raise AirflowSkipException(f"Job {JOB_ID} has no failed run to finish.")
 
     DbtCloudRunJobExactlyOnceOperator(
         task_id="finish_failed_run",
         job_id=JOB_ID,
+        dbt_cloud_conn_id=DBT_CLOUD_CONN_ID,
         failed_run_id=find_failed_run(),
         check_interval=5,  # seconds
         execution_timeout=pendulum.duration(hours=1),

@@ -20,6 +20,7 @@ from airflow.sdk import dag
 
 # https://YOUR_ACCESS_URL/deploy/16173/projects/36467/jobs/65767
 JOB_ID = 65767
+DBT_CLOUD_CONN_ID = "dbt_cloud_default"  # its login is your account id
 
 
 @dag(
@@ -39,6 +40,7 @@ def run_dbt_cloud_job() -> None:
     DbtCloudRunJobOperator(
         task_id="trigger_dbt_cloud_job_run",
         job_id=JOB_ID,
+        dbt_cloud_conn_id=DBT_CLOUD_CONN_ID,
         deferrable=True,
         check_interval=5,  # seconds
         execution_timeout=pendulum.duration(hours=1),

@@ -25,6 +25,7 @@ from include.dbt_cloud import DbtCloudRunJobExactlyOnceOperator
 
 # https://YOUR_ACCESS_URL/deploy/16173/projects/36467/jobs/65767
 JOB_ID = 65767
+DBT_CLOUD_CONN_ID = "dbt_cloud_default"  # its login is your account id
 
 
 @dag(
@@ -44,6 +45,7 @@ def run_dbt_cloud_job_exactly_once() -> None:
     DbtCloudRunJobExactlyOnceOperator(
         task_id="trigger_dbt_cloud_job_run",
         job_id=JOB_ID,
+        dbt_cloud_conn_id=DBT_CLOUD_CONN_ID,
         check_interval=5,  # seconds
         execution_timeout=pendulum.duration(hours=1),
         max_silence=600,  # seconds without any good answer of dbt Cloud

@@ -143,6 +143,19 @@ def test_a_dag_has_an_owner_tags_and_retries(file: Path) -> None:
             assert task.task_type != "EmptyOperator"
 
 
+@pytest.mark.parametrize("file", FILES, ids=name)
+def test_a_connection_is_named_once(file: Path) -> None:
+    """In a file that has the constant, by nothing else."""
+    connects = re.compile(r"(DbtCloud\w*|FreshSources)(Hook|Operator|Sensor)$|report_run$")
+    if "\nDBT_CLOUD_CONN_ID = " in file.read_text():
+        nodes = ast.walk(ast.parse(file.read_text()))
+        calls = [node for node in nodes if isinstance(node, ast.Call)]
+        connecting = [call for call in calls if connects.search(ast.unparse(call.func))]
+        assert connecting
+        for call in connecting:
+            assert "DBT_CLOUD_CONN_ID" in ast.unparse(call)
+
+
 def words_in_e2e_tests() -> set[str]:
     """All strings there that are code."""
     trees = [ast.parse(test.read_text()) for test in (PROJECT / "tests" / "e2e").glob("*.py")]

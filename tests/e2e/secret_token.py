@@ -43,6 +43,5 @@ def give_token(project: Project) -> None:
     secrets = project.root / "include" / "secrets"
     (secrets / "connections.yaml").write_text(json.dumps({"use_file": connection}))
     for dag_id in set(DAGS.values()) - {ORIGINAL}:
-        other = {"JOB_ID,": f'JOB_ID, dbt_cloud_conn_id="{dag_id}",'}
-        write_variant(project, ORIGINAL, dag_id, other)
+        write_variant(project, ORIGINAL, dag_id, {'"dbt_cloud_default"': f'"{dag_id}"'})
     (project.root / "dags" / f"{PRINTS_TOKEN}.py").write_text(CARELESS)
