@@ -10,7 +10,7 @@ unexport PYTHONDONTWRITEBYTECODE
 LAUNCHER = .venv/bin/python -m include.local_airflow
 
 .DEFAULT_GOAL := help
-.PHONY: help run start status logs stop test test-astro check bench readme constraints install
+.PHONY: help run start status doctor logs stop test test-astro check bench readme constraints install
 
 help: ## Show this list
 	@echo "make TARGET [DAG=id] [PORT=8080] [DBT_CLOUD_PORT=8580] [PYTHON=python3]"
@@ -25,6 +25,9 @@ start: install ## Start Airflow and the local dbt Cloud in the background: PORT=
 status: ## Show what runs, since when, how often it was started again and where it answers
 	@test -x .venv/bin/python || { echo "Nothing is running: nothing has been installed yet."; exit 1; }; \
 	$(LAUNCHER) status
+
+doctor: install ## Ask whether dbt Cloud is reached and lets the Dags run their jobs; changes nothing
+	@$(LAUNCHER) doctor
 
 logs: ## Follow the logs of all that runs, until Ctrl-C
 	@ls .airflow/logs/*.log >/dev/null 2>&1 || { echo "There are no logs yet: make start writes them."; exit 1; }; \

@@ -1,4 +1,4 @@
-"""`python -m include.local_airflow run DAG | start | status | stop`."""
+"""`python -m include.local_airflow run DAG | start | status | doctor | stop`."""
 
 from __future__ import annotations
 
@@ -19,6 +19,7 @@ def _parser() -> argparse.ArgumentParser:
     run.add_argument("dag_id", metavar="DAG")
     commands.add_parser("start", help="start Airflow and the local dbt Cloud in the background")
     commands.add_parser("status", help="show what runs, since when and where")
+    commands.add_parser("doctor", help="ask whether dbt Cloud lets the Dags run their jobs")
     commands.add_parser("stop", help="end everything that run and start left running")
     return parser
 
@@ -35,10 +36,12 @@ def main() -> int:
             from include.local_airflow.run import run_dag
 
             return run_dag(arguments.dag_id, launch, console)
+        from include.local_airflow.doctor.command import doctor
         from include.local_airflow.server import start, stop
         from include.local_airflow.status import status
 
-        return {"start": start, "status": status, "stop": stop}[arguments.command](launch, console)
+        command = {"start": start, "status": status, "doctor": doctor, "stop": stop}
+        return command[arguments.command](launch, console)
     except (LaunchError, OSError) as error:
         told = disk_error(error) if isinstance(error, OSError) else error
         if told is None:

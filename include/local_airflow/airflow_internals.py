@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from airflow import __version__ as __version__
     from airflow.__main__ import main as main
     from airflow.configuration import conf as conf
+    from airflow.configuration import ensure_secrets_loaded as ensure_secrets_loaded
     from airflow.dag_processing.dagbag import DagBag as DagBag
     from airflow.listeners import hookimpl as hookimpl
     from airflow.models.connection import Connection as Connection
@@ -36,6 +37,7 @@ PLACES = {
     "XComModel": "airflow.models.xcom",
     "conf": "airflow.configuration",
     "create_session": "airflow.utils.session",
+    "ensure_secrets_loaded": "airflow.configuration",
     "get_listener_manager": "airflow.sdk.listener",
     "hookimpl": "airflow.listeners",
     "main": "airflow.__main__",

@@ -24,14 +24,14 @@ _BUILDING = {"build", "retry", "run", "seed", "snapshot", "test"}
 _UNREADABLE = (AirflowException, requests.RequestException, ValueError, KeyError, TypeError)
 
 
-class _Hook(DbtCloudHook):
+class ConnectedHook(DbtCloudHook):
     """The provider's hook with its connection looked up beforehand, and the task's own account.
 
     Inside a task every look-up goes over the task's own channel to Airflow, which is not made for
     a second thread.
     """
 
-    def __init__(self, connection: Connection, account_id: int | None) -> None:
+    def __init__(self, connection: Connection, account_id: int | None = None) -> None:
         super().__init__(connection.conn_id, timeout_seconds=10)
         self._looked_up = connection
         self.account_id = account_id  # None: the connection's
@@ -45,7 +45,7 @@ class DbtCloudRuns:
     """The dbt Cloud runs of one Dag run."""
 
     def __init__(self) -> None:
-        self._hooks: dict[str, _Hook] = {}
+        self._hooks: dict[str, ConnectedHook] = {}
         self._told: dict[str, DbtCloudStep] = {}
         self._ended = threading.Event()
 
@@ -55,7 +55,7 @@ class DbtCloudRuns:
             conn_id := getattr(task, "dbt_cloud_conn_id", None)
         ) and task.task_id not in self._hooks:
             connection = BaseHook.get_connection(conn_id)
-            self._hooks[task.task_id] = _Hook(connection, getattr(task, "account_id", None))
+            self._hooks[task.task_id] = ConnectedHook(connection, getattr(task, "account_id", None))
 
     def watch(self, dag_id: str, run_id: str, tell: Callable[[DbtCloudStep], None]) -> None:
         """Tell every new step until `end` is called; meant for a thread of its own."""

@@ -48,7 +48,7 @@ def start(launch: Launch, console: Console) -> int:
 
 
 def _start(launch: Launch, console: Console) -> int:
-    watcher, database = airflow_watcher(launch), _database(launch)
+    watcher, database = airflow_watcher(launch), database_of(launch)
     programs = _programs(launch)
     running = watcher.lives()
     if running and not watcher.runs(programs):
@@ -86,7 +86,8 @@ def stop(launch: Launch, console: Console) -> int:
     return 0
 
 
-def _database(launch: Launch) -> MetadataDatabase:
+def database_of(launch: Launch) -> MetadataDatabase:
+    """Return the database of `make start`."""
     url = launch.variables.get("DATABASE_URL")
     return given_database(url) if url else postgres.database(launch.home)
 

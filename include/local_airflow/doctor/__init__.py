@@ -1,0 +1,16 @@
+"""`make doctor`: whether dbt Cloud is reached and lets the Dags run their jobs, in sentences.
+
+It only asks, and changes nothing.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One sentence; `advice` says what to do where something is wrong."""
+
+    text: str
+    advice: str = ""

@@ -1,0 +1,56 @@
+"""The process that looks: prints a line for each finding."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+
+from rich.console import Console
+from rich.text import Text
+
+from include.local_airflow.database import exported_variables
+from include.local_airflow.doctor import Finding
+from include.local_airflow.doctor.command import RUNNING
+from include.local_airflow.doctor.connections import find_connection
+from include.local_airflow.doctor.job_tasks import job_tasks
+from include.local_airflow.doctor.questions import examine
+from include.local_airflow.environment import Launch
+from include.local_airflow.errors import LaunchError
+from include.local_airflow.settings import NAME, read_settings
+from include.local_servers.connections import DBT_CLOUD
+
+
+def findings(launch: Launch, is_running: bool) -> Iterator[Finding]:
+    """Yield what is found out about each connection that the Dags name, and about their jobs."""
+    settings = read_settings(launch.root / NAME)
+    with exported_variables(settings):
+        tasks, broken = job_tasks(launch.dags_folder)
+    yield from broken
+    for conn_id in sorted({DBT_CLOUD.conn_id, *(task.conn_id for task in tasks)}):
+        found = find_connection(conn_id, launch, settings, is_running)
+        if isinstance(found, Finding):
+            yield found
+        else:
+            yield from examine(found, [task for task in tasks if task.conn_id == conn_id])
+
+
+def main(arguments: list[str]) -> int:
+    """Print the findings; return 0 only if there is nothing to do."""
+    console = Console(highlight=False, soft_wrap=True)
+    to_do = 0
+    try:
+        for finding in findings(Launch.read(), RUNNING in arguments):
+            mark = Text("✗ ", style="red") if finding.advice else Text("✓ ", style="green")
+            console.print(mark + Text(finding.text))
+            if finding.advice:
+                console.print(Text(f"  {finding.advice}"))
+                to_do += 1
+    except LaunchError as error:
+        print(f"Error: {error}", file=sys.stderr)
+        return 1
+    console.print("All is well." if not to_do else f"To do: {to_do}, marked ✗.")
+    return 1 if to_do else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

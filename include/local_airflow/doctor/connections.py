@@ -1,0 +1,60 @@
+"""Where Airflow has a connection from: a secrets backend, the environment, its database."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from include.local_airflow.airflow_internals import Connection, ensure_secrets_loaded
+from include.local_airflow.database import connection_fields
+from include.local_airflow.dbt_cloud_in_use import leads_here
+from include.local_airflow.dbt_cloud_trouble import no_connection
+from include.local_airflow.doctor import Finding
+from include.local_airflow.environment import Launch
+from include.local_airflow.settings import NAME, AirflowSettings
+
+DATABASE = "MetastoreBackend"
+
+
+@dataclass(frozen=True)
+class Found:
+    """A connection, and who says so."""
+
+    connection: Any
+    source: str
+
+
+def find_connection(
+    conn_id: str, launch: Launch, settings: AirflowSettings, is_running: bool
+) -> Found | Finding:
+    """Look in Airflow's own order, and then where the next `make run` would take it from."""
+    for backend in ensure_secrets_loaded():
+        name = type(backend).__name__
+        if name == DATABASE and not (is_running or (launch.home / "run.db").exists()):
+            continue
+        try:
+            connection: Any = backend.get_connection(conn_id=conn_id)
+        except Exception as error:  # backends raise whatever their libraries raise
+            return _unreadable(conn_id, _source(name, conn_id), error)
+        is_local = connection and name == DATABASE and leads_here(connection.host or "")
+        if connection and (is_running or not is_local):
+            return Found(connection, _source(name, conn_id))
+    for wanted in settings.connections:
+        if wanted.conn_id == conn_id:
+            return Found(Connection(conn_id=conn_id, **connection_fields(wanted, launch)), NAME)
+    return Finding(f"The connection {conn_id} is nowhere.", no_connection(conn_id))
+
+
+def _source(backend: str, conn_id: str) -> str:
+    if backend == DATABASE:
+        return "Airflow's database"
+    if backend == "EnvironmentVariablesBackend":
+        return f"AIRFLOW_CONN_{conn_id.upper()}"
+    return backend
+
+
+def _unreadable(conn_id: str, source: str, error: Exception) -> Finding:
+    return Finding(
+        f"{source} cannot tell the connection {conn_id} ({type(error).__name__}: {error}).",
+        "Write it as .env.example shows, and see that the secrets backend is reached.",
+    )

@@ -1,0 +1,179 @@
+"""What dbt Cloud is asked about one connection: host, certificate, token, account, jobs."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+from collections.abc import Iterable, Iterator
+from typing import Any
+from urllib.parse import urlsplit
+
+import aiohttp
+import requests
+
+from include.local_airflow.dbt_cloud_runs import ConnectedHook
+from include.local_airflow.dbt_cloud_trouble import BY_STATUS, NOT_REACHED, NOT_TRUSTED
+from include.local_airflow.doctor import Finding
+from include.local_airflow.doctor.connections import Found
+from include.local_airflow.doctor.job_tasks import JobTask
+
+SECONDS = 10  # for one answer
+PROXY = (
+    "Where the way leads through a proxy, name it in the connection's extra too: "
+    '{"proxies": {"https": "http://PROXY:PORT"}}.'
+)
+LATER = "Ask again later: dbt Cloud is overloaded or down, https://status.getdbt.com knows."
+DELETED = 2  # a job's state
+
+
+class Service:
+    """dbt Cloud by the provider's hook: its host, token and proxies."""
+
+    def __init__(self, connection: Any) -> None:
+        hook = ConnectedHook(connection)
+        self.session = hook.get_conn()
+        self.session.proxies = connection.extra_dejson.get("proxies") or {}
+        self.url = str(hook.base_url)
+        self.host = urlsplit(self.url).netloc
+
+    def get(self, path: str, **params: Any) -> tuple[int, Any]:
+        """Return status and `data`, or no data if it is not dbt Cloud's answer.
+
+        Raises:
+            OSError: there is no answer.
+        """
+        url = f"{self.url}api/v2/accounts/{path}"
+        answer = self.session.get(url, params=params, timeout=SECONDS)
+        try:
+            return answer.status_code, answer.json()["data"]
+        except (ValueError, KeyError, TypeError):
+            return answer.status_code, None
+
+    async def call_as_triggerer(self) -> None:
+        """Raise aiohttp's error or an OSError if the triggerer's library fails."""
+        limit = aiohttp.ClientTimeout(total=SECONDS)
+        proxy = self.session.proxies.get("https")
+        async with (
+            aiohttp.ClientSession(timeout=limit) as session,
+            session.get(self.url, proxy=proxy),
+        ):
+            pass
+
+
+def examine(found: Found, tasks: list[JobTask]) -> Iterator[Finding]:
+    """Yield the findings about a connection and the jobs of its tasks, until one ends the rest."""
+    connection = found.connection
+    login = connection.login or ""
+    told = f"The connection {connection.conn_id} comes from {found.source}"
+    if problem := _malformed(connection, tasks):
+        yield Finding(f"{told}, and cannot be used.", problem)
+        return
+    service = Service(connection)
+    yield Finding(f"{told}: {service.host}, account {login or 'named by its tasks'}.")
+    accounts = {task.account_id for task in tasks if task.account_id}
+    accounts |= {int(login)} if login else set()
+    try:
+        service.get("")
+        yield _triggerer(service)
+        usable = []
+        for account in sorted(accounts):
+            finding = _account(service, account)
+            yield finding
+            usable += [] if finding.advice else [account]
+        for task in tasks:
+            if (account := task.account_id or int(login)) in usable:
+                yield _job(service, account, task)
+    except OSError as error:  # requests' own are OSErrors
+        is_untrusted = isinstance(error, requests.exceptions.SSLError)
+        advice = NOT_TRUSTED if is_untrusted else NOT_REACHED
+        yield Finding(f"{service.host} does not answer: {_reason(error)}.", advice)
+
+
+def _malformed(connection: Any, tasks: list[JobTask]) -> str:
+    """What is wrong with the connection before anything is asked."""
+    host, login = connection.host or "", connection.login or ""
+    tasks_name_accounts = bool(tasks) and all(task.account_id for task in tasks)
+    if "/" in host:
+        return f"Its host is {host}: take https:// and what follows the name away."
+    if not connection.password:
+        return "It has no password: put the service token there."
+    if not login.isdecimal() and (login or not tasks_name_accounts):
+        return "Its login is not the account id, the number behind /deploy/ in the job's address."
+    return ""
+
+
+def _triggerer(service: Service) -> Finding:
+    try:
+        asyncio.run(service.call_as_triggerer())
+    except (aiohttp.ClientError, OSError) as error:
+        is_untrusted = isinstance(error, aiohttp.ClientSSLError)
+        return Finding(
+            f"Tasks reach {service.host}, and the triggerer, which waits for runs, does not: "
+            f"{_reason(error)}.",
+            NOT_TRUSTED if is_untrusted else PROXY,
+        )
+    return Finding(f"Tasks and the triggerer reach {service.host} and trust its certificate.")
+
+
+def _account(service: Service, account: int) -> Finding:
+    status, data = service.get(f"{account}/")
+    if status == 401:
+        return Finding(f"{service.host} does not accept the token.", BY_STATUS[401])
+    if status in (403, 404):
+        names = _named(service.get("")[1])
+        return Finding(
+            f"The token is not for account {account}.",
+            f"It is for {names}: make that the connection's login." if names else BY_STATUS[403],
+        )
+    if status == 429 or status >= 500:
+        return Finding(f"{service.host} answered {status}.", LATER)
+    if status != 200 or not data:
+        return Finding(f"{service.host} answered {status}, and not as dbt Cloud.", NOT_REACHED)
+    for kind in ("jobs", "runs"):
+        status, _ = service.get(f"{account}/{kind}/", limit=1)
+        if status != 200:
+            advice = BY_STATUS.get(status, LATER)
+            return Finding(f"The token may not read the {kind} of account {account}.", advice)
+    return Finding(
+        f"The token may read the jobs and runs of account {account}, {data['name']}. Whether it "
+        "may start a job, it shows only when it does; the permission set Job Admin allows it."
+    )
+
+
+def _job(service: Service, account: int, task: JobTask) -> Finding:
+    if task.job_id is None:
+        return Finding(f"{task}: only a run of the Dag knows its job.")
+    status, job = service.get(f"{account}/jobs/{task.job_id}/", include_related='["environment"]')
+    if status == 404 or (job and job["state"] == DELETED):
+        jobs = _named(service.get(f"{account}/jobs/")[1])
+        return Finding(
+            f"{task}: there is no job {task.job_id} in account {account} that the token may see.",
+            f"Set JOB_ID in {task.file} to one of these: {jobs or 'there is none yet'}.",
+        )
+    if status != 200 or not job:
+        return Finding(
+            f"{task}: {service.host} answered {status} about job {task.job_id}.",
+            BY_STATUS.get(status, LATER),
+        )
+    place = (job.get("environment") or {}).get("name") or f"environment {job['environment_id']}"
+    steps = ", ".join(job["execute_steps"])
+    told = f"{task}: job {task.job_id} is {job['name']!r} in {place!r}, {steps}"
+    if not job["triggers"]["schedule"]:
+        return Finding(f"{told}.")
+    page = f"{service.url}deploy/{account}/projects/{job['project_id']}/jobs/{task.job_id}"
+    when = job.get("cron_humanized") or job["schedule"]["cron"]
+    return Finding(
+        f"{told}, and its own schedule is on: {when}.",
+        f"It runs twice once the Dag has a schedule: turn one of them off, dbt Cloud's in {page}.",
+    )
+
+
+def _named(things: Iterable[dict[str, Any]] | None) -> str:
+    return ", ".join(f"{thing['id']} ({thing['name']})" for thing in things or [])
+
+
+def _reason(error: Exception) -> str:
+    """The innermost words of an error that libraries have wrapped several times."""
+    text = re.sub(r"\[Errno -?\d+\] ", "", str(error)) or type(error).__name__
+    innermost, bracket, _ = text.rpartition(": ")[2].partition(" (")
+    return innermost if bracket else innermost.rstrip("]'\").")

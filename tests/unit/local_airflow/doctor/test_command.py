@@ -1,0 +1,61 @@
+"""`make doctor`, with the connections where Airflow looks for them."""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+from pathlib import Path
+
+import certifi
+
+from tests.running_dbt_cloud import RunningDbtCloud
+from tests.unit.local_airflow.conftest import Checkout
+
+RUNS_JOB = """
+from airflow.providers.dbt.cloud.operators.dbt import DbtCloudRunJobOperator
+DbtCloudRunJobOperator(task_id="transform", job_id={job_id}, dbt_cloud_conn_id="{conn_id}")
+"""
+
+
+def enter_in_ui(run_db: Path, conn_id: str, host: str) -> None:
+    fields: dict[str, object] = {"conn_id": conn_id, "conn_type": "dbt_cloud", "host": host}
+    fields |= {"login": "7", "password": "x", "is_encrypted": 0, "is_extra_encrypted": 0}
+    names, marks = ", ".join(fields), ", ".join("?" * len(fields))
+    with sqlite3.connect(run_db) as database:
+        database.execute(f"insert into connection ({names}) values ({marks})", [*fields.values()])
+
+
+def test_each_connection_is_found_where_airflow_finds_it(
+    checkout: Checkout, local_dbt_cloud: RunningDbtCloud
+) -> None:
+    for dag_id, conn_id, job_id in (
+        ("runs_missing_job", "dbt_cloud_default", 1),
+        ("runs_elsewhere", "in_database", 2),
+        ("runs_nowhere", "nowhere", 3),
+    ):
+        checkout.add_dag(dag_id, RUNS_JOB.format(job_id=job_id, conn_id=conn_id))
+    checkout.add_dag("broken", "import no_such_module")
+    enter_in_ui(checkout.folder / ".airflow" / "run.db", "in_database", "no.such.host.invalid")
+    checkout.variables = {
+        "AIRFLOW_CONN_DBT_CLOUD_DEFAULT": local_dbt_cloud.connection,
+        "REQUESTS_CA_BUNDLE": os.environ["REQUESTS_CA_BUNDLE"],
+        "SSL_CERT_FILE": certifi.where(),  # the triggerer's
+    }
+
+    result = checkout.launch("doctor")
+
+    assert result.returncode == 1
+    told = result.stdout + result.stderr
+    assert all(line.startswith(("✓ ", "✗ ", "  ", "To do: ")) for line in told.splitlines()), told
+    for words in (
+        "✗ broken.py cannot be imported: ModuleNotFoundError: No module named 'no_such_module'",
+        "✓ The connection dbt_cloud_default comes from AIRFLOW_CONN_DBT_CLOUD_DEFAULT: localhost:",
+        "and the triggerer, which waits for runs, does not: unable to get local issuer certificate",
+        "✗ runs_missing_job.transform: there is no job 1 in account 16173",
+        "  Set JOB_ID in runs_missing_job.py to one of these: ",
+        "✓ The connection in_database comes from Airflow's database: no.such.host.invalid, account",
+        "✗ no.such.host.invalid does not answer",
+        "✗ The connection nowhere is nowhere.",
+        "To do: 5, marked ✗.",
+    ):
+        assert words in told, told

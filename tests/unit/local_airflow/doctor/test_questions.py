@@ -1,0 +1,133 @@
+"""What the doctor finds out about the local dbt Cloud, over real TLS."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+
+import certifi
+import pytest
+from airflow.sdk import Connection
+
+from include.local_airflow.dbt_cloud_trouble import BY_STATUS, NOT_REACHED, NOT_TRUSTED
+from include.local_airflow.doctor import Finding
+from include.local_airflow.doctor.connections import Found
+from include.local_airflow.doctor.job_tasks import JobTask
+from include.local_airflow.doctor.questions import examine
+from tests.running_dbt_cloud import DAILY_BUILD, RunningDbtCloud
+
+JANUARY = "0 0 1 1 *"  # its schedule is on, and starts nothing while tests run
+
+
+def task(job_id: int | None = DAILY_BUILD, account_id: int | None = None) -> JobTask:
+    return JobTask("a_dag", "a_task", "a_dag.py", "dbt_cloud_default", job_id, account_id)
+
+
+def findings(server: RunningDbtCloud, *tasks: JobTask, **change: str) -> list[Finding]:
+    connection = Connection(conn_id="dbt_cloud_default", **(json.loads(server.connection) | change))
+    return list(examine(Found(connection, "a test"), list(tasks)))
+
+
+@pytest.fixture
+def scheduled_job(local_dbt_cloud: RunningDbtCloud) -> Iterator[int]:
+    job = local_dbt_cloud.get(f"jobs/{DAILY_BUILD}/")
+    job |= {"name": "By itself", "triggers": {"schedule": True}, "schedule": {"cron": JANUARY}}
+    made = local_dbt_cloud.request("POST", "jobs/", json=job).json()["data"]["id"]
+    yield made
+    local_dbt_cloud.request("DELETE", f"jobs/{made}/")
+
+
+def test_a_connection_and_a_job_that_are_well(local_dbt_cloud: RunningDbtCloud) -> None:
+    said = findings(local_dbt_cloud, task(), task(job_id=None))
+
+    assert [finding.advice for finding in said] == [""] * 5
+    assert said[0].text.startswith("The connection dbt_cloud_default comes from a test: localhost:")
+    assert "the triggerer reach" in said[1].text
+    assert "jobs and runs of account 16173, Jaffle shop" in said[2].text
+    assert said[3].text == "a_dag.a_task: job 65767 is 'Daily build' in 'Production', dbt build."
+    assert "only a run of the Dag knows its job" in said[4].text
+    assert local_dbt_cloud.token not in str(said)
+
+
+@pytest.mark.parametrize(
+    ("change", "text", "advice"),
+    [
+        ({"host": "localhost:1"}, "localhost:1 does not answer: Connection refused.", NOT_REACHED),
+        ({"host": "no.such.host.invalid"}, "Failed to resolve 'no.such.host.invalid'", NOT_REACHED),
+        ({"password": "wrong"}, "does not accept the token", BY_STATUS[401]),
+        ({"login": "7"}, "not for account 7", "It is for 16173 (Jaffle shop): make that"),
+        ({"password": ""}, "cannot be used", "It has no password"),
+        ({"login": "jaffle"}, "cannot be used", "Its login is not the account id"),
+        ({"host": "https://ab.us1.dbt.com"}, "cannot be used", "take https:// and what follows"),
+    ],
+)
+def test_what_is_wrong_with_a_connection_ends_the_asking(
+    change: dict[str, str], text: str, advice: str, local_dbt_cloud: RunningDbtCloud
+) -> None:
+    last = findings(local_dbt_cloud, task(), **change)[-1]
+
+    assert text in last.text
+    assert advice in last.advice
+
+
+def test_a_certificate_that_is_not_trusted(
+    local_dbt_cloud: RunningDbtCloud, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("REQUESTS_CA_BUNDLE", certifi.where())
+
+    last = findings(local_dbt_cloud)[-1]
+
+    assert "unable to get local issuer certificate" in last.text
+    assert last.advice == NOT_TRUSTED
+
+
+def test_a_service_in_trouble_is_not_taken_for_a_wrong_connection(
+    local_dbt_cloud: RunningDbtCloud,
+) -> None:
+    fault = {"kind": "503", "method": "GET", "path": "*/accounts/16173"}
+    headers = {"Authorization": f"Token {local_dbt_cloud.token}"}
+    faults = f"{local_dbt_cloud.url}/faults"
+    assert local_dbt_cloud.session.post(faults, json=fault, headers=headers).status_code == 201
+
+    last = findings(local_dbt_cloud, task())[-1]
+
+    assert last.text.endswith("answered 503.")
+    assert last.advice.startswith("Ask again later")
+
+
+def test_a_connection_needs_no_login_if_its_tasks_name_accounts(
+    local_dbt_cloud: RunningDbtCloud,
+) -> None:
+    told, *_, job = findings(local_dbt_cloud, task(account_id=16173), login="")
+
+    assert told.text.endswith("account named by its tasks.")
+    assert "job 65767 is" in job.text
+    assert "cannot be used" in findings(local_dbt_cloud, task(), login="")[-1].text
+
+
+def test_a_job_that_is_missing_and_the_jobs_that_are_there(
+    local_dbt_cloud: RunningDbtCloud,
+) -> None:
+    last = findings(local_dbt_cloud, task(job_id=1))[-1]
+
+    assert "there is no job 1 in account 16173" in last.text
+    assert "Set JOB_ID in a_dag.py to one of these: " in last.advice
+    assert "65767 (Daily build)" in last.advice
+
+
+def test_a_job_whose_own_schedule_is_on(
+    local_dbt_cloud: RunningDbtCloud, scheduled_job: int
+) -> None:
+    last = findings(local_dbt_cloud, task(job_id=scheduled_job))[-1]
+
+    assert "its own schedule is on: " in last.text
+    page = f"{local_dbt_cloud.url}/deploy/16173/projects/36467/jobs/{scheduled_job}"
+    assert page in last.advice
+
+
+def test_a_task_may_name_an_account_of_its_own(local_dbt_cloud: RunningDbtCloud) -> None:
+    *_, account, other, job = findings(local_dbt_cloud, task(account_id=16174), task())
+
+    assert "runs of account 16173" in account.text
+    assert other.text == "The token is not for account 16174."
+    assert job.text.startswith("a_dag.a_task: job 65767 is")

@@ -1,0 +1,95 @@
+"""Sentences about the very exceptions that a wrong connection or job makes."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from typing import Any
+
+import certifi
+import pytest
+import requests
+from airflow.providers.dbt.cloud.hooks.dbt import DbtCloudHook
+from airflow.providers.http.hooks.http import HttpHook
+
+from include.dbt_cloud.client import DbtCloudClient
+from include.local_airflow.dbt_cloud_trouble import (
+    BY_STATUS,
+    NOT_REACHED,
+    NOT_TRUSTED,
+    advice,
+    no_connection,
+)
+from tests.running_dbt_cloud import RunningDbtCloud
+
+Call = Callable[[], object]
+
+
+def by_provider() -> None:
+    DbtCloudHook().trigger_job_run(job_id=1, cause="a test")
+
+
+def by_our_client() -> None:
+    client = DbtCloudClient(DbtCloudHook(), None)
+    client.post("jobs/1/run/", {"cause": "a test"})
+
+
+def exception_of(call: Call) -> Exception:
+    with pytest.raises(Exception) as raised:  # noqa: PT011 - whatever the libraries raise
+        call()
+    return raised.value
+
+
+@pytest.mark.parametrize("call", [by_provider, by_our_client])
+@pytest.mark.parametrize(
+    ("change", "sentence"),
+    [
+        ({}, BY_STATUS[404]),
+        ({"login": "7"}, BY_STATUS[403]),
+        ({"password": "wrong"}, BY_STATUS[401]),
+        ({"host": "localhost:1"}, NOT_REACHED),
+    ],
+)
+def test_each_refusal_has_its_sentence(
+    call: Call,
+    change: dict[str, str],
+    sentence: str,
+    local_dbt_cloud: RunningDbtCloud,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    connection = json.loads(local_dbt_cloud.connection) | change
+    monkeypatch.setenv("AIRFLOW_CONN_DBT_CLOUD_DEFAULT", json.dumps(connection))
+
+    assert advice(exception_of(call)) == sentence
+
+
+@pytest.mark.parametrize("call", [by_provider, by_our_client])
+def test_a_certificate_that_is_not_trusted_is_called_so(
+    call: Call, dbt_cloud_connection: RunningDbtCloud, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("REQUESTS_CA_BUNDLE", certifi.where())
+
+    assert advice(exception_of(call)) == NOT_TRUSTED
+
+
+def test_a_connection_that_is_nowhere_is_named() -> None:
+    error = exception_of(lambda: DbtCloudHook("elsewhere").get_conn())
+
+    assert advice(error) == no_connection("elsewhere")
+    assert "AIRFLOW_CONN_ELSEWHERE" in advice(error)
+
+
+def test_other_services_get_no_sentence_about_dbt_cloud(
+    local_dbt_cloud: RunningDbtCloud, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def elsewhere() -> Any:
+        return HttpHook("GET", "other").run("nothing")
+
+    other = {"conn_type": "https", "host": local_dbt_cloud.url}
+    monkeypatch.setenv("AIRFLOW_CONN_OTHER", json.dumps(other))
+
+    error = exception_of(elsewhere)
+    assert str(error).startswith("401")
+    assert advice(error) == ""
+    assert advice(exception_of(lambda: requests.get("https://localhost:1", timeout=5))) == ""
+    assert advice("a string") == ""
