@@ -31,6 +31,7 @@ from include.local_airflow.database import (
     prepare_database,
 )
 from include.local_airflow.dbt_cloud_runs import DbtCloudRuns
+from include.local_airflow.dbt_cloud_trouble import advice
 from include.local_airflow.environment import Launch
 from include.local_airflow.errors import LaunchError
 from include.local_airflow.events import (
@@ -111,6 +112,7 @@ class Reporter:
                 try_number=ti.try_number,
                 max_tries=ti.max_tries,
                 error=one_line(error) if error else "",
+                advice=advice(error),
                 log_position=os.fstat(sys.stdout.fileno()).st_size,
             )
         )

@@ -33,6 +33,8 @@ class TaskChanged(BaseModel):
     max_tries: int = 0
     error: str = ""
     """The exception of a failed try, in one line."""
+    advice: str = ""
+    """What to do about it, where dbt Cloud refused a call or was not reached."""
     log_position: int = 0
     """How many bytes the log held at that moment."""
 

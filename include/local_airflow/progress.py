@@ -35,6 +35,7 @@ class TaskRow:
     max_tries: int = 0
     step: str = ""
     error: str = ""
+    advice: str = ""
     log_start: int = 0
     log_end: int = 0
 
@@ -56,7 +57,7 @@ class TaskRow:
             self.log_start = event.log_position
         self.state, self.try_number = event.state, event.try_number
         self.max_tries, self.log_end = event.max_tries, event.log_position
-        self.error = event.error
+        self.error, self.advice = event.error, event.advice
         self.ended = 0.0 if event.state in _MOVING else now
 
 
@@ -84,6 +85,8 @@ class Progress:
             self.rows = {task_id: TaskRow(task_id) for task_id in event.task_ids}
         elif isinstance(event, TaskChanged):
             line = self._change(event)
+            if event.advice and event.try_number == 1:  # nobody has to wait for the other tries
+                self.console.print(Text(event.advice), soft_wrap=True)
         elif isinstance(event, DbtCloudStep):
             line = self._step(event)
         if line and not self.console.is_terminal:

@@ -23,7 +23,7 @@ from include.local_airflow.metadata_database import sqlite_database
 from include.local_airflow.processes import only_one
 from include.local_airflow.progress import Progress
 from include.local_airflow.settings import NAME, read_settings
-from include.local_airflow.summary import print_failures, print_summary
+from include.local_airflow.summary import print_failures, print_skips, print_summary
 
 INTERRUPTED = 130  # exit code, as a shell has it
 
@@ -59,6 +59,7 @@ def _run(dag_id: str, launch: Launch, console: Console, log: Path) -> int:
     if end is None:
         raise LaunchError(f"The process that ran {dag_id} ended early: read {place}.")
     print_summary(console, dag_id, end, progress, time.monotonic() - began)
+    print_skips(console, end, progress, place)
     if end.state != "success":
         print_failures(console, dag_id, end, progress, place)
     for server in servers:

@@ -24,6 +24,11 @@ _NOISE = (
 )
 # A traceback's frames inside Python and installed packages, which hide the user's own.
 _LIBRARY_FRAME = re.compile(r'^  File "[^"]*/lib/python3\.\d+/.*\n(?:    .*\n)*', re.MULTILINE)
+# How Airflow's log tells of a task that skips itself, of one that skips what follows it, and of
+# what a Dag's file says by its own logger.
+_SKIPS_ITSELF = re.compile(r"Skipping task\. .*reason=(.+)")
+_SKIPS_OTHERS = "Skipping downstream tasks."
+_SAID = re.compile(r"\] (.+?) +\[unusual_prefix_")
 _NODE_WORDS = {
     "model": ("models built", "models failed"),
     "test": ("tests passed", "tests failed"),
@@ -51,6 +56,18 @@ def print_summary(
     console.print(f"Dag run {dag_id} {verdict}[/] in {seconds:.1f} s.")
 
 
+def print_skips(console: Console, end: DagRunFinished, progress: Progress, log: Path) -> None:
+    """Tell why tasks were skipped, as far as the log does."""
+    for task in end.tasks:
+        text = "\n".join(task_log(log, progress.rows.get(task.label)))
+        if reason := _SKIPS_ITSELF.search(text):
+            words = reason[1].strip("'\"")
+            console.print(Text(f"{task.label} was skipped: {words}"), soft_wrap=True)
+        elif _SKIPS_OTHERS in text:
+            why = "".join(f": {said}" for said in _SAID.findall(text)[-1:])
+            console.print(Text(f"What follows {task.label} was skipped{why}"), soft_wrap=True)
+
+
 def print_failures(
     console: Console, dag_id: str, end: DagRunFinished, progress: Progress, log: Path
 ) -> None:
@@ -65,6 +82,8 @@ def print_failures(
         if task.task_id in urls:
             console.print(Text(f"The dbt Cloud run: {urls[task.task_id]}"), soft_wrap=True)
     console.rule(style="red")
+    for advice in dict.fromkeys(row.advice for row in progress.rows.values() if row.advice):
+        console.print(Text(f"{advice} make doctor says more.", style="bold"), soft_wrap=True)
     failed = " and ".join(
         f"{task.label} ({error})" if (error := _error(progress, task)) else task.label
         for task in end.tasks

@@ -9,23 +9,33 @@ import sys
 import duckdb
 import psutil
 
+from include.local_airflow.dbt_cloud_trouble import BY_STATUS
 from tests.running_dbt_cloud import RunningDbtCloud
 from tests.unit.local_airflow.conftest import Checkout
 
 COUNTS = """
+import logging
+from airflow.sdk.exceptions import AirflowSkipException
+
 @task
 def extract() -> dict[str, int]:
     return {"customers": 1500, "orders": 15740}
 
 @task.short_circuit
 def goes_on(rows) -> bool:
+    logging.getLogger(__name__).info("The shop is closed.")
     return False
+
+@task
+def skips_itself() -> None:
+    raise AirflowSkipException("There is nothing to do.")
 
 @task
 def never() -> None:
     raise AssertionError
 
 goes_on(extract()) >> never()
+skips_itself()
 """
 
 BREAKS = """
@@ -66,6 +76,11 @@ from airflow.providers.dbt.cloud.operators.dbt import DbtCloudRunJobOperator
 DbtCloudRunJobOperator(task_id="transform", job_id=65767, deferrable=True)
 """
 
+IS_REFUSED = """
+from airflow.providers.dbt.cloud.operators.dbt import DbtCloudRunJobOperator
+DbtCloudRunJobOperator(task_id="transform", job_id=1, deferrable=True)
+"""
+
 # A template: the account is known only when the task runs.
 BUILDS_WITH_DOCS = """
 from airflow.providers.dbt.cloud.operators.dbt import DbtCloudRunJobOperator
@@ -86,6 +101,8 @@ def test_a_dag_run_ends_with_a_summary(checkout: Checkout) -> None:
     words = result.stdout.split()
     assert words[words.index("customers") + 1] == "1,500"
     assert "never: running" not in result.stdout
+    assert "What follows goes_on was skipped: The shop is closed." in result.stdout
+    assert "skips_itself was skipped: There is nothing to do." in result.stdout
     assert "Dag run counts succeeded in" in result.stdout
 
 
@@ -109,6 +126,18 @@ def test_a_failure_names_the_task_and_shows_its_log(checkout: Checkout) -> None:
     assert "site-packages" not in ending
     assert "Failed: breaks (ValueError: no such table: raw.orders)." in ending
     assert "make run DAG=breaks_down" in ending
+
+
+def test_a_refusal_of_dbt_cloud_says_what_to_do(
+    checkout: Checkout, local_dbt_cloud: RunningDbtCloud
+) -> None:
+    checkout.variables["AIRFLOW_CONN_DBT_CLOUD_DEFAULT"] = local_dbt_cloud.connection
+    checkout.add_dag("is_refused", IS_REFUSED)
+    result = checkout.launch("run", "is_refused")
+    assert result.returncode == 1
+    before, _, ending = result.stdout.partition("The last lines of transform")
+    assert BY_STATUS[404] in before  # at once, whatever tries follow
+    assert f"{BY_STATUS[404]} make doctor says more." in ending
 
 
 def test_an_unknown_dag_lists_the_known_ones(checkout: Checkout) -> None:
