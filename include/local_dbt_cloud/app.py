@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hmac
 import logging
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from typing import Any
 
@@ -42,6 +42,12 @@ from include.local_dbt_cloud.webhooks.sender import Sender
 SCHEMES = frozenset({"token", "bearer"})
 OPEN_PATHS = frozenset({"/", "/health", "/openapi.json"})
 OPEN_PREFIX = "/deploy/"
+PROJECT = f"{OPEN_PREFIX}{{account_id}}/projects/{{project_id}}"
+PAGES: dict[str, Callable[..., Response]] = {
+    "/": pages.home,
+    f"{PROJECT}/jobs/{{job_id}}": pages.job_page,
+    f"{PROJECT}/runs/{{run_id}}": pages.run_page,
+}
 
 log = logging.getLogger(__name__)
 
@@ -83,13 +89,8 @@ def create_app(server: Server) -> FastAPI:
     for route in ROUTES:
         app.add_api_route(route.path, route.handler, methods=[route.method], response_model=None)
     app.add_api_route("/health", lambda: health(server), include_in_schema=False)
-    app.add_api_route("/", pages.home, response_model=None, include_in_schema=False)
-    app.add_api_route(
-        "/deploy/{account_id}/projects/{project_id}/runs/{run_id}",
-        pages.run_page,
-        response_model=None,
-        include_in_schema=False,
-    )
+    for path, page in PAGES.items():
+        app.add_api_route(path, page, response_model=None, include_in_schema=False)
     describe(app, ROUTES, server.account_id)
     app.add_exception_handler(ApiError, answer_api_error)
     app.add_exception_handler(RequestValidationError, answer_validation_error)

@@ -9,7 +9,6 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-import requests
 
 from tests.contract.slow_project import SLOW, write_slow_project
 from tests.running_dbt_cloud import BUILD_AFTER_LOAD, DAILY_BUILD, RunningDbtCloud
@@ -214,14 +213,6 @@ def test_a_page_says_what_it_is(local_dbt_cloud: RunningDbtCloud) -> None:
         "order_by": "id",
         "pagination": {"count": 1, "total_count": 2},
     }
-
-
-def test_the_page_of_a_run_opens_in_a_browser(local_dbt_cloud: RunningDbtCloud) -> None:
-    run = local_dbt_cloud.wait(local_dbt_cloud.trigger(steps_override=["dbt parse"]))
-    page = requests.get(run["href"], timeout=10)
-    assert page.headers["content-type"].startswith("text/html")
-    assert "Invoke dbt with `dbt parse`" in page.text
-    assert "manifest.json" in page.text
 
 
 @pytest.fixture

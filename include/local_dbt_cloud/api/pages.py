@@ -1,43 +1,83 @@
-"""What a browser sees: the newest runs, and one run with its steps, logs and artifacts.
+"""What a browser sees: jobs and newest runs, a job, and a run with its steps, logs and artifacts.
 
-Pages need no token and change nothing. The run's page is what Airflow's operator link opens.
+Pages need no token and change nothing. A run's page is what Airflow's operator link opens, a job's
+is at the address that stands above a Dag's constants.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator
+from datetime import datetime, timedelta
 from typing import Any
 
 from fastapi import Request
 from fastapi.responses import HTMLResponse, Response
 from jinja2 import Environment, PackageLoader
-from sqlalchemy import select
-from sqlalchemy.orm import selectinload
+from sqlalchemy import func, select
+from sqlalchemy.orm import Session, selectinload
 
 from include.local_dbt_cloud.api.dependencies import PathId, base_url_of, server_of
 from include.local_dbt_cloud.api.errors import NotFoundError
 from include.local_dbt_cloud.api.handlers.accounts import list_accounts
+from include.local_dbt_cloud.api.payloads.jobs import job_payload
 from include.local_dbt_cloud.api.payloads.runs import RunView, run_payload
 from include.local_dbt_cloud.runs.run_folder import RunFolder
-from include.local_dbt_cloud.storage.tables import RunRow
+from include.local_dbt_cloud.storage.statuses import Status
+from include.local_dbt_cloud.storage.tables import ACTIVE_STATE, JobRow, RunRow
+from include.local_dbt_cloud.times import humanized, now
 
-NEWEST = 50  # runs on the first page
+NEWEST = 50  # jobs and runs on the first page, runs on a job's
 INCLUDE = frozenset({"trigger", "job", "environment", "run_steps"})
+IN_LIST = frozenset({"trigger", "job"})
+
+
+def ago(moment: str) -> str:
+    """``3 minutes ago``, in the largest unit only."""
+    passed = now() - datetime.fromisoformat(moment)
+    if passed < timedelta(seconds=1):
+        return "just now"
+    return f"{humanized(passed).partition(',')[0]} ago"
+
+
+def utc(moment: str) -> str:
+    return f"{datetime.fromisoformat(moment):%Y-%m-%d %H:%M:%S} UTC"
+
+
+def in_words(clock: str) -> str:
+    """``00:00:42`` as ``42 seconds``."""
+    hours, minutes, seconds = map(int, clock.split(":"))
+    length = timedelta(hours=hours, minutes=minutes, seconds=seconds)
+    return humanized(length) if length else "under a second"
+
 
 templates = Environment(
     loader=PackageLoader("include.local_dbt_cloud.api"), autoescape=True, trim_blocks=True
 )
+templates.filters |= {"ago": ago, "utc": utc, "in_words": in_words}
 
 
 def home(request: Request) -> Response:
-    """The newest runs for a browser, the accounts for a client that sends a token."""
+    """Jobs and the newest runs for a browser, the accounts for a client that sends a token."""
     if "authorization" in request.headers:
         return list_accounts(request)
-    server = server_of(request)
-    statement = select(RunRow).options(selectinload(RunRow.job)).order_by(RunRow.id.desc())
-    with server.store.read() as session:
-        rows = session.scalars(statement.limit(NEWEST))
-        runs = [_describe(request, row, frozenset({"job"})) for row in rows]
-    return HTMLResponse(templates.get_template("home.html").render(runs=runs))
+    jobs = select(JobRow).where(JobRow.state == ACTIVE_STATE).order_by(JobRow.id).limit(NEWEST)
+    with server_of(request).store.read() as session:
+        runs = _newest_runs(request, session)
+        rows = session.scalars(jobs).all()
+        newest = _newest_of_each(request, session, rows)
+        described = [_job(request, session, row) | {"newest": newest.get(row.id)} for row in rows]
+    return _page("home.html", jobs=described, runs=runs)
+
+
+def job_page(
+    request: Request, account_id: PathId, project_id: PathId, job_id: PathId
+) -> HTMLResponse:
+    with server_of(request).store.read() as session:
+        job = session.get(JobRow, job_id)
+        if not job or (job.account_id, job.project_id) != (account_id, project_id):
+            raise NotFoundError
+        runs = _newest_runs(request, session, RunRow.job_id == job_id)
+        return _page("job.html", job=_job(request, session, job), runs=runs)
 
 
 def run_page(
@@ -48,13 +88,71 @@ def run_page(
         run = session.get(RunRow, run_id)
         if not run or (run.account_id, run.project_id) != (account_id, project_id):
             raise NotFoundError
-        payload = _describe(request, run, INCLUDE)
+        payload = _run(request, run, INCLUDE)
+        job_url = _job_url(request, run.job)
     folder = RunFolder(server.settings.runs / str(run_id))
     for step in payload["run_steps"]:
         step["artifacts"] = folder.list_artifacts(step["index"])
-    return HTMLResponse(templates.get_template("run.html").render(run=payload))
+    return _page("run.html", run=payload, job_url=job_url)
 
 
-def _describe(request: Request, run: RunRow, include: frozenset[str]) -> dict[str, Any]:
+def _page(name: str, **content: Any) -> HTMLResponse:
+    return HTMLResponse(templates.get_template(name).render(**content))
+
+
+def _run(request: Request, run: RunRow, include: frozenset[str] = IN_LIST) -> dict[str, Any]:
     folder = RunFolder(server_of(request).settings.runs / str(run.id))
     return run_payload(run, RunView(base_url_of(request), folder, include))
+
+
+def _newest_runs(request: Request, session: Session, *conditions: Any) -> list[dict[str, Any]]:
+    statement = select(RunRow).options(selectinload(RunRow.job)).where(*conditions)
+    rows = session.scalars(statement.order_by(RunRow.id.desc()).limit(NEWEST))
+    return [_run(request, row) for row in rows]
+
+
+def _newest_of_each(
+    request: Request, session: Session, jobs: Iterable[JobRow]
+) -> dict[int, dict[str, Any]]:
+    """Job → its newest run."""
+    newest = (
+        select(func.max(RunRow.id))
+        .where(RunRow.job_id.in_([job.id for job in jobs]))
+        .group_by(RunRow.job_id)
+    )
+    rows = session.scalars(select(RunRow).where(RunRow.id.in_(newest)))
+    return {row.job_id: _run(request, row) for row in rows}
+
+
+def _job(request: Request, session: Session, job: JobRow) -> dict[str, Any]:
+    payload = job_payload(job, frozenset({"environment"}))
+    return payload | {
+        "href": _job_url(request, job),
+        "commands": list(_commands(payload)),
+        "starts": list(_starts(payload, session)) or ["only over the API, as Airflow does"],
+    }
+
+
+def _job_url(request: Request, job: JobRow) -> str:
+    base_url = base_url_of(request)
+    return f"{base_url}/deploy/{job.account_id}/projects/{job.project_id}/jobs/{job.id}/"
+
+
+def _commands(job: dict[str, Any]) -> Iterator[str]:
+    if job["run_generate_sources"]:
+        yield "dbt source freshness"
+    yield from job["execute_steps"]
+    if job["generate_docs"]:
+        yield "dbt docs generate"
+
+
+def _starts(job: dict[str, Any], session: Session) -> Iterator[str]:
+    """What starts the job by itself."""
+    if job["next_run"]:
+        yield f"{job['cron_humanized']}, in UTC: next in {job['next_run_humanized']}"
+    if trigger := job["job_completion_trigger_condition"]:
+        condition = trigger["condition"]
+        other = session.get(JobRow, condition["job_id"])
+        name = other.name if other else f"job {condition['job_id']}"
+        ends = " or ".join(Status(status).humanized for status in condition["statuses"])
+        yield f"when {name} has ended with {ends}"
