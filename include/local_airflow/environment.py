@@ -123,6 +123,9 @@ class Launch:
             "AIRFLOW__CORE__PARALLELISM": "8",  # tasks at once; the default of 32 is for servers
             "AIRFLOW__CORE__PLUGINS_FOLDER": str(self.root / "plugins"),
             "AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_ALL_ADMINS": "True",
+            # The button Test of the UI. Airflow leaves it out, since whoever may press it can have
+            # the server call any host; here that is you.
+            "AIRFLOW__CORE__TEST_CONNECTION": "Enabled",
             # Where Cosmos keeps what dbt has parsed; not in /tmp, which all checkouts share.
             "AIRFLOW__COSMOS__CACHE_DIR": str(self.data / "cosmos"),
             "AIRFLOW__DAG_PROCESSOR__REFRESH_INTERVAL": "10",  # seconds until a new file is seen
