@@ -12,6 +12,7 @@ from tests.e2e.airflow_client import Airflow
 from tests.e2e.project import Project
 from tests.e2e.secret_token import TOKEN, give_token
 from tests.e2e.variants import write_variants
+from tests.webhook_receiver import WebhookReceiver
 
 
 @pytest.fixture(scope="session")
@@ -44,3 +45,13 @@ def sound_warehouse(airflow: Airflow, project: Project, tmp_path: Path) -> Itera
     with project.warehouse():
         pass  # nobody else has it now
     shutil.copy(copy, project.warehouse_file)
+
+
+@pytest.fixture(scope="module")
+def receiver(airflow: Airflow) -> Iterator[WebhookReceiver]:
+    """Where the connection notify_webhook leads to."""
+    with WebhookReceiver() as receiver:
+        connection = {"connection_id": "notify_webhook", "conn_type": "http", "host": receiver.url}
+        airflow.call("POST", "/connections", **connection)
+        yield receiver
+        airflow.call("DELETE", "/connections/notify_webhook")

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import duckdb
 import pytest
 
 from tests.e2e.airflow_client import Airflow
 from tests.e2e.project import Project, eventually
-from tests.e2e.variants import MISSING_JOB
+from tests.e2e.receiver import told
+from tests.e2e.variants import MISSING_JOB, TELLING
+from tests.webhook_receiver import WebhookReceiver
 
 ACTIVE = {"status__in": "[1,2,3]"}
 PIPELINE = "extract_load_transform"
@@ -148,10 +152,10 @@ def test_a_running_job_short_circuits(airflow: Airflow, project: Project) -> Non
     assert set(airflow.run(dag_id)[1].values()) == {"success"}
 
 
-def test_a_failing_dbt_test_fails_the_task_and_its_log_says_which(
-    airflow: Airflow, project: Project, sound_warehouse: None
+def test_a_failing_dbt_test_fails_the_task_and_is_told(
+    airflow: Airflow, project: Project, receiver: WebhookReceiver, sound_warehouse: None
 ) -> None:
-    dag_id = "run_dbt_cloud_job"
+    dag_id = TELLING
     with project.warehouse() as connection:
         connection.execute("update raw.orders set total_cents = total_cents + 1000000")
 
@@ -162,6 +166,11 @@ def test_a_failing_dbt_test_fails_the_task_and_its_log_says_which(
     assert "Invoke dbt with `dbt build`" in log
     assert "Failure in test" in log
     assert airflow.tasks(dag_id, run_id)["trigger_dbt_cloud_job_run"]["try_number"] == 2
+    failure = failure_of(receiver, run_id)
+    assert failure["failed_step"] == "4, Invoke dbt with `dbt build`"
+    assert failure["dbt_cloud_run_url"] in failure["text"]
+    assert "test.jaffle_shop." in failure["text"]
+    assert "try 2 of 2" in failure["text"]
 
 
 @pytest.mark.parametrize(
@@ -192,9 +201,23 @@ def test_a_wrong_connection_says_what_is_wrong(
     assert "not-the-token" not in log
 
 
-def test_a_wrong_job_id_says_what_is_wrong(airflow: Airflow) -> None:
+def test_a_wrong_job_id_says_what_is_wrong(airflow: Airflow, receiver: WebhookReceiver) -> None:
     run_id, states = airflow.run(MISSING_JOB)
 
     assert states == {"trigger_dbt_cloud_job_run": "failed"}
     log = airflow.log(MISSING_JOB, run_id, "trigger_dbt_cloud_job_run")
     assert "The requested resource was not found" in log
+    failure = failure_of(receiver, run_id)
+    assert failure["task_id"] == "trigger_dbt_cloud_job_run"
+    assert "AirflowException: 404:Not Found" in failure["text"]
+    assert f"open {failure['airflow_url']} and press Clear" in failure["text"]
+
+
+def failure_of(receiver: WebhookReceiver, run_id: str) -> dict[str, Any]:
+    """What the Dag processor tells of a whole Dag run."""
+
+    def failure() -> list[dict[str, Any]]:
+        return told(receiver, run_id, "dag_run.failed")
+
+    (only,) = eventually(failure, f"the failure of {run_id} is told")
+    return only

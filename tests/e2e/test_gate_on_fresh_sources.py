@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any
 
 import pytest
 
 from tests.e2e.airflow_client import Airflow
 from tests.e2e.project import Project, eventually
+from tests.e2e.receiver import told
 from tests.webhook_receiver import WebhookReceiver
 
 DAG = "gate_on_fresh_sources"
@@ -19,26 +19,11 @@ JOB_ID = 30605
 
 
 @pytest.fixture(scope="module")
-def receiver(airflow: Airflow) -> Iterator[WebhookReceiver]:
-    """Where the connection notify_webhook leads to."""
-    with WebhookReceiver() as receiver:
-        connection = {"connection_id": "notify_webhook", "conn_type": "http", "host": receiver.url}
-        airflow.call("POST", "/connections", **connection)
-        yield receiver
-        airflow.call("DELETE", "/connections/notify_webhook")
-
-
-@pytest.fixture(scope="module")
 def green_run(airflow: Airflow, receiver: WebhookReceiver) -> str:
     """A Dag run that succeeded, and that the receiver heard of."""
     run_id = airflow.trigger(DAG)
     assert airflow.wait(DAG, run_id) == "success"
     return run_id
-
-
-def told(receiver: WebhookReceiver, run_id: str, event: str) -> list[dict[str, Any]]:
-    heard = [received.event for received in receiver.received]
-    return [one for one in heard if (one["event"], one["dag_run_id"]) == (event, run_id)]
 
 
 @contextmanager

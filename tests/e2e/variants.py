@@ -6,14 +6,21 @@ from pathlib import Path
 
 from tests.e2e.project import Project
 
-MISSING_JOB = "run_missing_job"
+MISSING_JOB, TELLING = "run_missing_job", "run_and_tell"
+# The whole Dag run's failure is told, not the task's.
+TELLS = {
+    "from airflow.sdk import dag\n": "from airflow.sdk import dag\n"
+    "from include.dbt_cloud import notifications\n",
+    "doc_md=__doc__,": "doc_md=__doc__, on_failure_callback=notifications.notify_failure,",
+}
 WATCHED, THREE_MODELS = "run_watched", "run_three_models"
 BY_MODEL = "run_dbt_core_model_by_model"
 MODELS = ("stg_stores", "stg_products", "stores")
 
 
 def write_variants(project: Project) -> None:
-    write_variant(project, "run_dbt_cloud_job", MISSING_JOB, {"65767": "1"})
+    write_variant(project, "run_dbt_cloud_job", MISSING_JOB, {"65767": "1"} | TELLS)
+    write_variant(project, "run_dbt_cloud_job", TELLING, TELLS)
     # A corner of the dbt project, since each task takes dbt's start, some seconds.
     nodes = project.root / "include" / "jaffle_shop" / "nodes.jsonl"
     names = tuple(f'{{"unique_id": "model.jaffle_shop.{name}"' for name in MODELS)

@@ -1,7 +1,9 @@
 """Callbacks that tell people how it went, by whichever channel has a connection.
 
-Put ``notify_failure`` into ``on_failure_callback`` of a Dag's ``default_args``. Airflow calls it
-when a task has failed for good, so there is one message per failure and none per retry.
+Put ``notify_failure`` into ``on_failure_callback`` of a Dag's ``default_args``: Airflow calls it
+when a task has failed for good, so there is one message per failure and none per retry. In the
+``on_failure_callback`` of the Dag itself it sends one message for the whole Dag run, about the task
+that failed last.
 """
 
 from __future__ import annotations
@@ -22,8 +24,15 @@ from ..client import DbtCloudClient
 from ..failures import what_failed
 from ..recovery import failed_step
 from .channels import Message, send
+from .task_log import MAX_ERROR, error_in_log
 
-MAX_ERROR = 2000  # characters of an exception's text
+# Airflow's words for why a Dag run failed.
+TASK_FAILED = "task_failure"
+REASONS = {
+    TASK_FAILED: "a task failed which the Dag no longer has",
+    "timed_out": "it took longer than its dagrun_timeout",
+    "all_tasks_deadlocked": "none of its tasks can start any more",
+}
 
 
 @dataclass(frozen=True)
@@ -38,14 +47,21 @@ class FailedRun:
 
 
 def notify_failure(context: Any) -> None:
-    """For ``on_failure_callback`` of tasks: which step and nodes failed, why, how to run again."""
+    """For ``on_failure_callback``: which task, step and nodes failed, why, how to run again."""
+    reason = context.get("reason")  # only a whole Dag run has one
+    if reason and (reason != TASK_FAILED or "ti" not in context):
+        send(message_without_failed_task(context))
+        return
     ti = context["ti"]
     run = failed_run(ti)
+    details = run.details if run else ""
+    if not details:
+        details = error_in_log(ti) if reason else error_text(context.get("exception"))
     message = Message(
-        event="task.failed",
+        event="dag_run.failed" if reason else "task.failed",
         subject=f"Failed: {ti.dag_id}.{ti.task_id}",
         lines=list(lines_of_failure(ti, run)),
-        details=run.details if run and run.details else error_text(context.get("exception")),
+        details=details,
         facts=facts_of_task(ti) | (facts_of_run(run) if run else {}),
     )
     send(message)
@@ -71,8 +87,7 @@ async def notify_late(context: Any) -> None:
     It runs in the triggerer. A SyncCallback would not do: Airflow 3.3.2 keeps connections from it.
     """
     run = context["dag_run"]
-    base_url = conf.get("api", "base_url", fallback="http://localhost:8080").rstrip("/")
-    url = f"{base_url}/dags/{run['dag_id']}/runs/{quote(run['dag_run_id'])}"
+    url = url_of_dag_run(run["dag_id"], run["dag_run_id"])
     promised = datetime.fromisoformat(str(context["deadline"]["deadline_time"]))
     message = Message(
         event="dag_run.late",
@@ -87,8 +102,28 @@ async def notify_late(context: Any) -> None:
     await sync_to_async(send)(message)
 
 
+def message_without_failed_task(context: Any) -> Message:
+    """For a Dag run that ended by its own time limit, for instance."""
+    dag_id, run_id, reason = context["dag"].dag_id, context["run_id"], context["reason"]
+    unfinished = f" Not finished: {context['ti'].task_id}." if "ti" in context else ""
+    url = url_of_dag_run(dag_id, run_id)
+    return Message(
+        event="dag_run.failed",
+        subject=f"Failed: {dag_id}",
+        lines=[f"Dag run {run_id}: {REASONS.get(reason, reason)}.{unfinished}", f"See {url}"],
+        facts={"dag_id": dag_id, "dag_run_id": run_id, "airflow_url": url},
+    )
+
+
+def url_of_dag_run(dag_id: str, run_id: str) -> str:
+    base_url = conf.get("api", "base_url", fallback="http://localhost:8080").rstrip("/")
+    return f"{base_url}/dags/{dag_id}/runs/{quote(run_id)}"
+
+
 def lines_of_failure(ti: Any, run: FailedRun | None) -> Iterator[str]:
-    yield f"Dag run {ti.run_id}, try {ti.try_number} of {ti.max_tries + 1}"
+    # Of a whole Dag run's task Airflow tells the wrong max_tries.
+    tries = max(ti.try_number, ti.max_tries + 1, ti.task.retries + 1)
+    yield f"Dag run {ti.run_id}, try {ti.try_number} of {tries}"
     if run:
         yield f"dbt Cloud run {run.id}: {run.url}"
     if run and run.step:

@@ -7,6 +7,7 @@ import json
 import os
 from collections.abc import Iterator
 from email.message import Message as Mail
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
@@ -233,3 +234,58 @@ def test_lateness_is_told_with_the_time_that_was_promised(webhook: WebhookReceiv
     assert event["event"] == "dag_run.late"
     assert "to be done by 2026-10-01 06:30:00 UTC, and is running" in event["text"]
     assert event["airflow_url"].endswith("/dags/shop/runs/manual__a%2Bb")
+
+
+def dag_run_context(reason: str, run: dict[str, Any] | None = None) -> Any:
+    """What Airflow hands to a callback of a whole Dag run: why, and a task, but no exception."""
+    told = context(run)
+    del told["exception"]
+    return told | {"reason": reason, "run_id": "manual__1", "dag": SimpleNamespace(dag_id="shop")}
+
+
+def test_a_dag_run_s_failure_tells_of_its_task_as_the_task_s_own_would(
+    dbt_cloud_connection: RunningDbtCloud, webhook: WebhookReceiver, broken_run: dict[str, Any]
+) -> None:
+    notify_failure(dag_run_context("task_failure", broken_run))
+    notify_failure(context(broken_run))
+
+    of_dag_run, of_task = (received.event for received in webhook.wait(2))
+    assert of_dag_run == of_task | {"event": "dag_run.failed"}
+    assert "model.jaffle_shop.stg_stores (error)" in of_dag_run["text"]
+
+
+def test_a_dag_run_s_failure_has_the_exception_from_the_task_s_log(
+    webhook: WebhookReceiver, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("AIRFLOW__LOGGING__BASE_LOG_FOLDER", str(tmp_path))
+    notify_failure(dag_run_context("task_failure"))
+    log = tmp_path / "dag_id=shop/run_id=manual__1/task_id=run_job/attempt=3.log"
+    log.parent.mkdir(parents=True)
+    error = {"exc_type": "ValueError", "exc_value": "Revenue does not add up"}
+    lines = [{"event": "Task failed", "error_detail": [error]}, {"event": "the end"}]
+    log.write_text("\n".join(map(json.dumps, lines)) + "\nno JSON\n")
+    notify_failure(dag_run_context("task_failure"))
+
+    elsewhere, here = (received.event["text"] for received in webhook.wait(2))
+    assert "The exception is in the task's log: http://localhost:8080/" in elsewhere
+    assert "ValueError: Revenue does not add up" in here
+
+
+@pytest.mark.parametrize(
+    ("reason", "words"),
+    [
+        ("timed_out", "it took longer than its dagrun_timeout. Not finished: run_job."),
+        ("all_tasks_deadlocked", "none of its tasks can start any more. Not finished: run_job."),
+        ("a_new_one", "Dag run manual__1: a_new_one. Not finished: run_job."),
+    ],
+)
+def test_a_dag_run_that_no_task_ended_says_why(
+    webhook: WebhookReceiver, reason: str, words: str
+) -> None:
+    notify_failure(dag_run_context(reason))
+
+    event = webhook.wait(1)[0].event
+    assert event["event"] == "dag_run.failed"
+    assert event["subject"] == "Failed: shop"
+    assert words in event["text"]
+    assert f"See {event['airflow_url']}" in event["text"]
