@@ -11,6 +11,7 @@ from shutil import copyfile
 from sqlalchemy.orm import Session
 
 from include.local_dbt_cloud.runs import steps as planning
+from include.local_dbt_cloud.runs.checkout import CheckoutError, check_out
 from include.local_dbt_cloud.runs.deadline import Deadline
 from include.local_dbt_cloud.runs.outcomes import (
     FAILED,
@@ -117,7 +118,7 @@ class RunExecution:
         began = time.time()
         try:
             succeeded = self._perform(index, step)
-        except (WorkerError, OSError) as error:
+        except (WorkerError, CheckoutError, OSError) as error:
             self._check()
             self.folder.append_log(index, str(error))
             succeeded = False
@@ -133,11 +134,18 @@ class RunExecution:
         if step.command:
             return self._invoke(index, self._arguments(step.command, step.resumes))
         if step.name == planning.CLONE:
-            self.folder.copy_project(self._settings.dbt_project)
-            self.folder.write_log(index, "Copied the dbt project of the local dbt Cloud.\n")
+            self._check_out(index)
         else:
             self._write_profile(index)
         return True
+
+    def _check_out(self, index: int) -> None:
+        source = self._settings.dbt_project
+        checkout = check_out(self.folder, source, self._request, self._environment)
+        self.folder.write_log(index, checkout.log)
+        with self._store.write() as session:
+            run = session.get_one(RunRow, self.run_id)
+            run.git_branch, run.git_sha = checkout.branch, checkout.sha
 
     def _write_profile(self, index: int) -> None:
         settings, job, request = self._settings, self._job, self._request

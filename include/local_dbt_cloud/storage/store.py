@@ -11,6 +11,7 @@ from typing import Any
 from sqlalchemy import Engine, create_engine, event, inspect
 from sqlalchemy.exc import DatabaseError
 from sqlalchemy.orm import Session
+from sqlalchemy.schema import CreateColumn
 
 from include.local_dbt_cloud.storage.first_content import take_over
 from include.local_dbt_cloud.storage.jobs_file import JobsFile
@@ -85,8 +86,9 @@ def _open(database: Path) -> Engine:
 
 
 def create_tables(engine: Engine) -> None:
-    """Makes the tables that are missing; raises DataFolderError if the others do not fit."""
+    """Makes tables and columns that are missing; raises DataFolderError if the rest do not fit."""
     try:
+        _add_columns(engine)
         fits = _fits(engine)
     except DatabaseError as error:
         raise DataFolderError(f"dbt_cloud.db cannot be read: {error.orig}. {_advice()}") from None
@@ -95,6 +97,21 @@ def create_tables(engine: Engine) -> None:
             f"dbt_cloud.db was made by another version of the local dbt Cloud. {_advice()}"
         )
     Row.metadata.create_all(engine)
+
+
+def _add_columns(engine: Engine) -> None:
+    """Columns that may be empty are new since the database was made; the rest is another one's."""
+    inspector = inspect(engine)
+    existing = set(inspector.get_table_names())
+    for table in Row.metadata.tables.values():
+        if table.name not in existing:
+            continue
+        names = {column["name"] for column in inspector.get_columns(table.name)}
+        for column in table.columns:
+            if column.nullable and column.name not in names:
+                definition = CreateColumn(column).compile(dialect=engine.dialect)
+                with engine.begin() as connection:
+                    connection.exec_driver_sql(f"ALTER TABLE {table.name} ADD COLUMN {definition}")
 
 
 def _fits(engine: Engine) -> bool:

@@ -140,6 +140,8 @@ class RunRow(Row):
     status_code: Mapped[int] = mapped_column("status", default=int(Status.QUEUED))
     status_message: Mapped[str | None]
     dbt_version: Mapped[str | None]
+    git_branch: Mapped[str | None]
+    git_sha: Mapped[str | None]
     retrying_run_id: Mapped[int | None] = mapped_column(BigId)
     # Once it has failed; the column has the name that databases were made with.
     retry_not_supported_reason: Mapped[str | None] = mapped_column("retry_obstacle")

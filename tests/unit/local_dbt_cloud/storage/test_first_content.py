@@ -6,13 +6,14 @@ import sqlite3
 from pathlib import Path
 
 import pytest
+from sqlalchemy import select
 
 from include.local_dbt_cloud.settings import JOBS_FILE
 from include.local_dbt_cloud.storage.changes import CREATED_IDS, define, next_id, set_state
 from include.local_dbt_cloud.storage.jobs_file import JobsFile, read_jobs_file
 from include.local_dbt_cloud.storage.schemas import Job
 from include.local_dbt_cloud.storage.store import Store
-from include.local_dbt_cloud.storage.tables import DELETED_STATE, JobRow
+from include.local_dbt_cloud.storage.tables import DELETED_STATE, JobRow, RunRow
 from include.local_servers.data_folder import DataFolderError
 
 DAILY_BUILD, BUILD_AFTER_LOAD = 65767, 30605
@@ -94,6 +95,16 @@ def test_a_database_of_another_version_is_said_in_a_sentence(tmp_path: Path) -> 
         database.execute("create table jobs (id integer)")
     with pytest.raises(DataFolderError, match="made by another version"):
         Store(tmp_path / "dbt_cloud.db")
+
+
+def test_a_database_from_before_a_new_column_is_taken_on(tmp_path: Path) -> None:
+    Store(tmp_path / "dbt_cloud.db").close()
+    with sqlite3.connect(tmp_path / "dbt_cloud.db") as database:
+        database.execute("alter table runs drop column git_sha")
+    store = Store(tmp_path / "dbt_cloud.db")
+    with store.read() as session:
+        assert session.scalars(select(RunRow.git_sha)).all() == []
+    store.close()
 
 
 def test_a_broken_database_is_said_in_a_sentence(tmp_path: Path) -> None:

@@ -1,0 +1,94 @@
+"""The dbt project that a run builds: a commit of its git checkout, or the folder as it is."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+from dataclasses import dataclass
+from pathlib import Path
+
+from include.local_dbt_cloud.runs.run_folder import RunFolder
+from include.local_dbt_cloud.storage.schemas import Environment, RunRequest
+
+GIT_SECONDS = 60.0
+FOLDER = "Took the dbt project {source} as it is in the folder{why}.\n"
+COMMIT = "Checked out commit {sha} of {source}.\n"
+
+
+class CheckoutError(Exception):
+    """The commit or branch cannot be had; the message is for the run's log."""
+
+
+@dataclass(frozen=True)
+class Checkout:
+    """``branch`` and ``sha`` are None where the folder was taken as it is."""
+
+    log: str
+    branch: str | None = None
+    sha: str | None = None
+
+
+def check_out(
+    folder: RunFolder, source: Path, request: RunRequest, environment: Environment
+) -> Checkout:
+    """Puts the wanted state of the dbt project into the run's folder.
+
+    The checkout itself is only read: whatever is checked out there, or changed, stays.
+    Raises CheckoutError if git has no such commit or branch.
+    """
+    custom_branch = environment.custom_branch if environment.use_custom_branch else None
+    branch = request.git_branch or (None if request.git_sha else custom_branch)
+    wanted = request.git_sha or branch
+    obstacle = _why_no_checkout(source) if wanted else ""
+    if not wanted or obstacle:
+        folder.copy_project(source)
+        why = f", and not {wanted}: {obstacle}" if obstacle else ""
+        return Checkout(FOLDER.format(source=source, why=why))
+    sha = _commit(source, request.git_sha, branch)
+    _unpack(folder, source, sha)
+    return Checkout(COMMIT.format(source=source, sha=sha), branch, sha)
+
+
+def _commit(source: Path, sha: str | None, branch: str | None) -> str:
+    """The full id of the commit, or of the branch's newest one that is here."""
+    names = [sha] if sha else [f"refs/heads/{branch}", f"refs/remotes/origin/{branch}"]
+    for name in names:
+        found = _git(source, "rev-parse", "--verify", "--quiet", f"{name}^{{commit}}")
+        if found.returncode == 0:
+            return found.stdout.strip()
+    what = f"commit {sha}" if sha else f"branch {branch}"
+    raise CheckoutError(
+        f"The git checkout of {source} has no {what}. Fetch it first, for instance with"
+        f" `git fetch origin {sha or branch}`; commits of a fork have to be fetched from there."
+    )
+
+
+def _unpack(folder: RunFolder, source: Path, sha: str) -> None:
+    """As a zip, whose files get the time of now: dbt takes equal times for equal content."""
+    archive = folder.path / "project.zip"
+    made = _git(source, "archive", "--format=zip", f"--output={archive}", sha)
+    if made.returncode == 0:
+        shutil.unpack_archive(archive, folder.project)
+        archive.unlink()
+    if not (folder.project / "dbt_project.yml").exists():
+        raise CheckoutError(f"Commit {sha} has no dbt project in {source}. {made.stderr}".strip())
+
+
+def _why_no_checkout(source: Path) -> str:
+    """Empty if git can read the checkout that the dbt project is in."""
+    if shutil.which("git") is None:
+        return "git is not installed"
+    return _git(source, "rev-parse", "--git-dir").stderr.strip()
+
+
+def _git(source: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+    """The server may have been started by a git hook, whose variables name another checkout."""
+    variables = {name: value for name, value in os.environ.items() if not name.startswith("GIT_")}
+    return subprocess.run(
+        ["git", "-C", source, *arguments],
+        env=variables | {"GIT_TERMINAL_PROMPT": "0"},
+        capture_output=True,
+        text=True,
+        timeout=GIT_SECONDS,
+    )

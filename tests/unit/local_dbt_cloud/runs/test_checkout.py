@@ -1,0 +1,75 @@
+"""Which state of the dbt project a run gets, and what is said where there is none."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from include.local_dbt_cloud.runs.checkout import Checkout, CheckoutError, check_out
+from include.local_dbt_cloud.runs.run_folder import RunFolder
+from include.local_dbt_cloud.storage.schemas import Environment, RunRequest
+from tests.contract.git_project import GitProject
+
+EMPTY_TREE = "4b825dc642cb6eb9a060e54bf8d69288fbee4904"
+PLACE = Environment(id=1, project_id=1, name="Production")
+
+
+@pytest.fixture
+def project(tmp_path: Path) -> GitProject:
+    return GitProject.made_in(tmp_path / "checkout")
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> RunFolder:
+    folder = RunFolder(tmp_path / "runs" / "1")
+    folder.create()
+    return folder
+
+
+def taken(folder: RunFolder, source: Path, **overrides: str) -> Checkout:
+    request = RunRequest.model_validate({"cause": "test", **overrides})
+    return check_out(folder, source, request, PLACE)
+
+
+@pytest.mark.parametrize(
+    ("overrides", "missing"),
+    [
+        ({"git_sha": "0" * 40}, "no commit 0000"),
+        ({"git_sha": "--output=/tmp/x"}, "no commit --output"),
+        ({"git_branch": "gone"}, "no branch gone"),
+    ],
+)
+def test_what_git_does_not_have_is_named(
+    folder: RunFolder, project: GitProject, overrides: dict[str, str], missing: str
+) -> None:
+    with pytest.raises(CheckoutError, match=f"{missing}.*git fetch origin"):
+        taken(folder, project.dbt_project, **overrides)
+
+
+def test_a_commit_without_the_dbt_project_says_so(folder: RunFolder, project: GitProject) -> None:
+    sha = project.git("commit-tree", "-m", "Empty", EMPTY_TREE)
+
+    with pytest.raises(CheckoutError, match=f"Commit {sha} has no dbt project"):
+        taken(folder, project.dbt_project, git_sha=sha)
+
+
+def test_a_branch_that_only_the_remote_has_is_found(folder: RunFolder, project: GitProject) -> None:
+    sha = project.commit_on_branch("theirs", "models/two.sql", "select 2 as id")
+    project.git("update-ref", "refs/remotes/origin/theirs", sha)
+    project.git("branch", "--quiet", "-D", "theirs")
+
+    assert taken(folder, project.dbt_project, git_branch="theirs").sha == sha
+
+
+def test_outside_of_git_the_folder_is_taken_and_that_is_said(
+    folder: RunFolder, tmp_path: Path
+) -> None:
+    source = tmp_path / "plain"
+    source.mkdir()
+
+    checkout = taken(folder, source, git_sha="abc1234")
+
+    assert (checkout.sha, checkout.branch) == (None, None)
+    assert "and not abc1234: fatal: not a git repository" in checkout.log
+    assert folder.project.is_dir()
