@@ -76,6 +76,19 @@ def test_what_is_left_out_gets_its_default(job: dict[str, Any]) -> None:
     assert job["schedule"]["cron"] == "0 * * * *"
 
 
+def test_what_does_nothing_is_recorded(api: httpx.Client, job: dict[str, Any]) -> None:
+    recorded = {
+        "run_lint": True,
+        "triggers_on_draft_pr": True,
+        "cost_optimization_features": ["state_aware_orchestration"],
+        "force_node_selection": True,
+        "lifecycle_webhooks": True,
+        "lifecycle_webhooks_url": "https://example.com/hook",
+    }
+    changed = api.post(f"{JOBS}/{job['id']}", json={**JOB, **recorded}).json()["data"]
+    assert changed | recorded == changed
+
+
 def test_nulls_ids_and_unknown_keys_are_harmless(api: httpx.Client, job: dict[str, Any]) -> None:
     """One client posts null for all that it does not choose, another a whole job."""
     nulls = {**dict.fromkeys(KEYS - JOB.keys()), **JOB, "no_such_key": {"a": [1]}}
@@ -132,6 +145,12 @@ def test_a_deleted_job_is_gone_but_not_lost(
         ({"settings": {"threads": "4"}}, "settings"),
         ({"triggers": {"schedule": "yes"}}, "triggers"),
         ({"job_type": "nightly"}, "job_type"),
+        ({"deferring_environment_id": 1}, "deferring_environment_id"),
+        ({"deferring_job_definition_id": 1}, "deferring_job_definition_id"),
+        (
+            {"deferring_job_definition_id": DAILY_BUILD, "deferring_environment_id": 29118},
+            "deferring_environment_id",
+        ),
         ({"schedule": {"cron": "now and then"}}, "schedule"),
         ({"schedule": {"time": {"type": "sometimes"}}}, "schedule"),
         (

@@ -70,6 +70,23 @@ def test_pull_requests_wait_for_no_run_but_take_turns_with_the_warehouse(
     assert server.wait(queued)["is_success"]
 
 
+def test_runs_of_one_pull_request_follow_one_another(
+    server: RunningDbtCloud, slow_run: int
+) -> None:
+    first = server.trigger(github_pull_request_id=9)
+    wait_for_command(server, first)
+    second = server.trigger(github_pull_request_id=9, steps_override=["dbt parse"])
+    other = server.trigger(github_pull_request_id=10, steps_override=["dbt parse"])
+    assert server.wait(other)["is_success"]
+
+    waiting = server.get(f"runs/{second}/")
+
+    assert (waiting["status"], waiting["blocked_by"]) == (1, [first])
+    cancel(server, slow_run)
+    assert server.wait(first)["is_success"]
+    assert server.wait(second)["is_success"]
+
+
 def test_a_slot_is_for_one_run_whatever_its_job(server: RunningDbtCloud, slow_run: int) -> None:
     other = server.trigger(BUILD_AFTER_LOAD, steps_override=QUICK)
     waiting = server.get(f"runs/{other}/")

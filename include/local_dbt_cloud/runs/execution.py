@@ -13,6 +13,11 @@ from sqlalchemy.orm import Session
 from include.local_dbt_cloud.runs import steps as planning
 from include.local_dbt_cloud.runs.checkout import CheckoutError, check_out
 from include.local_dbt_cloud.runs.deadline import Deadline
+from include.local_dbt_cloud.runs.deferral import (
+    DeferralError,
+    environment_to_defer,
+    find_deferred_run,
+)
 from include.local_dbt_cloud.runs.outcomes import (
     FAILED,
     SUCCEEDED,
@@ -118,7 +123,7 @@ class RunExecution:
         began = time.time()
         try:
             succeeded = self._perform(index, step)
-        except (WorkerError, CheckoutError, OSError) as error:
+        except (WorkerError, CheckoutError, DeferralError, OSError) as error:
             self._check()
             self.folder.append_log(index, str(error))
             succeeded = False
@@ -157,7 +162,17 @@ class RunExecution:
         if settings.partial_parse.exists():
             copyfile(settings.partial_parse, self.folder.target / settings.partial_parse.name)
         log = f"Profile {name}: schema {output['schema']}, {output['threads']} threads.\n"
-        self.folder.write_log(index, log)
+        self.folder.write_log(index, log + self._defer())
+
+    def _defer(self) -> str:
+        """Brings what the job defers to into the run's folder; returns a line for the log."""
+        with self._store.write() as session:
+            deferred = find_deferred_run(session, self._job, self._settings.runs)
+            if deferred is None:
+                return ""
+            session.get_one(RunRow, self.run_id).deferring_run_id = deferred.run_id
+        deferred.copy_to(self.folder.state)
+        return f"Defers to run {deferred.run_id} of job {deferred.job_id}.\n"
 
     def _artifacts_to_resume(self, run: RunRow, session: Session) -> Path | None:
         if run.retrying_run_id is None:
@@ -181,7 +196,7 @@ class RunExecution:
         step = self.folder.step(index)
         request = DbtCommand(
             arguments=arguments,
-            environment=self._variables | self.folder.dbt_environment(index),
+            environment=self._dbt_environment(index, arguments),
             logs=str(step / "logs.txt"),
             debug_logs=str(step / "debug_logs.txt"),
         )
@@ -189,6 +204,12 @@ class RunExecution:
             return self._worker.run(request, self._deadline.seconds_left)
         except WorkerTimeoutError:
             raise self._timed_out() from None
+
+    def _dbt_environment(self, index: int, arguments: list[str]) -> dict[str, str]:
+        variables = self._variables | self.folder.dbt_environment(index)
+        if self.folder.state.exists():
+            return environment_to_defer(self.folder.state, arguments) | variables
+        return variables
 
     def _begin_step(self, index: int, step: Step) -> int:
         with self._store.write() as session:

@@ -86,6 +86,8 @@ def trigger_jobs_on_completion(session: Session, ended: RunRow) -> None:
     )
     for job in session.scalars(waiting.order_by(JobRow.id)):
         awaited = job.settings.job_completion_trigger_condition
-        if awaited and ended.status_code in awaited.condition.statuses:
+        if awaited is None or awaited.condition.project_id != ended.project_id:
+            continue
+        if ended.status_code in awaited.condition.statuses:
             cause = f"Run {ended.id} of job {ended.job_id} ended: {ended.status.humanized}"
             create_run(session, job, RunRequest(cause=cause), cause_category=CATEGORY)

@@ -26,6 +26,11 @@ class RunFolder:
         """Where dbt writes while the run is going on."""
         return self.path / "target"
 
+    @property
+    def state(self) -> Path:
+        """What the run that this one defers to has left."""
+        return self.path / "state"
+
     def step(self, index: int) -> Path:
         return self.path / "steps" / str(index)
 
@@ -77,6 +82,11 @@ class RunFolder:
     def close(self) -> None:
         """The steps hold what is worth keeping of ``target``."""
         shutil.rmtree(self.target, ignore_errors=True)
+
+    def newest_artifacts(self, name: str) -> Path | None:
+        """The artifacts of the last step that left a file of this name."""
+        found = (path.parent for path in self.path.glob(f"steps/*/artifacts/{name}"))
+        return max(found, key=lambda path: int(path.parent.name), default=None)
 
     def list_artifacts(self, index: int) -> list[str]:
         """Paths of the files that step ``index`` left, as ``target`` had them."""

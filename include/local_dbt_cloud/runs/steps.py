@@ -11,7 +11,7 @@ from typing import Any
 
 import yaml
 
-from include.local_dbt_cloud.storage.schemas import PULL_REQUEST_IDS, Environment, Job, RunRequest
+from include.local_dbt_cloud.storage.schemas import Environment, Job, RunRequest
 
 CLONE = "Clone git repository"
 PROFILE = "Create profile from connection DuckDB"
@@ -113,6 +113,5 @@ def profile_output(
 
 def _pull_request_schema(job: Job, request: RunRequest) -> str | None:
     """Runs for a pull request build beside production, not over it."""
-    numbers = [getattr(request, name) for name in PULL_REQUEST_IDS]
-    number = next((one for one in numbers if one is not None), None)
+    number = request.pull_request
     return None if number is None else f"dbt_cloud_pr_{job.id}_{number}"

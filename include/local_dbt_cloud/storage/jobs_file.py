@@ -37,6 +37,10 @@ class JobsFile(Schema):
         for job in self.jobs:
             if homes.get(job.environment_id) != job.project_id:
                 raise ValueError(f"job {job.id}: environment_id is not one of its project's")
+            if job.deferring_environment_id not in {None, *homes}:
+                raise ValueError(f"job {job.id}: deferring_environment_id names no environment")
+            if job.deferring_job_definition_id not in {None, *(one.id for one in self.jobs)}:
+                raise ValueError(f"job {job.id}: deferring_job_definition_id names no job")
         return self
 
 

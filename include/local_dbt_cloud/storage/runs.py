@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from sqlalchemy import not_, select
-from sqlalchemy.orm import Session
+from sqlalchemy import exists, select
+from sqlalchemy.orm import Session, aliased
 
 from include.local_dbt_cloud.storage.schemas import RunRequest
 from include.local_dbt_cloud.storage.statuses import TIMESTAMPS, TRANSITIONS, Status
@@ -60,12 +60,19 @@ def end_open_steps(run: RunRow, status: Status, message: str) -> None:
 
 
 def claim_next_run(session: Session, ci: bool) -> RunRow | None:
-    """The oldest queued run, moved to Starting: one for a pull request, or one of an idle job."""
-    busy = select(RunRow.job_id).where(RunRow.status_code.in_(STARTED), not_(RunRow.is_ci))
-    may_start = RunRow.is_ci if ci else not_(RunRow.is_ci) & RunRow.job_id.not_in(busy)
+    """The oldest queued run, moved to Starting: ``ci`` asks for one of a pull request.
+
+    Runs of one job follow one another, and so do those of one pull request.
+    """
+    started = aliased(RunRow)
+    same_schema = started.pull_request.is_not_distinct_from(RunRow.pull_request)
+    is_busy = exists().where(
+        started.status_code.in_(STARTED), started.job_id == RunRow.job_id, same_schema
+    )
+    kind = RunRow.pull_request.is_not(None) if ci else RunRow.pull_request.is_(None)
     run = session.scalar(
         select(RunRow)
-        .where(RunRow.status_code == Status.QUEUED, may_start)
+        .where(RunRow.status_code == Status.QUEUED, kind, ~is_busy)
         .order_by(RunRow.id)
         .limit(1)
     )

@@ -8,7 +8,14 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    ValidationInfo,
+    model_validator,
+)
 
 from include.local_dbt_cloud.storage.commands import parse_command
 from include.local_dbt_cloud.storage.schedule import checked_schedule
@@ -121,6 +128,13 @@ class CompletionTrigger(Schema):
     condition: CompletionCondition
 
 
+def one_way_to_defer(environment_id: int | None, others: ValidationInfo) -> int | None:
+    """Returns the id unchanged; raises ValueError if the job defers to another job too."""
+    if environment_id and others.data.get("deferring_job_definition_id"):
+        raise ValueError("a job defers to an environment or to a job, not to both")
+    return environment_id
+
+
 class JobFields(Schema):
     project_id: Id
     environment_id: Id
@@ -138,7 +152,7 @@ class JobFields(Schema):
     run_lint: bool = False
     errors_on_lint_failure: bool = True
     deferring_job_definition_id: int | None = None
-    deferring_environment_id: int | None = None
+    deferring_environment_id: Annotated[int | None, AfterValidator(one_way_to_defer)] = None
     triggers_on_draft_pr: bool = False
     lifecycle_webhooks: bool = False
     lifecycle_webhooks_url: str | None = None
@@ -184,3 +198,9 @@ class RunRequest(Schema):
     generate_docs_override: bool | None = None
     timeout_seconds_override: Seconds | None = None
     steps_override: list[DbtCommand] | None = None
+
+    @property
+    def pull_request(self) -> int | None:
+        """The number of the pull request that the run builds."""
+        numbers = (getattr(self, name) for name in PULL_REQUEST_IDS)
+        return next((number for number in numbers if number is not None), None)

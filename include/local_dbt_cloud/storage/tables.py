@@ -14,13 +14,13 @@ from sqlalchemy import (
     ForeignKey,
     Index,
     Integer,
-    or_,
+    func,
 )
 from sqlalchemy.ext.hybrid import hybrid_property
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column, relationship
 from sqlalchemy.types import TypeDecorator
 
-from include.local_dbt_cloud.storage.schemas import PULL_REQUEST_IDS, Job
+from include.local_dbt_cloud.storage.schemas import PULL_REQUEST_IDS, Job, RunRequest
 from include.local_dbt_cloud.storage.statuses import ACTIVE, Status
 from include.local_dbt_cloud.times import now
 
@@ -140,6 +140,7 @@ class RunRow(Row):
     status_code: Mapped[int] = mapped_column("status", default=int(Status.QUEUED))
     status_message: Mapped[str | None]
     dbt_version: Mapped[str | None]
+    deferring_run_id: Mapped[int | None] = mapped_column(BigId)
     git_branch: Mapped[str | None]
     git_sha: Mapped[str | None]
     retrying_run_id: Mapped[int | None] = mapped_column(BigId)
@@ -175,14 +176,19 @@ class RunRow(Row):
         return self.status in ACTIVE
 
     @hybrid_property
-    def is_ci(self) -> bool:
-        """Whether it builds a pull request; such runs wait for no other run and for no slot."""
-        return any(self.trigger.get(name) is not None for name in PULL_REQUEST_IDS)
+    def pull_request(self) -> int | None:
+        """The number of the pull request that it builds."""
+        return RunRequest.model_validate(self.trigger).pull_request
 
-    @is_ci.inplace.expression
+    @pull_request.inplace.expression
     @classmethod
-    def _is_ci(cls) -> ColumnElement[bool]:
-        return or_(*(cls.trigger[name].as_integer().is_not(None) for name in PULL_REQUEST_IDS))
+    def _pull_request(cls) -> ColumnElement[int | None]:
+        return func.coalesce(*(cls.trigger[name].as_integer() for name in PULL_REQUEST_IDS))
+
+    @property
+    def is_ci(self) -> bool:
+        """Whether it builds a pull request: such runs wait for no slot."""
+        return self.pull_request is not None
 
 
 class StepRow(Row):

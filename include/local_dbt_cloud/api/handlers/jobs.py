@@ -120,6 +120,21 @@ def check_references(session: Session, call: ApiCall, request: JobRequest) -> No
     if environment is None or environment.project_id != request.project_id:
         message = f"project {request.project_id} has no environment {request.environment_id}"
         raise InvalidRequestError(data={"environment_id": message})
+    check_deferral(session, request)
+
+
+def check_deferral(session: Session, request: JobRequest) -> None:
+    """Raises InvalidRequestError unless what the job defers to is there, in its project."""
+    places: dict[str, type[EnvironmentRow] | type[JobRow]] = {
+        "deferring_environment_id": EnvironmentRow,
+        "deferring_job_definition_id": JobRow,
+    }
+    for field, row_type in places.items():
+        wanted = getattr(request, field)
+        found = find_active(session, row_type, wanted)
+        if wanted is not None and (found is None or found.project_id != request.project_id):
+            message = f"project {request.project_id} has no {row_type.__tablename__[:-1]} {wanted}"
+            raise InvalidRequestError(data={field: message})
 
 
 def _apply(session: Session, row: JobRow, job_id: int, request: JobRequest) -> None:

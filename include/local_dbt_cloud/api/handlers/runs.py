@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import Any
 
 from fastapi.responses import JSONResponse
-from sqlalchemy import func, not_, null, select
+from sqlalchemy import func, select
 from sqlalchemy.orm import Session, defer, selectinload
 from sqlalchemy.orm.interfaces import ORMOption
 
@@ -51,7 +51,7 @@ LISTING = Listing(
         "dbt_version__in": text_within(RunRow.dbt_version),
         "has_docs_generated": is_true(RunRow.has_docs_generated),
         "has_sources_generated": is_true(RunRow.has_sources_generated),
-        "deferring_run_id": equals(null()),  # runs here defer to none
+        "deferring_run_id": equals(RunRow.deferring_run_id),
         "id__gt": above(RunRow.id),
         "pk": equals(RunRow.id),
         "pk__in": within(RunRow.id),
@@ -123,7 +123,8 @@ def describe_runs(
     for run in runs:
         view = RunView(call.base_url, folder_of(call, run.id), include)
         if run.status is Status.QUEUED:
-            earlier = (other for other in active.get(run.job_id, []) if other < run.id)
+            queue = active.get((run.job_id, run.pull_request), [])
+            earlier = (other for other in queue if other < run.id)
             view = replace(view, blocked_by=tuple(earlier))
         if run.status is Status.ERROR:
             view = replace(view, is_newest=newest[run.job_id] == run.id)
@@ -131,17 +132,16 @@ def describe_runs(
     return payloads
 
 
-def _active_runs(session: Session, job_ids: set[int]) -> dict[int, list[int]]:
-    """Job → its runs that have not ended, oldest first."""
+def _active_runs(session: Session, job_ids: set[int]) -> dict[tuple[int, int | None], list[int]]:
+    """Job and pull request, if any → its runs that have not ended, oldest first."""
     statement = (
-        select(RunRow.job_id, RunRow.id)
+        select(RunRow.job_id, RunRow.pull_request, RunRow.id)
         .where(RunRow.job_id.in_(job_ids), RunRow.status_code.in_([int(one) for one in ACTIVE]))
-        .where(not_(RunRow.is_ci))  # nobody waits for a pull request's run
         .order_by(RunRow.id)
     )
-    active: dict[int, list[int]] = {}
-    for job_id, run_id in session.execute(statement) if job_ids else ():
-        active.setdefault(job_id, []).append(run_id)
+    active: dict[tuple[int, int | None], list[int]] = {}
+    for job_id, pull_request, run_id in session.execute(statement) if job_ids else ():
+        active.setdefault((job_id, pull_request), []).append(run_id)
     return active
 
 

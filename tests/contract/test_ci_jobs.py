@@ -1,0 +1,184 @@
+"""What CI needs: a run builds the commit that it is asked for, and defers to production."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.contract.git_project import TWO, GitProject
+from tests.running_dbt_cloud import (
+    DAILY_BUILD,
+    PULL_REQUEST_CHECK,
+    RunningDbtCloud,
+    prepare_data,
+)
+
+CHANGED = TWO.replace("main", "branch")
+
+
+@pytest.fixture(scope="module")
+def project(tmp_path_factory: pytest.TempPathFactory) -> GitProject:
+    return GitProject.made_in(tmp_path_factory.mktemp("checkout"))
+
+
+@pytest.fixture(scope="module")
+def server(
+    session_folder: Path, project: GitProject, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[RunningDbtCloud]:
+    data = tmp_path_factory.mktemp("data")
+    prepare_data(session_folder / "data", data)
+    server = RunningDbtCloud(data, ("--dbt-project", str(project.dbt_project))).start()
+    yield server
+    server.end()
+
+
+def results(server: RunningDbtCloud, run_id: int) -> dict[str, dict[str, Any]]:
+    """Model → what the run's last step says of it."""
+    answer = server.request("GET", f"runs/{run_id}/artifacts/run_results.json").json()
+    return {result["unique_id"].split(".")[2]: result for result in answer["results"]}
+
+
+def built(server: RunningDbtCloud, run_id: int) -> str:
+    """The SQL of the model ``two`` that the run has built."""
+    return str(results(server, run_id)["two"]["compiled_code"])
+
+
+@pytest.mark.parametrize("by", ["git_sha", "git_branch"])
+def test_a_run_builds_the_commit_it_is_asked_for(
+    server: RunningDbtCloud, project: GitProject, by: str
+) -> None:
+    sha = project.commit_on_branch(by, "models/two.sql", CHANGED)
+    project.write("models/one.sql", "select 2 as id -- not committed\n")
+    before = project.git("status", "--branch", "--porcelain"), project.git("stash", "list")
+
+    overrides: dict[str, Any] = {by: sha if by == "git_sha" else by}
+    run = server.wait(server.trigger(**overrides))
+
+    assert run["is_success"], run["run_steps"][-1]["logs"]
+    assert "'branch'" in built(server, run["id"])
+    assert (run["git_sha"], run["git_branch"]) == (sha, None if by == "git_sha" else by)
+    assert f"Checked out commit {sha}" in run["run_steps"][0]["logs"]
+    after = project.git("status", "--branch", "--porcelain"), project.git("stash", "list")
+    assert after == before
+    project.git("checkout", "--quiet", ".")
+
+
+def test_without_a_commit_a_run_takes_the_folder_as_it_is(
+    server: RunningDbtCloud, project: GitProject
+) -> None:
+    project.write("models/two.sql", TWO.replace("main", "uncommitted"))
+    run = server.wait(server.trigger())
+    project.git("checkout", "--quiet", ".")
+
+    assert "'uncommitted'" in built(server, run["id"])
+    assert (run["git_sha"], run["git_branch"]) == (None, None)
+    assert "as it is in the folder.\n" in run["run_steps"][0]["logs"]
+
+
+def test_a_commit_that_is_not_there_ends_the_run_in_its_first_step(
+    server: RunningDbtCloud,
+) -> None:
+    run = server.wait(server.trigger(git_sha="0" * 40))
+
+    assert run["is_error"]
+    [clone] = run["run_steps"]
+    assert "has no commit 0000" in clone["logs"]
+
+
+def test_an_environment_s_branch_is_built(server: RunningDbtCloud, project: GitProject) -> None:
+    sha = project.commit_on_branch("staging", "models/two.sql", CHANGED)
+    environment = {"name": "Staging", "use_custom_branch": True, "custom_branch": "staging"}
+    place = {"account_id": server.account_id, "project_id": 36467}
+    made = server.request("POST", "environments/", json=place | environment).json()["data"]
+    job = {"name": "Staged", "execute_steps": ["dbt build"], "environment_id": made["id"]}
+    job_id = server.request("POST", "jobs/", json=place | job).json()["data"]["id"]
+
+    run = server.wait(server.trigger(job_id))
+
+    assert (run["git_sha"], run["git_branch"]) == (sha, "staging")
+
+
+@pytest.fixture(scope="module")
+def production(server: RunningDbtCloud, project: GitProject) -> int:
+    """A run that has built all models from main."""
+    return int(server.wait(server.trigger(git_branch="main"), until={10})["id"])
+
+
+def test_a_job_builds_what_differs_and_reads_the_rest_from_production(
+    server: RunningDbtCloud, project: GitProject, production: int
+) -> None:
+    sha = project.commit_on_branch("feature", "models/two.sql", CHANGED)
+    commit: dict[str, Any] = {"git_sha": sha, "github_pull_request_id": 7}
+    # A pull request's own copy of a model is no reason to read it: production's is favoured.
+    server.wait(server.trigger(PULL_REQUEST_CHECK, steps_override=["dbt build"], **commit), {10})
+
+    run = server.wait(server.trigger(PULL_REQUEST_CHECK, **commit))
+
+    assert run["is_success"], run["run_steps"][-1]["logs"]
+    assert list(results(server, run["id"])) == ["two"]
+    assert '"analytics"."one"' in built(server, run["id"])
+    assert f"dbt_cloud_pr_{PULL_REQUEST_CHECK}_7.two" in run["run_steps"][-1]["logs"]
+    assert run["deferring_run_id"] == production
+    assert f"Defers to run {production} of job {DAILY_BUILD}" in run["run_steps"][1]["logs"]
+    deferring = server.get("runs/", deferring_run_id=production)
+    assert run["id"] in {one["id"] for one in deferring}
+
+
+def test_nothing_is_built_where_nothing_differs(server: RunningDbtCloud, production: int) -> None:
+    run = server.wait(server.trigger(PULL_REQUEST_CHECK, git_branch="main"))
+
+    assert run["is_success"], run["run_steps"][-1]["logs"]
+    assert results(server, run["id"]) == {}
+
+
+def test_every_command_of_a_job_that_defers_still_runs(
+    server: RunningDbtCloud, production: int
+) -> None:
+    steps = ["dbt parse", "dbt ls --select state:modified+", "dbt compile", "dbt test", "dbt seed"]
+    steps += ["dbt show --select one", "dbt clone --select one", "dbt snapshot"]
+    steps += ["dbt build --no-defer", "dbt source freshness", "dbt retry"]
+    run_id = server.trigger(
+        PULL_REQUEST_CHECK, git_branch="main", steps_override=steps, generate_docs_override=True
+    )
+
+    run = server.wait(run_id)
+
+    assert {step["name"]: step["status"] for step in run["run_steps"]} == {
+        step["name"]: 10 for step in run["run_steps"]
+    }, run["run_steps"][-1]["logs"]
+    assert len(run["run_steps"]) == 3 + len(steps) + 1
+
+
+def test_a_retry_of_a_run_that_deferred_defers_too(
+    server: RunningDbtCloud, project: GitProject, production: int
+) -> None:
+    project.write("models/two.sql", "select * from {{ ref('one') }}, nowhere\n")
+    failed = server.wait(server.trigger(PULL_REQUEST_CHECK), until={20})
+    project.write("models/two.sql", CHANGED)
+
+    retry = server.request("POST", f"runs/{failed['id']}/retry/").json()["data"]
+    resumed = server.wait(retry["id"])
+    project.git("checkout", "--quiet", ".")
+
+    assert resumed["is_success"], resumed["run_steps"][-1]["logs"]
+    assert '"analytics"."one"' in built(server, resumed["id"])
+    assert resumed["deferring_run_id"] == production
+
+
+def test_without_a_manifest_to_defer_to_the_run_fails_and_says_what_to_do(
+    server: RunningDbtCloud,
+) -> None:
+    place = {"account_id": server.account_id, "project_id": 36467, "environment_id": 29119}
+    own = {"name": "Never run", "execute_steps": ["dbt build"]}
+    defers = {**place, **own, "deferring_environment_id": 29119}
+    job_id = server.request("POST", "jobs/", json=defers).json()["data"]["id"]
+
+    run = server.wait(server.trigger(job_id))
+
+    assert run["is_error"]
+    assert run["run_steps"][-1]["index"] == 2
+    assert "defers to environment 29119, and no run there" in run["run_steps"][-1]["logs"]
+    assert "dbt parse" in run["run_steps"][-1]["logs"]

@@ -1,0 +1,57 @@
+"""Each field of a job or a trigger does something, or README lists it under what does nothing."""
+
+from __future__ import annotations
+
+import ast
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+from pydantic import BaseModel
+
+from include.local_dbt_cloud.storage.schemas import (
+    PULL_REQUEST_IDS,
+    CompletionCondition,
+    Execution,
+    Job,
+    JobSettings,
+    RunRequest,
+    Triggers,
+)
+
+FOLDER = Path(__file__).parents[2] / "include" / "local_dbt_cloud"
+MODELS = (Job, Execution, JobSettings, Triggers, CompletionCondition, RunRequest)
+# Fields that the code reads by another name.
+READ_AS = {"job_type": "computed_job_type"} | dict.fromkeys(PULL_REQUEST_IDS, "pull_request")
+OF_RUNS = {"dbt_version"}  # what the code reads is the run's own: the dbt that it had
+WORDS = {"description", "cause"}  # what people read, and no more
+# Where things are done; what only answers a call is in api/, and schemas.py says what may come.
+ROOMS = ("runs", "storage")
+
+
+def leaves(model: type[BaseModel]) -> Iterator[str]:
+    """The fields that hold a value of their own and no further fields."""
+    for name, field in model.model_fields.items():
+        if not (isinstance(field.annotation, type) and issubclass(field.annotation, BaseModel)):
+            yield name
+
+
+def names_in(file: Path) -> Iterator[str]:
+    """What the code reads of objects and dictionaries; schemas.py only checks it."""
+    for node in ast.walk(ast.parse(file.read_text())):
+        if isinstance(node, ast.Attribute):
+            yield node.attr
+        elif isinstance(node, ast.Constant) and isinstance(node.value, str):
+            yield node.value
+
+
+def test_what_does_nothing_is_listed_and_nothing_else() -> None:
+    section = (FOLDER / "README.md").read_text().split("## What it does not do")[1].split("##")[0]
+    rows = re.findall(r"^  - ((?:`\w+`(?:, )?)+): ", section, re.MULTILINE)
+    listed = {name for row in rows for name in re.findall(r"`(\w+)`", row)}
+
+    files = [file for room in ROOMS for file in (FOLDER / room).glob("*.py")]
+    read = {name for file in files if file.stem != "schemas" for name in names_in(file)} - OF_RUNS
+    fields = {name for model in MODELS for name in leaves(model)} - WORDS
+
+    assert {field for field in fields if READ_AS.get(field, field) not in read} == listed
