@@ -5,12 +5,14 @@ Asks in the trigger form what to build: models, exclusions, variables, full refr
 The answers become one `dbt build` that replaces the job's own commands for this run. Use it for
 backfills and repairs that should not wait for somebody with access to dbt Cloud.
 
-The form refuses what is not dbt's selection syntax, and every answer is quoted, so that nothing
-anybody types becomes an option or a second command.
+- Another schema is empty at first: `orders+` fails there, for want of what orders reads, unless
+  "Read from production" is chosen. What dbt could not build is not tried again.
+- The form refuses what is not dbt's selection syntax, and every answer is quoted, so that nothing
+  anybody types becomes an option or a second command.
 
 **Needs** the connection `dbt_cloud_default` (the local dbt Cloud as cloned).
 
-**To use it elsewhere** copy this file and set `JOB_ID`.
+**To use it elsewhere** copy this file and set `JOB_ID`, and in `DEFERRING_JOB_ID` one that defers.
 """
 
 from __future__ import annotations
@@ -20,37 +22,40 @@ import shlex
 from typing import Any
 
 import pendulum
+from airflow.providers.common.compat.sdk import AirflowFailException
+from airflow.providers.dbt.cloud.hooks.dbt import DbtCloudJobRunException
 from airflow.providers.dbt.cloud.operators.dbt import DbtCloudRunJobOperator
 from airflow.sdk import Param, dag, task
 
+DBT_CLOUD_CONN_ID = "dbt_cloud_default"
 # https://YOUR_ACCESS_URL/deploy/16173/projects/36467/jobs/65767
 JOB_ID = 65767
+DEFERRING_JOB_ID = 48621
 
 # Words of letters, digits and dbt's own signs, none of which begins with a dash.
 # https://docs.getdbt.com/reference/node-selection/syntax
 WORD = r"[\w+@*.:/,][\w+@*.:/,-]*"
-SELECTION = rf"^({WORD}( {WORD})*)?$"
-IDENTIFIER = r"^[A-Za-z_][A-Za-z0-9_]{0,62}$"
+SELECTION: dict[str, Any] = {"type": ["null", "string"], "pattern": rf"^({WORD}( {WORD})*)?$"}
+NAME: dict[str, Any] = {"type": ["null", "string"], "pattern": r"^[A-Za-z_][A-Za-z0-9_]{0,62}$"}
 PARAMS = {
-    "select": Param(
-        None,
-        type=["null", "string"],
-        pattern=SELECTION,
-        title="Models to build",
-        description="Such as orders+ or tag:daily; all if empty",
-    ),
-    "exclude": Param(
-        None,
-        type=["null", "string"],
-        pattern=SELECTION,
-        title="Models to leave out",
-        description="Such as stg_stores; none if empty",
-    ),
+    "select": Param(None, **SELECTION, title="Models to build, like orders+ or tag:daily (all)"),
+    "exclude": Param(None, **SELECTION, title="Models to leave out, like stg_stores (none)"),
     "vars": Param({}, type="object", title="Variables", description='JSON: {"name": "value"}'),
     "full_refresh": Param(False, type="boolean", title="Build incremental models anew"),
-    "schema": Param(None, type=["null", "string"], pattern=IDENTIFIER, title="Other schema"),
-    "target": Param(None, type=["null", "string"], pattern=IDENTIFIER, title="Other target name"),
+    "schema": Param(None, **NAME, title="Other schema"),
+    "defer": Param(False, type="boolean", title="Read from production what is not built"),
+    "target": Param(None, **NAME, title="Other target name"),
 }
+
+
+class RunJobOperator(DbtCloudRunJobOperator):
+    """Tries again what went wrong on the way, and not what dbt has said no to."""
+
+    def execute_complete(self, context: Any, event: dict[str, Any] | None = None) -> int:
+        try:
+            return super().execute_complete(context, event)
+        except DbtCloudJobRunException as error:
+            raise AirflowFailException(str(error)) from None
 
 
 @dag(
@@ -70,6 +75,8 @@ PARAMS = {
 def run_dbt_cloud_job_with_form() -> None:
     @task(multiple_outputs=True)
     def read_form(params: dict[str, Any]) -> dict[str, Any]:
+        if params["defer"] and not params["schema"]:
+            raise AirflowFailException("To read from production, name another schema to build in.")
         command = ["dbt", "build"]
         for option in ("select", "exclude"):
             if words := (params[option] or "").split():
@@ -80,15 +87,17 @@ def run_dbt_cloud_job_with_form() -> None:
         if params["full_refresh"]:
             command.append("--full-refresh")
         return {
+            "job": DEFERRING_JOB_ID if params["defer"] else JOB_ID,
             "steps": [shlex.join(command)],
             "schema": params["schema"],
             "more": {"target_name_override": params["target"]},
         }
 
     form = read_form()
-    DbtCloudRunJobOperator(
+    RunJobOperator(
         task_id="trigger_dbt_cloud_job_run",
-        job_id=JOB_ID,
+        dbt_cloud_conn_id=DBT_CLOUD_CONN_ID,
+        job_id=form["job"],
         steps_override=form["steps"],
         schema_override=form["schema"],
         additional_run_config=form["more"],

@@ -13,6 +13,7 @@ from tests.e2e.airflow_client import Airflow
 from tests.e2e.project import Project, eventually
 
 TRIGGER = "trigger_dbt_cloud_job_run"
+FORM = "run_dbt_cloud_job_with_form"
 RERUN = "rerun_dbt_cloud_job_from_failure"
 FINISH = "finish_failed_run"
 JOB_ID = 65767
@@ -66,19 +67,44 @@ def test_each_rhythm_builds_the_models_of_its_tag(
 
 
 def test_the_form_chooses_models_and_schema(airflow: Airflow, project: Project) -> None:
-    dag_id = "run_dbt_cloud_job_with_form"
     answers: dict[str, Any] = {"select": "stg_orders stg_stores", "exclude": "stg_stores"}
     answers |= {"schema": "scratch", "vars": {"who": "it's me; dbt run"}, "full_refresh": True}
-    run_id, states = airflow.run(dag_id, **answers)
+    run_id, states = airflow.run(FORM, **answers)
 
     assert set(states.values()) == {"success"}
-    built = nodes(project, airflow.xcom(dag_id, run_id, TRIGGER))
+    built = nodes(project, airflow.xcom(FORM, run_id, TRIGGER))
     assert "stg_orders" in built
     assert "stg_stores" not in built
     assert project.query(
         "select table_schema from information_schema.tables where table_name = 'stg_orders'"
         " order by 1"
     ) == [("analytics",), ("scratch",)]
+
+
+@pytest.mark.parametrize("defer", [False, True])
+def test_a_part_is_built_in_another_schema_only_if_the_rest_is_read_from_production(
+    airflow: Airflow, project: Project, defer: bool
+) -> None:
+    airflow.first_run("run_dbt_cloud_job")  # there is a production to read from
+    schema = f"part_{defer}".lower()
+    run_id, states = airflow.run(FORM, select="orders+", schema=schema, defer=defer)
+
+    assert states[TRIGGER] == ("success" if defer else "failed")
+    assert airflow.tasks(FORM, run_id)[TRIGGER]["try_number"] == 1
+    built = {"orders", "order_items", "customers", "daily_revenue", "products", "stores"}
+    found = project.query(
+        f"select table_name from information_schema.tables where table_schema = '{schema}'"
+    )
+    assert {name for (name,) in found} == (built if defer else set())
+    if not defer:
+        assert "stg_orders" in airflow.log(FORM, run_id, TRIGGER)
+
+
+def test_deferral_into_production_itself_is_refused(airflow: Airflow) -> None:
+    run_id, states = airflow.run(FORM, select="orders+", defer=True)
+
+    assert states["read_form"] == "failed"
+    assert "name another schema" in airflow.log(FORM, run_id, "read_form")
 
 
 @pytest.mark.parametrize(
@@ -101,7 +127,7 @@ def test_the_form_refuses_nonsense_before_any_call(
     newest = project.dbt_runs()[0]["id"]
 
     refused = airflow.api.post(
-        "/dags/run_dbt_cloud_job_with_form/dagRuns", json={"logical_date": None, "conf": answers}
+        f"/dags/{FORM}/dagRuns", json={"logical_date": None, "conf": answers}
     )
 
     assert refused.status_code in (400, 422), refused.text
