@@ -5,6 +5,8 @@ https://docs.getdbt.com/reference/artifacts/run-results-json
 
 from __future__ import annotations
 
+import re
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,6 +14,8 @@ from .client import DbtCloudClient
 from .responses import DbtCloudRefusedError
 
 FAILED = {"error", "fail", "runtime error"}
+# Others, such as `dbt docs generate`, leave results too, of compiling only.
+BUILDING = {"build", "retry", "run", "seed", "snapshot", "test"}
 UNFINISHED = {*FAILED, "skipped", "partial success"}
 # Hooks (on-run-start, on-run-end) are in the results, but no selection can name them.
 NOT_SELECTABLE = "operation."
@@ -46,6 +50,11 @@ def read_artifact(client: DbtCloudClient, run_id: int, name: str, step: int) -> 
         return None
 
 
+def command_of(step: dict[str, Any]) -> str | None:
+    found = re.fullmatch(r"Invoke dbt with `(.*)`\s*", step["name"], re.DOTALL | re.IGNORECASE)
+    return found[1] if found else None
+
+
 def nodes_in(run_results: dict[str, Any], step: int) -> list[Node]:
     return [
         Node(
@@ -75,3 +84,19 @@ def unfinished_nodes(client: DbtCloudClient, run_id: int, step: int) -> list[str
         for node in nodes_of(client, run_id, step)
         if node.status in UNFINISHED and not node.unique_id.startswith(NOT_SELECTABLE)
     ]
+
+
+def nodes_of_run(client: DbtCloudClient, run: dict[str, Any]) -> Iterator[Node]:
+    """Of all steps, in the order in which they ran; ``run`` comes with its steps."""
+    seen: set[str] = set()
+    for step in run["run_steps"]:
+        if not command_of(step):
+            continue
+        artifact = read_artifact(client, run["id"], "run_results.json", step["index"])
+        if artifact is None or artifact["args"]["which"] not in BUILDING:
+            continue
+        # A step without results of its own may still show those of the step before.
+        if artifact["metadata"]["invocation_id"] in seen:
+            continue
+        seen.add(artifact["metadata"]["invocation_id"])
+        yield from nodes_in(artifact, step["index"])

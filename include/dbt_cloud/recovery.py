@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import re
 import shlex
 from collections.abc import Iterator
 from typing import Any
 
 from airflow.providers.dbt.cloud.hooks.dbt import DbtCloudJobRunStatus as Status
 
-from .artifacts import unfinished_nodes
+from .artifacts import command_of, unfinished_nodes
 from .client import DbtCloudClient
 
 # These build what is selected: https://docs.getdbt.com/reference/node-selection/syntax
@@ -77,11 +76,6 @@ def failed_step(run: dict[str, Any]) -> dict[str, Any] | None:
     """The step that ended the run: the last one in error (checkbox steps may fail before it)."""
     failed = [step for step in run["run_steps"] if step["status"] == Status.ERROR.value]
     return failed[-1] if failed else None
-
-
-def command_of(step: dict[str, Any]) -> str | None:
-    found = re.fullmatch(r"Invoke dbt with `(.*)`\s*", step["name"], re.DOTALL | re.IGNORECASE)
-    return found[1] if found else None
 
 
 def select_only(command: str, selectors: list[str]) -> str | None:

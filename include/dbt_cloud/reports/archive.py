@@ -5,9 +5,8 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from ..artifacts import read_artifact
+from ..artifacts import command_of, read_artifact
 from ..client import DbtCloudClient
-from ..recovery import command_of
 
 # https://docs.getdbt.com/reference/artifacts/dbt-artifacts
 ARTIFACTS = ("run_results.json", "manifest.json", "catalog.json", "sources.json")

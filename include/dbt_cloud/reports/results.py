@@ -3,16 +3,11 @@
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from ..artifacts import FAILED, Node, nodes_in, read_artifact
+from ..artifacts import FAILED, Node, nodes_of_run
 from ..client import DbtCloudClient
-from ..recovery import command_of
-
-# Others, such as `dbt docs generate`, leave results too, of compiling only.
-BUILDING = {"build", "retry", "run", "seed", "snapshot", "test"}
 
 
 @dataclass(frozen=True)
@@ -61,18 +56,3 @@ def read_results(client: DbtCloudClient, run_id: int) -> Results:
 def results_of(client: DbtCloudClient, run: dict[str, Any]) -> Results:
     """``run`` comes with its steps."""
     return Results(run, list(nodes_of_run(client, run)))
-
-
-def nodes_of_run(client: DbtCloudClient, run: dict[str, Any]) -> Iterator[Node]:
-    seen: set[str] = set()
-    for step in run["run_steps"]:
-        if not command_of(step):
-            continue
-        artifact = read_artifact(client, run["id"], "run_results.json", step["index"])
-        if artifact is None or artifact["args"]["which"] not in BUILDING:
-            continue
-        # A step without results of its own may still show those of the step before.
-        if artifact["metadata"]["invocation_id"] in seen:
-            continue
-        seen.add(artifact["metadata"]["invocation_id"])
-        yield from nodes_in(artifact, step["index"])

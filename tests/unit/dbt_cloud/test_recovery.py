@@ -4,7 +4,8 @@ import shlex
 
 import pytest
 
-from include.dbt_cloud.recovery import command_of, select_only, selector
+from include.dbt_cloud.artifacts import command_of
+from include.dbt_cloud.recovery import select_only, selector
 
 
 @pytest.mark.parametrize(
