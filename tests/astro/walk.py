@@ -137,7 +137,7 @@ def test_the_local_dbt_cloud_answers_on_this_machine_only(clone: Clone, tmp_path
 def test_all_dags_at_once_succeed(clone: Clone) -> None:
     airflow = clone.airflow()
     dags = eventually(
-        lambda: found if len(found := dags_as_cloned(airflow)) == 14 else None, "14 Dags are listed"
+        lambda: found if len(found := dags_as_cloned(airflow)) == 15 else None, "15 Dags are listed"
     )
     assert airflow.call("GET", "/importErrors")["total_entries"] == 0
 

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import shutil
 import subprocess
 from dataclasses import dataclass
 from pathlib import Path
+
+import pytest
 
 ONE, TWO = "select 1 as id\n", "select id, 'main' as made_by from {{ ref('one') }}\n"
 IDENTITY = ("-c", "user.name=Test", "-c", "user.email=test@example.com")
@@ -18,6 +21,8 @@ class GitProject:
 
     @classmethod
     def made_in(cls, root: Path) -> GitProject:
+        if shutil.which("git") is None:
+            pytest.skip("needs git")
         root.mkdir(exist_ok=True)
         project = cls(root)
         project.write("dbt_project.yml", "name: small\nversion: '1.0'\nprofile: small\n")

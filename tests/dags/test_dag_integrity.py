@@ -23,8 +23,8 @@ PROJECT = Path(__file__).parents[2]
 FILES = sorted((PROJECT / "dags").glob("*.py"))
 MAX_LINES = 110
 SEVERAL = {"hourly_and_daily_dbt_cloud_jobs": {"hourly_dbt_cloud_job", "daily_dbt_cloud_job"}}
-# Its Dag runs keep their dbt Cloud runs apart by themselves.
-SEVERAL_AT_ONCE = {"run_dbt_cloud_job_exactly_once"}
+# Their Dag runs keep their dbt Cloud runs apart by themselves.
+SEVERAL_AT_ONCE = {"run_dbt_cloud_job_exactly_once", "check_dbt_pull_request"}
 
 # Runs Dag files as scripts, each in a child of its own, since importing Airflow takes seconds.
 # Reading from a network, database or Variable ends the child, and not by an exception, which

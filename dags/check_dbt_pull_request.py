@@ -1,0 +1,110 @@
+"""
+### Check a dbt pull request
+
+Builds and tests in dbt Cloud what a pull request changes, in a schema of its own, and reads all
+else from production ("Slim CI"). Your git host starts it with one call of Airflow's API, which is
+in docs/ci_cd.md, or somebody fills in the form.
+
+- A newer commit of the same pull request cancels the older one's run.
+- The result names what was built, what was read from production and which tests failed. A check
+  that has failed is not tried again by itself: clear its task for that.
+- `closed` drops the schema. A run of the same job does it, with the macro
+  `drop_pull_request_schema`: dbt Cloud itself drops only what its own git webhooks started.
+
+**Needs** Airflow 3.3, the connection `dbt_cloud_default` (the local dbt Cloud as cloned), and a job
+`dbt build --select state:modified+` that defers to production.
+
+**To use it elsewhere** set the constants, and copy the macro from include/jaffle_shop/macros/ into
+your dbt project.
+**Copy with** include/dbt_cloud/
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pendulum
+from airflow.providers.dbt.cloud.hooks.dbt import DbtCloudJobRunException
+from airflow.sdk import ExceptionRetryPolicy, Param, RetryAction, RetryRule, dag, task, teardown
+from airflow.sdk.exceptions import AirflowFailException, AirflowSkipException
+
+from include.dbt_cloud import DbtCloudRunJobExactlyOnceOperator, pull_requests
+
+DBT_CLOUD_CONN_ID = "dbt_cloud_default"
+# https://YOUR_ACCESS_URL/deploy/16173/projects/36467/jobs/48621
+JOB_ID = 48621
+# Or gitlab_merge_request_id, azure_pull_request_id, non_native_pull_request_id
+PULL_REQUEST_ID = "github_pull_request_id"
+DROP_SCHEMA = "dbt run-operation drop_pull_request_schema"
+
+PARAMS = {
+    "pull_request": Param(None, type=["null", "integer"], minimum=1, title="Its number"),
+    "commit": Param(None, type=["null", "string"], pattern="^[0-9a-f]{40}$", title="Full commit"),
+    "branch": Param(None, type=["null", "string"], title="Branch, for dbt Cloud's pages"),
+    "closed": Param(False, type="boolean", title="Closed or merged: drop its schema"),
+}
+# dbt's verdict on a commit stays the same; without one, as when a worker dies, Airflow tries again.
+NO_SECOND_OPINION = ExceptionRetryPolicy(
+    [RetryRule(DbtCloudJobRunException, action=RetryAction.FAIL, reason="The check has ended.")]
+)
+
+
+@dag(
+    schedule=None,
+    start_date=pendulum.datetime(2026, 4, 1, tz="UTC"),
+    catchup=False,
+    max_active_runs=16,  # a newer commit does not wait for an older one's end
+    params=PARAMS,
+    default_args={
+        "owner": "analytics-engineering",
+        "retries": 2,
+        "retry_delay": pendulum.duration(seconds=30),
+    },
+    tags=["dbt Cloud", "CI"],
+    doc_md=__doc__,
+)
+def check_dbt_pull_request() -> None:
+    @task(multiple_outputs=True)
+    def cancel_older_runs(params: dict[str, Any], dag_run: Any) -> dict[str, Any]:
+        number, closed = params["pull_request"], params["closed"]
+        commit = None if closed else params["commit"]
+        if number is None:
+            raise AirflowSkipException("The form names no pull request: there is nothing to check.")
+        if commit is None and not closed:
+            raise AirflowFailException("The form names no commit: which one is to be checked?")
+        of_pull_request = {PULL_REQUEST_ID: number}
+        pull_requests.cancel_older_runs(
+            JOB_ID, of_pull_request, commit, dag_run.run_after, DBT_CLOUD_CONN_ID
+        )
+        state = {"git_sha": commit, "git_branch": params["branch"]}
+        return {
+            "steps": [DROP_SCHEMA] if closed else None,
+            "schema": f"dbt_cloud_pr_{JOB_ID}_{number}",
+            "more": of_pull_request if closed else of_pull_request | state,
+        }
+
+    wanted = cancel_older_runs()
+    trigger_dbt_cloud_job_run = DbtCloudRunJobExactlyOnceOperator(
+        task_id="trigger_dbt_cloud_job_run",
+        dbt_cloud_conn_id=DBT_CLOUD_CONN_ID,
+        job_id=JOB_ID,
+        steps_override=wanted["steps"],
+        schema_override=wanted["schema"],
+        additional_run_config=wanted["more"],
+        check_interval=5,  # seconds
+        execution_timeout=pendulum.duration(hours=1),
+        retry_policy=NO_SECOND_OPINION,
+    )
+
+    @teardown
+    def report_check(**context: Any) -> dict[str, Any]:
+        triggered = {"task_ids": "trigger_dbt_cloud_job_run", "key": "job_run_id"}
+        run_id = context["ti"].xcom_pull(**triggered)
+        if run_id is None:
+            raise AirflowSkipException("dbt Cloud has started no run: there is nothing to report.")
+        return pull_requests.report_check(run_id, DBT_CLOUD_CONN_ID)
+
+    trigger_dbt_cloud_job_run >> report_check()
+
+
+check_dbt_pull_request()

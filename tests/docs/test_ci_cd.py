@@ -1,0 +1,77 @@
+"""What docs/ci_cd.md says of the workflows is so."""
+
+from __future__ import annotations
+
+import json
+import re
+
+import pytest
+import yaml
+
+from tests.docs.ci_cd_page import PAGE, PROJECT, check_workflow, filled_in, pieces, workflow
+
+if not (PROJECT / ".git").exists():
+    pytest.skip("the image has no workflows", allow_module_level=True)
+
+WORKFLOWS = PROJECT / ".github" / "workflows"
+DAG = (PROJECT / "dags" / "check_dbt_pull_request.py").read_text()
+BODY = {
+    "github_event_number": "7",
+    "github_event_pull_request_head_sha": "f" * 40,
+    "toJSON_github_head_ref": json.dumps('it"s mine'),
+    "github_event_action_closed": "false",
+}
+
+
+def test_every_workflow_is_in_the_table_and_what_it_runs_is_so() -> None:
+    listed = re.findall(r"^\| \[`([\w.]+)`\]", PAGE, re.MULTILINE)
+
+    assert sorted(listed) == sorted(path.name for path in WORKFLOWS.glob("*.yml"))
+    ci = workflow((WORKFLOWS / "ci.yml").read_text())
+    assert ci["on"] == {"pull_request": None, "push": {"branches": ["main"]}}
+    *first, last = ci["jobs"]["test"]["strategy"]["matrix"]["python"]
+    assert f"on Python {', '.join(first)} and {last}" in PAGE
+    assert re.findall(r"^make (\w+)$", (PROJECT / ".ci" / "run").read_text(), re.M) == [
+        "check",
+        "test",
+    ]
+    deploy = workflow((WORKFLOWS / "deploy.yml").read_text())
+    assert deploy["on"] == {"workflow_dispatch": None}
+    assert f"Actions → {deploy['name']} → Run workflow" in PAGE
+
+
+def test_the_secrets_and_variables_are_those_of_the_workflows() -> None:
+    listed = re.findall(r"^\| `(\w+)` \| (secret|variable) \|", PAGE, re.MULTILINE)
+
+    texts = [path.read_text() for path in WORKFLOWS.glob("*.yml")]
+    texts.append(yaml.safe_dump(check_workflow(), width=1000))
+    used = set(re.findall(r"\$\{\{ (secrets|vars)\.(\w+) \}\}", "\n".join(texts)))
+    kinds = {"secrets": "secret", "vars": "variable"}
+    assert sorted(listed) == sorted((name, kinds[kind]) for kind, name in used)
+
+
+def test_every_piece_of_yaml_can_be_read() -> None:
+    assert all(isinstance(workflow(piece), dict) for piece in pieces("yaml"))
+
+
+def test_the_workflow_asks_for_what_the_form_has() -> None:
+    job = check_workflow()["jobs"]["start"]
+    body = json.loads(filled_in(job["env"]["BODY"], **BODY))
+    params = re.findall(r'^    "(\w+)": Param\(', DAG, re.MULTILINE)
+
+    assert list(body["conf"]) == params
+    assert body["conf"]["branch"] == 'it"s mine'
+    assert body["conf"]["closed"] is False
+    assert check_workflow()["on"]["pull_request"]["types"][-1] == "closed"
+
+
+def test_the_job_and_the_macro_are_there() -> None:
+    [job_id] = re.findall(r"^JOB_ID = (\d+)$", DAG, re.MULTILINE)
+    jobs = (PROJECT / "include/local_dbt_cloud/jobs.yaml").read_text()
+    job = next(job for job in yaml.safe_load(jobs)["jobs"] if job["id"] == int(job_id))
+
+    assert f"Job {job_id} is made like that" in PAGE
+    assert f"`{job['execute_steps'][0]}`" in PAGE
+    macro = (PROJECT / "include/jaffle_shop/macros/drop_pull_request_schema.sql").read_text()
+    [operation] = re.findall(r'"dbt run-operation (\w+)"', DAG)
+    assert f"macro {operation}()" in macro

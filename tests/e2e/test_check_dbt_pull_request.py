@@ -1,0 +1,199 @@
+"""A pull request's commits are built, tested and, in the end, cleaned away; production stays."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.contract.git_project import IDENTITY
+from tests.docs.ci_cd_page import check_workflow, filled_in, pieces
+from tests.e2e.airflow_client import Airflow
+from tests.e2e.project import Project, eventually
+
+DAG, TRIGGER, REPORT = "check_dbt_pull_request", "trigger_dbt_cloud_job_run", "report_check"
+SCHEMA = "dbt_cloud_pr_48621_7"
+ORDERS = Path("include/jaffle_shop/models/marts/orders.sql")
+END = "select * from final\n"
+
+
+def git(project: Project, *arguments: str) -> str:
+    command = ["git", "-C", str(project.root), *IDENTITY, *arguments]
+    return subprocess.check_output(command, text=True).strip()
+
+
+@pytest.fixture(scope="module")
+def commits(airflow: Airflow, project: Project) -> dict[str, str]:
+    """Name → commit of a changed model; what is checked out is what production has built."""
+    airflow.first_run("run_dbt_cloud_job")
+    git(project, "init", "--quiet", "--initial-branch=main")
+    git(project, "add", "include/jaffle_shop")
+    git(project, "commit", "--quiet", "--message=main")
+    model, found = project.root / ORDERS, {}
+    text = model.read_text()
+    assert text.endswith(END)
+    changes = {
+        "sound": "select *, 1 as checked from final\n",
+        "broken": "select * from final union all select * from final\n",
+    }
+    for name, end in changes.items():
+        model.write_text(text.removesuffix(END) + end)
+        git(project, "commit", "--quiet", "--all", f"--message={name}")
+        found[name] = git(project, "rev-parse", "HEAD")
+        git(project, "reset", "--quiet", "--hard", "HEAD~1")
+    return found
+
+
+@pytest.fixture
+def clean(project: Project) -> Iterator[None]:
+    """What a test leaves of the pull request does not matter to the next one."""
+    yield
+    with project.warehouse() as connection:
+        connection.execute(f"drop schema if exists {SCHEMA} cascade")
+
+
+def tables(project: Project, schema: str) -> set[str]:
+    found = project.query(
+        f"select table_name from information_schema.tables where table_schema = '{schema}'"
+    )
+    return {name for (name,) in found}
+
+
+def start_as_github_does(airflow: Airflow, commit: str, closed: bool = False) -> str:
+    """Runs the workflow's own step; returns the Dag run's id."""
+    airflow.call("PATCH", f"/dags/{DAG}", is_paused=False)
+    job = check_workflow()["jobs"]["start"]
+    variables = {
+        name: filled_in(
+            value,
+            vars_AIRFLOW_URL=f"http://127.0.0.1:{airflow.port}",
+            secrets_AIRFLOW_TOKEN=airflow.api.headers["Authorization"].removeprefix("Bearer "),
+            github_event_number="7",
+            github_event_pull_request_head_sha=commit,
+            toJSON_github_head_ref='"feature/checked"',
+            github_event_action_closed=json.dumps(closed),
+        )
+        for name, value in job["env"].items()
+    }
+    [step] = job["steps"]
+    answer = subprocess.check_output(
+        ["bash", "-e", "-c", step["run"]], env={"PATH": os.environ["PATH"]} | variables, text=True
+    )
+    return str(json.loads(answer)["dag_run_id"])
+
+
+def result(airflow: Airflow, run_id: str) -> dict[str, Any]:
+    found: dict[str, Any] = airflow.xcom(DAG, run_id, REPORT)
+    return found
+
+
+def test_a_commit_is_built_beside_production_and_cleaned_away_in_the_end(
+    airflow: Airflow, project: Project, commits: dict[str, str], clean: None
+) -> None:
+    production = project.query(
+        "select md5(string_agg(o::varchar, '' order by o)) from analytics.orders o"
+    )
+    run_id = start_as_github_does(airflow, commits["sound"])
+    assert airflow.wait(DAG, run_id) == "success"
+
+    found = result(airflow, run_id)
+    assert (found["status"], found["commit"]) == ("Success", commits["sound"])
+    assert found["failed_tests"] == found["failed_models"] == []
+    assert {"orders", "daily_revenue"} <= set(found["built"]) == tables(project, SCHEMA)
+    assert "stg_orders" in found["deferred"]
+    assert set(found["deferred"]) <= tables(project, "analytics")
+    assert project.query(f"select distinct checked from {SCHEMA}.orders") == [(1,)]
+    assert "stg_orders" in airflow.log(DAG, run_id, REPORT)
+
+    run_id = start_as_github_does(airflow, commits["sound"], closed=True)
+    assert airflow.wait(DAG, run_id) == "success"
+    assert tables(project, SCHEMA) == set()
+    assert production == project.query(
+        "select md5(string_agg(o::varchar, '' order by o)) from analytics.orders o"
+    )
+
+
+def test_a_commit_that_breaks_a_test_fails_once_and_names_it(
+    airflow: Airflow, project: Project, commits: dict[str, str], clean: None
+) -> None:
+    run_id = start_as_github_does(airflow, commits["broken"])
+    assert airflow.wait(DAG, run_id) == "failed"
+
+    found = result(airflow, run_id)
+    assert found["status"] == "Error"
+    assert "unique_orders_order_id" in found["failed_tests"]
+    assert "orders" in found["built"]
+    assert airflow.states(DAG, run_id)[REPORT] == "success"
+    assert airflow.tasks(DAG, run_id)[TRIGGER]["try_number"] == 1
+    assert "unique_orders_order_id" in airflow.log(DAG, run_id, TRIGGER)
+
+
+def test_a_newer_commit_takes_the_older_one_s_place(
+    airflow: Airflow, project: Project, commits: dict[str, str], clean: None
+) -> None:
+    with project.warehouse():  # dbt waits for it, so the older run goes on
+        older = start_as_github_does(airflow, commits["broken"])
+        airflow.wait_for_task(DAG, older, TRIGGER, "deferred")
+        newer = start_as_github_does(airflow, commits["sound"])
+        assert airflow.wait(DAG, older) == "failed"
+    assert airflow.wait(DAG, newer) == "success"
+
+    assert result(airflow, older)["status"] == "Cancelled"
+    assert airflow.tasks(DAG, older)[TRIGGER]["try_number"] == 1
+    assert result(airflow, newer)["commit"] == commits["sound"]
+    assert project.query(f"select distinct checked from {SCHEMA}.orders") == [(1,)]
+
+
+def test_closing_a_pull_request_ends_its_check_and_leaves_nothing(
+    airflow: Airflow, project: Project, commits: dict[str, str], clean: None
+) -> None:
+    with project.warehouse() as connection:  # dbt waits for it, so the check goes on
+        connection.execute(f"create schema {SCHEMA}")
+        check = start_as_github_does(airflow, commits["sound"])
+        airflow.wait_for_task(DAG, check, TRIGGER, "deferred")
+        closing = start_as_github_does(airflow, commits["sound"], closed=True)
+        assert airflow.wait(DAG, check) == "failed"
+    assert airflow.wait(DAG, closing) == "success"
+
+    assert result(airflow, check)["status"] == "Cancelled"
+    schemas = project.query("select schema_name from information_schema.schemata")
+    assert (SCHEMA,) not in schemas
+
+
+def test_the_page_s_own_call_checks_what_the_clone_has(
+    airflow: Airflow, project: Project, commits: dict[str, str], clean: None
+) -> None:
+    airflow.call("PATCH", f"/dags/{DAG}", is_paused=False)
+    [piece] = pieces("bash")
+    script = piece.replace("127.0.0.1:8080", f"127.0.0.1:{airflow.port}")
+    answer = subprocess.check_output(["bash", "-e", "-c", script], cwd=project.root, text=True)
+    run_id = json.loads(answer)["dag_run_id"]
+    assert airflow.wait(DAG, run_id) == "success"
+
+    found = result(airflow, run_id)
+    assert found["commit"] == git(project, "rev-parse", "HEAD")
+    assert found["built"] == found["deferred"] == []  # it is what production has built
+
+
+def test_a_form_without_a_commit_asks_for_it(airflow: Airflow) -> None:
+    run_id, states = airflow.run(DAG, pull_request=7)
+
+    assert states["cancel_older_runs"] == "failed"
+    assert "which one is to be checked" in airflow.log(DAG, run_id, "cancel_older_runs")
+
+
+def test_the_macro_drops_no_other_schema(project: Project, commits: dict[str, str]) -> None:
+    body = {"cause": "test", "steps_override": ["dbt run-operation drop_pull_request_schema"]}
+    run = project.dbt_cloud.post("/jobs/48621/run/", json=body).raise_for_status().json()["data"]
+
+    def ended() -> dict[str, Any] | None:
+        found = project.dbt_runs(pk=run["id"])[0]
+        return found if found["is_complete"] else None
+
+    assert eventually(ended, "the run ends")["is_error"]
+    assert tables(project, "analytics")
