@@ -11,8 +11,9 @@ consumers. Use it when wrong numbers are worse than late ones: dbt never runs on
 - A Dag run that takes longer than promised sends a message. Deadline Alerts are experimental in
   Airflow; they replace its SLAs, and need a scheduler: `make run` sends none.
 
-**Needs** Airflow 3.3 and the connection `dbt_cloud_default` (the local dbt Cloud as cloned). With
-`notify_email`, `notify_slack` or `notify_webhook` messages go there, else to the task's log.
+**Needs** Airflow 3.3, the connection `dbt_cloud_default` (the local dbt Cloud as cloned) and
+duckdb. With `notify_email`, `notify_slack` or `notify_webhook` messages go there, else to the
+task's log.
 
 **To use it elsewhere** set the ids, bring your own `ingest` and the checks of your marts.
 **Copy with** include/dbt_cloud/, include/shop/
@@ -25,15 +26,8 @@ from pathlib import Path
 from typing import Any
 
 import pendulum
-from airflow.sdk import (
-    AsyncCallback,
-    DeadlineAlert,
-    DeadlineReference,
-    ObjectStoragePath,
-    Param,
-    dag,
-    task,
-)
+from airflow import sdk
+from airflow.sdk import ObjectStoragePath, Param, dag, task
 from airflow.timetables.interval import CronDataIntervalTimetable
 
 from include.dbt_cloud import DbtCloudRunJobExactlyOnceOperator, freshness, notifications
@@ -54,10 +48,11 @@ SOURCE = ObjectStoragePath(f"file://{Path(__file__).parents[1]}/include/raw_data
     catchup=False,
     max_active_runs=1,
     params={"max_wait": Param(120, type="number", minimum=0, title="Minutes to wait for sources")},
-    deadline=DeadlineAlert(
-        reference=DeadlineReference.DAGRUN_QUEUED_AT,
+    # By `sdk.`: Airflow 3.1 lacks these, and is to hear from include/dbt_cloud what that needs.
+    deadline=sdk.DeadlineAlert(
+        reference=sdk.DeadlineReference.DAGRUN_QUEUED_AT,
         interval=timedelta(hours=3),
-        callback=AsyncCallback(notifications.notify_late),
+        callback=sdk.AsyncCallback(notifications.notify_late),
     ),
     default_args={
         "owner": "analytics-engineering",

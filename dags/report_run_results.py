@@ -24,9 +24,9 @@ from pathlib import Path
 from typing import Any
 
 import pendulum
+from airflow.providers.common.compat.sdk import AirflowFailException, AirflowSkipException
 from airflow.providers.dbt.cloud.hooks.dbt import DbtCloudHook, DbtCloudJobRunStatus
 from airflow.sdk import ObjectStoragePath, Param, dag, task, teardown
-from airflow.sdk.exceptions import AirflowFailException, AirflowSkipException
 
 from include.dbt_cloud import DbtCloudRunJobExactlyOnceOperator, reports
 
