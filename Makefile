@@ -10,7 +10,7 @@ unexport PYTHONDONTWRITEBYTECODE
 LAUNCHER = .venv/bin/python -m include.local_airflow
 
 .DEFAULT_GOAL := help
-.PHONY: help run start status doctor logs stop test test-astro check bench readme constraints install
+.PHONY: help run start status doctor logs stop test test-astro check bench readme constraints eject install
 
 help: ## Show this list
 	@echo "make TARGET [DAG=id] [PORT=8080] [DBT_CLOUD_PORT=8580] [PYTHON=python3]"
@@ -60,6 +60,9 @@ constraints: install ## Pin the newest versions of everything in constraints.txt
 	printf 'dbt-core==1.11.*\ndbt-duckdb==1.11.*\n' | .venv/bin/uv pip compile --universal \
 		--python-version 3.11 --no-annotate --no-header --upgrade \
 		--output-file constraints.txt requirements-dev.txt -
+
+eject: ## Make your own project of this checkout: DAGS=, NAME=; it asks first
+	@$(PYTHON) -m include.eject $(DAGS) $(if $(NAME),--name "$(NAME)") $(if $(YES),--yes)
 
 install:
 	@command -v $(PYTHON) >/dev/null || { echo "Error: there is no $(PYTHON): install Python 3.11 or newer, or name yours with PYTHON=python3.12." >&2; exit 1; }

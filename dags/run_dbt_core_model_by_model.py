@@ -9,7 +9,7 @@ Cosmos makes tasks of the dbt project's models, in dbt's order, and one of all t
 
 `EXECUTION_MODE` says who runs dbt. `LOCAL`: each task starts dbt for its model, some seconds every
 time. `WATCHER`: one task runs one `dbt build`, the others wait in the triggerer for their models;
-faster, and it needs the scheduler of `make start`, since `make run` has one task at a time.
+faster, and it needs a scheduler: `make run` has one task at a time.
 
 Nothing calls dbt while this file is parsed: Cosmos reads `nodes.jsonl`. When models change, write
 it anew in the dbt project's folder: `dbt --quiet ls --output json --output-keys unique_id

@@ -16,6 +16,8 @@ from typing import TYPE_CHECKING
 import pytest
 import yaml
 
+from include.eject.dag_file import DagFile
+
 if TYPE_CHECKING:
     from airflow.sdk import DAG
 
@@ -113,12 +115,6 @@ def parts_of_include(file: Path) -> set[str]:
     return {f"include/{folder}/" for folder in folders}
 
 
-def copied_with(file: Path) -> set[str]:
-    docstring = ast.get_docstring(ast.parse(file.read_text())) or ""
-    line = re.search(r"\*\*Copy with\*\* (.+)", docstring)
-    return set(line[1].split(", ")) if line else set()
-
-
 @pytest.mark.parametrize("file", FILES, ids=name)
 def test_a_file_is_named_as_its_dag_and_says_what_it_does(file: Path) -> None:
     docstring = ast.get_docstring(ast.parse(file.read_text()), clean=False)
@@ -203,10 +199,11 @@ def test_reading_while_parsing_would_be_seen(
 def test_a_file_copied_with_what_it_names_parses_without_reading_anything(
     parse_offline: ParseOffline, file: Path, tmp_path: Path
 ) -> None:
-    assert copied_with(file) == parts_of_include(file)
+    copied_with = DagFile(file).copied_with
+    assert copied_with == parts_of_include(file)
     (tmp_path / "dags").mkdir()
     copy = shutil.copy(file, tmp_path / "dags")
-    for path in copied_with(file):
+    for path in copied_with:
         shutil.copytree(PROJECT / path, tmp_path / path)
 
     parsed, said = parse_offline(Path(copy), tmp_path)

@@ -21,6 +21,7 @@ MAX_LINES = 40  # of a function
 # Which folders of include/ a folder may import, beside itself.
 FOLDERS: dict[str, set[str]] = {
     "dbt_cloud": set(),
+    "eject": set(),
     "local_airflow": {"local_servers"},
     "local_dbt_cloud": {"local_servers", "shop"},
     "local_fivetran_census": {"local_servers", "shop"},

@@ -1,0 +1,129 @@
+"""What becomes of this repository: which files stay, which are written anew, which go."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Collection, Iterable
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+from include.eject.dag_file import PROVIDER, DagFile, dag_files, named_dags
+
+TEMPLATES = Path(__file__).with_name("templates")
+SUFFIX = ".template"  # keeps tools from taking a template for what it is to become
+LIBRARY = "include/dbt_cloud/"
+# Beside the Dags and what they are copied with. Whatever is not listed goes.
+STAYS = (
+    ".astro/",
+    ".github/workflows/deploy.yml",
+    ".gitignore",
+    "LICENSE",
+    "constraints.txt",
+    "include/.local/",
+    "include/__init__.py",
+    "packages.txt",
+    "plugins/",
+)
+GOES = "plugins/fivetran_host.py"  # lets a connection lead to the local Fivetran
+DBT_VENV = "# dbt in a virtual environment of its own: Airflow calls it, and never imports it.\n"
+POOL = re.compile(r"the pool\s+`(\w+)`")
+
+
+@dataclass(frozen=True)
+class Plan:
+    """For these Dags, in this checkout. ``tracked`` are all files that git knows."""
+
+    root: Path
+    name: str
+    dags: tuple[DagFile, ...]
+    tracked: tuple[str, ...]
+
+    @cached_property
+    def kept(self) -> list[str]:
+        places = {*STAYS, *(f"dags/{dag.path.name}" for dag in self.dags)}
+        places |= {folder for dag in self.dags for folder in dag.copied_with}
+        return [file for file in self.tracked if file != GOES and is_in(file, places)]
+
+    @cached_property
+    def deleted(self) -> list[str]:
+        return sorted(set(self.tracked) - set(self.kept) - self.written.keys())
+
+    @cached_property
+    def written(self) -> dict[str, str]:
+        """File → its new text."""
+        new = {
+            str(file.relative_to(TEMPLATES)).removesuffix(SUFFIX): self._filled(file.read_text())
+            for file in sorted(TEMPLATES.rglob("*"))
+            if file.suffix in (SUFFIX, ".py")
+        }
+        new["requirements.txt"] = self._requirements()
+        new["Dockerfile"] = self._dockerfile()
+        new["plugins/.gitkeep"] = ""  # the Astro CLI mounts the folder
+        config = (self.root / ".astro" / "config.yaml").read_text()
+        new[".astro/config.yaml"] = re.sub("(?<=  name: ).+", self.name, config, count=1)
+        for dag in self.dags:
+            text = dag.path.read_text()
+            if (own := without_local_words(text)) != text:
+                new[f"dags/{dag.path.name}"] = own
+        return new
+
+    def _filled(self, text: str) -> str:
+        pools = {name for dag in self.dags for name in POOL.findall(dag.docstring)}
+        [airflow] = re.findall(
+            r'"(apache-airflow==.+)"', (self.root / "pyproject.toml").read_text()
+        )
+        dependencies = sorted([airflow, *self._requirements().splitlines()])
+        values = {
+            "$airflow": airflow,
+            "$name": self.name,
+            "$table": self._table(),
+            "$dependencies": "\n".join(f'    "{line}",' for line in dependencies),
+            "$pool": " ".join(pools),
+            "$slots": "1" if pools else "",
+        }
+        for key, value in values.items():
+            text = text.replace(key, value)
+        return re.sub(r" +$", "", text, flags=re.MULTILINE)
+
+    def _table(self) -> str:
+        """The rows of these Dags from today's README."""
+        readme = without_local_words((self.root / "README.md").read_text())
+        names = {dag.name for dag in self.dags}
+        rows = re.findall(r"^(\| \[(\w+)\]\(dags/.+)$", readme, re.MULTILINE)
+        own = [row for row, name in rows if name in names]
+        return "\n".join(["| Dag | what it shows |", "|---|---|", *own])
+
+    def _requirements(self) -> str:
+        packages = {PROVIDER}.union(*(dag.packages() for dag in self.dags))
+        if any(LIBRARY in dag.copied_with for dag in self.dags):
+            packages.add("apache-airflow-providers-slack")  # where its notifications may go
+        lines = (self.root / "requirements.txt").read_text().splitlines()
+        named = {re.split("[<>=~!]", line)[0]: line for line in lines if not line.startswith("#")}
+        return "".join(f"{named[package]}\n" for package in sorted(packages))
+
+    def _dockerfile(self) -> str:
+        """The image alone, or with dbt where a Dag runs it."""
+        text = (self.root / "Dockerfile").read_text()
+        if any("`dbt_venv`" in dag.docstring for dag in self.dags):
+            return re.sub(r"^# dbt in .*?(?=^RUN)", DBT_VENV, text, flags=re.MULTILINE | re.DOTALL)
+        return text.partition("\n")[0] + "\n"
+
+
+def choose(root: Path, names: Collection[str]) -> tuple[DagFile, ...]:
+    """The Dags of these names; without any, those that need nothing but a dbt Cloud account."""
+    if names:
+        return tuple(named_dags(names, root))
+    return tuple(dag for dag in dag_files(root) if dag.copied_with <= {LIBRARY})
+
+
+def is_in(file: str, places: Iterable[str]) -> bool:
+    return any(file == place or (place[-1] == "/" and file.startswith(place)) for place in places)
+
+
+def without_local_words(text: str) -> str:
+    """What is true only beside the local dbt Cloud and `make run` is left out."""
+    text = re.sub(r"\s\((?:the local dbt Cloud|as cloned)[^)]*\)", "", text)
+    text = text.replace(", on local stand-ins as cloned", "")
+    text = re.sub(r": `make run`[^.]*(?=\.)", "", text)
+    return re.sub(r"^As cloned, .*?\n\n", "", text, flags=re.MULTILINE | re.DOTALL)

@@ -1,0 +1,101 @@
+from __future__ import annotations
+
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+PROJECT = Path(__file__).parents[3]
+LOCAL_WORDS = re.compile(r"local dbt Cloud|local stand-ins|[Aa]s cloned|`?make (run|start)")
+
+if not (PROJECT / ".git").exists():
+    pytest.skip("needs git, and a checkout to clone", allow_module_level=True)
+
+
+def git(folder: Path, *command: str) -> str:
+    me = ["-c", "user.name=me", "-c", "user.email=me@example.com"]
+    return subprocess.check_output(["git", *me, *command], cwd=folder, text=True)
+
+
+@pytest.fixture
+def clone(tmp_path: Path) -> Path:
+    """What "Use this template" gives, with what is not committed here."""
+    folder = tmp_path / "Our shop"
+    listed = git(PROJECT, "ls-files", "--cached", "--others", "--exclude-standard")
+    for name in listed.splitlines():
+        if (PROJECT / name).is_file():
+            (folder / name).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy2(PROJECT / name, folder / name)
+    git(folder, "init", "--quiet")
+    git(folder, "add", "--all")
+    git(folder, "commit", "--quiet", "--message", "Use the template")
+    return folder
+
+
+def eject(folder: Path, *options: str, answer: str = "y\n") -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "include.eject", *options]
+    return subprocess.run(command, cwd=folder, input=answer, text=True, capture_output=True)
+
+
+def test_what_is_left_is_a_project_of_ones_own(clone: Path) -> None:
+    ejected = eject(clone)
+
+    assert ejected.returncode == 0, ejected.stderr
+    assert "This makes the project our-shop of this checkout." in ejected.stdout
+    dags = {file.stem for file in (clone / "dags").glob("*.py")}
+    assert {"run_dbt_cloud_job", "run_dbt_cloud_job_exactly_once"} <= dags
+    assert not {"extract_load_transform", "run_dbt_core_in_one_task"} & dags
+    assert [file.name for file in (clone / "include").glob("[a-z]*")] == ["dbt_cloud"]
+    assert set(re.findall(r"\(dags/(\w+)\.py\)", (clone / "README.md").read_text())) == dags
+    assert (clone / "README.md").read_text().startswith("# our-shop\n")
+    for file in (clone / "README.md", *(clone / "dags").glob("*.py")):
+        assert not LOCAL_WORDS.search(file.read_text()), file.name
+    for command in (["pytest", "-q"], ["ruff", "check"], ["ruff", "format", "--check"]):
+        tested = subprocess.run(
+            [sys.executable, "-m", *command], cwd=clone, text=True, capture_output=True
+        )
+        assert tested.returncode == 0, tested.stdout + tested.stderr
+
+    git(clone, "reset", "--quiet", "--hard")
+    assert not git(clone, "status", "--porcelain")
+
+
+def test_its_tests_can_fail(clone: Path) -> None:
+    eject(clone, "run_dbt_cloud_job")
+    [file] = (clone / "dags").glob("*.py")
+    file.write_text(file.read_text().replace('"retries": 2', '"retries": 0'))
+    (clone / "dags" / "other.py").write_text("import no_such_module")
+
+    tested = subprocess.run(
+        [sys.executable, "-m", "pytest", "-q"], cwd=clone, text=True, capture_output=True
+    )
+
+    assert re.search(r"FAILED .*test_a_file_imports_and_has_a_dag\[other\]", tested.stdout)
+    assert re.search(r"FAILED .*test_a_dag_has_.*\[run_dbt_cloud_job\]", tested.stdout)
+
+
+@pytest.mark.parametrize("answer", ["n\n", "\n", ""])
+def test_without_a_yes_nothing_is_changed(clone: Path, answer: str) -> None:
+    asked = eject(clone, answer=answer)
+
+    assert "Go on? [y/N] Nothing was changed." in asked.stdout
+    assert not git(clone, "status", "--porcelain")
+
+
+def test_what_git_could_not_take_back_is_refused(clone: Path) -> None:
+    (clone / "dags" / "mine.py").write_text("# not committed")
+
+    refused = eject(clone, "--yes")
+
+    assert refused.returncode == 1
+    assert "Error: There are uncommitted changes (git status shows them)" in refused.stderr
+    assert (clone / "include" / "shop").exists()
+
+
+def test_an_unknown_dag_is_refused(clone: Path) -> None:
+    refused = eject(clone, "run_dbt_clod_job")
+
+    assert "Error: There is no Dag run_dbt_clod_job. The Dags are: check_b" in refused.stderr
