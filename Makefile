@@ -10,7 +10,7 @@ unexport PYTHONDONTWRITEBYTECODE
 LAUNCHER = .venv/bin/python -m include.local_airflow
 
 .DEFAULT_GOAL := help
-.PHONY: help run start status doctor logs stop test test-astro check bench readme constraints eject install
+.PHONY: help run start status doctor logs stop test test-astro check bench readme constraints eject matrix install
 
 help: ## Show this list
 	@echo "make TARGET [DAG=id] [PORT=8080] [DBT_CLOUD_PORT=8580] [PYTHON=python3]"
@@ -44,6 +44,9 @@ test-astro: install ## Walk through astro dev, with the real Astro CLI and Docke
 	@command -v astro >/dev/null || { echo "Error: there is no astro: install the Astro CLI, https://www.astronomer.io/docs/astro/cli/install-cli says how." >&2; exit 1; }
 	@docker info >/dev/null 2>&1 || { echo "Error: no Docker engine answers: start Docker, and try docker info." >&2; exit 1; }
 	.venv/bin/python -m pytest tests/astro/walk.py
+
+matrix: install ## Try each Dag by itself on Airflow 3.1, 3.2 and 3.3, some minutes: DAGS=
+	.venv/bin/python -m tests.matrix $(DAGS)
 
 check: install ## Lint, check the formatting and the types
 	.venv/bin/ruff check .

@@ -11,8 +11,8 @@ sends a mart to where people work. All three are waited for in the triggerer, wi
 As cloned, a local Fivetran lands the shop's rows and a local Census writes what it would have sent
 to `include/.local/census/`; `make run` and `make start` start them.
 
-**Needs** airflow-provider-fivetran-async and airflow-provider-census (without them there is no such
-Dag) and the connections `fivetran_default`, `dbt_cloud_default` and `census_default`.
+**Needs** airflow-provider-fivetran-async and airflow-provider-census 2.1 (without them there is no
+such Dag) and the connections `fivetran_default`, `dbt_cloud_default` and `census_default`.
 
 **To use it elsewhere** copy this file and set the three ids.
 """

@@ -144,7 +144,7 @@ def _fill(environment: Environment) -> None:
     with (
         environment.log.open("w") as log,
         subprocess.Popen(
-            command, env=_uv_environment(), stderr=subprocess.PIPE, text=True, cwd=ROOT
+            command, env=uv_environment(), stderr=subprocess.PIPE, text=True, cwd=ROOT
         ) as process,
     ):
         assert process.stderr is not None
@@ -161,7 +161,7 @@ def _uv_cache() -> Path:
     return AIRFLOW.folder / "uv-cache"
 
 
-def _uv_environment() -> dict[str, str]:
+def uv_environment() -> dict[str, str]:
     """Have uv use this Python, pip's index and the system's certificates, inside the checkout."""
     wanted = {
         "UV_CACHE_DIR": str(_uv_cache()),

@@ -1,0 +1,41 @@
+"""The table that `make matrix` writes is of these Dags, these Airflows and these docstrings."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+
+from include.eject.dag_file import DagFile, dag_files
+from tests.matrix.airflows import AIRFLOWS
+from tests.matrix.results import CONTRIBUTING, Column, expected, version, with_table
+
+README = (Path(__file__).parents[2] / "README.md").read_text()
+
+
+def test_the_table_says_what_the_docstrings_promise() -> None:
+    text = CONTRIBUTING.read_text()
+    [row] = re.findall(r"^\| dbt Cloud provider \| (.+) \|$", text, re.MULTILINE)
+    providers = row.split(" | ")
+    columns = [
+        Column(
+            airflow.number,
+            provider,
+            {dag.name: expected(dag, airflow.minor) for dag in dag_files()},
+            errors={},
+        )
+        for airflow, provider in zip(AIRFLOWS, providers, strict=True)
+    ]
+
+    assert with_table(text, columns) == text, "make matrix"
+
+
+@pytest.mark.parametrize("dag", dag_files(), ids=lambda dag: dag.name)
+def test_the_readme_names_the_airflow_that_a_docstring_asks_for(dag: DagFile) -> None:
+    [row] = re.findall(rf"^\| \[{dag.name}\].+$", README, re.MULTILINE)
+    oldest = min(airflow.minor for airflow in AIRFLOWS)
+
+    named = re.findall(r"\(Airflow ([\d.]+)\) \|$", row)
+
+    assert named == ([version(dag.airflow)] if dag.airflow > oldest else [])

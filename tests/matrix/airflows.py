@@ -1,0 +1,61 @@
+"""The Airflows of the matrix, each with the packages of its time."""
+
+from __future__ import annotations
+
+import json
+import re
+import shutil
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+from include.local_airflow.install import CONSTRAINTS, UV, uv_environment
+
+PROJECT = Path(__file__).parents[2]
+ENVIRONMENTS = PROJECT / ".matrix"
+
+
+@dataclass(frozen=True)
+class Airflow:
+    """One version. ``options`` let uv take what was there when it was new, or is pinned here."""
+
+    number: str
+    options: tuple[str, ...]
+
+    @property
+    def minor(self) -> tuple[int, ...]:
+        return tuple(map(int, self.number.split(".")[:2]))
+
+    def python(self, packages: frozenset[str]) -> Path:
+        """The Python of an environment with Airflow and these packages; made if it is missing."""
+        wanted = [f"apache-airflow=={self.number}", *sorted(packages)]
+        name = "-".join(["airflow", *(each.rpartition("-")[2] for each in sorted(packages))])
+        folder = ENVIRONMENTS / self.number / name
+        python, stamp = folder / "bin" / "python", folder / "installed.json"
+        content = json.dumps([sys.version, *self.options, *wanted])
+        if not stamp.exists() or stamp.read_text() != content:
+            shutil.rmtree(folder, ignore_errors=True)
+            uv("venv", "--python", sys.executable, str(folder))
+            uv("pip", "install", "--python", str(python), *self.options, *wanted)
+            stamp.write_text(content)
+        return python
+
+
+def pinned_airflow() -> Airflow:
+    """The one that this repository is made for."""
+    [number] = re.findall(r"^apache-airflow==(\S+)", CONSTRAINTS.read_text(), re.MULTILINE)
+    return Airflow(number, ("--constraints", str(CONSTRAINTS)))
+
+
+# Its sensor waits in the triggerer from 2.1 on, which is newer than Airflow 3.1.8.
+CENSUS = ("--exclude-newer-package", "airflow-provider-census=2026-06-05")
+AIRFLOWS = (
+    Airflow("3.1.8", ("--exclude-newer", "2026-03-20", *CENSUS)),
+    Airflow("3.2.2", ("--exclude-newer", "2026-06-05")),
+    pinned_airflow(),
+)
+
+
+def uv(*command: str) -> None:
+    subprocess.run([UV, "--quiet", *command], env=uv_environment(), check=True)

@@ -1,0 +1,85 @@
+"""A project as somebody else has it: one copied Dag, what it is copied with, and nothing more."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import sqlite3
+import subprocess
+from contextlib import closing
+from dataclasses import dataclass
+from pathlib import Path
+
+from include.eject.dag_file import DagFile
+
+PROJECT = Path(__file__).parents[2]
+PARSE = """
+import json, os
+from airflow.models import DagBag
+bag = DagBag(os.environ["AIRFLOW__CORE__DAGS_FOLDER"])
+print(json.dumps({"dags": list(bag.dags), "errors": list(bag.import_errors.values())}))
+"""
+OURS = ("AIRFLOW", "LOCAL_DBT_CLOUD", "PYTHON", "REQUESTS_CA_BUNDLE", "SSL_CERT_FILE")
+STEP_SECONDS = 600  # what one step takes at most, on a busy machine
+
+
+@dataclass(frozen=True)
+class BareProject:
+    """The folder, the Python of its environment, and what the connection needs."""
+
+    folder: Path
+    python: Path
+    variables: dict[str, str]
+
+    def copy(self, dag: DagFile, database: Path) -> None:
+        (self.folder / "dags").mkdir(parents=True)
+        shutil.copy(dag.path, self.folder / "dags")
+        for path in dag.copied_with:
+            leave = shutil.ignore_patterns("__pycache__")
+            shutil.copytree(PROJECT / path, self.folder / path, ignore=leave)
+        shutil.copy(database, self.database)
+
+    @property
+    def database(self) -> Path:
+        return self.folder / "airflow.db"
+
+    def parse(self) -> tuple[list[str], list[str]]:
+        """The ids of the Dags, and the errors of the files that do not import."""
+        found = json.loads(self.run("python", "-c", PARSE).splitlines()[-1])
+        return found["dags"], found["errors"]
+
+    def test_dag(self, dag_id: str) -> dict[str, str]:
+        """Run the Dag once; return the states of its Dag run (its id) and of its tasks."""
+        self.run("airflow", "dags", "test", dag_id)
+        with closing(sqlite3.connect(self.database)) as database:
+            states = "select dag_id, state from dag_run union select task_id, state"
+            return dict(database.execute(f"{states} from task_instance").fetchall())
+
+    def run(self, program: str, *arguments: str) -> str:
+        """Run a program of the environment; raise RuntimeError with what it said if it fails."""
+        outer = {key: value for key, value in os.environ.items() if not key.startswith(OURS)}
+        done = subprocess.run(
+            [self.python.parent / program, *arguments],
+            cwd=self.folder,
+            env=outer | self.airflow | self.variables,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            timeout=STEP_SECONDS,
+        )
+        if done.returncode:
+            raise RuntimeError(f"{program} {arguments[:3]} failed:\n{done.stdout[-4000:]}")
+        return done.stdout
+
+    @property
+    def airflow(self) -> dict[str, str]:
+        return {
+            "AIRFLOW_HOME": str(self.folder),
+            "AIRFLOW__CORE__DAGS_FOLDER": str(self.folder / "dags"),
+            "AIRFLOW__CORE__LOAD_EXAMPLES": "False",
+            "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": f"sqlite:///{self.database}",
+            "DO_NOT_TRACK": "1",
+            "PYTHONPATH": str(self.folder),
+        }
