@@ -23,6 +23,7 @@ from include.local_airflow.metadata_database import MetadataDatabase, given_data
 from include.local_airflow.processes import free_port, only_one, require_free_port
 from include.local_airflow.programs import airflow_programs, log_server_settings
 from include.local_airflow.settings import NAME, read_settings
+from include.local_airflow.sockets import remove_socket_folder
 from include.local_airflow.supervisord_file import Program
 from include.local_airflow.watcher import Watcher, last_lines
 from include.local_servers.connections import DBT_CLOUD
@@ -82,6 +83,7 @@ def _start(launch: Launch, console: Console) -> int:
 def stop(launch: Launch, console: Console) -> int:
     """End everything that `start` and `run` left running."""
     names = [*airflow_watcher(launch).end(), *servers_watcher(launch).end()]
+    remove_socket_folder(launch.home)
     console.print(f"Stopped {', '.join(names)}." if names else "Nothing was running.")
     return 0
 

@@ -22,8 +22,7 @@ def socket_folder(home: Path) -> Path:
     Raises:
         LaunchError: neither the home nor the folder for temporary files will do.
     """
-    name = hashlib.sha256(os.fsencode(home)).hexdigest()[:12]
-    short = Path(tempfile.gettempdir(), f"airflow-{os.getuid()}-{name}")
+    short = _short(home)
     home.mkdir(exist_ok=True)
     if _serves(home):
         return home
@@ -35,6 +34,17 @@ def socket_folder(home: Path) -> Path:
         f"No Unix socket can be made in {home} nor in {short}: move the checkout to a path that is "
         "shorter and on a disk of this machine, or set TMPDIR to a folder of yours."
     )
+
+
+def remove_socket_folder(home: Path) -> None:
+    """Remove the short folder, if there is one and no socket in it."""
+    with suppress(OSError):
+        _short(home).rmdir()
+
+
+def _short(home: Path) -> Path:
+    name = hashlib.sha256(os.fsencode(home)).hexdigest()[:12]
+    return Path(tempfile.gettempdir(), f"airflow-{os.getuid()}-{name}")
 
 
 def _serves(folder: Path) -> bool:

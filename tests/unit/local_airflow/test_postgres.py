@@ -17,6 +17,7 @@ import pytest
 from include.local_airflow import postgres
 from include.local_airflow.errors import LaunchError
 from include.local_airflow.metadata_database import DRIVER, given_database, public_name
+from include.local_airflow.sockets import remove_socket_folder
 from include.local_airflow.watcher import Watcher
 from tests.unit.local_airflow.conftest import needs_another_user
 
@@ -42,10 +43,11 @@ except LaunchError as error:
 
 
 @pytest.fixture
-def home(tmp_path: Path) -> Path:
+def home(tmp_path: Path) -> Iterator[Path]:
     home = tmp_path / ("a long way down " * 7) / ".airflow"
     home.mkdir(parents=True)
-    return home
+    yield home
+    remove_socket_folder(home)
 
 
 @pytest.fixture

@@ -172,12 +172,3 @@ def test_another_user_is_told_whose_it_is() -> None:
         watcher.end()
         shutil.rmtree(root)
     assert "LaunchError: Another user has started what runs in this checkout" in asked.stderr
-
-
-def test_a_path_longer_than_a_sockets_may_be(tmp_path: Path) -> None:
-    watcher = watcher_in(tmp_path / ("long" * 30))
-    try:
-        begin(watcher, sleeper=SLEEP)
-        assert watcher.states()["sleeper"].lives
-    finally:
-        watcher.end()

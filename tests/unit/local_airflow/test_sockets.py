@@ -1,0 +1,41 @@
+"""Sockets of a checkout whose path is longer than a socket's may be."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from rich.console import Console
+
+from include.local_airflow.environment import Launch
+from include.local_airflow.server import stop
+from include.local_airflow.sockets import socket_folder
+from include.local_airflow.supervisord_file import Program
+from include.local_airflow.watcher import Watcher
+
+
+def test_they_lie_in_a_short_folder_until_all_has_ended(tmp_path: Path) -> None:
+    launch = Launch({}, tmp_path / ("long" * 30))
+    launch.home.mkdir(parents=True)
+    watcher = Watcher("airflow", launch.root, launch.home)
+    folder = socket_folder(launch.home)
+    try:
+        watcher.begin([Program("sleeper", ["sleep", "300"])], os.environ)
+        watcher.start("sleeper")
+        assert watcher.states()["sleeper"].lives
+        assert (folder / "airflow.sock").is_socket()
+    finally:
+        stop(launch, Console(quiet=True))
+    assert not folder.exists()
+
+
+def test_a_short_folder_with_something_in_it_stays(tmp_path: Path) -> None:
+    launch = Launch({}, tmp_path / ("long" * 30))
+    launch.home.mkdir(parents=True)
+    file = socket_folder(launch.home) / "somebody.sock"
+    file.touch()
+    stop(launch, Console(quiet=True))
+    assert file.exists()
+    file.unlink()
+    stop(launch, Console(quiet=True))
+    assert not file.parent.exists()
