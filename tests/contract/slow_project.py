@@ -7,10 +7,7 @@ from pathlib import Path
 SLOW = "dbt run-operation wait --args '{seconds: 60}'"
 WAIT = """\
 {% macro wait(seconds) %}
-{% set end = modules.datetime.datetime.now() + modules.datetime.timedelta(seconds=seconds) %}
-{% for _ in range(100000) if modules.datetime.datetime.now() < end %}
-{% do run_query('select sum(i) from range(10000000) t(i)') %}
-{% endfor %}
+{% do run_query('select sleep_ms(' ~ seconds * 1000 ~ ')') %}
 {% endmacro %}
 """
 

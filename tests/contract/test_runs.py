@@ -5,15 +5,18 @@ from __future__ import annotations
 import os
 import signal
 import time
-from collections.abc import Callable
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from tests.contract.slow_project import SLOW, write_slow_project
-from tests.running_dbt_cloud import BUILD_AFTER_LOAD, DAILY_BUILD, RunningDbtCloud
-
-MakeDbtCloud = Callable[..., RunningDbtCloud]
+from tests.running_dbt_cloud import (
+    BUILD_AFTER_LOAD,
+    DAILY_BUILD,
+    RunningDbtCloud,
+    prepare_data,
+)
 
 
 def test_a_build_has_the_steps_of_dbt_cloud(local_dbt_cloud: RunningDbtCloud) -> None:
@@ -215,13 +218,25 @@ def test_a_page_says_what_it_is(local_dbt_cloud: RunningDbtCloud) -> None:
     }
 
 
-@pytest.fixture
-def slow_dbt_cloud(make_local_dbt_cloud: MakeDbtCloud, slow_project: str) -> RunningDbtCloud:
+@pytest.fixture(scope="module")
+def slow_server(
+    session_folder: Path, tmp_path_factory: pytest.TempPathFactory, slow_project: str
+) -> Iterator[RunningDbtCloud]:
     """A server whose dbt project has a macro that takes as long as it is told."""
-    return make_local_dbt_cloud("--dbt-project", slow_project)
+    data = tmp_path_factory.mktemp("data")
+    prepare_data(session_folder / "data", data)
+    server = RunningDbtCloud(data, ("--dbt-project", slow_project))
+    yield server
+    server.end()
 
 
 @pytest.fixture
+def slow_dbt_cloud(slow_server: RunningDbtCloud) -> RunningDbtCloud:
+    """The same for all tests, started where one before has ended it."""
+    return slow_server if slow_server.process else slow_server.start()
+
+
+@pytest.fixture(scope="module")
 def slow_project(tmp_path_factory: pytest.TempPathFactory) -> str:
     return write_slow_project(tmp_path_factory.mktemp("project"))
 

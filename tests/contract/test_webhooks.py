@@ -15,6 +15,7 @@ import pytest
 
 from tests.conftest import CERTIFICATES, MakeDbtCloud
 from tests.contract.conftest import http_client
+from tests.contract.slow_project import SLOW, write_slow_project
 from tests.running_dbt_cloud import (
     ACCOUNT_ID,
     BUILD_AFTER_LOAD,
@@ -300,12 +301,15 @@ def test_a_killed_server_loses_no_event_and_repeats_no_acknowledged_one(
 
 
 def test_a_run_that_a_crash_interrupted_still_sends_its_end(
-    make_local_dbt_cloud: MakeDbtCloud, receiver: WebhookReceiver
+    make_local_dbt_cloud: MakeDbtCloud,
+    receiver: WebhookReceiver,
+    tmp_path_factory: pytest.TempPathFactory,
 ) -> None:
-    server = make_local_dbt_cloud(*QUICK)
+    project = write_slow_project(tmp_path_factory.mktemp("project"))
+    server = make_local_dbt_cloud(*QUICK, "--dbt-project", project)
     with http_client(server) as api:
         subscription = subscribe(api, receiver.url)
-        server.trigger(steps_override=["dbt build"] * 20)
+        server.trigger(steps_override=[SLOW])
         log_of(api, subscription)  # its start has been acknowledged
     server.end(signal.SIGKILL)
     server.start()
