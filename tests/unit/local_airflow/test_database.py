@@ -5,28 +5,24 @@ from pathlib import Path
 
 from tests.unit.local_airflow.conftest import Checkout
 
-PREPARE_AND_PRINT = """
+# What somebody enters in the UI, then what the launcher does, then what Airflow finds.
+ENTER_PREPARE_AND_PRINT = """
 import sys
 from airflow.models.connection import Connection
 from airflow.models.pool import Pool
 from airflow.models.variable import Variable
+from airflow.utils.session import create_session
 from include.local_airflow.database import main
+with create_session() as session:
+    for conn_id, host in (each.split("=") for each in sys.argv[2:]):
+        connection = session.query(Connection).filter_by(conn_id=conn_id).one()
+        connection.host, connection.login, connection.password = host or None, "7", "entered"
 assert main(sys.argv[1]) == 0
 conn = Connection.get_connection_from_secrets("dbt_cloud_default")
 pool = Pool.get_pool("small")
 print(conn.host, conn.login, conn.password, pool.slots, pool.include_deferred, Variable.get("a"))
 for name in ("census_default", "warehouse_default"):
     print(Connection.get_connection_from_secrets(name).host)
-"""
-
-ENTER_IN_THE_UI = """
-import sys
-from airflow.models.connection import Connection
-from airflow.utils.session import create_session
-with create_session() as session:
-    for conn_id, host in (each.split("=") for each in sys.argv[2:]):
-        connection = session.query(Connection).filter_by(conn_id=conn_id).one()
-        connection.host, connection.login, connection.password = host or None, "7", "entered"
 """
 
 MORE = """\
@@ -39,36 +35,40 @@ MORE = """\
 """
 
 
-def in_airflow(checkout: Checkout, program: str, *arguments: str) -> str:
-    """Run a program with the launcher's environment; its first argument is the database's mark."""
-    script = (
-        "import subprocess, sys\n"
-        "from include.local_airflow.environment import Launch\n"
-        "from include.local_airflow.metadata_database import sqlite_database\n"
-        "launch = Launch.read()\n"
-        "database = sqlite_database(launch.home)\n"
-        "command = [sys.executable, '-c', sys.argv[1], str(database.mark), *sys.argv[2:]]\n"
-        "subprocess.run(command, env=launch.environment(database), check=True)\n"
-    )
-    result = checkout.run("-c", script, program, *arguments)
-    assert result.returncode == 0, result.stderr
-    return result.stdout
+# The first argument of the program is the database's mark.
+IN_AIRFLOW = """
+import subprocess, sys
+from include.local_airflow.environment import Launch
+from include.local_airflow.metadata_database import sqlite_database
+launch = Launch.read()
+database = sqlite_database(launch.home)
+command = [sys.executable, "-c", sys.argv[1], str(database.mark), *sys.argv[2:]]
+subprocess.run(command, env=launch.environment(database), check=True)
+"""
 
 
-def prepared(checkout: Checkout, value: str, **variables: str) -> str:
-    """Prepare a database with the launcher's environment; return what Airflow then finds in it."""
+def prepared(checkout: Checkout, value: str, *entered: str, **variables: str) -> str:
+    """Prepare a database with the launcher's environment; return what Airflow then finds in it.
+
+    Before, a host is ``entered`` in the UI for each ``connection=host``.
+    """
     text = (checkout.folder / "airflow_settings.yaml").read_text().partition("  pools:")[0]
     (checkout.folder / "airflow_settings.yaml").write_text(text + MORE.format(value=value))
     checkout.variables = dict(variables)
-    return "\n".join(in_airflow(checkout, PREPARE_AND_PRINT).strip().splitlines()[-3:])
+    result = checkout.run("-c", IN_AIRFLOW, ENTER_PREPARE_AND_PRINT, *entered)
+    assert result.returncode == 0, result.stderr
+    return "\n".join(result.stdout.strip().splitlines()[-3:])
 
 
-def test_settings_are_created_and_overwritten(checkout: Checkout) -> None:
+def test_settings_are_created_and_overwritten_also_where_a_local_address_was_entered(
+    checkout: Checkout,
+) -> None:
     first = prepared(checkout, "one")
     warehouse = checkout.folder / "include" / ".local" / "warehouse.duckdb"
     local = f"localhost:8580 16173 local-dbt-cloud-token 2 False one\nlocalhost:8581\n{warehouse}"
     assert first == local
-    moved = prepared(checkout, "two", DBT_CLOUD_PORT="9000", LOCAL_DBT_CLOUD_TOKEN="other")
+    elsewhere = {"DBT_CLOUD_PORT": "9000", "LOCAL_DBT_CLOUD_TOKEN": "other"}
+    moved = prepared(checkout, "two", "dbt_cloud_default=localhost:9999", **elsewhere)
     assert moved == f"localhost:9000 16173 other 2 False two\nlocalhost:9001\n{warehouse}"
     database = Path(checkout.folder, ".airflow", "run.db")
     [(count,)] = sqlite3.connect(database).execute("select count(*) from connection")
@@ -78,16 +78,8 @@ def test_settings_are_created_and_overwritten(checkout: Checkout) -> None:
 def test_a_real_account_entered_in_the_ui_stays(checkout: Checkout) -> None:
     prepared(checkout, "one")
     entered = ("dbt_cloud_default=ab123.us1.dbt.com", "fivetran_default=", "census_default=c.com")
-    in_airflow(checkout, ENTER_IN_THE_UI, *entered)
 
-    again = prepared(checkout, "two", DBT_CLOUD_PORT="9000")
+    again = prepared(checkout, "two", *entered, DBT_CLOUD_PORT="9000")
 
     warehouse = checkout.folder / "include" / ".local" / "warehouse.duckdb"
     assert again == f"ab123.us1.dbt.com 7 entered 2 False two\nc.com\n{warehouse}"
-
-
-def test_what_still_is_local_follows_the_settings(checkout: Checkout) -> None:
-    prepared(checkout, "one")
-    in_airflow(checkout, ENTER_IN_THE_UI, "dbt_cloud_default=localhost:9999")
-
-    assert prepared(checkout, "two").startswith("localhost:8580 16173 local-dbt-cloud-token")
