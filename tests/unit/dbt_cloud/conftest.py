@@ -127,7 +127,7 @@ def missing_table(server: RunningDbtCloud, table: str) -> Iterator[None]:
 def open_warehouse(server: RunningDbtCloud) -> duckdb.DuckDBPyConnection:
     """With all tables, once no other process has it open."""
     # The first run of any job loads the tables; a later one of the same would hinder a retry.
-    server.wait(server.trigger(BUILD_AFTER_LOAD, steps_override=["dbt parse"]))
+    server.wait(server.trigger(BUILD_AFTER_LOAD, steps_override=["dbt deps"]))
     return duckdb.connect(server.data / "warehouse.duckdb")
 
 

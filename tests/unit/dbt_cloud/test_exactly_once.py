@@ -11,7 +11,7 @@ from airflow.providers.dbt.cloud.hooks.dbt import DbtCloudJobRunException
 from tests.running_dbt_cloud import DAILY_BUILD
 from tests.unit.dbt_cloud.conftest import BUILD, MakeTask, go_wrong, missing_table
 
-QUICK = "dbt parse"
+QUICK = "dbt deps"
 START = {"method": "POST", "path": f"*/jobs/{DAILY_BUILD}/run*"}
 
 
@@ -94,11 +94,11 @@ def test_a_run_that_cannot_be_resumed_is_finished_with_what_failed(make_task: Ma
     task.try_()
 
     _failed, finished = task.own_runs
-    build, parse = finished["trigger"]["steps_override"]
+    build, last = finished["trigger"]["steps_override"]
     assert build.startswith("dbt build --select ")
     assert "stg_stores" in build
     assert "stg_products" not in build
-    assert parse == QUICK
+    assert last == QUICK
     assert finished["status_humanized"] == "Success"
 
 

@@ -32,7 +32,7 @@ def loaded(server: RunningDbtCloud, **tables: str | None) -> None:
 
 @pytest.fixture
 def server(dbt_cloud_connection: RunningDbtCloud) -> Iterator[RunningDbtCloud]:
-    dbt_cloud_connection.wait(dbt_cloud_connection.trigger(steps_override=["dbt parse"]))
+    dbt_cloud_connection.wait(dbt_cloud_connection.trigger(steps_override=["dbt deps"]))
     yield dbt_cloud_connection
     loaded(dbt_cloud_connection, orders="1 hour", payments="1 hour", stores="1 hour")
 

@@ -24,7 +24,7 @@ from tests.unit.dbt_cloud.conftest import (
     open_warehouse,
 )
 
-QUICK = "dbt parse"
+QUICK = "dbt deps"
 DOWNSTREAM = "dbt run --select +stores"
 
 
@@ -115,11 +115,11 @@ def test_one_that_cannot_be_resumed_is_finished_in_the_same_place(
         task.try_()
 
     (finished,) = task.runs
-    build, parse = finished["trigger"]["steps_override"]
+    build, last = finished["trigger"]["steps_override"]
     assert build.startswith("dbt build --vars '{who: me}' --select ")
     assert "stg_stores" in build
     assert "stg_products" not in build
-    assert parse == QUICK
+    assert last == QUICK
     assert finished["trigger"]["schema_override"] == "elsewhere"
     assert finished["trigger"]["cause"].startswith(f"Airflow finishes run {failed}: ")
     assert finished["status_humanized"] == "Success"

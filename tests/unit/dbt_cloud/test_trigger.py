@@ -73,7 +73,7 @@ def test_a_trigger_is_made_again_from_what_it_saves(dbt_cloud_connection: Runnin
 
 
 def test_it_fires_once_the_run_has_ended(make_task: MakeTask) -> None:
-    task = make_task("dbt parse")
+    task = make_task("dbt deps")
     run_id = task.start()
 
     (event,) = events(trigger_of(task.server, run_id))
@@ -84,7 +84,7 @@ def test_it_fires_once_the_run_has_ended(make_task: MakeTask) -> None:
 
 def test_it_works_without_a_triggerer(make_task: MakeTask) -> None:
     """As ``airflow dags test`` runs it."""
-    task = make_task("dbt parse")
+    task = make_task("dbt deps")
     trigger = trigger_of(task.server, task.start())
 
     async def first_event() -> Any:
@@ -94,7 +94,7 @@ def test_it_works_without_a_triggerer(make_task: MakeTask) -> None:
 
 
 def test_all_triggers_share_one_call(make_task: MakeTask) -> None:
-    task = make_task("dbt parse")
+    task = make_task("dbt deps")
     run_id = task.start()
     task.server.wait(run_id)
     count_calls(task.server)
@@ -116,7 +116,7 @@ def test_a_hundred_and_one_runs_need_two_calls(make_task: MakeTask) -> None:
 
 @pytest.mark.parametrize("kind", ["429", "500", "503", "close-before", "close-after", "truncate"])
 def test_a_bad_poll_says_nothing_about_the_run(make_task: MakeTask, kind: str) -> None:
-    task = make_task("dbt parse")
+    task = make_task("dbt deps")
     go_wrong(task.server, kind, times=2, **POLLS)
 
     (event,) = events(trigger_of(task.server, task.start()))
