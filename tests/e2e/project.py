@@ -19,8 +19,11 @@ from typing import Any, TypeVar
 import duckdb
 import httpx
 import psutil
+from rich.console import Console
 
+from include.local_airflow.environment import Launch
 from include.local_airflow.processes import free_port, wait
+from include.local_airflow.status import status
 from include.local_airflow.watcher import State, Watcher
 from include.local_servers.connections import DBT_CLOUD
 
@@ -101,6 +104,11 @@ class Project:
     def states(self) -> dict[str, State]:
         """What the watchers say of each process."""
         return {name: state for each in self.watchers for name, state in each.states().items()}
+
+    def is_well(self) -> bool:
+        """What ``make status`` returns, without a process of its own for each look."""
+        launch = Launch.read(self.root, self.environment)
+        return status(launch, Console(quiet=True)) == 0
 
     def process(self, name: str) -> psutil.Process:
         return psutil.Process(self.states()[name].pid)

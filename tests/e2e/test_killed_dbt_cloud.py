@@ -24,7 +24,7 @@ def test_a_task_fails_when_dbt_cloud_is_gone_and_runs_again_when_it_is_back(
     finally:
         servers.start(SERVER)
 
-    eventually(lambda: project.launcher("status").returncode == 0, "it is back")
+    eventually(project.is_well, "it is back")
     (interrupted,) = (run for run in project.dbt_runs() if run["id"] == active["id"])
     assert interrupted["status_humanized"] == "Error"
     assert "stopped" in interrupted["status_message"]

@@ -36,8 +36,8 @@ def rows(project: Project) -> dict[str, list[str]]:
 
 
 def all_run(project: Project) -> bool:
-    status = project.launcher("status")
-    return status.returncode == 0 and len(status.stdout.splitlines()) == 1 + len(PROCESSES)
+    living = {name for name, state in project.states().items() if state.lives}
+    return living == PROCESSES and project.is_well()
 
 
 def test_all_that_runs_is_healthy_and_listens_to_this_machine_only(
