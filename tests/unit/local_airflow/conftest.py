@@ -16,6 +16,7 @@ import pytest
 pytest.importorskip("supervisor", reason="needs requirements-dev.txt")
 
 from include.local_airflow.metadata_database import MetadataDatabase, sqlite_database
+from include.local_airflow.processes import in_turn
 
 ROOT = Path(__file__).parents[3]
 REAL_ACCOUNT = '{"conn_type": "dbt_cloud", "host": "localhost:1", "login": "1", "password": "x"}'
@@ -66,9 +67,19 @@ class Checkout:
 
 @pytest.fixture(scope="session")
 def migrated(tmp_path_factory: pytest.TempPathFactory) -> MetadataDatabase:
-    """An empty metadata database of this Airflow, which takes seconds to make."""
-    home = tmp_path_factory.mktemp("migrated")
+    """An empty metadata database of this Airflow, made once for all of pytest's processes."""
+    base = tmp_path_factory.getbasetemp()
+    home = (base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) / "migrated"
+    home.mkdir(exist_ok=True)
     database = sqlite_database(home)
+    with in_turn(home / "lock"):
+        assert database.mark
+        if not database.mark.exists():
+            _migrate(home, database)
+    return database
+
+
+def _migrate(home: Path, database: MetadataDatabase) -> None:
     settings = {"AIRFLOW_HOME": str(home), "AIRFLOW__CORE__LOAD_EXAMPLES": "False"}
     migrate = (
         "import sys; from include.local_airflow.database import migrate; from pathlib import Path"
@@ -77,7 +88,6 @@ def migrated(tmp_path_factory: pytest.TempPathFactory) -> MetadataDatabase:
     subprocess.run(
         command, env=os.environ | settings | database.environment(), cwd=ROOT, check=True
     )
-    return database
 
 
 @pytest.fixture
