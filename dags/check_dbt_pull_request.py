@@ -30,9 +30,9 @@ from airflow.sdk.exceptions import AirflowFailException, AirflowSkipException
 
 from include.dbt_cloud import DbtCloudRunJobExactlyOnceOperator, pull_requests
 
-DBT_CLOUD_CONN_ID = "dbt_cloud_default"
 # https://YOUR_ACCESS_URL/deploy/16173/projects/36467/jobs/48621
 JOB_ID = 48621
+DBT_CLOUD_CONN_ID = "dbt_cloud_default"  # its login is your account id
 # Or gitlab_merge_request_id, azure_pull_request_id, non_native_pull_request_id
 PULL_REQUEST_ID = "github_pull_request_id"
 DROP_SCHEMA = "dbt run-operation drop_pull_request_schema"

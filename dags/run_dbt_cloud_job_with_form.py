@@ -27,9 +27,9 @@ from airflow.providers.dbt.cloud.hooks.dbt import DbtCloudJobRunException
 from airflow.providers.dbt.cloud.operators.dbt import DbtCloudRunJobOperator
 from airflow.sdk import Param, dag, task
 
-DBT_CLOUD_CONN_ID = "dbt_cloud_default"
 # https://YOUR_ACCESS_URL/deploy/16173/projects/36467/jobs/65767
 JOB_ID = 65767
+DBT_CLOUD_CONN_ID = "dbt_cloud_default"  # its login is your account id
 DEFERRING_JOB_ID = 48621
 
 # Words of letters, digits and dbt's own signs, none of which begins with a dash.

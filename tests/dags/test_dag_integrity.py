@@ -141,15 +141,10 @@ def test_a_dag_has_an_owner_tags_and_retries(file: Path) -> None:
 
 @pytest.mark.parametrize("file", FILES, ids=name)
 def test_a_connection_is_named_once(file: Path) -> None:
-    """In a file that has the constant, by nothing else."""
-    connects = re.compile(r"(DbtCloud\w*|FreshSources)(Hook|Operator|Sensor)$|report_run$")
-    if "\nDBT_CLOUD_CONN_ID = " in file.read_text():
-        nodes = ast.walk(ast.parse(file.read_text()))
-        calls = [node for node in nodes if isinstance(node, ast.Call)]
-        connecting = [call for call in calls if connects.search(ast.unparse(call.func))]
-        assert connecting
-        for call in connecting:
-            assert "DBT_CLOUD_CONN_ID" in ast.unparse(call)
+    connects = re.compile(r"(DbtCloud\w*|RunJob|FreshSources)(Hook|Operator|Sensor)$|\.report_\w+$")
+    for node in ast.walk(ast.parse(file.read_text())):
+        if isinstance(node, ast.Call) and connects.search(ast.unparse(node.func)):
+            assert "DBT_CLOUD_CONN_ID" in ast.unparse(node)
 
 
 def words_in_e2e_tests() -> set[str]:
