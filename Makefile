@@ -10,7 +10,7 @@ unexport PYTHONDONTWRITEBYTECODE
 LAUNCHER = .venv/bin/python -m include.local_airflow
 
 .DEFAULT_GOAL := help
-.PHONY: help run start status doctor logs stop test test-astro check bench readme constraints eject matrix install
+.PHONY: help run start status doctor logs stop test test-astro check bench readme constraints eject matrix pictures install
 
 help: ## Show this list
 	@echo "make TARGET [DAG=id] [PORT=8080] [DBT_CLOUD_PORT=8580] [PYTHON=python3]"
@@ -55,6 +55,9 @@ check: install ## Lint, check the formatting and the types
 
 bench: install ## Measure this repository against its peers
 	.venv/bin/python -m benchmarks
+
+pictures: install ## Take the pictures of docs/ anew, with headless Chromium
+	.venv/bin/python -m tests.pictures
 
 readme: install ## Write the local dbt Cloud's endpoints into its README anew
 	.venv/bin/python -m include.local_dbt_cloud.api.readme

@@ -1,0 +1,186 @@
+"""`make pictures`: takes the pictures in `docs/pictures/` anew, of a fresh copy's Dags."""
+
+from __future__ import annotations
+
+import io
+import signal
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import httpx
+from PIL import Image
+
+from tests.e2e.airflow_client import Airflow
+from tests.e2e.project import CHECKOUT, Project
+from tests.e2e.test_job_dags import missing_table
+from tests.pictures.browser import BrowserError, Page, browser
+
+FOLDER = CHECKOUT / "docs" / "pictures"
+PIPELINE = "extract_load_transform"
+RERUN = "rerun_dbt_cloud_job_from_failure"
+REPORTED_JOB = 65767
+EARLIER_RUNS = 3  # for the report to compare with
+GRAPH = """document.querySelector('[aria-label^="Show Graph"]').click()"""
+GROUPS = """document.querySelector('[data-testid="expand-all-button"]').click()"""
+TABLE = """document.querySelector('[aria-label="Show table view"]').click()"""
+FORM = """document.querySelector('[data-testid="trigger-dag-button"]').click()"""
+# It would hide tasks.
+NO_MAP = """document.querySelector('.react-flow__minimap').style.display = 'none'"""
+LAST_STEP = """[...document.querySelectorAll('details')].pop().open = true"""
+
+
+@dataclass(frozen=True)
+class Album:
+    """Where the pictures are of, and what takes them."""
+
+    page: Page
+    airflow: Airflow
+    project: Project
+
+    @property
+    def ui(self) -> str:
+        return f"http://127.0.0.1:{self.airflow.port}"
+
+    def take(self, name: str, url: str, *texts: str, click: tuple[str, ...] = ()) -> None:
+        """Open the address, click, wait until the texts are there and nothing moves, save."""
+        self.page.open(url, *texts[:1])
+        for script in click:
+            self.page.evaluate(script)
+            self._still()
+        self.page.wait_for(*texts)
+        file = FOLDER / f"{name}.png"
+        with Image.open(io.BytesIO(self._still())) as image:
+            # A third of the size; the octree keeps colours that are rare, as a task's state is.
+            image.convert("RGB").quantize(method=Image.Quantize.FASTOCTREE).save(
+                file, optimize=True
+            )
+        print(f"  {file.relative_to(CHECKOUT)}: {file.stat().st_size / 1000:.0f} kB", flush=True)
+
+    def _still(self) -> bytes:
+        """What the page shows once two looks are the same; a page that never rests as it is."""
+        shown = b""
+        for _ in range(20):
+            before, shown = shown, self.page.picture()
+            if shown == before:
+                break
+            time.sleep(0.5)
+        return shown
+
+    def take_the_running_pipeline(self) -> None:
+        run_id = self.airflow.trigger(PIPELINE)
+        self.airflow.wait_for_task(PIPELINE, run_id, "trigger_dbt_cloud_job_run", "deferred")
+        with self.dbt_cloud_being_slow():
+            self.page.size(1280, 640)
+            self.take("airflow_grid", f"{self.ui}/dags/{PIPELINE}", "train_model")
+            run = f"{self.ui}/dags/{PIPELINE}/runs/{run_id}"
+            self.take("airflow_graph", run, "train_model", "deferred", click=(GRAPH, NO_MAP))
+        self.airflow.wait(PIPELINE, run_id)
+
+    @contextmanager
+    def dbt_cloud_being_slow(self) -> Iterator[None]:
+        """The run seems to go on for as long as that, as real ones do."""
+        faults = f"https://localhost:{self.project.dbt_cloud_port}/faults"
+        slow = {"kind": "slow", "method": "GET", "path": "*/runs/*", "seconds": 60, "times": 5}
+        self.project.dbt_cloud.post(faults, json=slow).raise_for_status()
+        yield
+        self.project.dbt_cloud.delete(faults).raise_for_status()
+
+    def take_dags_and_forms(self) -> None:
+        self.page.size(1280, 1150)
+        self.take("airflow_dags", f"{self.ui}/dags", "extract_load_transform", click=(TABLE,))
+        form = f"{self.ui}/dags/run_dbt_cloud_job_with_form"
+        self.take("airflow_form", form, "read_form", "Models to leave out", click=(FORM,))
+        self.page.size(1280, 370)
+        self.take("airflow_connections", f"{self.ui}/connections", "dbt_cloud_default")
+
+    def take_graphs(self) -> None:
+        self.page.size(1280, 420)
+        gate = f"{self.ui}/dags/gate_on_fresh_sources"
+        self.take("airflow_gate", gate, "wait_for_sources", click=(GRAPH, NO_MAP))
+        vendors = f"{self.ui}/dags/fivetran_dbt_cloud_census"
+        self.take("airflow_vendors", vendors, "trigger_census_sync", click=(GRAPH, NO_MAP))
+        self.page.size(1280, 640)
+        models = f"{self.ui}/dags/run_dbt_core_model_by_model"
+        self.take(
+            "airflow_models", models, "jaffle_shop", "stg_orders", click=(GRAPH, GROUPS, NO_MAP)
+        )
+
+    def take_dbt_cloud(self) -> None:
+        address = f"https://localhost:{self.project.dbt_cloud_port}"
+        self.page.size(1280, 560)
+        self.take("dbt_cloud", f"{address}/", "Build after load")
+        [run] = self.project.dbt_runs(limit=1, job_definition_id=30605)
+        self.page.size(1280, 900)
+        self.take("dbt_cloud_run", run["href"], "dbt build", click=(LAST_STEP,))
+
+    def take_a_failure_and_its_end(self) -> None:
+        """A model that fails for want of its source, and the run that finishes it."""
+        with missing_table(self.project, "stores"):
+            self.airflow.run("run_dbt_cloud_job")
+        [failed] = self.project.dbt_runs(limit=1, status=20)
+        self.page.size(1280, 900)
+        self.take("dbt_cloud_failed", failed["href"], "dbt build", click=(LAST_STEP,))
+        run_id, _ = self.airflow.run(RERUN)
+        self.page.size(1280, 640)
+        task = f"{self.ui}/dags/{RERUN}/runs/{run_id}/tasks/finish_failed_run"
+        self.take("airflow_rerun", task, "finish_failed_run")
+
+    def take_report(self) -> None:
+        for _ in range(EARLIER_RUNS):
+            self.project.dbt_cloud.post(f"/jobs/{REPORTED_JOB}/run/", json={"cause": "A picture"})
+        self.airflow.run("report_run_results")
+        reports = self.project.root / "include" / ".local" / "reports"
+        report = max(reports.glob("run-*/report.html"), key=lambda file: file.stat().st_mtime)
+        self.page.size(1100, 900)
+        self.take("report", report.as_uri(), "dbt Cloud")
+
+
+@contextmanager
+def running_project() -> Iterator[Project]:
+    """A copy of this checkout in a temporary folder, started as `make start` does."""
+    with tempfile.TemporaryDirectory() as folder:
+        project = Project.copy_to(Path(folder))
+        started = project.launcher("start")
+        try:
+            if started.returncode:
+                raise BrowserError(f"Airflow did not start:\n{started.stderr or started.stdout}")
+            yield project
+        finally:
+            project.launcher("stop")
+
+
+def main() -> int:
+    """Take all pictures; return the exit code."""
+    for number in (signal.SIGTERM, signal.SIGINT):  # end what was started
+        signal.signal(number, signal.default_int_handler)
+    FOLDER.mkdir(exist_ok=True)
+    try:
+        with browser() as page:
+            print("Starting Airflow and the local dbt Cloud in a copy ...", flush=True)
+            with running_project() as project:
+                album = Album(page, Airflow(project.port), project)
+                album.take_the_running_pipeline()
+                album.take_report()
+                album.take_dbt_cloud()
+                album.take_graphs()
+                album.take_dags_and_forms()
+                album.take_a_failure_and_its_end()
+    except (BrowserError, AssertionError) as error:
+        print(f"Error: {error}", file=sys.stderr)
+        return 1
+    except httpx.HTTPError as error:
+        print(f"Error: no answer ({error}): try again when less goes on here.", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        print("Stopped.", file=sys.stderr)
+        return 130
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,130 @@
+"""A headless Chromium, driven over its DevTools protocol.
+
+https://chromedevtools.github.io/devtools-protocol/ lists the commands.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import tempfile
+import time
+from base64 import b64decode
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from itertools import count
+from typing import Any
+
+import httpx
+from websockets.sync.client import ClientConnection, connect
+
+PROGRAMS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
+PATIENCE = 60.0  # seconds, for a busy machine
+
+
+class BrowserError(Exception):
+    """What is missing, and what to do about it."""
+
+
+@dataclass
+class Page:
+    """One tab."""
+
+    socket: ClientConnection
+    numbers: Iterator[int] = field(default_factory=count)
+
+    def command(self, method: str, **params: Any) -> dict[str, Any]:
+        number = next(self.numbers)
+        self.socket.send(json.dumps({"id": number, "method": method, "params": params}))
+        while True:  # events come in between
+            answer = json.loads(self.socket.recv(PATIENCE))
+            if answer.get("id") == number:
+                break
+        if "error" in answer:
+            raise BrowserError(f"Chromium refuses {method}: {answer['error']['message']}.")
+        result: dict[str, Any] = answer["result"]
+        return result
+
+    def evaluate(self, script: str) -> Any:
+        """What the expression is in the page."""
+        answer = self.command("Runtime.evaluate", expression=script, returnByValue=True)
+        return answer["result"].get("value")
+
+    def wait_for(self, *texts: str) -> None:
+        """Wait until the page shows all of them."""
+        missing = set(texts)
+        deadline = time.monotonic() + PATIENCE
+        while missing:
+            if time.monotonic() > deadline:
+                raise BrowserError(f"{self.evaluate('location.href')} never showed {missing}.")
+            shown = self.evaluate("document.body ? document.body.innerText : ''") or ""
+            missing = {text for text in texts if text not in shown}
+            time.sleep(0.2)
+
+    def open(self, url: str, *texts: str) -> None:
+        """Go there and wait until the page shows all of the texts."""
+        self.command("Page.navigate", url=url)
+        self.wait_for(*texts)
+
+    def size(self, width: int, height: int) -> None:
+        """Set the window's size, in pixels."""
+        self.command(
+            "Emulation.setDeviceMetricsOverride",
+            width=width,
+            height=height,
+            deviceScaleFactor=1,
+            mobile=False,
+        )
+
+    def picture(self) -> bytes:
+        """What the window shows, as PNG."""
+        return b64decode(self.command("Page.captureScreenshot", format="png")["data"])
+
+
+@contextmanager
+def browser() -> Iterator[Page]:
+    """Start Chromium, yield its one tab, end it.
+
+    Raises:
+        BrowserError: there is no Chromium, or it does not start.
+    """
+    program = next(filter(None, map(shutil.which, PROGRAMS)), None)
+    if program is None:
+        raise BrowserError(
+            "There is no Chromium: install it (apt install chromium, brew install --cask "
+            f"chromium), or put one of {', '.join(PROGRAMS)} into PATH."
+        )
+    with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as profile:
+        process = subprocess.Popen(
+            [program, *_options(profile), "about:blank"],
+            stderr=subprocess.PIPE,
+            stdout=subprocess.DEVNULL,
+            text=True,
+        )
+        try:
+            with connect(_tab(process), max_size=None, proxy=None) as socket:
+                yield Page(socket)
+        finally:
+            process.terminate()
+            process.communicate()
+
+
+def _options(profile: str) -> list[str]:
+    options = ["--headless=new", "--remote-debugging-port=0", f"--user-data-dir={profile}"]
+    options += ["--no-first-run", "--disable-gpu", "--hide-scrollbars", "--no-proxy-server"]
+    options += ["--ignore-certificate-errors"]  # only this machine's own pages are opened
+    return [*options, "--no-sandbox"] if os.geteuid() == 0 else options  # root has to
+
+
+def _tab(process: subprocess.Popen[str]) -> str:
+    """The address of the tab's socket; Chromium prints that of its own first."""
+    assert process.stderr
+    for line in process.stderr:
+        if line.startswith("DevTools listening on "):
+            address = line.split()[-1].replace("ws://", "http://").partition("/devtools")[0]
+            tabs = httpx.get(f"{address}/json", trust_env=False).json()
+            return next(str(tab["webSocketDebuggerUrl"]) for tab in tabs if tab["type"] == "page")
+    raise BrowserError(f"Chromium ended at once ({process.wait()}): start it by hand to see why.")

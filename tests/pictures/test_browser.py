@@ -1,0 +1,38 @@
+"""The pictures' browser: a page is waited for, clicked and seen; without a browser it says so."""
+
+from __future__ import annotations
+
+import io
+import shutil
+
+import pytest
+from PIL import Image
+
+from tests.pictures.browser import PROGRAMS, BrowserError, browser
+
+PAGE = """data:text/html,<body style="background:rgb(255,0,0)"><script>
+setTimeout(() => document.body.append('at last'), 300)</script>"""
+
+
+@pytest.mark.skipif(not any(map(shutil.which, PROGRAMS)), reason="there is no Chromium")
+def test_a_page_is_waited_for_and_seen() -> None:
+    with browser() as page:
+        page.size(200, 100)
+        page.open(PAGE, "at last")
+        assert page.evaluate("document.body.innerText") == "at last"
+        page.evaluate("document.body.style.background = 'rgb(0,0,255)'")
+        with Image.open(io.BytesIO(page.picture())) as image:
+            assert image.size == (200, 100)
+            assert image.convert("RGB").getpixel((190, 90)) == (0, 0, 255)
+        with pytest.raises(BrowserError, match="refuses No"):
+            page.command("No.such")
+
+
+def test_without_a_browser_it_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PATH", "/nowhere")
+
+    with (
+        pytest.raises(BrowserError, match=r"There is no Chromium: install it .*chromium"),
+        browser(),
+    ):
+        pass
