@@ -22,6 +22,14 @@ def make_targets() -> set[str]:
     return set(re.findall(r"^([a-z-]+):", (PROJECT / "Makefile").read_text(), re.MULTILINE))
 
 
+def is_left_out(file: Path) -> bool:
+    """Whether the Astro image, where these tests run too, does without the file."""
+    if (PROJECT / ".git").exists():
+        return False
+    place = file.resolve().relative_to(PROJECT.resolve())
+    return place.parts[0] in (PROJECT / ".dockerignore").read_text().split()
+
+
 def anchors(page: Path) -> set[str]:
     """The names GitHub gives to a page's headings."""
     headings = re.findall(r"^#+ (.+)$", page.read_text(), re.MULTILINE)
@@ -53,17 +61,28 @@ def test_every_make_command_in_a_page_exists(page: Path) -> None:
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(PROJECT)))
 def test_every_link_to_a_file_leads_somewhere(page: Path) -> None:
-    in_image = not (PROJECT / ".git").exists()
-    left_out = (PROJECT / ".dockerignore").read_text().split() if in_image else []
     for target in re.findall(r"\]\(([^)\s]+)\)", page.read_text()):
         if target.startswith(("http://", "https://")):
+            assert re.fullmatch(r"https?://[\w.-]+\w(:\d+)?(/[\w./%#?=&~@+-]*)?", target), target
             continue
         path, _, anchor = target.partition("#")
-        if path.partition("/")[0] in left_out:
-            continue
         linked = page.parent / path if path else page
+        if is_left_out(linked):
+            continue
         assert linked.exists(), target
         assert not anchor or anchor in anchors(linked), target
+
+
+def test_each_picture_is_small_taken_by_the_script_and_shown() -> None:
+    pages = "".join(page.read_text() for page in PAGES)
+    script = (PROJECT / "tests" / "pictures" / "__main__.py").read_text()
+    taken = set(re.findall(r"""\.take\(\s*"(\w+)\"""", script))
+    pictures = list((PROJECT / "docs" / "pictures").iterdir())
+
+    assert {picture.name for picture in pictures} == {f"{name}.png" for name in taken}
+    for picture in pictures:
+        assert picture.stat().st_size < 100_000
+        assert re.search(rf"!\[[^\]]+\]\((docs/)?pictures/{picture.name}\)", pages), picture
 
 
 def folder_of(file: Path) -> str:

@@ -145,8 +145,8 @@ def running_project() -> Iterator[Project]:
     """A copy of this checkout in a temporary folder, started as `make start` does."""
     with tempfile.TemporaryDirectory() as folder:
         project = Project.copy_to(Path(folder))
-        started = project.launcher("start")
         try:
+            started = project.launcher("start")
             if started.returncode:
                 raise BrowserError(f"Airflow did not start:\n{started.stderr or started.stdout}")
             yield project

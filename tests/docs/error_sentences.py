@@ -1,0 +1,97 @@
+"""The sentences of error in the code: what exceptions, warnings and the Makefile say to a person.
+
+What varies is written as "…". A text that only completes another one is no sentence.
+"""
+
+from __future__ import annotations
+
+import ast
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+PROJECT = Path(__file__).parents[2]
+FOLDERS = ("dags", "include", "plugins")
+RAISED = ("Error", "Exception", "__init__")  # the last one in an exception's own class
+LOGGED = ("warning", "error")
+Function = ast.FunctionDef | ast.AsyncFunctionDef
+
+
+def sentences() -> dict[str, str]:
+    """Each sentence, and the file that says it."""
+    found: dict[str, str] = {}
+    for folder in FOLDERS:
+        for file in sorted((PROJECT / folder).rglob("*.py")):
+            name = str(file.relative_to(PROJECT))
+            if not name.startswith("include/.local/"):
+                found |= dict.fromkeys(map(first_line, texts(ast.parse(file.read_text()))), name)
+    found |= dict.fromkeys(map(first_line, makefile_texts()), "Makefile")
+    return {text: file for text, file in found.items() if is_sentence(text)}
+
+
+def texts(module: ast.Module) -> Iterator[str]:
+    for scope in [module, *(node for node in ast.walk(module) if isinstance(node, Function))]:
+        for node in own_nodes(scope):
+            if isinstance(node, ast.Call) and name_of(node.func).endswith((*RAISED, *LOGGED)):
+                for said in [*node.args, *(keyword.value for keyword in node.keywords)]:
+                    yield from values(said, scope, module)
+            elif isinstance(node, ast.Assign) and name_of(node.targets[0]) == "user_message":
+                yield from values(node.value, scope, module)
+
+
+def own_nodes(scope: ast.AST) -> Iterator[ast.AST]:
+    """What is in it, except in functions that are in it."""
+    for node in ast.iter_child_nodes(scope):
+        if not isinstance(node, Function):
+            yield node
+            yield from own_nodes(node)
+
+
+def values(node: ast.expr, scope: ast.AST, module: ast.Module) -> Iterator[str]:
+    """The texts that an expression can be, as far as its own module tells."""
+    text = text_of(node)
+    if text is not None:
+        yield text
+    elif isinstance(node, ast.Dict):
+        for value in node.values:
+            yield from values(value, scope, module)
+    elif isinstance(node, ast.Name):
+        for other in [*own_nodes(scope), *module.body]:
+            if isinstance(other, ast.Assign) and name_of(other.targets[0]) == node.id:
+                yield from filter(None, [text_of(other.value)])
+    elif isinstance(node, ast.Call):
+        for other in ast.walk(module):
+            if isinstance(other, Function) and other.name == name_of(node.func):
+                returned = (each.value for each in ast.walk(other) if isinstance(each, ast.Return))
+                yield from filter(None, (text_of(value) for value in returned if value))
+
+
+def text_of(node: ast.expr) -> str | None:
+    if isinstance(node, ast.Constant) and isinstance(node.value, str):
+        return re.sub(r"%[sd]", "…", node.value)
+    if isinstance(node, ast.JoinedStr):
+        parts = (part.value if isinstance(part, ast.Constant) else "…" for part in node.values)
+        return "".join(str(part) for part in parts)
+    if isinstance(node, ast.BinOp) and (left := text_of(node.left)):
+        return f"{left}…"
+    return None
+
+
+def name_of(node: ast.expr) -> str:
+    return getattr(node, "id", getattr(node, "attr", ""))
+
+
+def makefile_texts() -> Iterator[str]:
+    makefile = (PROJECT / "Makefile").read_text().replace("$(PYTHON)", "…")
+    for text in re.findall(r'echo "(?:Error: )?([^"]+)"', makefile):
+        yield re.sub(r"\$\$\(… --version\)", "…", text)
+
+
+def first_line(text: str) -> str:
+    return text.strip().partition("\n")[0].strip()
+
+
+def is_sentence(text: str) -> bool:
+    """Three words or more, and it begins or ends as a sentence does."""
+    begins = text[:1].isupper() or text.startswith("dbt")
+    return len(re.findall(r"[A-Za-z]+", text)) >= 3 and (begins or text.endswith("."))
