@@ -15,6 +15,7 @@ import cosmos.settings
 import pytest
 import yaml
 from airflow.configuration import conf
+from airflow.providers.dbt.cloud.operators.dbt import DbtCloudRunJobOperator
 
 from tests.docs.test_words import PAGES, PROJECT
 
@@ -28,6 +29,7 @@ PIECES = [
 ]
 SETTING = re.compile(r"AIRFLOW__([A-Z_]+?)__([A-Z_0-9]+)")
 OURS = [PROJECT / name for name in (".env.example", "docker-compose.override.yml")]
+SKILL = PROJECT / "skills" / "running-dbt-cloud-from-airflow" / "SKILL.md"
 DOCKERFILE = ("ARG", "CMD", "COPY", "ENTRYPOINT", "ENV", "FROM", "RUN", "USER", "WORKDIR")
 
 
@@ -77,3 +79,33 @@ def test_a_setting_is_airflow_s_own(page: Path) -> None:
         options = conf.configuration_description.get(section.lower(), {}).get("options", {})
         is_cosmos_s = section == "COSMOS" and hasattr(cosmos.settings, key.lower())
         assert key.lower() in options or is_cosmos_s, f"AIRFLOW__{section}__{key}"
+
+
+def test_the_skill_s_arguments_are_the_operator_s() -> None:
+    table = SKILL.read_text().partition("| argument |")[2].partition("\n\n")[0]
+    arguments = re.findall(r"^\| `(\w+)` \|", table, re.MULTILINE)
+    values: dict[str, Any] = dict.fromkeys(arguments) | {"deferrable": False}
+    task = DbtCloudRunJobOperator(task_id="task", job_id=1, **values)
+
+    assert len(arguments) == 8
+    assert all(hasattr(task, argument) for argument in arguments)
+
+
+def test_the_skill_has_astronomer_s_form() -> None:
+    """A folder in `skills/`, and the two facts by which an agent finds it."""
+    _, facts, text = SKILL.read_text().split("---\n", 2)
+    known = yaml.safe_load(facts)
+
+    assert set(known) == {"name", "description"}
+    assert known["name"] == SKILL.parent.name
+    assert known["description"].startswith("Use when ")
+    assert text.lstrip().startswith("# ")
+
+
+@pytest.mark.parametrize("page", [SKILL, PROJECT / "AGENTS.md"], ids=lambda page: page.name)
+def test_a_path_that_an_agent_is_told_exists(page: Path) -> None:
+    paths = set(re.findall(r"(?:`|pytest )((?:dags|docs|include|tests)/[\w/.]+)", page.read_text()))
+
+    assert paths
+    for path in paths - {"dags/VERB_PHRASE.py", "include/.local/"}:
+        assert (PROJECT / path).exists(), path

@@ -13,7 +13,7 @@ PROJECT = Path(__file__).parents[2]
 README = (PROJECT / "README.md").read_text()
 PAGES = [
     path
-    for pattern in ("*.md", "docs/*.md", "include/*/*.md", "benchmarks/*.md")
+    for pattern in ("*.md", "docs/*.md", "include/*/*.md", "benchmarks/*.md", "skills/*/*.md")
     for path in PROJECT.glob(pattern)
 ]
 
