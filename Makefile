@@ -10,7 +10,7 @@ unexport PYTHONDONTWRITEBYTECODE
 LAUNCHER = .venv/bin/python -m include.local_airflow
 
 .DEFAULT_GOAL := help
-.PHONY: help run start status doctor logs stop test test-astro check bench readme constraints eject matrix pictures install
+.PHONY: help run start status doctor logs stop test test-astro check bench readme constraints eject matrix pictures lineage install
 
 help: ## Show this list
 	@echo "make TARGET [DAG=id] [PORT=8080] [DBT_CLOUD_PORT=8580] [PYTHON=python3]"
@@ -18,6 +18,9 @@ help: ## Show this list
 
 run: install ## Run one Dag end to end in the terminal: DAG=extract_load_transform
 	$(LAUNCHER) run $(DAG)
+
+lineage: install ## Write include/lineage/ anew, from the newest manifest of the job
+	$(LAUNCHER) run write_lineage
 
 start: install ## Start Airflow and the local dbt Cloud in the background: PORT=, DBT_CLOUD_PORT=, DATABASE_URL=
 	$(LAUNCHER) start

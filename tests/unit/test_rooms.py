@@ -139,7 +139,7 @@ def test_the_library_stands_alone_and_its_core_without_its_parts(file: Path) -> 
     assert "import include" not in text
     assert "from include" not in text
     assert all(found.startswith("include.dbt_cloud") for found in used if "include" in found)
-    for other in {"reports", "notifications"} - {part}:
+    for other in {"models", "notifications", "reports"} - {part}:
         assert not any(f"dbt_cloud.{other}" in found for found in used), f"{part} imports {other}"
     if part != "airflow_compat.py":
         taken = {found for found in used if found.startswith("airflow.")}
@@ -147,7 +147,7 @@ def test_the_library_stands_alone_and_its_core_without_its_parts(file: Path) -> 
 
 
 def test_the_core_works_wherever_it_is_put(tmp_path: Path) -> None:
-    parts = shutil.ignore_patterns("reports", "notifications", "__pycache__")
+    parts = shutil.ignore_patterns("models", "reports", "notifications", "__pycache__")
     shutil.copytree(PROJECT / "include/dbt_cloud", tmp_path / "acme" / "transform", ignore=parts)
     program = (
         "from acme.transform import DbtCloudRunJobExactlyOnceOperator\n"
