@@ -26,8 +26,18 @@ from airflow.providers.dbt.cloud.utils.openlineage import (
     inject_parent_job_information_into_dbt_cloud_cause,
 )
 
+# A task instance in the triggerer has a pull, and no push that works.
+from airflow.sdk.execution_time.xcom import XCom
+
 # `BaseEventTrigger` shares streams from 3.3 on.
-from airflow.triggers.base import BaseEventTrigger, TriggerEvent
+from airflow.triggers.base import (
+    BaseEventTrigger,
+    StartTriggerArgs,
+    TaskFailedEvent,
+    TaskSkippedEvent,
+    TaskSuccessEvent,
+    TriggerEvent,
+)
 
 __all__ = [
     "DBT_CAUSE_MAX_LENGTH",
@@ -35,7 +45,12 @@ __all__ = [
     "AirflowFailException",
     "AirflowNotFoundException",
     "BaseEventTrigger",
+    "StartTriggerArgs",
+    "TaskFailedEvent",
+    "TaskSkippedEvent",
+    "TaskSuccessEvent",
     "TriggerEvent",
+    "XCom",
     "conf",
     "get_async_connection",
     "get_async_extra_dejson",

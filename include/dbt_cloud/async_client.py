@@ -44,6 +44,10 @@ class AsyncDbtCloudClient:
     ) -> None:
         await self._session.close()
 
+    async def get(self, path: str, **params: Any) -> Any:
+        """The ``data`` of the answer, or the whole JSON of an artifact."""
+        return await self._call("GET", path, params)
+
     async def statuses(self, run_ids: list[int]) -> dict[int, int]:
         """Run id → status of at most a hundred runs; without those that dbt Cloud does not know."""
         wanted = {"pk__in": f"{run_ids}", "limit": len(run_ids)}
@@ -67,4 +71,5 @@ class AsyncDbtCloudClient:
         except (aiohttp.ClientError, OSError) as error:  # a TimeoutError is an OSError
             reason = f"{type(error).__name__} {error}".strip()
             raise NoAnswerError(f"dbt Cloud did not answer: {reason}") from None
-        return read_response(response.status, response.headers, body)["data"]
+        answer = read_response(response.status, response.headers, body)
+        return answer.get("data", answer)

@@ -50,8 +50,9 @@ def print_summary(
     for task, value in end.returned.items():
         if task not in rows and value and _all(value, (int, float, str)):
             console.print(Text(f"{task}: {_numbers(value)}"), soft_wrap=True)
-    for result in end.dbt_cloud:
-        console.print(Text(f"dbt Cloud run: {_nodes(result)}{result.url}"), soft_wrap=True)
+    # Two tasks may tell of one run.
+    for line in dict.fromkeys(f"{_nodes(result)}{result.url}" for result in end.dbt_cloud):
+        console.print(Text(f"dbt Cloud run: {line}"), soft_wrap=True)
     verdict = "[green]succeeded" if end.state == "success" else f"[red]{end.state}"
     console.print(f"Dag run {dag_id} {verdict}[/] in {seconds:.1f} s.")
 

@@ -1,4 +1,4 @@
-"""What can go wrong while ``run_dbt_cloud_job_exactly_once`` runs, and what must be true then."""
+"""What can go wrong while a dbt Cloud job runs exactly once, and what must be true then."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from typing import Any
 
 from tests.e2e.airflow_client import Airflow
 from tests.e2e.project import Project, eventually
-from tests.e2e.variants import build_one_model, change_file
+from tests.e2e.variants import SHOWN, build_one_model, change_file
 
 DAG = "run_dbt_cloud_job_exactly_once"
 TASK = "trigger_dbt_cloud_job_run"
@@ -33,23 +33,49 @@ ASK = {"method": "POST", "path": "*/jobs/*/run*"}
 
 
 def copy_for_crashes(root: Path) -> Project:
-    """One Dag, whose dbt runs build one model, and which does not wait long for an answer."""
+    """Two Dags, whose dbt runs build one model, and which do not wait long for an answer."""
     project = Project.copy_to(root, retries=2)
     for file in (project.root / "dags").glob("*.py"):
-        if file.stem != DAG:
+        if file.stem not in (DAG, SHOWN):
             file.unlink()  # the fewer Dags, the sooner Airflow is ready
     include = project.root / "include"
     patience = {"UNANSWERED_SECONDS = 20": "UNANSWERED_SECONDS = 4"}
     change_file(include / "dbt_cloud" / "task_state.py", patience)
     build_one_model(project)
+    select = {
+        "        lineage=LINEAGE,": '        lineage=LINEAGE,\n        select=["stg_stores"],'
+    }
+    change_file(project.root / "dags" / f"{SHOWN}.py", select)
     return project
 
 
+@dataclass(frozen=True)
+class Dag:
+    """``job`` is the task that starts the job's run, ``waiting`` the one that waits for its end.
+
+    ``told`` is the task, and its XCom, that name the run which the Dag run has come to.
+    """
+
+    id: str
+    job: str
+    waiting: str
+    told: tuple[str, str]
+
+
+ONE_TASK = Dag(DAG, TASK, TASK, (TASK, "job_run_id"))
+TASK_GROUP = Dag(
+    SHOWN,
+    "jaffle_shop.run_job",
+    "jaffle_shop.rest_of_run",
+    ("jaffle_shop.staging.stg_stores", "dbt_cloud_run_id"),
+)
+
+
 @contextmanager
-def scene_in(project: Project) -> Iterator[Scene]:
+def scene_in(project: Project, dag: Dag = ONE_TASK) -> Iterator[Scene]:
     """A case in a project whose Airflow runs; what it holds and breaks ends with it."""
     newest = max((run["id"] for run in project.dbt_runs()), default=0)
-    scene = Scene(project, Airflow(project.port), newest)
+    scene = Scene(project, Airflow(project.port), newest, dag)
     try:
         with scene.stack:
             yield scene
@@ -64,21 +90,22 @@ class Scene:
     project: Project
     airflow: Airflow
     newest_before: int
+    dag: Dag
     dag_runs: list[str] = field(default_factory=list)
     stack: ExitStack = field(default_factory=ExitStack)
 
     def trigger(self) -> None:
-        self.dag_runs.append(self.airflow.trigger(DAG))
+        self.dag_runs.append(self.airflow.trigger(self.dag.id))
 
     def wait(self) -> None:
         for dag_run in self.dag_runs:
-            self.airflow.wait(DAG, dag_run)
+            self.airflow.wait(self.dag.id, dag_run)
 
     def reach(self, *states: str) -> None:
-        self.airflow.wait_for_task(DAG, self.dag_runs[0], TASK, *states)
+        self.airflow.wait_for_task(self.dag.id, self.dag_runs[0], self.dag.waiting, *states)
 
     def clear(self) -> None:
-        self.airflow.clear(DAG, self.dag_runs[0], TASK)
+        self.airflow.clear(self.dag.id, self.dag_runs[0], self.dag.job)
 
     def hold_warehouse(self) -> None:
         """From now on a dbt run stays active, since dbt waits for the warehouse."""
@@ -96,9 +123,12 @@ class Scene:
         """Until the triggerer waits for the run, a second or two after the task has deferred."""
         self.reach("deferred")
         eventually(
-            lambda: "is running" in self.airflow.log(DAG, self.dag_runs[0], TASK),
+            lambda: "is running" in self.log_of_waiting(),
             "the trigger has seen the dbt run",
         )
+
+    def log_of_waiting(self) -> str:
+        return self.airflow.log(self.dag.id, self.dag_runs[0], self.dag.waiting)
 
     def go_wrong(self, kind: str, **fault: Any) -> None:
         self.faults("POST", json={"kind": kind, **fault})
@@ -199,7 +229,7 @@ def one_of_each_dies(scene: Scene) -> None:
     for _ in range(3):
         scene.trigger()
     for dag_run in scene.dag_runs:
-        scene.airflow.wait_for_task(DAG, dag_run, TASK, "deferred")
+        scene.airflow.wait_for_task(scene.dag.id, dag_run, scene.dag.waiting, "deferred")
     for kind in ("scheduler", "triggerer"):
         first, _second = scene.names_of(kind)
         scene.project.kill(first, family=True)
@@ -269,7 +299,8 @@ def mark_failed_while_running(scene: Scene) -> None:
     scene.hold_warehouse()
     scene.trigger()
     scene.wait_for_trigger()
-    path = f"/dags/{DAG}/dagRuns/{scene.dag_runs[0]}/taskInstances/{TASK}"
+    dag, dag_run = scene.dag, scene.dag_runs[0]
+    path = f"/dags/{dag.id}/dagRuns/{dag_run}/taskInstances/{dag.waiting}"
     scene.airflow.call("PATCH", path, new_state="failed")
     eventually(lambda: not scene.project.dbt_runs(**ACTIVE), "the dbt run is cancelled")
     scene.release_warehouse()
@@ -293,11 +324,12 @@ def clear_after_success(scene: Scene) -> None:
 
 
 def require(scene: Scene, dbt_runs: list[str], state: str) -> None:
-    """The task has its dbt runs and no more, all of them ended, and knows its own."""
+    """The job's task has its dbt runs and no more, all of them ended, and knows its own."""
     assert [run["status_humanized"] for run in scene.dbt_runs] == dbt_runs
     assert scene.project.dbt_runs(**ACTIVE) == []
+    airflow, dag = scene.airflow, scene.dag
     for dag_run in scene.dag_runs:
-        assert scene.airflow.states(DAG, dag_run) == {TASK: state}
-    own = {scene.airflow.xcom(DAG, dag_run, TASK, "job_run_id") for dag_run in scene.dag_runs}
+        assert set(airflow.states(dag.id, dag_run).values()) == {state}
+    own = {airflow.xcom(dag.id, dag_run, *dag.told) for dag_run in scene.dag_runs}
     assert len(own) == len(scene.dag_runs)
     assert max(own) == scene.dbt_runs[-1]["id"]

@@ -1,4 +1,4 @@
-"""``run_dbt_cloud_job_exactly_once`` while everything around it dies: one row, one case."""
+"""Dags that run a job exactly once, while everything around them dies: one row, one case."""
 
 from __future__ import annotations
 
@@ -35,6 +35,16 @@ TABLE: list[tuple[Callable[[Scene], None], list[str], str]] = [
     (crashes.clear_after_failure, [*FAILED, "Success"], "success"),
     (crashes.clear_after_success, ["Success", "Success"], "success"),
 ]
+# The same with a task group. A run that died is built again by the model's own next try.
+TABLE_OF_TASK_GROUP: list[tuple[Callable[[Scene], None], list[str], str]] = [
+    (crashes.component_dies("triggerer"), ONE, "success"),
+    (crashes.component_dies("scheduler"), ONE, "success"),
+    (crashes.polls_fail, ONE, "success"),
+    (crashes.dbt_cloud_dies, ["Error", "Success"], "success"),
+    (crashes.clear_while_running, ["Cancelled", "Success"], "success"),
+    (crashes.clear_after_failure, [*FAILED, "Success"], "success"),
+    (crashes.clear_after_success, ["Success", "Success"], "success"),
+]
 
 
 @pytest.fixture(scope="module")
@@ -56,6 +66,20 @@ def test_the_task_has_its_dbt_runs_and_no_more(
     project: Project, happens: Callable[[Scene], None], dbt_runs: list[str], state: str
 ) -> None:
     with crashes.scene_in(project) as scene:
+        happens(scene)
+        scene.wait()
+        crashes.require(scene, dbt_runs, state)
+
+
+@pytest.mark.parametrize(
+    ("happens", "dbt_runs", "state"),
+    TABLE_OF_TASK_GROUP,
+    ids=[row[0].__name__ for row in TABLE_OF_TASK_GROUP],
+)
+def test_a_task_group_has_its_dbt_runs_and_no_more(
+    project: Project, happens: Callable[[Scene], None], dbt_runs: list[str], state: str
+) -> None:
+    with crashes.scene_in(project, crashes.TASK_GROUP) as scene:
         happens(scene)
         scene.wait()
         crashes.require(scene, dbt_runs, state)

@@ -1,9 +1,242 @@
-"""A dbt Cloud job's models, on a real scheduler and local dbt Cloud."""
+"""A dbt Cloud job as a task group, on a real scheduler, triggerer and local dbt Cloud."""
 
 from __future__ import annotations
 
+from typing import Any
+
 from tests.e2e.airflow_client import Airflow
-from tests.e2e.project import Project
+from tests.e2e.project import Project, eventually
+from tests.e2e.test_job_dags import missing_table
+from tests.e2e.variants import (
+    SHOWN,
+    SHOWN_ONCE,
+    SHOWN_STALE,
+    SHOWN_WITHOUT_FILE,
+)
+
+GROUP = "jaffle_shop"
+JOB, REST = f"{GROUP}.run_job", f"{GROUP}.rest_of_run"
+MARTS = ("customers", "daily_revenue", "order_items", "orders", "products", "stores")
+STAGING = ("customers", "order_items", "orders", "payments", "products", "stores")
+MODELS = {f"{GROUP}.marts.{name}" for name in MARTS}
+MODELS |= {f"{GROUP}.staging.stg_{name}" for name in STAGING}
+ACTIVE = {"status__in": "[1,2,3]"}
+
+
+def task(name: str) -> str:
+    return f"{GROUP}.{'staging' if name.startswith('stg_') else 'marts'}.{name}"
+
+
+def green(*but: str) -> dict[str, str]:
+    """All tasks succeed, but for those of some models."""
+    return dict.fromkeys({JOB, REST, *MODELS} - {task(name) for name in but}, "success")
+
+
+def newest(project: Project) -> int:
+    return max((int(run["id"]) for run in project.dbt_runs(limit=1)), default=0)
+
+
+def runs_after(project: Project, run: int) -> list[dict[str, Any]]:
+    """Oldest first."""
+    return project.dbt_runs(id__gt=run, include_related="trigger")[::-1]
+
+
+def built_in(project: Project, run: dict[str, Any]) -> dict[str, str]:
+    """Model → status."""
+    path = f"/runs/{run['id']}/artifacts/run_results.json"
+    results = project.dbt_cloud.get(path).raise_for_status().json()["results"]
+    ids = ((one["unique_id"].split("."), one["status"]) for one in results)
+    return {parts[2]: status for parts, status in ids if parts[0] == "model"}
+
+
+def clear(airflow: Airflow, dag: str, dag_run: str, *names: str) -> None:
+    """Several tasks at once, with what follows them."""
+    airflow.call(
+        "POST",
+        f"/dags/{dag}/clearTaskInstances",
+        dry_run=False,
+        dag_run_id=dag_run,
+        task_ids=list(names),
+        include_downstream=True,
+        only_failed=False,
+        reset_dag_runs=True,
+    )
+
+
+def test_each_model_is_a_task_of_one_dbt_run(airflow: Airflow, project: Project) -> None:
+    before = newest(project)
+
+    dag_run, states = airflow.run(SHOWN)
+
+    assert states == green()
+    (run,) = runs_after(project, before)
+    told = airflow.xcom(SHOWN, dag_run, task("customers"))
+    assert told["status"] == "success"
+    assert told["run_id"] == run["id"]
+    assert told["run_url"] == run["href"]
+    assert {one["status"] for one in told["tests"]} == {"pass"}
+    log = airflow.log(SHOWN, dag_run, task("customers"))
+    assert f"Following dbt Cloud run {run['id']}" in log
+    assert "model.jaffle_shop.customers: success in" in log
+    assert "Pre Execute" not in log  # no worker had a part in it
+
+
+def test_models_that_fail_leave_the_others_green_and_are_built_again_by_one_run(
+    airflow: Airflow, project: Project
+) -> None:
+    before = newest(project)
+    with missing_table(project, "stores"), missing_table(project, "products"):
+        dag_run, states = airflow.run(SHOWN_ONCE)
+
+    after = ("stores", "order_items", "products")
+    assert states == {
+        **green("stg_stores", "stg_products", *after),
+        **dict.fromkeys((task("stg_stores"), task("stg_products")), "failed"),
+        **dict.fromkeys(map(task, after), "upstream_failed"),
+    }
+    assert airflow.wait(SHOWN_ONCE, dag_run) == "failed"
+    told = airflow.xcom(SHOWN_ONCE, dag_run, task("stg_stores"))
+    assert told["status"] == "error"
+    log = airflow.log(SHOWN_ONCE, dag_run, task("stg_stores"))
+    assert "Table with name stores does not exist" in log
+
+    clear(airflow, SHOWN_ONCE, dag_run, task("stg_stores"), task("stg_products"))
+
+    assert airflow.wait(SHOWN_ONCE, dag_run) == "success"
+    assert airflow.states(SHOWN_ONCE, dag_run) == green()
+    failed, again = runs_after(project, before)
+    names = {"stg_stores", "stg_products", *after}
+    assert built_in(project, again) == dict.fromkeys(names, "success")
+    assert again["trigger"]["steps_override"] == [f"dbt build --select {' '.join(sorted(names))}"]
+    assert airflow.xcom(SHOWN_ONCE, dag_run, task("stores"))["run_id"] == again["id"]
+    assert airflow.xcom(SHOWN_ONCE, dag_run, task("orders"))["run_id"] == failed["id"]
+
+
+def test_a_model_that_is_tried_again_by_itself_is_built_again(
+    airflow: Airflow, project: Project
+) -> None:
+    before = newest(project)
+    with missing_table(project, "stores"):
+        dag_run = airflow.trigger(SHOWN)
+        airflow.wait_for_task(SHOWN, dag_run, task("stg_stores"), "up_for_retry")
+    airflow.wait(SHOWN, dag_run)
+
+    _, *again = runs_after(project, before)
+    assert built_in(project, again[-1]) == {"stg_stores": "success", "stores": "success"}
+    assert airflow.states(SHOWN, dag_run) == green()
+
+
+def test_clearing_a_model_that_succeeded_builds_it_and_what_follows(
+    airflow: Airflow, project: Project
+) -> None:
+    dag_run = airflow.first_run(SHOWN)
+    before = newest(project)
+
+    clear(airflow, SHOWN, dag_run, task("order_items"))
+
+    assert airflow.wait(SHOWN, dag_run) == "success"
+    (run,) = runs_after(project, before)
+    assert built_in(project, run) == {"order_items": "success", "products": "success"}
+
+
+def test_clearing_the_job_resumes_it_where_it_failed(airflow: Airflow, project: Project) -> None:
+    before = newest(project)
+    with missing_table(project, "stores"):
+        dag_run, _states = airflow.run(SHOWN_ONCE)
+
+    clear(airflow, SHOWN_ONCE, dag_run, JOB)
+
+    assert airflow.wait(SHOWN_ONCE, dag_run) == "success"
+    assert airflow.states(SHOWN_ONCE, dag_run) == green()
+    failed, resumed = runs_after(project, before)
+    assert resumed["retrying_run_id"] == failed["id"]
+    assert built_in(project, resumed) == {"stg_stores": "success", "stores": "success"}
+
+
+def test_a_test_that_fails_fails_its_model_s_task_and_holds_back_what_follows(
+    airflow: Airflow, project: Project, sound_warehouse: None
+) -> None:
+    with project.warehouse() as warehouse:
+        warehouse.execute("update raw.orders set tax_cents = tax_cents + 1")
+
+    dag_run, states = airflow.run(SHOWN_ONCE)
+
+    after = ("customers", "daily_revenue", "order_items", "stores", "products")
+    assert states == {
+        **green("orders", *after),
+        task("orders"): "failed",
+        **dict.fromkeys(map(task, after), "upstream_failed"),
+    }
+    told = airflow.xcom(SHOWN_ONCE, dag_run, task("orders"))
+    assert told["status"] == "success"  # the model was built
+    (test,) = (one for one in told["tests"] if one["status"] == "fail")
+    assert "order_total_is_subtotal_plus_tax" in test["unique_id"]
+    assert test["rows"] > 0
+
+
+def test_a_run_that_is_cancelled_fails_what_it_has_not_built(
+    airflow: Airflow, project: Project
+) -> None:
+    with project.warehouse():  # dbt waits for it
+        dag_run = airflow.trigger(SHOWN_ONCE)
+        airflow.wait_for_task(SHOWN_ONCE, dag_run, task("stg_orders"), "deferred")
+        (run,) = eventually(lambda: project.dbt_runs(status=3), "dbt Cloud runs the job")
+        project.dbt_cloud.post(f"/runs/{run['id']}/cancel/").raise_for_status()
+
+    assert airflow.wait(SHOWN_ONCE, dag_run) == "failed"
+    states = airflow.states(SHOWN_ONCE, dag_run)
+    assert {states[task(f"stg_{name}")] for name in STAGING} == {"failed"}
+    assert f"run {run['id']} was cancelled" in airflow.log(SHOWN_ONCE, dag_run, REST)
+    assert "Cancelled by user" in airflow.log(SHOWN_ONCE, dag_run, task("stg_orders"))
+
+
+def test_two_dag_runs_at_once_follow_their_own_runs(airflow: Airflow, project: Project) -> None:
+    dag_runs = [airflow.trigger(SHOWN_ONCE) for _ in range(2)]
+
+    for dag_run in dag_runs:
+        assert airflow.wait(SHOWN_ONCE, dag_run) == "success"
+
+    told = [airflow.xcom(SHOWN_ONCE, dag_run, task("products")) for dag_run in dag_runs]
+    own = [airflow.xcom(SHOWN_ONCE, dag_run, JOB) for dag_run in dag_runs]
+    assert [one["run_id"] for one in told] == own
+    assert len(set(own)) == 2
+
+
+def test_marking_a_model_s_task_changes_nothing_in_dbt_cloud(
+    airflow: Airflow, project: Project
+) -> None:
+    with project.warehouse():
+        dag_run = airflow.trigger(SHOWN_ONCE)
+        airflow.wait_for_task(SHOWN_ONCE, dag_run, task("stg_orders"), "deferred")
+        (run,) = eventually(lambda: project.dbt_runs(status=3), "dbt Cloud runs the job")
+        path = f"/dags/{SHOWN_ONCE}/dagRuns/{dag_run}/taskInstances/{task('stg_orders')}"
+        airflow.call("PATCH", path, new_state="failed")
+        airflow.wait_for_task(SHOWN_ONCE, dag_run, task("orders"), "upstream_failed")
+        assert [one["id"] for one in project.dbt_runs(**ACTIVE)] == [run["id"]]
+
+    assert airflow.wait(SHOWN_ONCE, dag_run) == "failed"
+    assert project.dbt_runs(pk=run["id"])[0]["status_humanized"] == "Success"
+
+
+def test_what_the_lineage_file_lacks_is_told_and_what_the_run_lacks_is_skipped(
+    airflow: Airflow, project: Project
+) -> None:
+    dag_run, states = airflow.run(SHOWN_STALE)
+
+    gone = f"{GROUP}.gone"
+    assert states == {**green("products", "daily_revenue"), gone: "skipped"}
+    log = airflow.log(SHOWN_STALE, dag_run, REST)
+    assert "model.jaffle_shop.products: success" in log
+    assert "make lineage" in log
+    assert "does not build this node" in airflow.log(SHOWN_STALE, dag_run, gone)
+
+
+def test_without_a_lineage_file_the_job_still_runs(airflow: Airflow, project: Project) -> None:
+    dag_run, states = airflow.run(SHOWN_WITHOUT_FILE)
+
+    assert states == {JOB: "success", REST: "success"}
+    assert "no_such_file.json cannot be read" in airflow.log(SHOWN_WITHOUT_FILE, dag_run, JOB)
+    assert "model.jaffle_shop.customers: success" in airflow.log(SHOWN_WITHOUT_FILE, dag_run, REST)
 
 
 def test_the_lineage_file_is_written_from_the_newest_manifest(

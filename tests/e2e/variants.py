@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 from tests.e2e.project import Project
@@ -15,6 +16,9 @@ TELLS = {
 }
 WATCHED, THREE_MODELS = "run_watched", "run_three_models"
 BY_MODEL = "run_dbt_core_model_by_model"
+SHOWN = "show_models_as_tasks"
+# Without retries, so that what failed stays; several Dag runs at once.
+SHOWN_ONCE, SHOWN_STALE, SHOWN_WITHOUT_FILE = "show_once", "show_stale", "show_without_file"
 MODELS = ("stg_stores", "stg_products", "stores")
 
 
@@ -29,6 +33,21 @@ def write_variants(project: Project) -> None:
     write_variant(project, BY_MODEL, WATCHED, {"nodes": "few", "LOCAL": "WATCHER"})
     once = {'"retries": 1': '"retries": 0'}
     write_variant(project, BY_MODEL, THREE_MODELS, {"nodes": "few"} | once)
+    write_model_variants(project, once)
+
+
+def write_model_variants(project: Project, once: dict[str, str]) -> None:
+    write_variant(project, SHOWN, SHOWN_ONCE, {**once, "max_active_runs=1": "max_active_runs=3"})
+    write_variant(project, SHOWN, SHOWN_WITHOUT_FILE, {"daily_build.json": "no_such_file.json"})
+    # The file lacks a model that the job builds, and has one that it does not.
+    lineage = project.root / "include" / "lineage" / "daily_build.json"
+    stale = json.loads(lineage.read_text())
+    names = {"model.jaffle_shop.products", "model.jaffle_shop.daily_revenue"}
+    stale["nodes"] = [node for node in stale["nodes"] if not names & {node["unique_id"]}]
+    stale["nodes"].append({"unique_id": "model.jaffle_shop.gone", "name": "gone", "type": "model"})
+    stale["nodes"][-1] |= {"parents": [], "relation": "warehouse.analytics.gone"}
+    lineage.with_name("stale.json").write_text(json.dumps(stale))
+    write_variant(project, SHOWN, SHOWN_STALE, {"daily_build.json": "stale.json"})
 
 
 def write_variant(project: Project, original: str, dag_id: str, changes: dict[str, str]) -> None:

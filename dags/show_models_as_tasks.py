@@ -1,0 +1,59 @@
+"""
+### Show models as tasks
+
+Runs a dbt Cloud job and shows each of its models as a task, while the run goes on: which models are
+done, which failed, which wait. One dbt Cloud run, one poll for all tasks, and no worker is held.
+
+- A model that fails leaves its siblings green. Its task's log has dbt's message.
+- Clear a failed model's task: it and what follows are built again, by one run for all that were
+  cleared together. Clear `run_job` to resume the whole job from where it failed.
+- A test belongs to the task of the model that it tests.
+- `rest_of_run` tells what has no task of its own, such as models that the lineage file lacks.
+
+**Needs** the connection `dbt_cloud_default` (the local dbt Cloud as cloned) and Airflow 3.3.
+
+**To use it elsewhere** set `JOB_ID`, and let `write_lineage` write `LINEAGE`.
+**Copy with** include/dbt_cloud/, include/lineage/
+"""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from pathlib import Path
+
+import pendulum
+from airflow.sdk import dag
+
+from include.dbt_cloud.models import dbt_cloud_models
+
+# https://YOUR_ACCESS_URL/deploy/16173/projects/36467/jobs/65767
+JOB_ID = 65767
+DBT_CLOUD_CONN_ID = "dbt_cloud_default"
+LINEAGE = Path(__file__).parents[1] / "include" / "lineage" / "daily_build.json"
+
+
+@dag(
+    schedule=None,
+    start_date=pendulum.datetime(2026, 4, 1, tz="UTC"),
+    catchup=False,
+    max_active_runs=1,
+    default_args={
+        "owner": "analytics-engineering",
+        "retries": 2,
+        "retry_delay": pendulum.duration(seconds=30),
+    },
+    tags=["dbt Cloud"],
+    doc_md=__doc__,
+)
+def show_models_as_tasks() -> None:
+    dbt_cloud_models(
+        "jaffle_shop",
+        job_id=JOB_ID,
+        dbt_cloud_conn_id=DBT_CLOUD_CONN_ID,
+        lineage=LINEAGE,
+        check_interval=2,  # seconds
+        execution_timeout=timedelta(hours=1),
+    )
+
+
+show_models_as_tasks()

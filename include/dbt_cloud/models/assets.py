@@ -1,0 +1,37 @@
+"""The assets of models, named as OpenLineage and Cosmos name their relations.
+
+https://openlineage.io/docs/spec/naming/
+"""
+
+from __future__ import annotations
+
+from typing import Any
+from urllib.parse import quote
+
+from airflow.sdk import Asset
+
+from .lineage import BUILT, Lineage, LineageNode
+
+TOLD = ("unique_id", "status", "seconds", "rows", "run_id", "run_url")
+
+
+def asset_of(node: LineageNode, namespace: str) -> Asset:
+    """The asset of a model, seed or snapshot.
+
+    Args:
+        node: One that has a relation.
+        namespace: The warehouse as OpenLineage names it, such as ``snowflake://account``.
+    """
+    return Asset(f"{namespace.rstrip('/')}/{quote(node.relation).replace('.', '/')}")
+
+
+def assets_in(lineage: Lineage, namespace: str) -> dict[str, Asset]:
+    """Unique id → asset, of all that dbt builds; none without a namespace."""
+    built = {key: node for key, node in lineage.nodes.items() if node.type in BUILT and namespace}
+    return {unique_id: asset_of(node, namespace) for unique_id, node in built.items()}
+
+
+def extra_of(told: dict[str, Any]) -> dict[str, Any]:
+    """What an event tells, of what a node's task tells."""
+    tests = [one["unique_id"] for one in told.get("tests", ()) if one["status"] != "pass"]
+    return {name: told[name] for name in TOLD if name in told} | {"failing_tests": tests}

@@ -1,0 +1,129 @@
+"""Follows the runs of one task group, with one poll for all of its tasks."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import re
+from collections import OrderedDict
+from collections.abc import AsyncIterator
+from contextlib import suppress
+from dataclasses import dataclass, replace
+from typing import Any
+
+from ..artifacts import command_of
+from ..async_client import AsyncDbtCloudClient
+from ..responses import DbtCloudRefusedError, back_off
+from ..runs import Run
+from .progress import TERMINAL, Progress, RunProgress, progress_of
+
+KEPT_RUNS = 64  # that have ended, with their results; the others are read again
+DETAILS = "run_steps,job,trigger"
+SETTLED: OrderedDict[tuple[int, int], RunProgress] = OrderedDict()
+# Whoever comes later need not wait for the next poll.
+LATEST: dict[Followed, Progress] = {}
+
+
+@dataclass(frozen=True)
+class Followed:
+    """The runs of one task group: those of its job's task, and the ones that rebuild nodes.
+
+    ``runs`` are the job's, oldest first, each resuming the one before. ``key`` marks the cause of
+    a rebuilding run.
+    """
+
+    conn_id: str
+    account_id: int
+    job_id: int
+    runs: tuple[int, ...]
+    key: str
+
+    @classmethod
+    def of(cls, conn_id: str, job: str) -> Followed:
+        """``job`` is what the job's task has put into XCom."""
+        told = json.loads(job)
+        return cls(conn_id, told["account_id"], told["job_id"], tuple(told["runs"]), told["key"])
+
+
+async def follow(followed: Followed, interval: float) -> AsyncIterator[Progress]:
+    """One call per active run and interval, and one more for new runs once none is active."""
+    progress, failures = LATEST.get(followed, Progress()), 0
+    try:
+        while True:
+            client = AsyncDbtCloudClient(followed.conn_id, followed.account_id)
+            try:
+                async with client:
+                    while True:
+                        progress = await look(client, followed)
+                        LATEST[followed], failures = progress, 0
+                        yield progress
+                        await asyncio.sleep(interval)
+            except Exception as error:
+                # Whatever it is, it says nothing about the runs, and all tasks depend on this.
+                failures += 1
+                yield replace(progress, problem=f"{type(error).__name__}: {error}")
+                await asyncio.sleep(back_off(failures, getattr(error, "retry_after", 0.0)))
+    finally:
+        LATEST.pop(followed, None)
+
+
+async def look(client: AsyncDbtCloudClient, followed: Followed) -> Progress:
+    runs: list[RunProgress] = []
+    for run_id in followed.runs:
+        earlier = runs[-1] if runs else None
+        runs.append(replace(await look_at(client, followed, run_id), continues=earlier))
+    if all(one.is_settled for one in runs):
+        for run_id, commands in await rebuilding(client, followed):
+            one = await look_at(client, followed, run_id)
+            runs.append(replace(one, selection=selected(commands)))
+    return Progress(tuple(sorted(runs, key=lambda one: one.run.id)))
+
+
+async def rebuilding(
+    client: AsyncDbtCloudClient, followed: Followed
+) -> list[tuple[int, list[str]]]:
+    """The runs that rebuild nodes, with their commands, oldest first."""
+    listed = await client.get(
+        "runs/",
+        job_definition_id=followed.job_id,
+        id__gt=followed.runs[0],
+        order_by="-id",
+        limit=100,
+        include_related="trigger",
+    )
+    return rebuilding_runs(listed, followed.key)
+
+
+def rebuilding_runs(listed: list[dict[str, Any]], key: str) -> list[tuple[int, list[str]]]:
+    """Of runs as dbt Cloud lists them, newest first."""
+    return [
+        (run["id"], run["trigger"]["steps_override"] or [])
+        for run in reversed(listed)
+        if key in Run.of(run).cause
+    ]
+
+
+def selected(commands: list[str]) -> frozenset[str]:
+    """What the commands select by name."""
+    found = (re.search(r" --select (.+)$", command) for command in commands)
+    return frozenset(word for one in found if one for word in one[1].split())
+
+
+async def look_at(client: AsyncDbtCloudClient, followed: Followed, run_id: int) -> RunProgress:
+    """Downloads the results once the run has ended, and then never again."""
+    if settled := SETTLED.get((followed.account_id, run_id)):
+        return settled
+    details = await client.get(f"runs/{run_id}/", include_related=DETAILS)
+    if details["status"] not in TERMINAL:
+        return progress_of(details, None)
+    artifacts = []
+    for step in details["run_steps"]:
+        if command_of(step):
+            with suppress(DbtCloudRefusedError):  # it left none
+                path = f"runs/{run_id}/artifacts/run_results.json"
+                artifacts.append(await client.get(path, step=step["index"]))
+    progress = progress_of(details, artifacts)
+    SETTLED[followed.account_id, run_id] = progress
+    while len(SETTLED) > KEPT_RUNS:
+        SETTLED.popitem(last=False)
+    return progress

@@ -1,0 +1,145 @@
+from __future__ import annotations
+
+import asyncio
+import json
+from typing import Any
+
+import pytest
+from airflow.triggers.shared_stream import SharedStreamManager
+
+from include.dbt_cloud.models.following import SETTLED
+from include.dbt_cloud.models.trigger import DbtCloudNodeTrigger
+from tests.running_dbt_cloud import RunningDbtCloud
+from tests.unit.dbt_cloud.conftest import MakeTask, go_wrong, missing_table
+
+STORES = {"model.jaffle_shop.stg_stores": "analytics.stg_stores"}
+MANY = 1_000_000
+
+
+def trigger_of(server: RunningDbtCloud, run_id: int, **arguments: Any) -> DbtCloudNodeTrigger:
+    job = {"account_id": server.account_id, "job_id": 65767, "runs": [run_id], "key": "airflow-x"}
+    default: dict[str, Any] = {
+        "conn_id": "dbt_cloud_default",
+        "job": json.dumps(job),
+        "followed": "",
+    }
+    default |= {"nodes": STORES, "poll_interval": 0.1, "max_silence": 60.0}
+    return DbtCloudNodeTrigger(**default | arguments)
+
+
+def events(*triggers: DbtCloudNodeTrigger) -> list[Any]:
+    """What the triggers fire when one triggerer runs all of them."""
+
+    async def first_event(streams: SharedStreamManager, number: int) -> Any:
+        trigger = triggers[number]
+        key = trigger.shared_stream_key()
+        stream = streams.subscribe(trigger_id=number, trigger=trigger, key=key)
+        try:
+            return await anext(aiter(trigger.filter_shared_stream(stream)))
+        finally:
+            await streams.unsubscribe(number, key)
+
+    async def all_events() -> list[Any]:
+        streams = SharedStreamManager()
+        return await asyncio.gather(*(first_event(streams, n) for n in range(len(triggers))))
+
+    return asyncio.run(all_events())
+
+
+def test_a_trigger_is_made_again_from_what_it_saves(dbt_cloud_connection: RunningDbtCloud) -> None:
+    trigger = trigger_of(dbt_cloud_connection, 7, patience=3.0, publishes=True)
+    path, saved = trigger.serialize()
+
+    assert path == "include.dbt_cloud.models.trigger.DbtCloudNodeTrigger"
+    assert DbtCloudNodeTrigger(**saved).serialize() == (path, saved)
+
+
+def test_it_ends_as_its_node_does_and_tells_what_is_known(make_task: MakeTask) -> None:
+    task = make_task("dbt build --select stg_stores")
+    run_id = task.start()
+
+    (event,) = events(trigger_of(task.server, run_id))
+
+    assert event.task_instance_state == "success"
+    assert event.xcoms["dbt_cloud_run_id"] == run_id
+    told = event.xcoms["return_value"]
+    assert (told["status"], told["run_id"]) == ("success", run_id)
+
+
+def test_a_node_that_fails_has_message_and_sql(make_task: MakeTask) -> None:
+    task = make_task("dbt build --select stg_stores")
+    with missing_table(task.server, "stores"):
+        run_id = task.start()
+        task.server.wait(run_id)
+
+    (event,) = events(trigger_of(task.server, run_id))
+
+    assert event.task_instance_state == "failed"
+    told = event.xcoms["return_value"]
+    assert "Table with name stores does not exist" in told["message"]
+    assert '"raw"."stores"' in told["compiled_sql"]
+
+
+def test_what_is_to_be_published_ends_in_a_worker(make_task: MakeTask) -> None:
+    task = make_task("dbt build --select stg_stores")
+
+    (event,) = events(trigger_of(task.server, task.start(), publishes=True))
+
+    assert not hasattr(event, "task_instance_state")
+    assert event.payload["outcome"] == "built"
+
+
+def test_a_node_that_was_followed_to_its_end_is_to_be_built_again(make_task: MakeTask) -> None:
+    task = make_task("dbt parse")
+    run_id = task.start()
+
+    (event,) = events(trigger_of(task.server, run_id, followed=str(run_id)))
+
+    assert event.payload == {"outcome": "rebuild"}
+    assert not task.runs[0]["in_progress"]
+
+
+def test_all_triggers_of_a_run_share_its_calls(make_task: MakeTask) -> None:
+    task = make_task("dbt parse")
+    run_id = task.start()
+    task.server.wait(run_id)
+    SETTLED.clear()
+    go_wrong(task.server, "slow", seconds=0, times=MANY, method="GET", path="*/runs*")
+
+    def calls_of(count: int) -> int:
+        before = left()
+        assert len(events(*(trigger_of(task.server, run_id) for _ in range(count)))) == count
+        return before - left()
+
+    def left() -> int:
+        faults = task.server.request("GET", "../../../../faults").json()["data"]
+        return int(faults[-1]["times"])
+
+    # The run, the results of its two dbt commands, and the list of runs that build nodes again.
+    assert calls_of(150) == 4
+    assert calls_of(1) == 1  # what has ended is not downloaded again
+
+
+@pytest.mark.parametrize("kind", ["429", "500", "close-before", "truncate"])
+def test_a_bad_poll_says_nothing_about_the_node(make_task: MakeTask, kind: str) -> None:
+    task = make_task("dbt build --select stg_stores")
+    run_id = task.start()
+    go_wrong(task.server, kind, times=2, method="GET", path="*/runs/*")
+
+    (event,) = events(trigger_of(task.server, run_id))
+
+    assert event.task_instance_state == "success"
+
+
+def test_a_long_silence_fails_the_task(
+    make_task: MakeTask, capsys: pytest.CaptureFixture[str]
+) -> None:
+    task = make_task("dbt parse")
+    run_id = task.start()
+    go_wrong(task.server, "503", times=MANY, method="GET", path="*/runs/*")
+
+    (event,) = events(trigger_of(task.server, run_id, max_silence=0.5))
+
+    assert event.task_instance_state == "failed"
+    assert event.xcoms is None  # the next try follows the same run
+    assert "dbt Cloud answered 503" in capsys.readouterr().out
