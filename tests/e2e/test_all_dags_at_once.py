@@ -13,7 +13,7 @@ PATIENCE = 480.0  # seconds for all; 240 on two cores that do nothing else
 
 def test_all_dags_at_once_succeed_in_their_first_try(airflow: Airflow, project: Project) -> None:
     dags = dags_as_cloned(airflow)
-    assert len(dags) == 16
+    assert len(dags) == 18
     for dag_id in dags:
         airflow.call("PATCH", f"/dags/{dag_id}", is_paused=False)
 

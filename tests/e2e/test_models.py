@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from typing import Any
+from urllib.parse import quote
 
 from tests.e2e.airflow_client import Airflow
 from tests.e2e.project import Project, eventually
 from tests.e2e.test_job_dags import missing_table
 from tests.e2e.variants import (
+    PUBLISHED,
+    PUBLISHED_ONCE,
     SHOWN,
     SHOWN_ONCE,
     SHOWN_STALE,
@@ -20,6 +23,8 @@ MARTS = ("customers", "daily_revenue", "order_items", "orders", "products", "sto
 STAGING = ("customers", "order_items", "orders", "payments", "products", "stores")
 MODELS = {f"{GROUP}.marts.{name}" for name in MARTS}
 MODELS |= {f"{GROUP}.staging.stg_{name}" for name in STAGING}
+NAMESPACE = "duckdb://include/.local/warehouse.duckdb/warehouse/analytics"
+REFRESH = "refresh_when_customers_change"
 ACTIVE = {"status__in": "[1,2,3]"}
 
 
@@ -250,3 +255,48 @@ def test_the_lineage_file_is_written_from_the_newest_manifest(
 
     assert states == {"parse_project": "success", "write_file": "success"}
     assert file.read_text() == good
+
+
+def published(airflow: Airflow, dag: str, dag_run: str) -> dict[str, dict[str, Any]]:
+    """Asset's URI → extra of the one event of a Dag run."""
+    path = f"/assets/events?source_dag_id={dag}&source_run_id={quote(dag_run)}&limit=100"
+    events = airflow.call("GET", path)["asset_events"]
+    assert len({event["uri"] for event in events}) == len(events)
+    return {event["uri"]: event["extra"] for event in events}
+
+
+def test_each_model_built_is_published_once_and_starts_who_waits_for_it(
+    airflow: Airflow, project: Project
+) -> None:
+    airflow.call("PATCH", f"/dags/{REFRESH}", is_paused=False)
+    before = set(airflow.dag_runs(REFRESH))
+
+    dag_run, states = airflow.run(PUBLISHED)
+
+    assert states == green()
+    events = published(airflow, PUBLISHED, dag_run)
+    names = {*MARTS, *(f"stg_{name}" for name in STAGING)}
+    assert set(events) == {f"{NAMESPACE}/{name}" for name in names}
+    run_id = airflow.xcom(PUBLISHED, dag_run, JOB)
+    about = events[f"{NAMESPACE}/customers"]
+    assert (about["status"], about["run_id"], about["failing_tests"]) == ("success", run_id, [])
+    (refreshed,) = eventually(
+        lambda: set(airflow.dag_runs(REFRESH)) - before, "the asset starts the Dag that waits"
+    )
+    assert airflow.wait(REFRESH, refreshed) == "success"
+    told = airflow.xcom(REFRESH, refreshed, "refresh_best_customers")
+    assert (told["customers"], told["dbt_cloud_runs"]) == (100, [run_id])
+    assert project.query("select count(*) from marketing.best_customers") == [(100,)]
+
+
+def test_a_test_that_fails_withholds_its_model_s_event(
+    airflow: Airflow, project: Project, sound_warehouse: None
+) -> None:
+    with project.warehouse() as warehouse:
+        warehouse.execute("update raw.orders set tax_cents = tax_cents + 1")
+
+    dag_run, states = airflow.run(PUBLISHED_ONCE)
+
+    assert states[task("orders")] == "failed"
+    events = published(airflow, PUBLISHED_ONCE, dag_run)
+    assert set(events) == {f"{NAMESPACE}/stg_{name}" for name in STAGING}

@@ -19,6 +19,7 @@ BY_MODEL = "run_dbt_core_model_by_model"
 SHOWN = "show_models_as_tasks"
 # Without retries, so that what failed stays; several Dag runs at once.
 SHOWN_ONCE, SHOWN_STALE, SHOWN_WITHOUT_FILE = "show_once", "show_stale", "show_without_file"
+PUBLISHED, PUBLISHED_ONCE = "publish_models_as_assets", "publish_once"
 MODELS = ("stg_stores", "stg_products", "stores")
 
 
@@ -38,6 +39,7 @@ def write_variants(project: Project) -> None:
 
 def write_model_variants(project: Project, once: dict[str, str]) -> None:
     write_variant(project, SHOWN, SHOWN_ONCE, {**once, "max_active_runs=1": "max_active_runs=3"})
+    write_variant(project, PUBLISHED, PUBLISHED_ONCE, once)
     write_variant(project, SHOWN, SHOWN_WITHOUT_FILE, {"daily_build.json": "no_such_file.json"})
     # The file lacks a model that the job builds, and has one that it does not.
     lineage = project.root / "include" / "lineage" / "daily_build.json"
