@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import argparse
 
-from benchmarks import local_dbt_cloud, soak, waiting_runs
+from benchmarks import local_dbt_cloud, parse_models, soak, waiting_runs
 
 BENCHMARKS = {
     "local_dbt_cloud": local_dbt_cloud.measure,
+    "parse_models": parse_models.measure,
     "soak": soak.measure,
     "waiting_runs": waiting_runs.measure,
 }
