@@ -19,8 +19,8 @@ from __future__ import annotations
 from typing import Any
 
 import pendulum
+from airflow.providers.common.compat.sdk import AirflowSkipException
 from airflow.sdk import Asset, dag, task
-from airflow.sdk.exceptions import AirflowSkipException
 
 from include.shop.warehouse import open_warehouse
 

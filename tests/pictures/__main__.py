@@ -23,6 +23,7 @@ from tests.pictures.browser import BrowserError, Page, browser
 FOLDER = CHECKOUT / "docs" / "pictures"
 PIPELINE = "extract_load_transform"
 RERUN = "rerun_dbt_cloud_job_from_failure"
+MODELS = "show_models_as_tasks"
 REPORTED_JOB = 65767
 EARLIER_RUNS = 3  # for the report to compare with
 GRAPH = """document.querySelector('[aria-label^="Show Graph"]').click()"""
@@ -130,6 +131,14 @@ class Album:
         task = f"{self.ui}/dags/{RERUN}/runs/{run_id}/tasks/finish_failed_run"
         self.take("airflow_rerun", task, "finish_failed_run")
 
+    def take_models_of_a_job(self) -> None:
+        """One that fails, what waits for it, and the others that dbt has built."""
+        with missing_table(self.project, "stores"):
+            run_id, _ = self.airflow.run(MODELS)
+        self.page.size(1280, 640)
+        run = f"{self.ui}/dags/{MODELS}/runs/{run_id}"
+        self.take("airflow_job_models", run, "rest_of_run", click=(GRAPH, GROUPS, NO_MAP))
+
     def take_report(self) -> None:
         for _ in range(EARLIER_RUNS):
             self.project.dbt_cloud.post(f"/jobs/{REPORTED_JOB}/run/", json={"cause": "A picture"})
@@ -170,6 +179,7 @@ def main() -> int:
                 album.take_graphs()
                 album.take_dags_and_forms()
                 album.take_a_failure_and_its_end()
+                album.take_models_of_a_job()
     except (BrowserError, AssertionError) as error:
         print(f"Error: {error}", file=sys.stderr)
         return 1

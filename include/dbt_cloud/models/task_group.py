@@ -27,7 +27,7 @@ def dbt_cloud_models(
     group_id: str,
     *,
     job_id: int,
-    lineage: Path,
+    lineage: Path | str,
     select: Sequence[str] = (),
     exclude: Sequence[str] = (),
     types: Sequence[str] = BUILT,
@@ -51,7 +51,7 @@ def dbt_cloud_models(
             node that was built then publishes its asset, for which its task needs a worker.
         job: What ``DbtCloudRunJobExactlyOnceOperator`` takes, such as ``check_interval``.
     """
-    found = read_lineage(lineage)
+    found = read_lineage(Path(lineage))
     with TaskGroup(group_id, tooltip=found.problem or "Models of a dbt Cloud job") as group:
         chosen = chosen_nodes(found, select, exclude, types, tests_as_tasks)
         add_tasks(found, chosen, assets_in(found, namespace), {"job_id": job_id, **job})
