@@ -21,7 +21,7 @@ import pytest
 
 from tests.e2e.airflow_client import Airflow
 from tests.e2e.project import CHECKOUT, eventually
-from tests.e2e.test_all_dags_at_once import dags_as_cloned
+from tests.e2e.test_all_dags_at_once import DAGS, dags_as_cloned
 
 NORMAL_USER = 1000  # whose the clone is where root walks: what Docker makes as root's then shows
 A_COMMAND = 3600.0  # seconds; the first build and the tests take 10 minutes on an idle machine
@@ -138,7 +138,7 @@ def test_the_local_dbt_cloud_answers_on_this_machine_only(clone: Clone, tmp_path
 def test_all_dags_at_once_succeed(clone: Clone) -> None:
     airflow = clone.airflow()
     dags = eventually(
-        lambda: found if len(found := dags_as_cloned(airflow)) == 15 else None, "15 Dags are listed"
+        lambda: found if len(found := dags_as_cloned(airflow)) == DAGS else None, "all are listed"
     )
     assert airflow.call("GET", "/importErrors")["total_entries"] == 0
 
@@ -202,6 +202,6 @@ def test_it_starts_without_docker(clone: Clone) -> None:
             pytest.skip("Astronomer's package index cannot be reached")
         raise
     try:
-        assert len(eventually(lambda: dags_as_cloned(Airflow(8081)), "Dags are listed")) == 14
+        assert len(eventually(lambda: dags_as_cloned(Airflow(8081)), "Dags are listed")) == DAGS
     finally:
         clone.astro("stop", "--standalone")
