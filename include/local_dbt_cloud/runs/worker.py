@@ -10,6 +10,7 @@ imports nothing of this project: dbt has an environment of its own.
 
 from __future__ import annotations
 
+import gc
 import json
 import os
 import queue
@@ -37,10 +38,13 @@ def main() -> None:
     from dbt.cli.main import dbtRunner  # 4 s, so only once somebody listens for the server's end
     from dbt.version import __version__
 
+    gc.freeze()  # what was imported stays: a collection has to look at the rest only
     answer(answers, dbt_version=__version__)
     while True:
         request = json.loads(requests.get())
-        answer(answers, **invoke(dbtRunner, request))
+        outcome = invoke(dbtRunner, request)
+        gc.collect()  # a cursor that dbt has left in a cycle would keep the warehouse locked too
+        answer(answers, **outcome)
 
 
 def read_requests(lines: TextIO, requests: queue.Queue[str]) -> None:
