@@ -13,6 +13,9 @@ from typing import Any
 from .client import DbtCloudClient
 from .responses import DbtCloudRefusedError
 
+# Kinds of nodes: what has a table or view of its own, and what looks at it.
+BUILT = ("model", "seed", "snapshot")
+TESTS = ("test", "unit_test")
 FAILED = {"error", "fail", "runtime error"}
 # Others, such as `dbt docs generate`, leave results too, of compiling only.
 BUILDING = {"build", "retry", "run", "seed", "snapshot", "test"}

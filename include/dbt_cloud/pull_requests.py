@@ -9,12 +9,10 @@ from typing import Any
 
 from airflow.providers.dbt.cloud.hooks.dbt import DbtCloudHook, DbtCloudJobRunStatus
 
-from .artifacts import FAILED, Node, nodes_of_run, read_artifact
+from .artifacts import BUILT, FAILED, TESTS, Node, nodes_of_run, read_artifact
 from .client import DbtCloudClient
 from .failures import shortened
 
-TABLES = ("model", "seed", "snapshot")  # what can be built, and read from elsewhere
-TESTS = ("test", "unit_test")
 log = logging.getLogger(__name__)
 
 
@@ -74,10 +72,10 @@ def report_check(
         "status": run["status_humanized"],
         "commit": run["git_sha"],
         "url": run["href"],
-        "built": names(node for node in nodes if node.kind in TABLES and node.status == "success"),
+        "built": names(node for node in nodes if node.kind in BUILT and node.status == "success"),
         "deferred": deferred(client, run, nodes) if run["deferring_run_id"] else [],
         "failed_tests": names(node for node in failed if node.kind in TESTS),
-        "failed_models": names(node for node in failed if node.kind in TABLES),
+        "failed_models": names(node for node in failed if node.kind in BUILT),
     }
     log.info("\n%s", "\n".join(f"{title:<14}{shown(value)}" for title, value in found.items()))
     for node in failed:
@@ -93,7 +91,7 @@ def deferred(client: DbtCloudClient, run: dict[str, Any], nodes: list[Node]) -> 
         manifest = read_artifact(client, run["id"], "manifest.json", step) or {}
         for node in nodes:
             parents.update(manifest.get("parent_map", {}).get(node.unique_id, []))
-    return sorted(name.split(".", 2)[2] for name in parents - seen if name.split(".")[0] in TABLES)
+    return sorted(name.split(".", 2)[2] for name in parents - seen if name.split(".")[0] in BUILT)
 
 
 def names(nodes: Iterator[Node]) -> list[str]:

@@ -47,7 +47,7 @@ def commands_after_failure(client: DbtCloudClient, run: dict[str, Any]) -> list[
     ``run`` comes with its steps, job and trigger. None if everything has to run: the failed step is
     not one of the job's commands, or dbt left no results.
     """
-    commands = (run.get("trigger") or {}).get("steps_override") or run["job"]["execute_steps"]
+    commands = planned_commands(run)
     failed = failed_step(run)
     command = command_of(failed) if failed else None
     if failed is None or command is None or command not in commands:
@@ -58,6 +58,12 @@ def commands_after_failure(client: DbtCloudClient, run: dict[str, Any]) -> list[
     rest = commands[commands.index(command) + 1 :]
     rebuilt = select_only(command, [selector(node) for node in nodes])
     return [rebuilt, *rest] if rebuilt else None
+
+
+def planned_commands(run: dict[str, Any]) -> list[str]:
+    """What the run was to do; it comes with its job and trigger."""
+    steps = (run.get("trigger") or {}).get("steps_override") or run["job"]["execute_steps"]
+    return list(steps)
 
 
 def overrides_of(run: dict[str, Any]) -> dict[str, Any]:

@@ -10,7 +10,8 @@ from urllib.parse import quote
 
 from airflow.sdk import Asset
 
-from .lineage import BUILT, Lineage, LineageNode
+from ..artifacts import BUILT
+from .lineage import Lineage, LineageNode
 
 TOLD = ("unique_id", "status", "seconds", "rows", "run_id", "run_url")
 

@@ -15,7 +15,7 @@ from ..artifacts import command_of
 from ..async_client import AsyncDbtCloudClient
 from ..responses import DbtCloudRefusedError, back_off
 from ..runs import Run
-from .progress import TERMINAL, Progress, RunProgress, progress_of
+from .progress import Progress, RunProgress, progress_of
 
 KEPT_RUNS = 64  # that have ended, with their results; the others are read again
 DETAILS = "run_steps,job,trigger"
@@ -83,15 +83,19 @@ async def rebuilding(
     client: AsyncDbtCloudClient, followed: Followed
 ) -> list[tuple[int, list[str]]]:
     """The runs that rebuild nodes, with their commands, oldest first."""
-    listed = await client.get(
-        "runs/",
-        job_definition_id=followed.job_id,
-        id__gt=followed.runs[0],
-        order_by="-id",
-        limit=100,
-        include_related="trigger",
-    )
+    listed = await client.get("runs/", **newest_runs(followed.job_id, followed.runs[0]))
     return rebuilding_runs(listed, followed.key)
+
+
+def newest_runs(job_id: int, first: int) -> dict[str, Any]:
+    """How dbt Cloud is asked for a job's runs after its ``first`` of a task group, newest first."""
+    return {
+        "job_definition_id": job_id,
+        "id__gt": first,
+        "order_by": "-id",
+        "limit": 100,
+        "include_related": "trigger",
+    }
 
 
 def rebuilding_runs(listed: list[dict[str, Any]], key: str) -> list[tuple[int, list[str]]]:
@@ -114,7 +118,7 @@ async def look_at(client: AsyncDbtCloudClient, followed: Followed, run_id: int) 
     if settled := SETTLED.get((followed.account_id, run_id)):
         return settled
     details = await client.get(f"runs/{run_id}/", include_related=DETAILS)
-    if details["status"] not in TERMINAL:
+    if Run.of(details).is_active:
         return progress_of(details, None)
     artifacts = []
     for step in details["run_steps"]:

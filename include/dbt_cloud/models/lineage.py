@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterable
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from fnmatch import fnmatchcase
 from functools import lru_cache
 from pathlib import Path
@@ -17,12 +17,11 @@ from typing import Any
 
 from airflow.providers.dbt.cloud.hooks.dbt import DbtCloudHook
 
+from ..artifacts import BUILT, TESTS
 from ..client import DbtCloudClient
 from ..responses import DbtCloudRefusedError
 
 VERSION = 1
-BUILT = ("model", "seed", "snapshot")
-TESTS = ("test", "unit_test")
 HOW = "`make lineage`, or the Dag write_lineage, writes it anew"
 
 
@@ -161,11 +160,9 @@ def nodes_in_manifest(manifest: dict[str, Any]) -> list[LineageNode]:
     }
     everything = Lineage({unique_id: _node(node) for unique_id, node in found.items()})
     nodes = [
-        LineageNode(
-            **{
-                **vars(everything.nodes[unique_id]),
-                "parents": tuple(sorted(everything.parents_among(unique_id, run))),
-            }
+        replace(
+            everything.nodes[unique_id],
+            parents=tuple(sorted(everything.parents_among(unique_id, run))),
         )
         for unique_id in sorted(run)
     ]

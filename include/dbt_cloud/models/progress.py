@@ -9,15 +9,15 @@ from collections.abc import Iterable
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
-from ..artifacts import FAILED, command_of
+from airflow.providers.dbt.cloud.hooks.dbt import DbtCloudJobRunStatus as Status
+
+from ..artifacts import BUILDING, FAILED, command_of
+from ..recovery import planned_commands
 from ..runs import Run
 from .live_log import Said, message_about, read_log
 
 GOOD = {"success", "pass", "warn", "reused", "no-op"}
-# Others, such as `dbt docs generate`, leave results too, of compiling only.
-BUILDING = {"build", "retry", "run", "seed", "snapshot", "test"}
 TESTING = {"build", "retry", "test"}
-TERMINAL = {10, 20, 30}
 
 
 @dataclass(frozen=True)
@@ -123,10 +123,9 @@ def progress_of(details: dict[str, Any], artifacts: list[dict[str, Any]] | None)
 
 def commands_left(details: dict[str, Any]) -> list[str]:
     """The commands that have not ended yet."""
-    trigger = details.get("trigger") or {}
-    planned = trigger.get("steps_override") or details["job"]["execute_steps"]
-    ended = [command_of(one) for one in details["run_steps"] if one["status"] in TERMINAL]
-    return [command for command in planned if command not in ended]
+    terminal = Status.TERMINAL_STATUSES.value
+    ended = [command_of(one) for one in details["run_steps"] if one["status"] in terminal]
+    return [command for command in planned_commands(details) if command not in ended]
 
 
 def is_testing(command: str) -> bool:

@@ -15,10 +15,10 @@ from ..airflow_compat import DBT_CAUSE_MAX_LENGTH, AirflowException
 from ..client import DbtCloudClient
 from ..exactly_once import LOOK_SECONDS, ExactlyOnce, newest_id
 from ..idempotency_key import IdempotencyKey
-from ..recovery import MAX_NODES, overrides_of, select_only, selector
+from ..recovery import MAX_NODES, overrides_of, planned_commands, select_only, selector
 from ..runs import Run
 from ..task_state import TaskState
-from .following import rebuilding_runs, selected
+from .following import newest_runs, rebuilding_runs, selected
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
@@ -59,7 +59,7 @@ class Rebuilding:
 
     def is_asked_for(self) -> bool:
         after = int(self.task.followed or 0)
-        listed = newest_runs(self.client, self.job)
+        listed = runs_since(self.client, self.job)
         return any(
             run_id > after and self.selector in selected(commands)
             for run_id, commands in rebuilding_runs(listed, self.job["key"])
@@ -89,16 +89,9 @@ class Rebuilding:
         return sorted(selector(siblings[task_id].unique_id) for task_id in wanted)
 
 
-def newest_runs(client: DbtCloudClient, job: dict[str, Any]) -> list[dict[str, Any]]:
+def runs_since(client: DbtCloudClient, job: dict[str, Any]) -> list[dict[str, Any]]:
     """The job's runs since its task has started one, newest first."""
-    found: list[dict[str, Any]] = client.get(
-        "runs/",
-        job_definition_id=job["job_id"],
-        id__gt=job["runs"][0],
-        order_by="-id",
-        limit=100,
-        include_related="trigger",
-    )
+    found: list[dict[str, Any]] = client.get("runs/", **newest_runs(job["job_id"], job["runs"][0]))
     return found
 
 
@@ -112,16 +105,15 @@ class OneRebuild(ExactlyOnce):
     @classmethod
     def of(cls, client: DbtCloudClient, job: dict[str, Any], context: Context) -> OneRebuild:
         last = client.get(f"runs/{job['runs'][-1]}/", include_related="job,trigger")
-        overrides = overrides_of(last)
         return cls(
             client=client,
             job_id=job["job_id"],
             key=IdempotencyKey.of(context),
             task_state=TaskState(context.get("task_state_store"), generation=0),
             since=Run.of(last).created_at,
-            body=overrides,
+            body=overrides_of(last),
             job=job,
-            commands=overrides.get("steps_override") or last["job"]["execute_steps"],
+            commands=planned_commands(last),
         )
 
     def wait_for_lost_answer(self) -> None:
@@ -146,5 +138,5 @@ class OneRebuild(ExactlyOnce):
 
     def _runs_of_task(self) -> list[Run]:
         """The runs that rebuild nodes of this group, oldest first."""
-        listed = reversed(newest_runs(self.client, self.job))
+        listed = reversed(runs_since(self.client, self.job))
         return [run for one in listed if self.job["key"] in (run := Run.of(one)).cause]

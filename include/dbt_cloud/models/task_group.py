@@ -12,8 +12,9 @@ from typing import Any
 
 from airflow.sdk import Asset, TaskGroup
 
+from ..artifacts import BUILT, TESTS
 from .assets import assets_in
-from .lineage import BUILT, TESTS, Lineage, LineageNode, read_lineage
+from .lineage import Lineage, LineageNode, read_lineage
 from .operators import (
     DbtCloudNodeOperator,
     DbtCloudRestOfRunOperator,
