@@ -1,0 +1,48 @@
+"""Which runs an asset's URI stands for."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+from airflow.sdk import Asset
+
+from include.dbt_cloud.events import FinishedRun, account_runs, job_runs
+from include.dbt_cloud.events.assets import Wanted
+
+RUN = FinishedRun(
+    run_id=7,
+    job_id=65767,
+    job_name="Daily build, EU & US",
+    project_id=36467,
+    environment_id=29118,
+    status="success",
+    message="",
+    cause="Kicked off by hand",
+    started_at="2026-11-25T10:00:00+00:00",
+    finished_at="2026-11-25T10:01:00+00:00",
+    url="https://localhost:8580/deploy/16173/projects/36467/runs/7/",
+)
+
+
+@pytest.mark.parametrize(
+    "asset",
+    [
+        job_runs(65767),
+        account_runs(),
+        account_runs(project_id=36467),
+        account_runs(environment_id=29118, project_id=36467),
+        account_runs(job_name="Daily build, EU & US"),
+    ],
+    ids=lambda asset: asset.uri,
+)
+def test_an_asset_fits_its_runs_and_no_others(asset: Asset) -> None:
+    other = replace(RUN, job_id=1, job_name="Other", project_id=2, environment_id=3)
+
+    assert Wanted.of_uri(asset.uri).fits(RUN)
+    assert Wanted.of_uri(asset.uri).fits(other) == (asset == account_runs())
+
+
+def test_assets_of_two_connections_differ() -> None:
+    assert job_runs(65767).uri == "dbt-cloud://dbt_cloud_default/jobs/65767"
+    assert job_runs(65767, "dbt_cloud_eu").uri == "dbt-cloud://dbt_cloud_eu/jobs/65767"
