@@ -33,7 +33,8 @@ class TaskRow:
     ended: float = 0.0
     try_number: int = 0
     max_tries: int = 0
-    step: str = ""
+    dbt_cloud_run: int = 0
+    step: str = ""  # of that run, while it goes on
     error: str = ""
     advice: str = ""
     log_start: int = 0
@@ -47,7 +48,8 @@ class TaskRow:
     @property
     def detail(self) -> str:
         tries = f"try {self.try_number} of {self.max_tries + 1}" if self.try_number > 1 else ""
-        return ", ".join(part for part in (tries, self.error or self.step) if part)
+        run = f"dbt Cloud run {self.dbt_cloud_run} {self.step}" if self.dbt_cloud_run else ""
+        return ", ".join(part for part in (tries, self.error or run.strip()) if part)
 
     def change(self, event: TaskChanged) -> None:
         """Take over what the event says."""
@@ -59,6 +61,8 @@ class TaskRow:
         self.max_tries, self.log_end = event.max_tries, event.log_position
         self.error, self.advice = event.error, event.advice
         self.ended = 0.0 if event.state in _MOVING else now
+        if self.ended:
+            self.step = ""  # the last that was polled
 
 
 @dataclass
@@ -107,8 +111,8 @@ class Progress:
         row = self.rows.get(event.task_id)
         if row is None or row.ended:
             return ""
-        row.step = self.dbt_cloud
-        return f"{row.label}: {row.step}"
+        row.dbt_cloud_run, row.step = event.run_id, event.text
+        return f"{row.label}: {self.dbt_cloud}"
 
     def _table(self) -> RenderableType:
         table = Table.grid(padding=(0, 2))

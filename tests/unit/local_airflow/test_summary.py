@@ -108,5 +108,5 @@ def test_mapped_tasks_have_a_row_each_and_steps_end_with_the_task() -> None:
     assert progress.rows["trigger"].detail == "dbt Cloud run 7 Running: dbt build"
     progress.handle(change("trigger", "success"))
     progress.handle(DbtCloudStep(task_id="trigger", run_id=7, text="Success: dbt build"))
-    assert progress.rows["trigger"].detail == "dbt Cloud run 7 Running: dbt build"
+    assert progress.rows["trigger"].detail == "dbt Cloud run 7"
     assert progress.dbt_cloud == "dbt Cloud run 7 Success: dbt build"
