@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import logging
 import re
 from collections import OrderedDict
 from collections.abc import AsyncIterator
@@ -13,10 +14,12 @@ from typing import Any
 
 from ..artifacts import command_of
 from ..async_client import AsyncDbtCloudClient
-from ..responses import DbtCloudRefusedError, back_off
+from ..responses import DbtCloudRefusedError, NoAnswerError, back_off
 from ..runs import Run
-from .progress import Progress, RunProgress, progress_of
+from .live_log import read_failures
+from .progress import Progress, RunProgress, heard_after, progress_of
 
+log = logging.getLogger(__name__)
 KEPT_RUNS = 64  # that have ended, with their results; the others are read again
 DETAILS = "run_steps,job,trigger"
 SETTLED: OrderedDict[tuple[int, int], RunProgress] = OrderedDict()
@@ -46,7 +49,10 @@ class Followed:
 
 
 async def follow(followed: Followed, interval: float) -> AsyncIterator[Progress]:
-    """One call per active run and interval, and one more for new runs once none is active."""
+    """One call per active run and interval, and one more for new runs once none is active.
+
+    And a few more, for the debug log, when a node has failed.
+    """
     progress, failures = LATEST.get(followed, Progress()), 0
     try:
         while True:
@@ -54,7 +60,7 @@ async def follow(followed: Followed, interval: float) -> AsyncIterator[Progress]
             try:
                 async with client:
                     while True:
-                        progress = await look(client, followed)
+                        progress = await look(client, followed, progress)
                         LATEST[followed], failures = progress, 0
                         yield progress
                         await asyncio.sleep(interval)
@@ -67,14 +73,15 @@ async def follow(followed: Followed, interval: float) -> AsyncIterator[Progress]
         LATEST.pop(followed, None)
 
 
-async def look(client: AsyncDbtCloudClient, followed: Followed) -> Progress:
+async def look(client: AsyncDbtCloudClient, followed: Followed, before: Progress) -> Progress:
     runs: list[RunProgress] = []
     for run_id in followed.runs:
         earlier = runs[-1] if runs else None
-        runs.append(replace(await look_at(client, followed, run_id), continues=earlier))
+        one = await look_at(client, followed, run_id, before.of(run_id))
+        runs.append(replace(one, continues=earlier))
     if all(one.is_settled for one in runs):
         for run_id, commands in await rebuilding(client, followed):
-            one = await look_at(client, followed, run_id)
+            one = await look_at(client, followed, run_id, before.of(run_id))
             runs.append(replace(one, selection=selected(commands)))
     return Progress(tuple(sorted(runs, key=lambda one: one.run.id)))
 
@@ -113,21 +120,37 @@ def selected(commands: list[str]) -> frozenset[str]:
     return frozenset(word for one in found if one for word in one[1].split())
 
 
-async def look_at(client: AsyncDbtCloudClient, followed: Followed, run_id: int) -> RunProgress:
+async def look_at(
+    client: AsyncDbtCloudClient, followed: Followed, run_id: int, before: RunProgress | None
+) -> RunProgress:
     """Downloads the results once the run has ended, and then never again."""
     if settled := SETTLED.get((followed.account_id, run_id)):
         return settled
     details = await client.get(f"runs/{run_id}/", include_related=DETAILS)
     if Run.of(details).is_active:
-        return progress_of(details, None)
+        return await explained(client, heard_after(before, progress_of(details, None)))
     artifacts = []
     for step in details["run_steps"]:
         if command_of(step):
             with suppress(DbtCloudRefusedError):  # it left none
                 path = f"runs/{run_id}/artifacts/run_results.json"
                 artifacts.append(await client.get(path, step=step["index"]))
-    progress = progress_of(details, artifacts)
+    progress = heard_after(before, progress_of(details, artifacts))
     SETTLED[followed.account_id, run_id] = progress
     while len(SETTLED) > KEPT_RUNS:
         SETTLED.popitem(last=False)
     return progress
+
+
+async def explained(client: AsyncDbtCloudClient, progress: RunProgress) -> RunProgress:
+    """With dbt's messages about nodes that have failed, which only the debug log has so far."""
+    if not progress.lacks_messages:
+        return progress
+    try:
+        path, related = f"runs/{progress.run.id}/", "run_steps,debug_logs"
+        details = await client.get(path, include_related=related)
+    except (DbtCloudRefusedError, NoAnswerError) as error:
+        log.warning("The debug log of run %d cannot be read: %s", progress.run.id, error)
+        return progress
+    debug_logs = "\n".join(step.get("debug_logs") or "" for step in details["run_steps"])
+    return replace(progress, failures=read_failures(debug_logs))

@@ -44,7 +44,14 @@ STATUSES = {
     "No-op": "no-op",
 }
 COLOR = re.compile(r"\x1b\[[0-9;]*m")
-LINES_OF_MESSAGE = 12
+# The debug log: "18:54:07.123456 [debug] [Thread-2 (worker)]: ", then lines up to the next such.
+EVENT = re.compile(r"^(?:[\d-]+ )?\d\d:\d\d:\d\d[.\d]* \[\w+ *\] \[[^\]]+\]: ", re.MULTILINE)
+SENT = re.compile(r"On (?P<unique_id>\S+): (?:/\*.*?\*/)?(?P<sql>.+\s.+)", re.DOTALL)
+FAILED = re.compile(
+    r"Marking all children of '(?P<unique_id>[^']+)' to be skipped because of status "
+    r"'(?!skipped)[^']+'\.\s+Reason: (?P<message>.+)\.\s*",
+    re.DOTALL,
+)
 
 
 @dataclass(frozen=True)
@@ -85,15 +92,25 @@ def read_line(line: str) -> Said | None:
     return None
 
 
-def message_about(name: str, text: str) -> str:
-    """What dbt says about a node that failed, if the log has it already."""
-    found = re.search(rf"((?:\w+ Error|Failure) in \w+ {re.escape(name)} \(.*)", text, re.DOTALL)
-    if not found:
-        return ""
-    first, *rest = found[1].splitlines()[:LINES_OF_MESSAGE]
-    lines = [first]
-    for line in rest:
-        if re.match(r"\d\d:\d\d:\d\d", line):
-            break
-        lines.append(line)
-    return "\n".join(lines).strip()
+@dataclass(frozen=True)
+class Failure:
+    """Why a node failed, and the last SQL that dbt sent to the warehouse for it."""
+
+    message: str
+    sql: str = ""
+
+
+def read_failures(debug_log: str) -> dict[str, Failure]:
+    """Unique id → why dbt Core lets everything after it wait, as it says right after it failed.
+
+    The log itself has these messages only at its end.
+    """
+    found: dict[str, Failure] = {}
+    sent: dict[str, str] = {}
+    for event in EVENT.split(COLOR.sub("", debug_log)):
+        if sql := SENT.fullmatch(event):
+            sent[sql["unique_id"]] = sql["sql"].strip()
+        elif failed := FAILED.fullmatch(event):
+            unique_id = failed["unique_id"]
+            found[unique_id] = Failure(failed["message"].strip(), sent.get(unique_id, ""))
+    return found

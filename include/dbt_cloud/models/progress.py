@@ -6,7 +6,7 @@ While a run goes on its log tells; once it has ended, the results of all its ste
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
 from airflow.providers.dbt.cloud.hooks.dbt import DbtCloudJobRunStatus as Status
@@ -14,15 +14,21 @@ from airflow.providers.dbt.cloud.hooks.dbt import DbtCloudJobRunStatus as Status
 from ..artifacts import BUILDING, FAILED, command_of
 from ..recovery import planned_commands
 from ..runs import Run
-from .live_log import Said, message_about, read_log
+from .live_log import Failure, Said, read_log
 
 GOOD = {"success", "pass", "warn", "reused", "no-op"}
+BAD = {*FAILED, "partial success"}
 TESTING = {"build", "retry", "test"}
+LOOKS = 3  # until a failed node is told without dbt's message
+NO_MESSAGE = "dbt has not written why yet: the run's page tells, once it has ended."
 
 
 @dataclass(frozen=True)
 class Result:
-    """What became of one node. ``rows`` are affected or, of a test, failing ones, where known."""
+    """What became of one node. ``rows`` are affected or, of a test, failing ones, where known.
+
+    While the run goes on there is no compiled SQL, but the last that was sent to the warehouse.
+    """
 
     unique_id: str
     status: str
@@ -30,6 +36,7 @@ class Result:
     message: str = ""
     rows: int | None = None
     compiled_sql: str = ""
+    last_sql: str = ""
 
     @property
     def is_good(self) -> bool:
@@ -37,19 +44,22 @@ class Result:
 
     @property
     def has_failed(self) -> bool:
-        return self.status in FAILED or self.status == "partial success"
+        return self.status in BAD
 
 
 @dataclass(frozen=True)
 class RunProgress:
     """One run. ``selection`` is what a rebuilding run was told to build; None is everything.
 
+    ``heard`` counts the looks that knew a label's failure; ``failures`` is unique id → why.
     ``continues`` is the failed run that this one resumes: what had succeeded there still counts.
     """
 
     run: Run
     selection: frozenset[str] | None = None
     said: dict[str, Said] = field(default_factory=dict)
+    heard: dict[str, int] = field(default_factory=dict)
+    failures: dict[str, Failure] = field(default_factory=dict)
     results: dict[str, Result] | None = None
     status_message: str = ""
     text: str = ""
@@ -75,10 +85,26 @@ class RunProgress:
             return settled
         said = self.said.get(label)
         if said and said.status != "started":
-            message = message_about(unique_id.split(".")[2], self.text) or said.line
-            return Result(unique_id, said.status, said.seconds, message, said.rows)
+            return self._result_of(unique_id, said)
         earlier = self.continues.result(unique_id, label) if self.continues else None
         return earlier if earlier and earlier.is_good else None
+
+    def _result_of(self, unique_id: str, said: Said) -> Result | None:
+        """None while dbt's message about a node that failed may still come."""
+        result = Result(unique_id, said.status, said.seconds, said.line, said.rows)
+        if why := self.failures.get(unique_id):
+            return replace(result, message=why.message, last_sql=why.sql)
+        if said.status != "error" or self.is_settled:
+            return result
+        if self.heard.get(said.label, 0) < LOOKS:
+            return None
+        return replace(result, message=f"{said.line}\n{NO_MESSAGE}")
+
+    @property
+    def lacks_messages(self) -> bool:
+        """A node has failed lately, and it is not known why."""
+        is_late = any(looks <= LOOKS for looks in self.heard.values())
+        return is_late and len(self.heard) > len(self.failures)
 
     def denied(self, labels: dict[str, str]) -> dict[str, tuple[str, str]]:
         """Unique id → what the log had said, and what the results say instead."""
@@ -96,6 +122,9 @@ class Progress:
 
     runs: tuple[RunProgress, ...] = ()
     problem: str = ""
+
+    def of(self, run_id: int) -> RunProgress | None:
+        return next((one for one in self.runs if one.run.id == run_id), None)
 
     def newest(self, selector: str, after: int) -> RunProgress | None:
         """The newest run, started after run ``after``, that builds what ``selector`` selects."""
@@ -116,9 +145,17 @@ def progress_of(details: dict[str, Any], artifacts: list[dict[str, Any]] | None)
         said=read_log(text),
         results=None if artifacts is None else results_in(artifacts),
         status_message=details.get("status_message") or details.get("status_humanized") or "",
-        text=text + "\n".join(step.get("truncated_debug_logs") or "" for step in steps),
+        text=text,
         can_test=any(is_testing(command) for command in commands_left(details)),
     )
+
+
+def heard_after(before: RunProgress | None, progress: RunProgress) -> RunProgress:
+    """With what is known of failed nodes since an earlier look."""
+    earlier = before or RunProgress(progress.run)
+    failed = [label for label, said in progress.said.items() if said.status in BAD]
+    heard = {label: earlier.heard.get(label, 0) + 1 for label in failed}
+    return replace(progress, heard=heard, failures=earlier.failures)
 
 
 def commands_left(details: dict[str, Any]) -> list[str]:

@@ -202,6 +202,8 @@ def lines_about(outcome: Outcome) -> list[str]:
             lines.append(result.message)
         if result.compiled_sql and result.has_failed:
             lines.append(f"Compiled SQL of {result.unique_id}:\n{result.compiled_sql.strip()}")
+        if result.last_sql:
+            lines.append(f"Last SQL for {result.unique_id}:\n{result.last_sql}")
     if outcome.reason:
         lines.append(outcome.reason)
     return [*lines, f"See {outcome.run.run.url}"]

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from include.dbt_cloud.models.live_log import message_about, read_line, read_log
+from include.dbt_cloud.models.live_log import Failure, read_failures, read_line, read_log
 
 CORE = """\
 18:54:04  Running with dbt=1.11.16
@@ -32,6 +32,43 @@ dbt-fusion 2.0.0-preview.45
     Failed [  0.01s] model analytics.broken (table)
     Failed [  0.01s] test  unique_orders
 """
+
+# From the debug log of dbt 1.11.16, while another model was still being built.
+DEBUG = """\
+21:59:45.803438 [debug] [Thread-4 (worker)]: Compilation Error in model raises (models/raises.sql)
+  I say no
+21:59:45.809168 [error] [Thread-4 (worker)]: 2 of 9 ERROR creating sql view model analytics.raises ... [ERROR in 0.02s]
+21:59:45.809930 [debug] [Thread-4 (worker)]: Finished running node model.slow.raises
+21:59:45.813236 [debug] [Thread-8 (_handle_results)]: Marking all children of 'model.slow.raises' to be skipped because of status 'error'.  Reason: Compilation Error in model raises (models/raises.sql)
+  I say no.
+21:59:45.903805 [debug] [Thread-2 (worker)]: On model.slow.bad: BEGIN
+21:59:45.904505 [debug] [Thread-2 (worker)]: On model.slow.bad: /* {"app": "dbt", "dbt_version": "1.11.16", "node_id": "model.slow.bad"} */
+
+  
+  create view "warehouse"."analytics"."bad__dbt_tmp" as (
+    select * from nowhere
+  );
+
+21:59:45.915676 [debug] [Thread-2 (worker)]: On model.slow.bad: ROLLBACK
+21:59:45.916588 [debug] [Thread-2 (worker)]: On model.slow.bad: Close
+21:59:45.934207 [debug] [Thread-2 (worker)]: Runtime Error in model bad (models/bad.sql)
+  Catalog Error: Table with name nowhere does not exist!
+  Did you mean "slower"?
+21:59:45.935453 [\x1b[0mdebug] [Thread-8 (_handle_results)]: Marking all children of 'model.slow.bad' to be skipped because of status 'error'.  Reason: Runtime Error in model bad (models/bad.sql)
+  Catalog Error: Table with name nowhere does not exist!
+  Did you mean "slower"?.
+2026-11-25 21:59:45.936929 [debug] [Thread-8 (_handle_results)]: Marking all children of 'model.slow.after_bad' to be skipped because of status 'skipped'. 
+21:59:45.949777 [debug] [Thread-3 (worker)]: Marking all children of 'unit_test.slow.good.unit_good' to be skipped because of status 'fail'.  Reason: 
+
+actual differs from expected:
+
+@@ ,id
++++,1
+---,3
+
+.
+21:59:45.949989 [debug] [Thread-3 (worker)]: Began running node model.slow.good
+"""  # noqa: E501  # as dbt writes it
 
 
 def test_dbt_core_s_lines_are_read() -> None:
@@ -82,17 +119,26 @@ def test_other_lines_tell_nothing(line: str) -> None:
     assert read_line(line) is None
 
 
-def test_the_message_of_a_failed_model_is_found_where_dbt_has_written_it() -> None:
-    text = """\
-18:54:07.123 [debug] [Thread-1]: Runtime Error in model stores (models/marts/stores.sql)
-  Catalog Error: Table with name stores does not exist!
-  LINE 3: from raw.stores
-18:54:08.456 [debug] [Thread-2]: Finished running node model.jaffle_shop.stores
-"""
+def test_why_nodes_failed_is_in_the_debug_log_while_dbt_goes_on() -> None:
+    failures = read_failures(DEBUG)
 
-    assert message_about("stores", text) == (
-        "Runtime Error in model stores (models/marts/stores.sql)\n"
-        "  Catalog Error: Table with name stores does not exist!\n"
-        "  LINE 3: from raw.stores"
-    )
-    assert message_about("orders", text) == ""
+    assert failures == {
+        "model.slow.raises": Failure(
+            "Compilation Error in model raises (models/raises.sql)\n  I say no"
+        ),
+        "model.slow.bad": Failure(
+            "Runtime Error in model bad (models/bad.sql)\n"
+            "  Catalog Error: Table with name nowhere does not exist!\n"
+            '  Did you mean "slower"?',
+            'create view "warehouse"."analytics"."bad__dbt_tmp" as (\n'
+            "    select * from nowhere\n"
+            "  );",
+        ),
+        "unit_test.slow.good.unit_good": Failure(
+            "actual differs from expected:\n\n@@ ,id\n+++,1\n---,3"
+        ),
+    }
+
+
+def test_a_log_without_threads_and_levels_tells_no_failures() -> None:
+    assert read_failures(CORE) == {}

@@ -1,11 +1,21 @@
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
-from include.dbt_cloud.models.progress import Progress, RunProgress, progress_of, results_in
-from include.dbt_cloud.models.trigger import outcome_of
+from include.dbt_cloud.models.live_log import Failure
+from include.dbt_cloud.models.progress import (
+    LOOKS,
+    NO_MESSAGE,
+    Progress,
+    RunProgress,
+    heard_after,
+    progress_of,
+    results_in,
+)
+from include.dbt_cloud.models.trigger import lines_about, outcome_of
 
 STG, ORDERS, TEST = "model.shop.stg_orders", "model.shop.orders", "test.shop.unique_orders.f00"
 LABELS = {STG: "analytics.stg_orders", ORDERS: "analytics.orders", TEST: "unique_orders"}
@@ -45,6 +55,22 @@ def line(said: str, label: str) -> str:
 
 BUILT, PASSED = line("OK created sql table model", LABELS[ORDERS]), line("PASS", LABELS[TEST])
 
+FAILED = line("ERROR creating", LABELS[ORDERS])
+
+
+def heard(looks: int, log: str) -> RunProgress:
+    """A run that goes on, and has been looked at so often."""
+    run = None
+    for _ in range(looks):
+        run = heard_after(run, progress_of(details(RUNNING, log), None))
+    assert run
+    return run
+
+
+def explained(log: str) -> RunProgress:
+    why = {ORDERS: Failure("Runtime Error in model orders", "select 1")}
+    return replace(heard(1, log), failures=why)
+
 
 @pytest.mark.parametrize(
     ("run", "state"),
@@ -57,7 +83,9 @@ BUILT, PASSED = line("OK created sql table model", LABELS[ORDERS]), line("PASS",
         (progress_of(details(RUNNING, BUILT, "dbt run"), None), "success"),  # no test will come
         (progress_of(details(RUNNING, BUILT, "dbt run", "dbt test"), None), None),
         (progress_of(details(RUNNING, BUILT + line("FAIL 3", LABELS[TEST])), None), "failed"),
-        (progress_of(details(RUNNING, line("ERROR creating", LABELS[ORDERS])), None), "failed"),
+        (progress_of(details(RUNNING, FAILED), None), None),  # why is still to come
+        (heard(LOOKS, FAILED), "failed"),
+        (explained(FAILED), "failed"),
         (progress_of(details(RUNNING, line("SKIP relation", LABELS[ORDERS])), None), "skipped"),
         (progress_of(details(RUNNING, line("REUSED model", LABELS[ORDERS]) + PASSED), None),
          "success"),
@@ -76,6 +104,36 @@ def test_a_task_ends_as_its_node_and_tests_do(run: RunProgress, state: str | Non
     outcome = outcome_of(run, OWN)
 
     assert (outcome.state if outcome else None) == state
+
+
+def test_a_node_that_fails_while_the_run_goes_on_is_told_with_dbt_s_message() -> None:
+    run = explained(FAILED)
+
+    result = run.result(ORDERS, LABELS[ORDERS])
+    assert result
+    assert (result.message, result.last_sql) == ("Runtime Error in model orders", "select 1")
+    assert not run.lacks_messages
+    later = heard_after(run, progress_of(details(RUNNING, FAILED), None))
+    assert later.result(ORDERS, LABELS[ORDERS]) == result
+    outcome = outcome_of(run, OWN)
+    assert outcome
+    assert lines_about(outcome)[1:3] == [
+        "Runtime Error in model orders",
+        f"Last SQL for {ORDERS}:\nselect 1",
+    ]
+
+
+def test_after_some_looks_a_node_is_told_without_dbt_s_message() -> None:
+    assert [heard(looks, FAILED).lacks_messages for looks in (1, LOOKS, LOOKS + 1)] == [
+        True,
+        True,
+        False,
+    ]
+    assert not heard(1, BUILT).lacks_messages
+    assert not heard(LOOKS - 1, FAILED).result(ORDERS, LABELS[ORDERS])
+    result = heard(LOOKS, FAILED).result(ORDERS, LABELS[ORDERS])
+    assert result
+    assert result.message == f"{FAILED.strip()}\n{NO_MESSAGE}"
 
 
 def test_what_the_results_deny_is_named() -> None:

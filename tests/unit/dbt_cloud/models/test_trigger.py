@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -9,6 +10,7 @@ from airflow.triggers.shared_stream import SharedStreamManager
 
 from include.dbt_cloud.models.following import SETTLED
 from include.dbt_cloud.models.trigger import DbtCloudNodeTrigger
+from tests.conftest import MakeDbtCloud
 from tests.running_dbt_cloud import RunningDbtCloud
 from tests.unit.dbt_cloud.conftest import MakeTask, go_wrong, missing_table
 
@@ -78,6 +80,30 @@ def test_a_node_that_fails_has_message_and_sql(make_task: MakeTask) -> None:
     told = event.xcoms["return_value"]
     assert "Table with name stores does not exist" in told["message"]
     assert '"raw"."stores"' in told["compiled_sql"]
+
+
+def test_a_node_that_fails_while_the_run_goes_on_has_dbt_s_message(
+    make_local_dbt_cloud: MakeDbtCloud, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    project = tmp_path / "shop"
+    models = project / "models"
+    models.mkdir(parents=True)
+    (project / "dbt_project.yml").write_text("name: shop\nversion: '1.0'\nprofile: shop\n")
+    (models / "stores.sql").write_text("select * from raw.shops")
+    (models / "slow.sql").write_text("{{ config(materialized='table') }} select sleep_ms(60000)")
+    server = make_local_dbt_cloud("--dbt-project", str(project))
+    monkeypatch.setenv("AIRFLOW_CONN_DBT_CLOUD_DEFAULT", server.connection)
+    run_id = server.trigger(steps_override=["dbt build"])
+    SETTLED.clear()  # another server's run may have had this id
+
+    (event,) = events(trigger_of(server, run_id, nodes={"model.shop.stores": "analytics.stores"}))
+
+    assert server.get(f"runs/{run_id}/")["in_progress"]
+    assert event.task_instance_state == "failed"
+    told = event.xcoms["return_value"]
+    assert "Table with name shops does not exist" in told["message"]
+    assert "select * from raw.shops" in told["last_sql"]
+    server.request("POST", f"runs/{run_id}/cancel/")
 
 
 def test_what_is_to_be_published_ends_in_a_worker(make_task: MakeTask) -> None:
