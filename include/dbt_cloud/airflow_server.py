@@ -7,5 +7,7 @@ from __future__ import annotations
 
 from airflow.assets.manager import AssetManager
 from airflow.models.asset import AssetEvent, AssetModel
+from airflow.models.connection import Connection
+from airflow.utils.session import create_session
 
-__all__ = ["AssetEvent", "AssetManager", "AssetModel"]
+__all__ = ["AssetEvent", "AssetManager", "AssetModel", "Connection", "create_session"]

@@ -2,5 +2,6 @@
 
 from .assets import account_runs, job_runs
 from .finished_run import FinishedRun
+from .triggering import finished_runs, newest_finished_run
 
-__all__ = ["FinishedRun", "account_runs", "job_runs"]
+__all__ = ["FinishedRun", "account_runs", "finished_runs", "job_runs", "newest_finished_run"]

@@ -1,0 +1,65 @@
+"""Airflow's own tables, on SQLite."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+from airflow import settings
+from airflow.models import import_all_models
+from airflow.models.asset import AssetActive, AssetEvent, AssetModel, AssetWatcherModel
+from airflow.models.base import Base
+from airflow.models.connection import Connection
+from airflow.models.trigger import Trigger
+from airflow.sdk import Asset
+from airflow.utils.session import create_session
+from sqlalchemy import ScalarResult, delete, select
+
+from include.dbt_cloud.events import FinishedRun
+
+AddAssets = Callable[..., None]
+
+
+@pytest.fixture(scope="package")
+def airflow_s_tables(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """In a database of this process, whatever Airflow's settings say."""
+    import_all_models()  # type: ignore[no-untyped-call]  # Airflow's has no types
+    with pytest.MonkeyPatch.context() as patch:
+        file = tmp_path_factory.mktemp("airflow") / "airflow.db"
+        patch.setattr(settings, "SQL_ALCHEMY_CONN", f"sqlite:///{file}")
+        settings.dispose_orm()
+        settings.configure_orm()  # type: ignore[no-untyped-call]
+        Base.metadata.create_all(settings.engine)
+        yield
+        settings.dispose_orm()
+    settings.configure_orm()  # type: ignore[no-untyped-call]
+
+
+@pytest.fixture
+def add_assets(airflow_s_tables: None) -> Iterator[AddAssets]:
+    """Adds assets as a Dag file does that names them."""
+
+    def add(*assets: Asset) -> None:
+        with create_session() as session:
+            for asset in assets:
+                session.add(AssetModel(name=asset.name, uri=asset.uri, group="asset"))
+                session.add(AssetActive(name=asset.name, uri=asset.uri))
+
+    yield add
+    with create_session() as session:
+        tables = (AssetEvent, AssetActive, AssetWatcherModel, AssetModel, Trigger, Connection)
+        for table in tables:
+            session.execute(delete(table))
+
+
+def told(asset: Asset) -> list[FinishedRun | None]:
+    """What the events of an asset tell, oldest first."""
+    with create_session() as session:
+        extras: ScalarResult[dict[str, Any]] = session.scalars(
+            select(AssetEvent.extra)
+            .join(AssetModel, AssetModel.id == AssetEvent.asset_id)
+            .where(AssetModel.uri == asset.uri)
+            .order_by(AssetEvent.id)
+        )
+        return [FinishedRun.of_extra(extra) for extra in extras]
