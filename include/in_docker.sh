@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # Runs one Airflow component of `astro dev start` so that it knows the local servers:
-#   in_docker.sh [serve] COMMAND...      `serve` starts the servers beside the command
+#   in_docker.sh [serve] [receive] COMMAND...
+# `serve` starts the servers beside the command, `receive` lets dbt Cloud's webhooks come to it.
 # With AIRFLOW_CONN_DBT_CLOUD_DEFAULT set (a real account, in .env) it runs the command, no more.
 # It says which dbt Cloud is used: `astro dev logs --scheduler` shows it.
 set -euo pipefail
@@ -11,11 +12,11 @@ keep_up() { # MODULE OPTION...: a server that other containers reach, started ag
   done
 }
 
-serve=false
-if [ "$1" = serve ]; then
-  serve=true
+serve=false receive=false
+while [ "$1" = serve ] || [ "$1" = receive ]; do
+  printf -v "$1" true
   shift
-fi
+done
 
 if [ -z "${AIRFLOW_CONN_DBT_CLOUD_DEFAULT:-}" ]; then
   data=${LOCAL_DBT_CLOUD_DATA:-$PWD/include/.local}
@@ -42,6 +43,13 @@ if [ -z "${AIRFLOW_CONN_DBT_CLOUD_DEFAULT:-}" ]; then
   census='{"conn_type": "census", "host": "local-dbt-cloud:'$fivetran_census'", "password": "'$token'"}'
   export AIRFLOW_CONN_FIVETRAN_DEFAULT=${AIRFLOW_CONN_FIVETRAN_DEFAULT:-$fivetran}
   export AIRFLOW_CONN_CENSUS_DEFAULT=${AIRFLOW_CONN_CENSUS_DEFAULT:-$census}
+  if $receive && [ -z "${AIRFLOW_CONN_DBT_CLOUD_WEBHOOKS:-}" ]; then
+    url=https://${LOCAL_DBT_CLOUD_NAME:-local-dbt-cloud}:$dbt_cloud
+    # Without it Airflow starts all the same, and hears of no run that others have started.
+    secret=$(LOCAL_DBT_CLOUD_TOKEN=$token python -m include.local_servers.subscription \
+      "$url" http://api-server:8080/webhooks/dbt-cloud --data "$data") || secret=
+    export AIRFLOW_CONN_DBT_CLOUD_WEBHOOKS='{"conn_type": "generic", "host": "localhost:'$dbt_cloud'", "password": "'$secret'"}'
+  fi
 elif $serve; then
   echo "dbt Cloud: the account of AIRFLOW_CONN_DBT_CLOUD_DEFAULT in .env, whatever the UI shows."
 fi

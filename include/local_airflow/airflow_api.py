@@ -72,13 +72,25 @@ class AirflowApi:
         except requests.RequestException:
             return None
 
+    def store_connection(self, conn_id: str, **fields: str) -> None:
+        """Create a connection in Airflow's database, or overwrite it."""
+        connection = {"connection_id": conn_id, **fields}
+        action = {"action": "create", "action_on_existence": "overwrite", "entities": [connection]}
+        self._call("PATCH", "/api/v2/connections", json={"actions": [action]}, signed_in=True)
+
     @cached_property
     def _token(self) -> str:
         return str(self._get("/auth/token")["access_token"])
 
     def _get(self, path: str, signed_in: bool = False) -> dict[str, Any]:
+        return self._call("GET", path, signed_in=signed_in)
+
+    def _call(
+        self, method: str, path: str, json: Any = None, signed_in: bool = False
+    ) -> dict[str, Any]:
         headers = {"Authorization": f"Bearer {self._token}"} if signed_in else {}
-        response = self._session.get(self._address + path, headers=headers, timeout=10)
+        address = self._address + path
+        response = self._session.request(method, address, json=json, headers=headers, timeout=10)
         response.raise_for_status()
         answer: dict[str, Any] = response.json()
         return answer

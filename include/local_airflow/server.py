@@ -26,6 +26,7 @@ from include.local_airflow.settings import NAME, read_settings
 from include.local_airflow.sockets import remove_socket_folder
 from include.local_airflow.supervisord_file import Program
 from include.local_airflow.watcher import Watcher, last_lines
+from include.local_airflow.webhooks import receive_webhooks
 from include.local_servers.connections import DBT_CLOUD
 
 PATIENCE = 300.0  # seconds until all components have to be healthy, on a busy machine
@@ -70,6 +71,7 @@ def _start(launch: Launch, console: Console) -> int:
         for server in wanted_servers(launch):
             server.wait(launch)
         _wait_until_ready(launch, watcher, console, healing=running)
+        receive_webhooks(launch, AirflowApi(launch.port))
     except BaseException:
         if not running:
             watcher.end()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import os
 import re
 import shutil
@@ -91,6 +92,7 @@ def test_the_scheduler_serves_the_local_dbt_cloud_under_its_name(compose: dict[s
 
     assert scheduler["networks"]["airflow"]["aliases"] == ["local-dbt-cloud"]
     assert scheduler["command"][:3] == ["bash", "include/in_docker.sh", "serve"]
+    assert compose["services"]["api-server"]["command"][2] == "receive"  # its webhooks
     assert all(port.startswith("127.0.0.1:") for port in scheduler["ports"])
 
 
@@ -109,6 +111,8 @@ calls = {
     + dbt_cloud["password"],
     f"https://{fivetran['host']}/v1/users": (fivetran["login"], fivetran["password"]),
     f"https://{census['host']}/api/v1/syncs": "Bearer " + census["password"],
+    f"https://{dbt_cloud['host']}/api/v3/accounts/{dbt_cloud['login']}/webhooks/subscriptions":
+    "Token " + dbt_cloud["password"],
 }
 for url, key in calls.items():
     how = {"auth": key} if isinstance(key, tuple) else {"headers": {"Authorization": key}}
@@ -119,6 +123,7 @@ for url, key in calls.items():
         except requests.ConnectionError:
             time.sleep(0.1)
     print(answer.status_code, url, answer.json())
+print("Secret:", json.loads(os.environ["AIRFLOW_CONN_DBT_CLOUD_WEBHOOKS"])["password"])
 """
 
 
@@ -129,7 +134,7 @@ def run_in_docker_sh(
     path = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
     environment = {"PATH": path, "LOCAL_DBT_CLOUD_HOST": "127.0.0.1", **variables}
     environment |= {"LOCAL_DBT_CLOUD_DATA": str(folder), "DBT_CLOUD_PORT": str(free_port())}
-    environment["FIVETRAN_CENSUS_PORT"] = str(free_port())
+    environment |= {"FIVETRAN_CENSUS_PORT": str(free_port()), "LOCAL_DBT_CLOUD_NAME": "localhost"}
     script = PROJECT / "include" / "in_docker.sh"
     with (folder / "output").open("w+") as output:  # a pipe would stay open with the server
         process = subprocess.Popen(
@@ -150,13 +155,18 @@ def run_in_docker_sh(
 
 
 def test_a_container_starts_the_local_servers_and_reaches_them_by_name(tmp_path: Path) -> None:
-    served = run_in_docker_sh("serve", sys.executable, "-c", CALL_ALL_THREE, folder=tmp_path)
+    command = ("serve", "receive", sys.executable, "-c", CALL_ALL_THREE)
+    served = run_in_docker_sh(*command, folder=tmp_path)
 
     assert re.findall(r"^200 https://local-dbt-cloud:\d+/(\S+)", served.stdout, re.MULTILINE) == [
         "api/v2/accounts/16173/jobs/",
         "v1/users",
         "api/v1/syncs",
+        "api/v3/accounts/16173/webhooks/subscriptions",
     ], served.stdout
+    assert "'client_url': 'http://api-server:8080/webhooks/dbt-cloud'" in served.stdout
+    secret = json.loads((tmp_path / "webhook-subscription.json").read_text())["hmac_secret"]
+    assert f"Secret: {secret}\n" in served.stdout
     assert "Daily build" in served.stdout
     assert "dbt Cloud: the local one, https://localhost:" in served.stdout
     assert (tmp_path / "token").stat().st_mode & 0o077 == 0

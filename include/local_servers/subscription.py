@@ -1,0 +1,92 @@
+"""Subscribes an Airflow to the local dbt Cloud's webhooks, by the calls that a person would make.
+
+    python -m include.local_servers.subscription URL RECEIVER --data FOLDER
+
+prints the secret. dbt Cloud tells it once, so it is kept in the data folder too.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import sys
+from contextlib import suppress
+from pathlib import Path
+
+import requests
+from requests.adapters import HTTPAdapter
+from urllib3.util import Retry
+
+from include.local_servers.connections import DBT_CLOUD
+from include.local_servers.data_folder import default_data
+
+RECEIVER_PATH = "/webhooks/dbt-cloud"  # plugins/receive_dbt_cloud_webhooks.py
+CONN_ID = "dbt_cloud_webhooks"  # where Airflow has the secret
+FILE = "webhook-subscription.json"
+# A server that starts is waited for: half a minute, up to two seconds between two tries.
+PATIENCE = Retry(20, backoff_factor=0.1, backoff_max=2, allowed_methods=None)
+
+
+def subscribe(url: str, token: str, data: Path, receiver: str) -> str:
+    """Subscribe once, and switch on again what failures have switched off; return the secret.
+
+    Raises:
+        requests.RequestException: the local dbt Cloud did not take it.
+    """
+    subscription = {
+        "name": "Airflow",
+        "description": "Made by make start and astro dev start",
+        "client_url": receiver,
+        "event_types": ["job.run.completed"],
+        "job_ids": [],
+        "active": True,
+    }
+    address = f"{url}/api/v3/accounts/{DBT_CLOUD.login}/webhooks/subscription"
+    known = _known(data)
+    with requests.Session() as session:
+        session.trust_env = False  # no proxy between this machine and itself
+        session.verify = str(data / "ca.pem")
+        session.headers["Authorization"] = f"Token {token}"
+        session.mount(url, HTTPAdapter(max_retries=PATIENCE))
+        answer = session.put(f"{address}/{known.get('id')}", json=subscription, timeout=30)
+        if answer.status_code == 404:
+            answer = session.post(f"{address}s", json=subscription, timeout=30)
+            answer.raise_for_status()
+            known = answer.json()["data"]
+            _keep(data, known)
+    answer.raise_for_status()
+    return known["hmac_secret"]
+
+
+def _known(data: Path) -> dict[str, str]:
+    with suppress(OSError, ValueError):
+        known: dict[str, str] = json.loads((data / FILE).read_text())
+        return known
+    return {}
+
+
+def _keep(data: Path, subscription: dict[str, str]) -> None:
+    new = data / f"{FILE}.new"
+    with open(os.open(new, os.O_CREAT | os.O_WRONLY | os.O_TRUNC, 0o600), "w") as opened:
+        json.dump({name: subscription[name] for name in ("id", "hmac_secret")}, opened)
+    new.replace(data / FILE)
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(prog="python -m include.local_servers.subscription")
+    parser.add_argument("url", help="of the local dbt Cloud")
+    parser.add_argument("receiver", help="where Airflow takes webhooks")
+    parser.add_argument("--data", type=Path, default=default_data())
+    arguments = parser.parse_args()
+    token = os.environ.get("LOCAL_DBT_CLOUD_TOKEN") or DBT_CLOUD.password
+    try:
+        print(subscribe(arguments.url, token, arguments.data, arguments.receiver))
+    except requests.RequestException as error:
+        print(f"The local dbt Cloud did not take the subscription: {error}", file=sys.stderr)
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
