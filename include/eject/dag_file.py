@@ -35,6 +35,11 @@ class DagFile:
         return frozenset(line[1].split(", ")) if line else frozenset()
 
     @property
+    def plugins(self) -> frozenset[str]:
+        """Modules of ``plugins/`` that it needs."""
+        return frozenset(re.findall(r"\bplugin\s+`(\w+)`", self._needs))
+
+    @property
     def airflow(self) -> tuple[int, ...]:
         """The oldest Airflow that will do."""
         asked = re.search(r"\bAirflow (\d+)\.(\d+)", self._needs)

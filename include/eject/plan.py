@@ -23,9 +23,7 @@ STAYS = (
     "include/.local/",
     "include/__init__.py",
     "packages.txt",
-    "plugins/",
 )
-GOES = "plugins/fivetran_host.py"  # lets a connection lead to the local Fivetran
 DBT_VENV = "# dbt in a virtual environment of its own: Airflow calls it, and never imports it.\n"
 POOL = re.compile(r"the pool\s+`(\w+)`")
 
@@ -43,7 +41,8 @@ class Plan:
     def kept(self) -> list[str]:
         places = {*STAYS, *(f"dags/{dag.path.name}" for dag in self.dags)}
         places |= {folder for dag in self.dags for folder in dag.copied_with}
-        return [file for file in self.tracked if file != GOES and is_in(file, places)]
+        places |= {f"plugins/{name}.py" for dag in self.dags for name in dag.plugins}
+        return [file for file in self.tracked if is_in(file, places)]
 
     @cached_property
     def deleted(self) -> list[str]:

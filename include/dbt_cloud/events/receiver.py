@@ -64,9 +64,9 @@ class Setup:
         dbt_cloud = connection(conn_id)
         secrets = (webhooks.password or "").split()
         if not secrets:
-            raise RefusedError(503, f"The connection {WEBHOOKS} has no secret as its password.")
+            raise RefusedError(503, f"The connection {WEBHOOKS} has no password: enter the secret.")
         if not dbt_cloud.login:
-            raise RefusedError(503, f"The connection {conn_id} has no account id as its login.")
+            raise RefusedError(503, f"The connection {conn_id} has no login: enter the account id.")
         host = webhooks.host or dbt_cloud.host or DEFAULT_HOST
         return cls(secrets, conn_id, dbt_cloud.login, host)
 
@@ -111,7 +111,7 @@ def take(body: bytes, signature: str) -> str:
         return make_events(run, setup.conn_id) if run else "This tells of no finished run."
     except SQLAlchemyError as error:
         log.warning("Airflow's database says: %s", str(error).splitlines()[0])
-        raise RefusedError(503, "Airflow's database does not answer; send it again.") from None
+        raise RefusedError(503, "Airflow's database did not do it: send it again.") from None
 
 
 def finished_run(body: bytes, setup: Setup) -> FinishedRun | None:
@@ -125,7 +125,7 @@ def finished_run(body: bytes, setup: Setup) -> FinishedRun | None:
         reason = f"It is signed and not what dbt Cloud documents: {error!r}."
         raise RefusedError(400, reason) from None
     if account_id != setup.account_id:
-        reason = f"It is of account {account_id}, the connection {setup.conn_id} of another."
+        reason = f"It is of account {account_id}, and {setup.conn_id} of {setup.account_id}."
         raise RefusedError(403, reason)
     if run and datetime.now(UTC) - sent_at > MAX_AGE:
         log.warning("dbt Cloud run %s is told of more than %s late.", run.run_id, MAX_AGE)
@@ -168,4 +168,5 @@ def connection(conn_id: str) -> Connection:
     try:
         return Connection.get_connection_from_secrets(conn_id)
     except AirflowNotFoundException:  # or the database does not answer, which Airflow hides
-        raise RefusedError(503, f"Airflow has no connection {conn_id} at hand.") from None
+        reason = f"Airflow has no connection {conn_id}, or no database that answers."
+        raise RefusedError(503, reason) from None

@@ -81,6 +81,26 @@ def notify_success(context: Any, *lines: str) -> None:
     send(message)
 
 
+def notify_failed_run(context: Any, run_id: int, dbt_cloud_conn_id: str) -> None:
+    """Called in a task: a dbt Cloud run that nobody in Airflow started has not succeeded."""
+    client = DbtCloudClient(DbtCloudHook(dbt_cloud_conn_id), None)
+    run = client.get(f"runs/{run_id}/", include_related="run_steps,job,trigger")
+    failed, outcome = describe(client, run), run["status_humanized"]
+    facts = {"job_id": run["job_definition_id"], "cause": run["trigger"]["cause"]}
+    message = Message(
+        event="dbt_cloud_run.cancelled" if run["is_cancelled"] else "dbt_cloud_run.failed",
+        subject=f"{outcome}: {run['job']['name']} in dbt Cloud",
+        lines=[
+            f"dbt Cloud run {run_id}: {failed.url}",
+            f"Who or what started it: {facts['cause']}",
+            f"Failed step: {failed.step}" if failed.step else f"Why: {run['status_message']}",
+        ],
+        details=failed.details,
+        facts=facts_of_task(context["ti"]) | facts_of_run(failed) | facts,
+    )
+    send(message)
+
+
 async def notify_late(context: Any) -> None:
     """For a DeadlineAlert's AsyncCallback: the Dag run is not done when it was promised.
 
@@ -152,19 +172,23 @@ def failed_run(ti: Any) -> FailedRun | None:
     try:
         hook = DbtCloudHook(ti.task.dbt_cloud_conn_id)
         client = DbtCloudClient(hook, ti.task.account_id)
-        run = client.get(f"runs/{run_id}/", include_related="run_steps")
-        step = failed_step(run)
-        if step is None:
-            return FailedRun(run_id, url)
-        return FailedRun(
-            id=run_id,
-            url=url,
-            step=f"{step['index']}, {step['name'].strip()}",
-            nodes=failed_nodes(client, run_id, step["index"]),
-            details="\n".join(what_failed(client, run_id, step)),
-        )
+        return describe(client, client.get(f"runs/{run_id}/", include_related="run_steps"))
     except Exception as error:  # dbt Cloud's trouble is often the very reason of the failure
         return FailedRun(run_id, url, details=f"Its details are not to be had: {error}")
+
+
+def describe(client: DbtCloudClient, run: dict[str, Any]) -> FailedRun:
+    """``run`` comes with its steps."""
+    step = failed_step(run)
+    if step is None:
+        return FailedRun(run["id"], run["href"])
+    return FailedRun(
+        id=run["id"],
+        url=run["href"],
+        step=f"{step['index']}, {step['name'].strip()}",
+        nodes=failed_nodes(client, run["id"], step["index"]),
+        details="\n".join(what_failed(client, run["id"], step)),
+    )
 
 
 def facts_of_task(ti: Any) -> dict[str, Any]:

@@ -36,6 +36,13 @@ def test_a_dag_keeps_what_it_needs_and_nothing_else() -> None:
     assert (pool["pool_name"], pool["pool_slot"]) == ("warehouse", 1)
 
 
+def test_a_plugin_stays_with_the_dag_that_needs_it() -> None:
+    plugin = "plugins/receive_dbt_cloud_webhooks.py"
+
+    assert plugin in plan("react_to_dbt_cloud_run").kept
+    assert plugin in plan("run_dbt_cloud_job_exactly_once").deleted
+
+
 def test_without_dbt_core_the_image_is_airflow_alone() -> None:
     ours = plan("run_dbt_cloud_job")
 

@@ -189,8 +189,8 @@ def test_a_secret_is_changed_without_a_gap(address: str, monkeypatch: pytest.Mon
     ("conn_id", "fields", "reason"),
     [
         (receiver.WEBHOOKS, None, "no connection dbt_cloud_webhooks"),
-        (receiver.WEBHOOKS, {"login": "x"}, "no secret"),
-        ("dbt_cloud_default", {"host": "x"}, "no account id"),
+        (receiver.WEBHOOKS, {"login": "x"}, "has no password"),
+        ("dbt_cloud_default", {"host": "x"}, "has no login"),
     ],
 )
 def test_a_connection_that_is_missing_is_named_and_dbt_cloud_is_to_try_again(

@@ -1,0 +1,56 @@
+"""dbt Cloud's webhooks as a test sends them, signed with the local dbt Cloud's own secret."""
+
+from __future__ import annotations
+
+import json
+from datetime import UTC, datetime
+from typing import Any
+
+import httpx
+from airflow.sdk import Asset
+
+from include.dbt_cloud.events.signature import sign
+from include.local_servers.connections import DBT_CLOUD
+from include.local_servers.subscription import FILE, RECEIVER_PATH
+from tests.e2e.airflow_client import Airflow
+from tests.e2e.project import Project
+
+
+class Sender:
+    """Sends to the Airflow of a project, which hears of runs that dbt Cloud never had."""
+
+    def __init__(self, project: Project) -> None:
+        self.address = f"http://127.0.0.1:{project.port}{RECEIVER_PATH}"
+        known = json.loads((project.root / "include" / ".local" / FILE).read_text())
+        self.secret: str = known["hmac_secret"]
+
+    def send(self, body: bytes, signature: str | None = None) -> httpx.Response:
+        headers = {"Authorization": signature or sign(self.secret, body)}
+        with httpx.Client(trust_env=False, verify=False, timeout=60) as client:
+            return client.post(self.address, content=body, headers=headers)
+
+    def finished(self, run_id: int, job_id: int, account: int = int(DBT_CLOUD.login)) -> bytes:
+        """What dbt Cloud tells of a run that has just ended."""
+        now = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+        data = {
+            "jobId": str(job_id),
+            "jobName": "Marketing build",
+            "runId": str(run_id),
+            "environmentId": "29118",
+            "projectId": "36467",
+            "runStatusCode": 10,
+            "runStatusMessage": "None",
+            "runReason": "made up by a test",
+            "runStartedAt": now,
+            "runFinishedAt": now,
+        }
+        event = {"accountId": account, "eventId": f"wev_{run_id}", "timestamp": now, "data": data}
+        return json.dumps(event | {"eventType": "job.run.completed"}).encode()
+
+
+def events_of(airflow: Airflow, asset: Asset) -> list[dict[str, Any]]:
+    """The newest first."""
+    [found] = airflow.call("GET", f"/assets?uri_pattern={asset.uri}")["assets"]
+    path = f"/assets/events?asset_id={found['id']}&order_by=-timestamp&limit=100"
+    events: list[dict[str, Any]] = airflow.call("GET", path)["asset_events"]
+    return events
