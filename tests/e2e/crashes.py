@@ -15,6 +15,7 @@ from tests.e2e.variants import SHOWN, build_one_model, change_file
 
 DAG = "run_dbt_cloud_job_exactly_once"
 TASK = "trigger_dbt_cloud_job_run"
+REACTING = "react_to_dbt_cloud_run"
 # Airflow notices the death of a component sooner than in production, to keep the tests short.
 IMPATIENT = {
     "AIRFLOW__SCHEDULER__SCHEDULER_HEALTH_CHECK_THRESHOLD": "4",
@@ -33,10 +34,10 @@ ASK = {"method": "POST", "path": "*/jobs/*/run*"}
 
 
 def copy_for_crashes(root: Path) -> Project:
-    """Two Dags, whose dbt runs build one model, and which do not wait long for an answer."""
+    """Three Dags, whose dbt runs build one model, and which do not wait long for an answer."""
     project = Project.copy_to(root, retries=2)
     for file in (project.root / "dags").glob("*.py"):
-        if file.stem not in (DAG, SHOWN):
+        if file.stem not in (DAG, SHOWN, REACTING):
             file.unlink()  # the fewer Dags, the sooner Airflow is ready
     include = project.root / "include"
     patience = {"UNANSWERED_SECONDS = 20": "UNANSWERED_SECONDS = 4"}

@@ -1,4 +1,4 @@
-"""Dags that run a job exactly once, while everything around them dies: one row, one case."""
+"""Runs that are started once, and told of once, while everything dies: one row, one case."""
 
 from __future__ import annotations
 
@@ -6,9 +6,10 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
-from tests.e2e import crashes
+from tests.e2e import crashes, webhook_crashes
 from tests.e2e.crashes import Scene
 from tests.e2e.project import Project
+from tests.e2e.webhook_crashes import Telling
 
 ONE = ["Success"]
 FAILED = ["Error"] * 3  # a first try and two retries
@@ -83,3 +84,22 @@ def test_a_task_group_has_its_dbt_runs_and_no_more(
         happens(scene)
         scene.wait()
         crashes.require(scene, dbt_runs, state)
+
+
+@pytest.mark.parametrize(
+    "happens",
+    [
+        webhook_crashes.nothing_dies,
+        webhook_crashes.api_server_dies,
+        webhook_crashes.database_is_gone,
+    ],
+    ids=lambda happens: happens.__name__,
+)
+def test_each_run_that_dbt_cloud_tells_of_is_one_event(
+    project: Project, happens: Callable[[Telling], None]
+) -> None:
+    webhook_crashes.require_one_event_each(project, happens)
+
+
+def test_a_run_that_ends_without_an_api_server_is_told_of_again(project: Project) -> None:
+    webhook_crashes.require_the_local_dbt_cloud_tells_again(project)

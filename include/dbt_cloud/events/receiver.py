@@ -11,9 +11,11 @@ import json
 import logging
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from threading import Lock
 from typing import Any
 
 from anyio import CapacityLimiter, to_thread
+from cachetools import TTLCache, cached
 from fastapi import FastAPI, Request
 from fastapi.responses import JSONResponse
 from sqlalchemy import select
@@ -31,6 +33,7 @@ WEBHOOKS = "dbt_cloud_webhooks"  # the connection with the secret
 FINISHED = "job.run.completed"  # dbt Cloud's word for any end
 DEFAULT_HOST = "cloud.getdbt.com"  # the provider's, of a connection that names none
 MAX_BODY = 256 * 1024  # bytes; dbt Cloud's bodies have about one thousand
+SETUP_SECONDS = 5.0  # until a changed connection is seen
 BODY_SECONDS = 10.0  # until a body has to be there; dbt Cloud gives up after these
 # Later the event of its run may be gone from Airflow's database, and a repetition look new.
 MAX_AGE = timedelta(days=7)
@@ -57,18 +60,19 @@ class Setup:
     account_id: str
     host: str
 
-    @classmethod
-    def read(cls) -> Setup:
-        webhooks = connection(WEBHOOKS)
-        conn_id = webhooks.extra_dejson.get("dbt_cloud_conn_id", CONN_ID)
-        dbt_cloud = connection(conn_id)
-        secrets = (webhooks.password or "").split()
-        if not secrets:
-            raise RefusedError(503, f"The connection {WEBHOOKS} has no password: enter the secret.")
-        if not dbt_cloud.login:
-            raise RefusedError(503, f"The connection {conn_id} has no login: enter the account id.")
-        host = webhooks.host or dbt_cloud.host or DEFAULT_HOST
-        return cls(secrets, conn_id, dbt_cloud.login, host)
+
+@cached(TTLCache(maxsize=1, ttl=SETUP_SECONDS), lock=Lock())
+def read_setup() -> Setup:
+    webhooks = connection(WEBHOOKS)
+    conn_id = webhooks.extra_dejson.get("dbt_cloud_conn_id", CONN_ID)
+    dbt_cloud = connection(conn_id)
+    secrets = (webhooks.password or "").split()
+    if not secrets:
+        raise RefusedError(503, f"The connection {WEBHOOKS} has no password: enter the secret.")
+    if not dbt_cloud.login:
+        raise RefusedError(503, f"The connection {conn_id} has no login: enter the account id.")
+    host = webhooks.host or dbt_cloud.host or DEFAULT_HOST
+    return Setup(secrets, conn_id, dbt_cloud.login, host)
 
 
 @app.post("/dbt-cloud", include_in_schema=False)
@@ -104,7 +108,7 @@ async def read_body(request: Request) -> bytes:
 def take(body: bytes, signature: str) -> str:
     """Returns what became of a webhook."""
     try:
-        setup = Setup.read()
+        setup = read_setup()
         if not is_signed(body, signature, setup.secrets):
             raise RefusedError(401, f"It is not signed with the secret of {WEBHOOKS}.")
         run = finished_run(body, setup)

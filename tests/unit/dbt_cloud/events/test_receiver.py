@@ -58,6 +58,7 @@ def connected(monkeypatch: pytest.MonkeyPatch, add_assets: AddAssets) -> None:
 def connect(monkeypatch: pytest.MonkeyPatch, conn_id: str, **fields: Any) -> None:
     value = json.dumps({"conn_type": "generic", **fields})
     monkeypatch.setenv(f"AIRFLOW_CONN_{conn_id.upper()}", value)
+    receiver.read_setup.cache_clear()
 
 
 def webhook(**changes: Any) -> bytes:
