@@ -86,19 +86,23 @@ def test_a_task_group_has_its_dbt_runs_and_no_more(
         crashes.require(scene, dbt_runs, state)
 
 
+# What happens, how many runs dbt Cloud tells of meanwhile, and how often it tells of each.
+TABLE_OF_WEBHOOKS: list[tuple[Callable[[Telling], None], int, int]] = [
+    (webhook_crashes.many_come_at_once, 1000, 1),
+    (webhook_crashes.api_server_dies, 30, 4),
+    (webhook_crashes.database_is_gone, 30, 4),
+]
+
+
 @pytest.mark.parametrize(
-    "happens",
-    [
-        webhook_crashes.nothing_dies,
-        webhook_crashes.api_server_dies,
-        webhook_crashes.database_is_gone,
-    ],
-    ids=lambda happens: happens.__name__,
+    ("happens", "runs", "times"),
+    TABLE_OF_WEBHOOKS,
+    ids=[row[0].__name__ for row in TABLE_OF_WEBHOOKS],
 )
 def test_each_run_that_dbt_cloud_tells_of_is_one_event(
-    project: Project, happens: Callable[[Telling], None]
+    project: Project, happens: Callable[[Telling], None], runs: int, times: int
 ) -> None:
-    webhook_crashes.require_one_event_each(project, happens)
+    webhook_crashes.require_one_event_each(project, happens, runs, times)
 
 
 def test_a_run_that_ends_without_an_api_server_is_told_of_again(project: Project) -> None:

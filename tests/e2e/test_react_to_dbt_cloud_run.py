@@ -92,7 +92,8 @@ def test_a_run_that_fails_is_told_with_its_failed_node(
 def test_a_run_that_no_asset_is_about_makes_no_event(airflow: Airflow, project: Project) -> None:
     before = len(events_of(airflow, ASSET))
 
-    answer = Sender(project).send(Sender(project).finished(1, job_id=1))
+    with Sender(project) as sender:
+        answer = sender.send(sender.finished(1, job_id=1))
 
     assert answer.json()["detail"] == "Run 1 has ended, and no Dag has an asset that is about it."
     assert len(events_of(airflow, ASSET)) == before
@@ -102,9 +103,9 @@ def test_wrong_webhooks_are_refused_and_one_that_comes_ten_times_is_one_event(
     airflow: Airflow, project: Project
 ) -> None:
     airflow.call("PATCH", f"/dags/{DAG}", is_paused=True)
-    sender, before = Sender(project), len(events_of(airflow, ASSET))
-    body = sender.finished(9_000_000_000_001, JOB)
-    with slow_body(project):  # keeps nobody else waiting
+    before = len(events_of(airflow, ASSET))
+    with Sender(project) as sender, slow_body(project):  # which keeps nobody else waiting
+        body = sender.finished(9_000_000_000_001, JOB)
         wrong = {
             401: sender.send(body, "0" * 64),
             400: sender.send(b"{}"),
@@ -145,16 +146,16 @@ def test_a_start_subscribes_once_and_switches_on_what_failures_have_switched_off
 
 
 def test_a_start_leaves_the_user_s_own_connection_alone(airflow: Airflow, project: Project) -> None:
-    path, sender = "/connections/dbt_cloud_webhooks", Sender(project)
-    local = airflow.call("GET", path)
-    own = local | {"host": "ab123.us1.dbt.com", "password": "a secret of dbt Cloud's"}
-    fields = {name: own[name] for name in ("connection_id", "conn_type", "host", "password")}
-    airflow.call("PATCH", path, **fields)
-    try:
-        assert project.launcher("start").returncode == 0
-        assert airflow.call("GET", path)["host"] == "ab123.us1.dbt.com"
-        eventually(lambda: sender.send(b"{}").status_code == 401, "the user's secret counts")
-    finally:
-        fields |= {"host": local["host"], "password": sender.secret}
-        airflow.call("PATCH", path, **fields)
-    eventually(lambda: sender.send(b"{}").status_code == 400, "the local secret counts again")
+    path = "/connections/dbt_cloud_webhooks"
+    local = airflow.call("GET", path)["host"]
+    own = {"connection_id": "dbt_cloud_webhooks", "conn_type": "generic"}
+    with Sender(project) as sender:
+        host, secret = "ab123.us1.dbt.com", "what-dbt-cloud-showed"
+        airflow.call("PATCH", path, **own, host=host, password=secret)
+        try:
+            assert project.launcher("start").returncode == 0
+            assert airflow.call("GET", path)["host"] == host
+            eventually(lambda: sender.send(b"{}").status_code == 401, "the user's secret counts")
+        finally:
+            airflow.call("PATCH", path, **own, host=local, password=sender.secret)
+        eventually(lambda: sender.send(b"{}").status_code == 400, "the local one counts again")

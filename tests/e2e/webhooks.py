@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, Self
 
 import httpx
 from airflow.sdk import Asset
@@ -23,11 +23,17 @@ class Sender:
         self.address = f"http://127.0.0.1:{project.port}{RECEIVER_PATH}"
         known = json.loads((project.root / "include" / ".local" / FILE).read_text())
         self.secret: str = known["hmac_secret"]
+        self._client = httpx.Client(trust_env=False, verify=False, timeout=60)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._client.close()
 
     def send(self, body: bytes, signature: str | None = None) -> httpx.Response:
         headers = {"Authorization": signature or sign(self.secret, body)}
-        with httpx.Client(trust_env=False, verify=False, timeout=60) as client:
-            return client.post(self.address, content=body, headers=headers)
+        return self._client.post(self.address, content=body, headers=headers)
 
     def finished(self, run_id: int, job_id: int, account: int = int(DBT_CLOUD.login)) -> bytes:
         """What dbt Cloud tells of a run that has just ended."""
@@ -48,9 +54,9 @@ class Sender:
         return json.dumps(event | {"eventType": "job.run.completed"}).encode()
 
 
-def events_of(airflow: Airflow, asset: Asset) -> list[dict[str, Any]]:
-    """The newest first."""
+def events_of(airflow: Airflow, asset: Asset, newest: int = 100) -> list[dict[str, Any]]:
+    """As many as are asked for, the newest first; a page has a hundred at most."""
     [found] = airflow.call("GET", f"/assets?uri_pattern={asset.uri}")["assets"]
     path = f"/assets/events?asset_id={found['id']}&order_by=-timestamp&limit=100"
-    events: list[dict[str, Any]] = airflow.call("GET", path)["asset_events"]
-    return events
+    pages = [airflow.call("GET", f"{path}&offset={start}") for start in range(0, newest, 100)]
+    return [event for page in pages for event in page["asset_events"]][:newest]
