@@ -19,6 +19,7 @@ plugin `receive_dbt_cloud_webhooks` and duckdb. With `notify_email`, `notify_sla
 
 from __future__ import annotations
 
+import logging
 from dataclasses import asdict
 from typing import Any
 
@@ -33,6 +34,7 @@ from include.shop.warehouse import open_warehouse
 # https://YOUR_ACCESS_URL/deploy/16173/projects/36467/jobs/48630
 JOB_ID = 48630
 DBT_CLOUD_CONN_ID = "dbt_cloud_default"  # its login is your account id
+log = logging.getLogger(__name__)
 QUIET_CUSTOMERS = """
     create or replace table marketing.quiet_customers as
     select customer_id, email, last_ordered_at, lifetime_spend from analytics.customers
@@ -63,7 +65,7 @@ def react_to_dbt_cloud_run() -> None:
         if not runs:
             raise AirflowSkipException(f"No run of job {JOB_ID} has ended: start one in dbt Cloud.")
         for run in runs:
-            print(f"{run.job_name}, {run.url}: {run.status}. Who or what started it: {run.cause}")
+            log.info("%s: %s. Who or what started it: %s", run.url, run.status, run.cause)
         return [asdict(run) for run in runs]
 
     @task
