@@ -38,13 +38,16 @@ from airflow.triggers.base import (
     TaskSuccessEvent,
     TriggerEvent,
 )
+from airflow.triggers.shared_stream import AdvanceItem, SharedStreamProducer
 
 __all__ = [
     "DBT_CAUSE_MAX_LENGTH",
+    "AdvanceItem",
     "AirflowException",
     "AirflowFailException",
     "AirflowNotFoundException",
     "BaseEventTrigger",
+    "SharedStreamProducer",
     "StartTriggerArgs",
     "TaskFailedEvent",
     "TaskSkippedEvent",

@@ -9,6 +9,7 @@ import aiohttp
 from airflow.providers.dbt.cloud.hooks.dbt import DbtCloudHook
 
 from .airflow_compat import (
+    AirflowException,
     get_async_connection,
     get_async_extra_dejson,
 )
@@ -18,16 +19,23 @@ CALL_SECONDS = 30
 
 
 class AsyncDbtCloudClient:
-    """The account's part of the API. Every call is made once; the caller tries again."""
+    """The account's part of the API. Every call is made once; the caller tries again.
 
-    def __init__(self, conn_id: str, account_id: int) -> None:
+    Without an account id it is the connection's login.
+    """
+
+    def __init__(self, conn_id: str, account_id: int | None = None) -> None:
         self._conn_id = conn_id
         self._account_id = account_id
 
     async def __aenter__(self) -> Self:
         headers, host = await DbtCloudHook(self._conn_id).get_headers_tenants_from_connection()
-        extra = await get_async_extra_dejson(await get_async_connection(self._conn_id))
-        self._address = f"https://{host}/api/v2/accounts/{self._account_id}/"
+        connection = await get_async_connection(self._conn_id)
+        extra = await get_async_extra_dejson(connection)
+        account_id = self._account_id or connection.login
+        if not account_id:
+            raise AirflowException(f"Connection {self._conn_id} lacks its login: the account id.")
+        self._address = f"https://{host}/api/v2/accounts/{account_id}/"
         self._session = aiohttp.ClientSession(
             headers=headers,
             proxy=(extra.get("proxies") or {}).get("https"),

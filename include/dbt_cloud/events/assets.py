@@ -1,49 +1,31 @@
-"""The assets whose events are dbt Cloud's finished runs.
-
-Their URI says which runs: ``dbt-cloud://CONN_ID/jobs/65767`` those of a job,
-``dbt-cloud://CONN_ID/runs?project_id=36467`` those of the account that fit.
-"""
+"""The assets whose events are dbt Cloud's finished runs, each with its watcher."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from urllib.parse import parse_qsl, urlencode, urlsplit
+from urllib.parse import urlencode
 
-from airflow.sdk import Asset
+from airflow.sdk import Asset, AssetWatcher
 
-from .finished_run import FinishedRun
+from .wanted import SCHEME
+from .watcher import DbtCloudRunsTrigger
 
-SCHEME = "dbt-cloud"
 CONN_ID = "dbt_cloud_default"
+POLL_INTERVAL = 30.0  # seconds
 
 
-@dataclass(frozen=True)
-class Wanted:
-    """The runs that an asset is about; None is any."""
+def job_runs(
+    job_id: int, conn_id: str = CONN_ID, poll_interval: float | None = POLL_INTERVAL
+) -> Asset:
+    """The finished runs of one job: one event each, whoever started them.
 
-    job_id: int | None = None
-    project_id: int | None = None
-    environment_id: int | None = None
-    job_name: str | None = None
-
-    @classmethod
-    def of_uri(cls, uri: str) -> Wanted:
-        split = urlsplit(uri)
-        if split.path.startswith("/jobs/"):
-            return cls(job_id=int(split.path.removeprefix("/jobs/")))
-        query = dict(parse_qsl(split.query))
-        ids = {name: int(query[name]) for name in ("project_id", "environment_id") if name in query}
-        return cls(**ids, job_name=query.get("job_name"))
-
-    def fits(self, run: FinishedRun) -> bool:
-        wanted = (self.job_id, self.project_id, self.environment_id, self.job_name)
-        found = (run.job_id, run.project_id, run.environment_id, run.job_name)
-        return all(one in (None, other) for one, other in zip(wanted, found, strict=True))
-
-
-def job_runs(job_id: int, conn_id: str = CONN_ID) -> Asset:
-    """The finished runs of one job: one event each, whoever started them."""
-    return Asset(f"{SCHEME}://{conn_id}/jobs/{job_id}")
+    Args:
+        job_id: The number behind ``/jobs/`` in the job's address.
+        conn_id: Airflow's connection to dbt Cloud; its login is the account id.
+        poll_interval: Seconds between two looks at dbt Cloud, the same in all Dags that name this
+            asset. All assets of a connection share one poll, with the shortest interval of theirs.
+            None where dbt Cloud's webhooks reach Airflow, and nobody is to ask besides.
+    """
+    return _asset(f"{SCHEME}://{conn_id}/jobs/{job_id}", poll_interval)
 
 
 def account_runs(
@@ -51,13 +33,21 @@ def account_runs(
     project_id: int | None = None,
     environment_id: int | None = None,
     job_name: str | None = None,
+    poll_interval: float | None = POLL_INTERVAL,
 ) -> Asset:
-    """The finished runs of all jobs of the account, or of those that fit: one event each."""
+    """The finished runs of all jobs of the account, or of those that fit: one event each.
+
+    For the arguments see ``job_runs``.
+    """
     wanted = {"environment_id": environment_id, "job_name": job_name, "project_id": project_id}
     query = urlencode({name: value for name, value in wanted.items() if value is not None})
-    return Asset(f"{SCHEME}://{conn_id}/runs" + (f"?{query}" if query else ""))
+    return _asset(f"{SCHEME}://{conn_id}/runs" + (f"?{query}" if query else ""), poll_interval)
 
 
-def prefix_of(conn_id: str) -> str:
-    """What the URIs of all these assets of one connection begin with."""
-    return f"{SCHEME}://{conn_id}/"
+def _asset(uri: str, poll_interval: float | None) -> Asset:
+    if poll_interval is None:
+        return Asset(uri)
+    if not poll_interval > 0:
+        raise ValueError(f"poll_interval is {poll_interval}: give seconds, or None for no watcher.")
+    trigger = DbtCloudRunsTrigger(Asset(uri).uri, float(poll_interval))
+    return Asset(uri, watchers=[AssetWatcher(name="finished_runs", trigger=trigger)])

@@ -24,10 +24,11 @@ from starlette.requests import ClientDisconnect
 
 from ..airflow_compat import AirflowNotFoundException
 from ..airflow_server import AssetModel, Connection, create_session
-from .assets import CONN_ID, Wanted, prefix_of
+from .assets import CONN_ID
 from .finished_run import STATUSES, FinishedRun
 from .once import OncePerRunAssetManager
 from .signature import is_signed
+from .wanted import Wanted, prefix_of
 
 WEBHOOKS = "dbt_cloud_webhooks"  # the connection with the secret
 FINISHED = "job.run.completed"  # dbt Cloud's word for any end

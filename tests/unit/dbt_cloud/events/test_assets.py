@@ -8,7 +8,7 @@ import pytest
 from airflow.sdk import Asset
 
 from include.dbt_cloud.events import FinishedRun, account_runs, job_runs
-from include.dbt_cloud.events.assets import Wanted
+from include.dbt_cloud.events.wanted import Wanted
 
 RUN = FinishedRun(
     run_id=7,

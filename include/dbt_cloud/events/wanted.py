@@ -1,0 +1,47 @@
+"""Which runs an asset is about: its URI says it.
+
+``dbt-cloud://CONN_ID/jobs/65767`` stands for those of a job,
+``dbt-cloud://CONN_ID/runs?project_id=36467`` for those of the account that fit.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from urllib.parse import parse_qsl, urlsplit
+
+from .finished_run import FinishedRun
+
+SCHEME = "dbt-cloud"
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """The runs that an asset is about; None is any."""
+
+    job_id: int | None = None
+    project_id: int | None = None
+    environment_id: int | None = None
+    job_name: str | None = None
+
+    @classmethod
+    def of_uri(cls, uri: str) -> Wanted:
+        split = urlsplit(uri)
+        if split.path.startswith("/jobs/"):
+            return cls(job_id=int(split.path.removeprefix("/jobs/")))
+        query = dict(parse_qsl(split.query))
+        ids = {name: int(query[name]) for name in ("project_id", "environment_id") if name in query}
+        return cls(**ids, job_name=query.get("job_name"))
+
+    def fits(self, run: FinishedRun) -> bool:
+        wanted = (self.job_id, self.project_id, self.environment_id, self.job_name)
+        found = (run.job_id, run.project_id, run.environment_id, run.job_name)
+        return all(one in (None, other) for one, other in zip(wanted, found, strict=True))
+
+
+def prefix_of(conn_id: str) -> str:
+    """What the URIs of all these assets of one connection begin with."""
+    return f"{SCHEME}://{conn_id}/"
+
+
+def conn_id_of(uri: str) -> str:
+    return urlsplit(uri).netloc

@@ -1,0 +1,434 @@
+"""The watcher in Airflow's own shared streams, against the real local dbt Cloud."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime, timedelta
+from itertools import count
+from typing import Any
+
+import pytest
+from airflow.sdk import Asset
+from airflow.triggers.shared_stream import SharedStreamManager
+
+from include.dbt_cloud.events import FinishedRun, account_runs, job_runs
+from include.dbt_cloud.events.watcher import (
+    CATCH_UP,
+    KEY,
+    LISTENING,
+    LOOK_BACK,
+    Cursor,
+    FinishedRuns,
+    Look,
+)
+from include.dbt_cloud.responses import DbtCloudRefusedError, NoAnswerError
+from include.local_dbt_cloud.settings import JOBS_FILE
+from include.local_dbt_cloud.storage.jobs_file import read_jobs_file
+from include.local_dbt_cloud.storage.statuses import Status
+from include.local_dbt_cloud.storage.store import Store
+from include.local_dbt_cloud.storage.tables import RunRow
+from tests.conftest import CERTIFICATES
+from tests.running_dbt_cloud import BUILD_AFTER_LOAD, DAILY_BUILD, RunningDbtCloud, prepare_data
+from tests.unit.dbt_cloud.conftest import go_well, go_wrong
+from tests.unit.dbt_cloud.events.test_assets import RUN
+from tests.unit.dbt_cloud.test_trigger import count_calls
+
+CI_JOB, CI_ENVIRONMENT = 48621, 29119
+PATIENCE = 60.0  # seconds; for a busy machine
+LOOKS = {"method": "GET", "path": "*/runs"}
+trigger_ids = count(1)
+
+
+@pytest.fixture(scope="module")
+def own_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningDbtCloud]:
+    """Whose runs are those of these tests."""
+    data = tmp_path_factory.mktemp("watched")
+    prepare_data(CERTIFICATES.ca.parent, data)
+    server = RunningDbtCloud(data).start()
+    yield server
+    server.end()
+
+
+@pytest.fixture
+def server(
+    own_server: RunningDbtCloud, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[RunningDbtCloud]:
+    monkeypatch.setenv("AIRFLOW_CONN_DBT_CLOUD_DEFAULT", own_server.connection)
+    yield own_server
+    go_well(own_server)
+
+
+def finish(
+    server: RunningDbtCloud,
+    job_id: int = DAILY_BUILD,
+    ago: timedelta = timedelta(0),
+    status: Status = Status.SUCCESS,
+    times: int = 1,
+) -> list[int]:
+    """Runs of a job that have ended so long ago; dbt itself need not run for that."""
+    job = next(job for job in read_jobs_file(JOBS_FILE).jobs if job.id == job_id)
+    store, at = Store(server.data / "dbt_cloud.db"), datetime.now(UTC) - ago
+    with store.write() as session:
+        rows = [
+            RunRow(
+                account_id=server.account_id,
+                project_id=job.project_id,
+                environment_id=job.environment_id,
+                job_id=job.id,
+                trigger={"cause": "Kicked off by hand"},
+                job_definition=job.model_dump(mode="json"),
+                status_code=int(status),
+                created_at=at,
+                started_at=at,
+                finished_at=at,
+            )
+            for _ in range(times)
+        ]
+        session.add_all(rows)
+        session.flush()
+        ids = [row.id for row in rows]
+    store.close()
+    return ids
+
+
+@dataclass
+class Watched:
+    """An asset in Airflow: what its state store holds, and the events that are in the database."""
+
+    asset: Asset
+    stored: dict[str, Any] = field(default_factory=dict)
+    heard: list[FinishedRun] = field(default_factory=list)
+
+    async def aget(self, key: str) -> Any:
+        return self.stored.get(key)
+
+    async def aset(self, key: str, value: Any) -> None:
+        self.stored[key] = value
+
+    @property
+    def runs(self) -> list[int]:
+        return [run.run_id for run in self.heard]
+
+    def knows(self, *runs: int) -> bool:
+        return {*runs} <= {*self.stored.get(KEY, {}).get("known", ())}
+
+    async def watch(self, streams: SharedStreamManager, is_stored: bool) -> None:
+        """As the triggerer does it."""
+        made = self.asset.watchers[0].trigger
+        trigger: Any = type(made)(**made.serialize()[1])
+        trigger.asset_state_store = self
+        number, key = next(trigger_ids), trigger.shared_stream_key()
+        stream = streams.subscribe(trigger_id=number, trigger=trigger, key=key)
+        try:
+            async for event in trigger.filter_shared_stream(stream):
+                seq = streams.bind_pending_event(trigger_id=number, key=key)
+                assert seq is not None
+                if is_stored:
+                    told = FinishedRun.of_extra(event.payload)
+                    assert told
+                    self.heard.append(told)
+                    streams.confirm_persisted([seq])
+        finally:
+            await streams.unsubscribe(number, key)
+
+
+@asynccontextmanager
+async def triggerer(*watched: Watched, is_stored: bool = True) -> AsyncIterator[None]:
+    """While it lasts; without ``is_stored`` no event of its reaches Airflow's database."""
+    streams = SharedStreamManager()
+    tasks = [asyncio.create_task(one.watch(streams, is_stored)) for one in watched]
+    try:
+        yield
+        assert not any(task.done() for task in tasks)
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+
+async def until(look: Callable[[], object]) -> None:
+    async with asyncio.timeout(PATIENCE):
+        while not look():
+            await asyncio.sleep(0.02)
+
+
+async def begun(*watched: Watched) -> None:
+    """They have listened, and listen no longer."""
+    async with triggerer(*watched):
+        await until(lambda: all(KEY in one.stored for one in watched))
+
+
+def daily_build() -> Watched:
+    return Watched(job_runs(DAILY_BUILD, poll_interval=0.1))
+
+
+def test_it_begins_now_and_tells_each_run_once(server: RunningDbtCloud) -> None:
+    watched = daily_build()
+    finish(server)
+
+    async def story() -> None:
+        async with triggerer(watched):
+            await until(lambda: watched.stored)
+            (first,) = finish(server, status=Status.ERROR)
+            await until(lambda: watched.knows(first))
+            (second,) = finish(server)
+            await until(lambda: watched.knows(first, second))
+        assert watched.runs == [first, second]
+
+    asyncio.run(story())
+
+    listed = server.get(f"runs/{watched.runs[0]}/", include_related="job,trigger")
+    assert watched.heard[0] == FinishedRun.of_listed(listed)
+    assert (watched.heard[0].status, watched.heard[0].job_name) == ("error", "Daily build")
+    assert not LISTENING["dbt_cloud_default"]
+
+
+def test_all_assets_of_a_connection_share_one_call(server: RunningDbtCloud) -> None:
+    jobs = (DAILY_BUILD, BUILD_AFTER_LOAD, CI_JOB)
+    # The shortest interval counts.
+    many = [Watched(job_runs(job, poll_interval=1000.0)) for job in jobs]
+    all_of_them = Watched(account_runs(poll_interval=0.5))
+
+    async def story() -> None:
+        await begun(*many, all_of_them)
+        count_calls(server)
+        async with triggerer(*many, all_of_them):
+            await until(lambda: count_calls(server))
+            runs = [finish(server, job)[0] for job in jobs]
+            await until(lambda: all(one.knows(*runs) for one in many))
+        assert [one.runs for one in many] == [[run] for run in runs]
+        assert sorted(all_of_them.runs) == runs
+        triggers: list[Any] = [one.asset.watchers[0].trigger for one in (*many, all_of_them)]
+        assert len({trigger.shared_stream_key() for trigger in triggers}) == 1
+
+    asyncio.run(story())
+
+
+@pytest.mark.parametrize(
+    ("asset", "job"),
+    [
+        (job_runs(BUILD_AFTER_LOAD, poll_interval=0.1), BUILD_AFTER_LOAD),
+        (account_runs(environment_id=CI_ENVIRONMENT, poll_interval=0.1), CI_JOB),
+        (account_runs(job_name="Daily build", poll_interval=0.1), DAILY_BUILD),
+    ],
+    ids=lambda value: getattr(value, "uri", value),
+)
+def test_an_asset_hears_of_its_own_runs(server: RunningDbtCloud, asset: Asset, job: int) -> None:
+    watched = Watched(asset)
+
+    async def story() -> None:
+        async with triggerer(watched):
+            await until(lambda: watched.stored)
+            runs = [finish(server, each)[0] for each in (CI_JOB, DAILY_BUILD, BUILD_AFTER_LOAD)]
+            await until(lambda: watched.knows(*runs))
+
+    asyncio.run(story())
+
+    assert [run.job_id for run in watched.heard] == [job]
+
+
+def test_what_ends_while_no_triggerer_runs_is_told_by_the_next(server: RunningDbtCloud) -> None:
+    watched = daily_build()
+
+    async def story() -> None:
+        await begun(watched)
+        missed = finish(server, times=250, ago=timedelta(minutes=1))  # three pages
+        async with triggerer(watched):
+            await until(lambda: watched.knows(*missed))
+        assert watched.runs == missed
+        async with triggerer(watched):
+            (last,) = finish(server)
+            await until(lambda: watched.knows(last))
+        assert watched.runs == [*missed, last]
+
+    asyncio.run(story())
+
+
+def test_what_has_not_reached_the_database_is_told_again(server: RunningDbtCloud) -> None:
+    watched = daily_build()
+
+    async def story() -> None:
+        await begun(watched)
+        (run,) = finish(server)
+        before = dict(watched.stored)
+        async with triggerer(watched, is_stored=False):
+            await until(lambda: LISTENING["dbt_cloud_default"])
+            await asyncio.sleep(1)  # several looks
+        assert (watched.runs, watched.stored) == ([], before)
+        async with triggerer(watched):
+            await until(lambda: watched.knows(run))
+        assert watched.runs == [run]
+
+    asyncio.run(story())
+
+
+def test_a_run_may_be_listed_late_or_end_with_another(server: RunningDbtCloud) -> None:
+    watched = daily_build()
+
+    async def story() -> None:
+        async with triggerer(watched):
+            await until(lambda: watched.stored)
+            (newer,) = finish(server)
+            await until(lambda: watched.knows(newer))
+            late = finish(server, ago=timedelta(minutes=2), times=2)
+            await until(lambda: watched.knows(newer, *late))
+        assert watched.runs == [newer, *late]
+
+    asyncio.run(story())
+
+
+def test_an_asset_that_joins_later_has_its_own_cursor(server: RunningDbtCloud) -> None:
+    early, late = daily_build(), Watched(account_runs(poll_interval=0.1))
+
+    async def story() -> None:
+        await begun(late)
+        async with triggerer(early):
+            await until(lambda: early.stored)
+            (run,) = finish(server)
+            await until(lambda: early.knows(run))
+            async with triggerer(late):
+                await until(lambda: late.knows(run))
+        assert early.runs == late.runs == [run]
+
+    asyncio.run(story())
+
+
+def test_a_look_that_reaches_back_too_little_moves_no_cursor() -> None:
+    """A watcher may hear of one that was made before it had read its cursor."""
+    watched = daily_build()
+    an_hour_ago = datetime.now(UTC) - timedelta(hours=1)
+    watched.stored[KEY] = Cursor(an_hour_ago, frozenset()).as_json()
+    made: Any = watched.asset.watchers[0].trigger
+    trigger = type(made)(**made.serialize()[1])
+    trigger.asset_state_store = watched
+
+    earlier = (an_hour_ago + timedelta(minutes=30), RUN)
+    later = (datetime.now(UTC), replace(RUN, run_id=8))
+
+    async def looks() -> AsyncIterator[Look]:
+        yield Look([later], since=datetime.now(UTC))
+        yield Look([earlier, later], since=an_hour_ago - LOOK_BACK)
+
+    async def story() -> list[Any]:
+        return [event.payload async for event in trigger.filter_shared_stream(looks())]
+
+    assert asyncio.run(story()) == [run.as_extra() for _at, run in (earlier, later)]
+
+
+def test_days_without_a_run_are_no_absence(
+    server: RunningDbtCloud, caplog: pytest.LogCaptureFixture
+) -> None:
+    watched = Watched(job_runs(48618, poll_interval=0.1))
+    (old,) = finish(server, 48618, ago=timedelta(days=10))
+    ended = datetime.fromisoformat(server.get(f"runs/{old}/")["finished_at"])
+    watched.stored[KEY] = Cursor(ended, frozenset({old})).as_json()
+
+    async def story() -> None:
+        async with triggerer(watched):
+            (run,) = finish(server, 48618)
+            await until(lambda: watched.knows(run))
+        assert watched.runs == [run]
+
+    asyncio.run(story())
+
+    assert "left out" not in caplog.text
+
+
+def test_a_long_absence_ends_with_its_last_days(
+    server: RunningDbtCloud, caplog: pytest.LogCaptureFixture
+) -> None:
+    watched = Watched(job_runs(48620, poll_interval=0.1))
+    long_ago = (datetime.now(UTC) - timedelta(days=10)).isoformat()
+    watched.stored[KEY] = {"until": long_ago, "known": []}
+    finish(server, 48620, ago=CATCH_UP + timedelta(hours=1), times=100)
+    recent = finish(server, 48620, ago=CATCH_UP - timedelta(hours=1))
+    newest = finish(server, 48620)
+
+    async def story() -> None:
+        async with triggerer(watched):
+            await until(lambda: watched.knows(*newest))
+
+    asyncio.run(story())
+
+    assert watched.runs == [*recent, *newest]
+    assert "runs of more than 3 days ago are left out" in caplog.text
+
+
+@pytest.mark.parametrize("kind", ["429", "503", "close-before"])
+def test_a_problem_is_said_once_and_nothing_lost(
+    server: RunningDbtCloud, caplog: pytest.LogCaptureFixture, kind: str
+) -> None:
+    caplog.set_level("INFO")
+    watched = daily_build()
+
+    async def story() -> None:
+        await begun(watched)
+        go_wrong(server, kind, times=2, **LOOKS)
+        runs = finish(server)
+        async with triggerer(watched):
+            await until(lambda: watched.knows(*runs))
+        assert watched.runs == runs
+
+    asyncio.run(story())
+
+    said = [record for record in caplog.records if record.name.endswith("events.watcher")]
+    assert [record.levelname for record in said] == ["WARNING", "INFO"]
+    assert "cannot hear of finished runs, and tries again; none is lost." in said[0].message
+    assert said[1].message == "dbt_cloud_default: dbt Cloud tells of its finished runs again."
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({"password": "wrong"}, "dbt Cloud answered 401: Invalid token."),
+        ({"login": None}, "Connection dbt_cloud_default lacks its login: the account id."),
+    ],
+    ids=["token", "account"],
+)
+def test_what_is_wrong_with_the_connection_is_said(
+    server: RunningDbtCloud,
+    caplog: pytest.LogCaptureFixture,
+    monkeypatch: pytest.MonkeyPatch,
+    changes: dict[str, Any],
+    said: str,
+) -> None:
+    connection = json.dumps(json.loads(server.connection) | changes)
+    monkeypatch.setenv("AIRFLOW_CONN_DBT_CLOUD_DEFAULT", connection)
+
+    async def story() -> None:
+        async with triggerer(daily_build()):
+            await until(lambda: said in caplog.text)
+
+    asyncio.run(story())
+
+
+def test_waits_grow_and_follow_retry_after() -> None:
+    poll = FinishedRuns("dbt_cloud_default")
+    no_answer = NoAnswerError("dbt Cloud answered 503")
+
+    assert [poll.failed(no_answer) for _ in range(7)] == [1, 2, 4, 8, 16, 32, 60]
+    assert poll.failed(NoAnswerError("dbt Cloud answered 429", retry_after=90)) == 90
+    assert poll.failed(DbtCloudRefusedError(401, "Invalid token.")) == 60
+    poll.worked()
+    assert poll.failed(no_answer) == 1
+
+
+def test_an_interval_is_seconds_or_none() -> None:
+    assert not job_runs(DAILY_BUILD, poll_interval=None).watchers
+    with pytest.raises(ValueError, match="give seconds, or None for no watcher"):
+        job_runs(DAILY_BUILD, poll_interval=0)
+
+
+def test_each_asset_has_a_trigger_of_its_own() -> None:
+    """Airflow makes one of two with the same arguments, and then none has a cursor of its own."""
+    made = [asset.watchers[0].trigger.serialize() for asset in (account_runs(), job_runs(1))]
+
+    assert made[0] == (
+        "include.dbt_cloud.events.watcher.DbtCloudRunsTrigger",
+        {"uri": "dbt-cloud://dbt_cloud_default/runs", "poll_interval": 30.0},
+    )
+    assert made[0] != made[1]
