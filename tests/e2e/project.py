@@ -75,6 +75,10 @@ class Project:
             text = text.replace("timedelta(hours=3)", "timedelta(seconds=15)")  # a Dag's deadline
             text = text.replace('"retries": 2', f'"retries": {retries}')
             dag.write_text(re.sub(r"(check|poke)_interval=\d+", r"\1_interval=1", text))
+        assets = root / "include" / "dbt_cloud" / "events" / "assets.py"
+        text = assets.read_text()
+        assert "POLL_INTERVAL = 30.0" in text
+        assets.write_text(text.replace("POLL_INTERVAL = 30.0", "POLL_INTERVAL = 1.0"))
         return cls(root, free_port(), free_port(), **settings)
 
     def launcher(self, *arguments: str, **variables: str) -> subprocess.CompletedProcess[str]:
