@@ -9,13 +9,16 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from include.dbt_cloud.events import job_runs
 from tests.e2e.airflow_client import Airflow
 from tests.e2e.project import Project, eventually
 from tests.e2e.variants import SHOWN, build_one_model, change_file
+from tests.e2e.watching import QUICK, begin_to_watch, no_webhooks, run_outside, times_told
 
 DAG = "run_dbt_cloud_job_exactly_once"
 TASK = "trigger_dbt_cloud_job_run"
 REACTING = "react_to_dbt_cloud_run"
+WATCHING = "wait_for_jobs_of_two_projects"
 # Airflow notices the death of a component sooner than in production, to keep the tests short.
 IMPATIENT = {
     "AIRFLOW__SCHEDULER__SCHEDULER_HEALTH_CHECK_THRESHOLD": "4",
@@ -34,10 +37,10 @@ ASK = {"method": "POST", "path": "*/jobs/*/run*"}
 
 
 def copy_for_crashes(root: Path) -> Project:
-    """Three Dags, whose dbt runs build one model, and which do not wait long for an answer."""
+    """Four Dags; their dbt runs build one model, and they do not wait long for an answer."""
     project = Project.copy_to(root, retries=2)
     for file in (project.root / "dags").glob("*.py"):
-        if file.stem not in (DAG, SHOWN, REACTING):
+        if file.stem not in (DAG, SHOWN, REACTING, WATCHING):
             file.unlink()  # the fewer Dags, the sooner Airflow is ready
     include = project.root / "include"
     patience = {"UNANSWERED_SECONDS = 20": "UNANSWERED_SECONDS = 4"}
@@ -334,3 +337,36 @@ def require(scene: Scene, dbt_runs: list[str], state: str) -> None:
     own = {airflow.xcom(dag.id, dag_run, *dag.told) for dag_run in scene.dag_runs}
     assert len(own) == len(scene.dag_runs)
     assert max(own) == scene.dbt_runs[-1]["id"]
+
+
+def watchers_hear_of_each_run_once(
+    project: Project, crash: Callable[[], None], webhooks: bool = False
+) -> None:
+    """Runs of two jobs end before the crash, after it and while Airflow comes back."""
+    airflow, jobs = Airflow(project.port), (65767, 48640)
+    assets = [job_runs(job) for job in jobs]
+    with ExitStack() as stack:
+        if not webhooks:
+            stack.enter_context(no_webhooks(project))
+        begin_to_watch(airflow, WATCHING, *assets)
+        ended: list[list[int]] = [[], []]
+
+        def some_end() -> None:
+            for runs, job in zip(ended, jobs, strict=True):
+                runs += [run_outside(project, job, QUICK)["id"] for _ in range(2)]
+
+        some_end()
+        crash()
+        some_end()
+        eventually(project.is_well, "all processes run again")
+        some_end()
+
+        def all_told() -> bool:
+            told = [times_told(airflow, asset) for asset in assets]
+            return all({*runs} <= each.keys() for runs, each in zip(ended, told, strict=True))
+
+        eventually(all_told, "each run is told of")
+    for asset, runs in zip(assets, ended, strict=True):
+        told = times_told(airflow, asset)
+        assert {run: told[run] for run in runs} == dict.fromkeys(runs, 1)
+    airflow.call("PATCH", f"/dags/{WATCHING}", is_paused=True)

@@ -107,3 +107,14 @@ def test_each_run_that_dbt_cloud_tells_of_is_one_event(
 
 def test_a_run_that_ends_without_an_api_server_is_told_of_again(project: Project) -> None:
     webhook_crashes.require_the_local_dbt_cloud_tells_again(project)
+
+
+@pytest.mark.parametrize("component", ["triggerer", "postgres"])
+def test_a_watcher_tells_of_each_run_once(project: Project, component: str) -> None:
+    crashes.watchers_hear_of_each_run_once(project, lambda: project.kill(component, family=True))
+
+
+def test_a_run_that_a_webhook_and_a_watcher_tell_of_is_one_event(project: Project) -> None:
+    crashes.watchers_hear_of_each_run_once(
+        project, lambda: project.kill("triggerer", family=True), webhooks=True
+    )

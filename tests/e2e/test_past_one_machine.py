@@ -111,3 +111,14 @@ def test_the_task_has_its_dbt_runs_and_no_more(
         scene.wait()
         crashes.require(scene, ["Success"] * dbt_runs, "success")
     assert all(state.lives for state in project.states().values())
+
+
+def test_watchers_move_to_the_other_triggerer_and_tell_of_each_run_once(project: Project) -> None:
+    """One of them dies, and the other one once the first is there again: both have watched then."""
+
+    def both_die() -> None:
+        for name in ("triggerer", "triggerer-2"):
+            project.kill(name, family=True)
+            eventually(project.is_well, f"{name} runs again")
+
+    crashes.watchers_hear_of_each_run_once(project, both_die)
