@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import argparse
 
-from benchmarks import local_dbt_cloud, parse_models, soak, waiting_runs
+from benchmarks import finished_runs, local_dbt_cloud, parse_models, soak, waiting_runs
 
 BENCHMARKS = {
+    "finished_runs": finished_runs.measure,
     "local_dbt_cloud": local_dbt_cloud.measure,
     "parse_models": parse_models.measure,
     "soak": soak.measure,
