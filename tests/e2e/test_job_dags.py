@@ -20,8 +20,8 @@ JOB_ID = 65767
 
 
 def nodes(project: Project, dbt_run: int) -> dict[str, str]:
-    """Name → status of every node in the run's last step."""
-    path = f"/runs/{dbt_run}/artifacts/run_results.json"
+    """Name → status of every node in the first command of the job."""
+    path = f"/runs/{dbt_run}/artifacts/run_results.json?step=4"
     results = project.dbt_cloud.get(path).raise_for_status().json()["results"]
     return {result["unique_id"].split(".")[2]: result["status"] for result in results}
 

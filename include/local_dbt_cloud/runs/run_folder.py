@@ -8,7 +8,7 @@ from pathlib import Path
 
 # What dbt leaves in a project folder and a run must not inherit.
 LEFTOVERS = shutil.ignore_patterns("target", "logs", "dbt_packages", ".user.yml", "__pycache__")
-NOT_ARTIFACTS = frozenset({"partial_parse.msgpack", "graph.gpickle", "index.html"})
+NOT_ARTIFACTS = frozenset({"partial_parse.msgpack", "graph.gpickle"})
 
 
 @dataclass(frozen=True)
