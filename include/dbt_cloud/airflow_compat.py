@@ -26,6 +26,9 @@ from airflow.providers.dbt.cloud.utils.openlineage import (
     inject_parent_job_information_into_dbt_cloud_cause,
 )
 
+# Events of an asset that the task does not name among its inlets.
+from airflow.sdk.execution_time.context import InletEventsAccessor
+
 # A task instance in the triggerer has a pull, and no push that works.
 from airflow.sdk.execution_time.xcom import XCom
 
@@ -47,6 +50,7 @@ __all__ = [
     "AirflowFailException",
     "AirflowNotFoundException",
     "BaseEventTrigger",
+    "InletEventsAccessor",
     "SharedStreamProducer",
     "StartTriggerArgs",
     "TaskFailedEvent",

@@ -26,13 +26,18 @@ NOT_SELECTABLE = "operation."
 
 @dataclass(frozen=True)
 class Node:
-    """One node of ``run_results.json``; ``message`` is dbt's or the warehouse's."""
+    """One node of ``run_results.json``; ``message`` is dbt's or the warehouse's.
+
+    ``relation`` is its table or view as dbt writes it in SQL, ``rows`` what the warehouse says.
+    """
 
     unique_id: str
     status: str
     seconds: float
     message: str
     step: int
+    relation: str = ""
+    rows: int | None = None
 
     @property
     def kind(self) -> str:
@@ -66,6 +71,8 @@ def nodes_in(run_results: dict[str, Any], step: int) -> list[Node]:
             seconds=result.get("execution_time") or 0.0,
             message=result.get("message") or "",
             step=step,
+            relation=result.get("relation_name") or "",
+            rows=(result.get("adapter_response") or {}).get("rows_affected"),
         )
         for result in run_results.get("results", [])
     ]

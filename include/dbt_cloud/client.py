@@ -20,7 +20,7 @@ from tenacity import (
 from .responses import NoAnswerError, back_off, read_response
 
 CONNECT_SECONDS, READ_SECONDS = 10, 60
-RETRY_SECONDS = 90  # how long a read is repeated; after that Airflow retries the task
+RETRY_SECONDS = 90.0  # how long a read is repeated; after that Airflow retries the task
 log = logging.getLogger(__name__)
 LONGEST_WAIT = 20.0  # seconds between two tries
 
@@ -39,22 +39,33 @@ class DbtCloudClient:
     """The account's part of the API, over one kept connection.
 
     The provider's hook brings host, token and proxies. Its calls are not used because they have no
-    time-out, do not repeat a read after 429 or 5xx, and may repeat a POST.
+    time-out, do not repeat a read after 429 or 5xx, and may repeat a POST. ``patience`` is how many
+    seconds a call is repeated.
     """
 
-    def __init__(self, hook: DbtCloudHook, account_id: int | None) -> None:
+    def __init__(
+        self, hook: DbtCloudHook, account_id: int | None, patience: float = RETRY_SECONDS
+    ) -> None:
         connection = hook.connection
         self.account_id = int(account_id or connection.login or 0)
         self._session = hook.get_conn()
         self._session.proxies = connection.extra_dejson.get("proxies") or {}
         self._address = f"{hook.base_url}api/v2/accounts/{self.account_id}/"
         self._timeout = (CONNECT_SECONDS, hook.timeout_seconds or READ_SECONDS)
+        self._patience = patience
 
     def get(self, path: str, **params: Any) -> Any:
         """The ``data`` of the answer, or the whole JSON of an artifact."""
         return self._repeat(
             retry_if_exception_type(NoAnswerError), lambda: self._call("GET", path, params=params)
         )
+
+    def text(self, path: str, **params: Any) -> str:
+        """An artifact that is no JSON."""
+        text: str = self._repeat(
+            retry_if_exception_type(NoAnswerError), lambda: self._text(path, params)
+        )
+        return text
 
     def pages(self, path: str, size: int, most: int, **params: Any) -> Iterator[Any]:
         """What a list has, in ``most`` pages of ``size`` entries at most; read as it is needed."""
@@ -78,20 +89,29 @@ class DbtCloudClient:
         )
 
     def _call(self, method: str, path: str, **options: Any) -> Any:
+        response = self._request(method, path, **options)
+        answer = read_response(response.status_code, response.headers, response.content)
+        return answer.get("data", answer)
+
+    def _text(self, path: str, params: dict[str, Any]) -> str:
+        response = self._request("GET", path, params=params)
+        if not response.ok:
+            read_response(response.status_code, response.headers, response.content)
+        return response.content.decode()
+
+    def _request(self, method: str, path: str, **options: Any) -> requests.Response:
         try:
-            response = self._session.request(
+            return self._session.request(
                 method, self._address + path, timeout=self._timeout, **options
             )
         except requests.RequestException as error:
             raise NoAnswerError(f"dbt Cloud did not answer: {error}") from None
-        answer = read_response(response.status_code, response.headers, response.content)
-        return answer.get("data", answer)
 
     def _repeat(self, when: Any, call: Callable[[], Any]) -> Any:
         attempts = Retrying(
             retry=when,
             wait=wait,
-            stop=stop_after_delay(RETRY_SECONDS),
+            stop=stop_after_delay(self._patience),
             before_sleep=before_sleep_log(log, logging.WARNING),
             reraise=True,
         )

@@ -8,7 +8,7 @@ from __future__ import annotations
 from tests.e2e.airflow_client import Airflow
 from tests.e2e.project import CHECKOUT, Project, eventually
 
-DAGS = 21  # that the files of the repository make
+DAGS = 22  # that the files of the repository make
 PATIENCE = 480.0  # seconds for all; 240 on two cores that do nothing else
 
 

@@ -4,6 +4,7 @@ It needs the modules of the folder above and Airflow 3.3. docs/models.md tells h
 """
 
 from .lineage import write_lineage
+from .publishing import events_of
 from .task_group import dbt_cloud_models
 
-__all__ = ["dbt_cloud_models", "write_lineage"]
+__all__ = ["dbt_cloud_models", "events_of", "write_lineage"]

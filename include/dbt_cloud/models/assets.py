@@ -11,25 +11,25 @@ from urllib.parse import quote
 from airflow.sdk import Asset
 
 from ..artifacts import BUILT
-from .lineage import Lineage, LineageNode
+from .lineage import Lineage
 
 TOLD = ("unique_id", "status", "seconds", "rows", "run_id", "run_url")
 
 
-def asset_of(node: LineageNode, namespace: str) -> Asset:
+def asset_of(relation: str, namespace: str) -> Asset:
     """The asset of a model, seed or snapshot.
 
     Args:
-        node: One that has a relation.
+        relation: ``database.schema.identifier``.
         namespace: The warehouse as OpenLineage names it, such as ``snowflake://account``.
     """
-    return Asset(f"{namespace.rstrip('/')}/{quote(node.relation).replace('.', '/')}")
+    return Asset(f"{namespace.rstrip('/')}/{quote(relation).replace('.', '/')}")
 
 
 def assets_in(lineage: Lineage, namespace: str) -> dict[str, Asset]:
     """Unique id → asset, of all that dbt builds; none without a namespace."""
     built = {key: node for key, node in lineage.nodes.items() if node.type in BUILT and namespace}
-    return {unique_id: asset_of(node, namespace) for unique_id, node in built.items()}
+    return {unique_id: asset_of(node.relation, namespace) for unique_id, node in built.items()}
 
 
 def extra_of(told: dict[str, Any]) -> dict[str, Any]:

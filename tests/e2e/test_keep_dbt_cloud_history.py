@@ -1,0 +1,106 @@
+"""Each finished run is kept, and its models are published once, whoever started the run."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from tests.e2e.airflow_client import Airflow
+from tests.e2e.project import Project, eventually
+from tests.e2e.test_job_dags import missing_table
+from tests.e2e.test_models import MARTS, NAMESPACE, STAGING, published
+
+DAG = "keep_dbt_cloud_history"
+JOB_ID = 30605
+PUBLISHED = "publish_models_as_assets"
+
+
+@pytest.fixture(autouse=True)
+def paused(airflow: Airflow) -> Iterator[None]:
+    """An event of the run would start a Dag run beside the test's own."""
+    airflow.call("PATCH", f"/dags/{DAG}", is_paused=True)
+    yield
+    airflow.call("PATCH", f"/dags/{DAG}", is_paused=True)
+
+
+def dbt_run(project: Project, **overrides: Any) -> int:
+    """A run that nobody in Airflow has started, once it has ended."""
+    body = {"cause": "Scheduled", **overrides}
+    started = project.dbt_cloud.post(f"/jobs/{JOB_ID}/run/", json=body).raise_for_status()
+    run_id = int(started.json()["data"]["id"])
+    path = f"/runs/{run_id}/"
+    eventually(lambda: project.dbt_cloud.get(path).json()["data"]["is_complete"], "the run ends")
+    return run_id
+
+
+def kept(project: Project, run_id: int, job_id: int = JOB_ID) -> dict[str, Any]:
+    file = project.root / "include" / ".local" / "history" / str(job_id) / f"{run_id}.json"
+    content: dict[str, Any] = json.loads(file.read_text())
+    return content
+
+
+def test_a_run_is_kept_and_what_it_built_is_published_once(
+    airflow: Airflow, project: Project
+) -> None:
+    run_id = dbt_run(project)
+
+    dag_run, states = airflow.run(DAG, run_id=run_id)
+
+    assert set(states.values()) == {"success"}
+    assert kept(project, run_id)["run"]["trigger"] == {"cause": "Scheduled"}
+    events = published(airflow, DAG, dag_run)
+    names = {*MARTS, *(f"stg_{name}" for name in STAGING)}
+    assert set(events) == {f"{NAMESPACE}/{name}" for name in names}
+    assert {extra["run_id"] for extra in events.values()} == {run_id}
+    again, _ = airflow.run(DAG, run_id=run_id)
+    assert published(airflow, DAG, again) == {}
+
+
+def test_a_failed_run_is_kept_with_its_reason_and_publishes_what_is_new(
+    airflow: Airflow, project: Project
+) -> None:
+    with missing_table(project, "stores"):
+        run_id = dbt_run(project, steps_override=["dbt build --select stg_stores stg_products"])
+
+    dag_run, states = airflow.run(DAG, run_id=run_id)
+
+    assert set(states.values()) == {"success"}
+    (failed,) = (node for node in kept(project, run_id)["nodes"] if node["status"] == "error")
+    assert failed["unique_id"] == "model.jaffle_shop.stg_stores"
+    assert "stores does not exist" in failed["message"]
+    assert set(published(airflow, DAG, dag_run)) == {f"{NAMESPACE}/stg_products"}
+
+
+def test_models_whose_tasks_have_published_them_are_not_published_again(
+    airflow: Airflow, project: Project
+) -> None:
+    run_id = airflow.xcom(PUBLISHED, airflow.first_run(PUBLISHED), "jaffle_shop.run_job")
+
+    dag_run, _ = airflow.run(DAG, run_id=run_id)
+
+    assert kept(project, run_id, job_id=65767)
+    assert published(airflow, DAG, dag_run) == {}
+
+
+def test_a_run_that_is_told_of_by_an_event_is_kept(airflow: Airflow, project: Project) -> None:
+    airflow.call("PATCH", f"/dags/{DAG}", is_paused=False)
+    run_id = dbt_run(project, steps_override=["dbt run --select stg_stores"])
+
+    found = eventually(lambda: files_of(project, run_id), "the event has started the Dag")
+
+    assert [file.parent.name for file in found] == [str(JOB_ID)]
+
+
+def files_of(project: Project, run_id: int) -> list[Any]:
+    return list((project.root / "include" / ".local" / "history").glob(f"*/{run_id}.json"))
+
+
+def test_a_run_that_nobody_knows_fails_at_once_with_a_sentence(airflow: Airflow) -> None:
+    dag_run, states = airflow.run(DAG, run_id=10**9)
+
+    assert states == {"find_runs": "success", "keep_runs": "failed"}
+    assert airflow.tasks(DAG, dag_run)["keep_runs"]["try_number"] == 1
+    assert "dbt Cloud knows none of these runs" in airflow.log(DAG, dag_run, "keep_runs")

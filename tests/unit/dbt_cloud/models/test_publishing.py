@@ -1,0 +1,98 @@
+"""The assets of what a run of the local dbt Cloud has built."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from airflow.providers.dbt.cloud.hooks.dbt import DbtCloudHook
+
+from include.dbt_cloud.artifacts import nodes_of_run
+from include.dbt_cloud.client import DbtCloudClient
+from include.dbt_cloud.models.publishing import news_in, plain
+from tests.running_dbt_cloud import RunningDbtCloud
+from tests.unit.dbt_cloud.conftest import open_warehouse
+
+JOB = 48618
+NAMESPACE = "duckdb://include/.local/warehouse.duckdb"
+ANALYTICS = f"{NAMESPACE}/warehouse/analytics"
+SELECT = "--select stg_orders stg_stores"
+
+
+@pytest.fixture(scope="module")
+def runs(local_dbt_cloud: RunningDbtCloud) -> dict[str, int]:
+    """One in which a test of stg_orders fails, a good one, and one into another schema."""
+
+    def run(step: str, **overrides: Any) -> int:
+        quick = {"generate_docs_override": False}
+        run_id = local_dbt_cloud.trigger(JOB, steps_override=[step], **quick, **overrides)
+        local_dbt_cloud.wait(run_id)
+        return run_id
+
+    with open_warehouse(local_dbt_cloud) as warehouse:
+        warehouse.execute("create table raw.orders_away as from raw.orders")
+        warehouse.execute("update raw.orders set status = 'nonsense'")
+    failed = run(f"dbt build {SELECT}")
+    with open_warehouse(local_dbt_cloud) as warehouse:
+        warehouse.execute("create or replace table raw.orders as from raw.orders_away")
+        warehouse.execute("drop table raw.orders_away")
+    elsewhere = run("dbt run --select stg_stores", schema_override="mine")
+    return {"failed": failed, "good": run(f"dbt build {SELECT}"), "elsewhere": elsewhere}
+
+
+def news(server: RunningDbtCloud, *run_ids: int) -> dict[str, dict[str, Any]]:
+    """Asset → extra."""
+    client = DbtCloudClient(DbtCloudHook(), None)
+    found = [client.get(f"runs/{each}/", include_related="run_steps,trigger") for each in run_ids]
+    pairs = [(run, list(nodes_of_run(client, run))) for run in found]
+    return {asset.uri: extra for asset, extra, _ in news_in(client, pairs, NAMESPACE)}
+
+
+def test_what_was_built_is_told_as_a_task_of_the_model_would(
+    dbt_cloud_connection: RunningDbtCloud, runs: dict[str, int]
+) -> None:
+    found = news(dbt_cloud_connection, runs["good"])
+
+    assert set(found) == {f"{ANALYTICS}/stg_orders", f"{ANALYTICS}/stg_stores"}
+    told = found[f"{ANALYTICS}/stg_stores"]
+    assert told.pop("seconds") > 0
+    assert told.pop("run_url").endswith(f"/runs/{runs['good']}/")
+    assert told == {
+        "unique_id": "model.jaffle_shop.stg_stores",
+        "status": "success",
+        "run_id": runs["good"],
+        "failing_tests": [],
+    }
+
+
+def test_a_test_that_fails_withholds_its_model(
+    dbt_cloud_connection: RunningDbtCloud, runs: dict[str, int]
+) -> None:
+    assert set(news(dbt_cloud_connection, runs["failed"])) == {f"{ANALYTICS}/stg_stores"}
+
+
+def test_of_several_runs_the_last_one_counts(
+    dbt_cloud_connection: RunningDbtCloud, runs: dict[str, int]
+) -> None:
+    found = news(dbt_cloud_connection, runs["failed"], runs["good"])
+
+    assert {extra["run_id"] for extra in found.values()} == {runs["good"]}
+
+
+def test_a_run_into_another_schema_is_no_news(
+    dbt_cloud_connection: RunningDbtCloud, runs: dict[str, int]
+) -> None:
+    assert news(dbt_cloud_connection, runs["elsewhere"]) == {}
+
+
+@pytest.mark.parametrize(
+    "relation",
+    [
+        '"shop"."public"."my orders"',
+        "`shop`.`public`.`my orders`",
+        "[shop].[public].[my orders]",
+        "shop.public.my orders",
+    ],
+)
+def test_a_relation_has_the_same_name_in_each_warehouse(relation: str) -> None:
+    assert plain(relation) == "shop.public.my orders"

@@ -1,0 +1,16 @@
+"""What is put into dbt's page is data there, whatever it says."""
+
+from __future__ import annotations
+
+import json
+
+from include.dbt_cloud.reports.dbt_docs import in_script
+
+
+def test_no_description_ends_the_script() -> None:
+    artifact = {"description": "</script><script>alert(1)</script><!--"}
+
+    text = in_script(artifact)
+
+    assert "<" not in text
+    assert json.loads(text) == artifact
