@@ -2,7 +2,8 @@
 ### Keep dbt Cloud's history
 
 Keeps what each finished run of the account came to, whoever started it, and publishes the models
-that it has built as assets.
+that it has built as assets. The page "dbt Cloud" in Airflow's menu shows what is kept: run times,
+slower models, tests that fail, dbt's documentation.
 
 - One small file per run under `HISTORY`, about 110 bytes a node; the newest 200 runs of each job.
 - By hand it keeps the run named in the form, or the newest runs that it has not kept yet.
@@ -10,9 +11,10 @@ that it has built as assets.
   Runs for pull requests and into other schemas are kept, and publish nothing.
 
 **Needs** Airflow 3.3, the connection `dbt_cloud_default` (the local dbt Cloud as cloned), the
-plugin `receive_dbt_cloud_webhooks`.
+plugin `receive_dbt_cloud_webhooks` and, for the page, the plugin `show_dbt_cloud`.
 
-**To use it elsewhere** set `HISTORY` to an `s3://` or `gs://` address, and `NAMESPACE`.
+**To use it elsewhere** set `HISTORY` to an `s3://` or `gs://` address, also in
+plugins/show_dbt_cloud.py, and `NAMESPACE`.
 **Copy with** include/dbt_cloud/
 """
 

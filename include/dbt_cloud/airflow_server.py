@@ -8,6 +8,14 @@ from __future__ import annotations
 from airflow.assets.manager import AssetManager
 from airflow.models.asset import AssetEvent, AssetModel
 from airflow.models.connection import Connection
+from airflow.models.xcom import XComModel
 from airflow.utils.session import create_session
 
-__all__ = ["AssetEvent", "AssetManager", "AssetModel", "Connection", "create_session"]
+__all__ = [
+    "AssetEvent",
+    "AssetManager",
+    "AssetModel",
+    "Connection",
+    "XComModel",
+    "create_session",
+]

@@ -26,16 +26,19 @@ class IdempotencyKey:
 
     @classmethod
     def of(cls, context: Context) -> IdempotencyKey:
-        """The key of the running task.
-
-        Airflow's own address is part of the token, so that two deployments of one Dag which share
-        a dbt Cloud job stay apart. A clear sets ``max_tries`` to the tries made plus ``retries``.
-        """
+        """Of the running task; a clear sets ``max_tries`` to the tries made plus the retries."""
         ti: Any = context["ti"]
-        address = conf.get("api", "base_url", fallback="")
-        names = [address, ti.dag_id, ti.run_id, ti.task_id, ti.map_index]
-        token = sha256(json.dumps(names).encode()).hexdigest()[:16]
+        token = cls.token_of(ti.dag_id, ti.run_id, ti.task_id, ti.map_index)
         return cls(token, generation=ti.max_tries - ti.task.retries)
+
+    @staticmethod
+    def token_of(dag_id: str, run_id: str, task_id: str, map_index: int = -1) -> str:
+        """Airflow's own address is part of it.
+
+        So two deployments of one Dag which share a dbt Cloud job stay apart.
+        """
+        names = [conf.get("api", "base_url", fallback=""), dag_id, run_id, task_id, map_index]
+        return sha256(json.dumps(names).encode()).hexdigest()[:16]
 
     def __str__(self) -> str:
         return f"airflow:{self.token}/{self.generation}"

@@ -139,6 +139,13 @@ class Album:
         run = f"{self.ui}/dags/{MODELS}/runs/{run_id}"
         self.take("airflow_job_models", run, "rest_of_run", click=(GRAPH, GROUPS, NO_MAP))
 
+    def take_page(self) -> None:
+        """Of a job of which a run has failed; earlier pictures have run it."""
+        self.airflow.run("keep_dbt_cloud_history")
+        self.page.size(1280, 900)
+        job = f"{self.ui}/plugin/dbt-cloud/dbt-cloud-page/jobs/{REPORTED_JOB}"
+        self.take("airflow_dbt_cloud", job, "What has failed", "stg_stores")
+
     def take_report(self) -> None:
         for _ in range(EARLIER_RUNS):
             self.project.dbt_cloud.post(f"/jobs/{REPORTED_JOB}/run/", json={"cause": "A picture"})
@@ -180,6 +187,7 @@ def main() -> int:
                 album.take_dags_and_forms()
                 album.take_a_failure_and_its_end()
                 album.take_models_of_a_job()
+                album.take_page()
     except (BrowserError, AssertionError) as error:
         print(f"Error: {error}", file=sys.stderr)
         return 1

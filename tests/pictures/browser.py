@@ -23,6 +23,8 @@ from websockets.sync.client import ClientConnection, connect
 
 PROGRAMS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
 PATIENCE = 60.0  # seconds, for a busy machine
+FRAMES = "[...document.querySelectorAll('iframe')].map(frame => frame.contentDocument)"
+SHOWN = f"[document, ...{FRAMES}].map(one => one?.body?.innerText ?? '').join()"
 
 
 class BrowserError(Exception):
@@ -54,13 +56,13 @@ class Page:
         return answer["result"].get("value")
 
     def wait_for(self, *texts: str) -> None:
-        """Wait until the page shows all of them."""
+        """Wait until the page, with its frames, shows all of them."""
         missing = set(texts)
         deadline = time.monotonic() + PATIENCE
         while missing:
             if time.monotonic() > deadline:
                 raise BrowserError(f"{self.evaluate('location.href')} never showed {missing}.")
-            shown = self.evaluate("document.body ? document.body.innerText : ''") or ""
+            shown = self.evaluate(SHOWN) or ""
             missing = {text for text in texts if text not in shown}
             time.sleep(0.2)
 

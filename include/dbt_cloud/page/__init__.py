@@ -1,0 +1,8 @@
+"""The page "dbt Cloud" in Airflow's UI: jobs, their runs, run times and failures.
+
+``plugins/show_dbt_cloud.py`` puts it there. It runs in Airflow's API server, behind its login.
+"""
+
+from .app import make_page
+
+__all__ = ["make_page"]

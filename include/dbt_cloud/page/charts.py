@@ -1,0 +1,43 @@
+"""The sizes of bars and lines, for SVG that the templates write."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from .runs import Run
+
+STEP, GAP = 12, 2  # of a bar, and between two
+LEAST = 2.0  # height of a bar that took no time
+LINE_WIDTH, LINE_HEIGHT = 120, 24
+
+
+@dataclass(frozen=True)
+class Bar:
+    """One run; ``x``, ``y`` and ``height`` are in the chart's units."""
+
+    run: Run
+    x: int
+    y: float
+    height: float
+    width: int = STEP - GAP
+
+
+def bars(runs: Sequence[Run], height: int) -> list[Bar]:
+    """Oldest on the left; the longest run is as high as the chart."""
+    longest = max((run.seconds or 0 for run in runs), default=0) or 1
+    found = []
+    for place, run in enumerate(reversed(runs)):
+        high = max(LEAST, round(height * (run.seconds or 0) / longest, 1))
+        found.append(Bar(run, place * STEP, height - high, high))
+    return found
+
+
+def line(values: Sequence[float]) -> str:
+    """The points of a polyline; it begins at zero, so that small changes look small."""
+    highest = max(values, default=0) or 1
+    step = LINE_WIDTH / max(len(values) - 1, 1)
+    return " ".join(
+        f"{place * step:.1f},{LINE_HEIGHT - 1 - (LINE_HEIGHT - 2) * value / highest:.1f}"
+        for place, value in enumerate(values)
+    )

@@ -1,0 +1,130 @@
+"""What the page's two views show."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from typing import Any
+
+from ..artifacts import FAILED, Node
+from ..reports.dbt_docs import newest_docs
+from ..reports.history import History
+from ..reports.results import Results
+from ..reports.run_times import RUNS as EARLIER_RUNS
+from ..reports.run_times import RunTime
+from .newest_runs import Answer
+from .runs import Run, in_words, newest_first
+from .started_by import DagRun
+
+BARS = 10  # runs of each job, in the list of jobs
+SHOWN = 50  # runs of one job
+TESTS_OVER = 30  # runs
+TROUBLE = {*FAILED, "warn"}
+FindDagRuns = Callable[[list[dict[str, Any]]], dict[int, DagRun]]  # by the ids of their runs
+
+
+@dataclass(frozen=True)
+class Job:
+    """``runs`` are its newest ones, newest first."""
+
+    id: int
+    name: str
+    runs: list[Run]
+
+    @property
+    def newest(self) -> Run:
+        return self.runs[0]
+
+    @property
+    def longest(self) -> str:
+        return in_words(max((run.seconds or 0 for run in self.runs), default=0))
+
+
+@dataclass(frozen=True)
+class Trouble:
+    """A node that has failed or warned, and its status in each run, oldest first."""
+
+    name: str
+    statuses: list[str]
+    message: str
+
+
+@dataclass(frozen=True)
+class JobDetails:
+    job: Job
+    times: list[RunTime]
+    troubles: list[Trouble]
+    unreadable: int
+    has_docs: bool
+
+
+def jobs_of(answer: Answer, history: History, dag_runs_of: FindDagRuns) -> list[Job]:
+    """Those with the newest runs first; a job that dbt Cloud has forgotten is shown too."""
+    kept = [one.run for job_id in history.jobs() for one in history.results(job_id, BARS)]
+    runs = newest_first(answer.runs, kept)
+    dag_runs = dag_runs_of(newest_of_each(runs))
+    shown: dict[int, list[Run]] = defaultdict(list)
+    for run in runs:
+        shown[run["job_definition_id"]].append(Run.of(run, dag_runs))
+    return [Job(job_id, some[0].job_name, some[:BARS]) for job_id, some in shown.items()]
+
+
+def newest_of_each(runs: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Of each job one: only that one's Dag run is shown."""
+    found: dict[int, dict[str, Any]] = {}
+    for run in runs:
+        found.setdefault(run["job_definition_id"], run)
+    return list(found.values())
+
+
+def details_of(
+    job_id: int, answer: Answer, history: History, dag_runs_of: FindDagRuns
+) -> JobDetails | None:
+    """None if nobody knows a run of the job."""
+    kept = history.results(job_id, SHOWN)
+    listed = [run for run in answer.runs if run["job_definition_id"] == job_id]
+    runs = newest_first(listed, (one.run for one in kept))[:SHOWN]
+    if not runs:
+        return None
+    dag_runs = dag_runs_of(runs)
+    shown = [Run.of(run, dag_runs) for run in runs]
+    unreadable = len(history.runs(job_id)[:SHOWN]) - len(kept)
+    job = Job(job_id, shown[0].job_name, shown)
+    troubles = troubles_of(kept[:TESTS_OVER])
+    has_docs = newest_docs(history.folder, job.newest.project_id) is not None
+    return JobDetails(job, model_times(kept), troubles, unreadable, has_docs)
+
+
+def model_times(kept: Iterable[Results]) -> list[RunTime]:
+    """Each model's newest time and those before, by the report's arithmetic; slowest first.
+
+    A run need not have built all models: each is compared with the runs that have built it.
+    """
+    seconds: dict[str, list[float]] = defaultdict(list)
+    for results in kept:
+        for name, took in results.model_seconds.items():
+            seconds[name].append(took)
+    times = [
+        RunTime(name, newest, earlier[:EARLIER_RUNS][::-1])
+        for name, (newest, *earlier) in seconds.items()
+    ]
+    return sorted(times, key=lambda time: (time.is_slower, time.seconds), reverse=True)
+
+
+def troubles_of(kept: list[Results]) -> list[Trouble]:
+    """What has failed or warned in any of the runs; what did so last comes first."""
+    runs = [{node.unique_id: node for node in results.nodes} for results in kept]
+    last: dict[str, Node] = {}
+    for nodes in runs:
+        for node in nodes.values():
+            if node.status in TROUBLE:
+                last.setdefault(node.unique_id, node)
+    return [
+        Trouble(
+            name=f"{node.kind} {node.name}",
+            statuses=[nodes[key].status if key in nodes else "" for nodes in reversed(runs)],
+            message=node.message,
+        )
+        for key, node in last.items()
+    ]

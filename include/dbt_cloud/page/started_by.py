@@ -1,0 +1,75 @@
+"""Which Dag run started a dbt Cloud run: by Airflow's XComs, or by the key in the cause."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any, Self
+from urllib.parse import quote
+
+from sqlalchemy import select
+
+from ..airflow_server import XComModel, create_session
+from ..idempotency_key import IdempotencyKey
+
+URL = "job_run_url"  # the XCom by which dbt Cloud's operators give their link
+MOST = 1000  # XComs that are looked at
+CLOCKS_DIFFER = timedelta(hours=1)  # at most, dbt Cloud's and the database's
+# What DbtCloudRunJobExactlyOnceOperator says: Airflow: DAG.TASK, DAG RUN [airflow:TOKEN/GENERATION]
+CAUSE = re.compile(r"Airflow[^:]*: (?P<task>\S+), (?P<run>.+) \[airflow:(?P<token>\w+)/")
+
+
+@dataclass(frozen=True)
+class DagRun:
+    dag_id: str
+    run_id: str
+
+    @property
+    def path(self) -> str:
+        """Its page, from the root of Airflow's UI."""
+        return f"dags/{quote(self.dag_id, safe='')}/runs/{quote(self.run_id, safe='')}"
+
+    @classmethod
+    def in_cause(cls, cause: str) -> Self | None:
+        """The token proves it, since a cause can be anybody's text, or another Airflow's."""
+        found = CAUSE.search(cause)
+        if not found:
+            return None
+        words = found["task"].split(".")  # a Dag's and a task's id may have dots
+        for end in range(1, len(words)):
+            dag_id, task_id = ".".join(words[:end]), ".".join(words[end:])
+            if IdempotencyKey.token_of(dag_id, found["run"], task_id) == found["token"]:
+                return cls(dag_id, found["run"])
+        return None
+
+
+def dag_runs_of(runs: Iterable[dict[str, Any]], readable: set[str]) -> dict[int, DagRun]:
+    """dbt Cloud run → Dag run, of those Dags alone that somebody may read."""
+    listed = list(runs)
+    urls = _urls_in_xcoms(min((_created(run) for run in listed), default=None))
+    found = {
+        run["id"]: urls.get(run["href"])
+        or DagRun.in_cause((run.get("trigger") or {}).get("cause") or "")
+        for run in listed
+    }
+    return {run_id: one for run_id, one in found.items() if one and one.dag_id in readable}
+
+
+def _urls_in_xcoms(since: datetime | None) -> dict[str, DagRun]:
+    if since is None:
+        return {}
+    query = (
+        select(XComModel.value, XComModel.dag_id, XComModel.run_id)
+        .where(XComModel.key == URL, XComModel.timestamp >= since - CLOCKS_DIFFER)
+        .order_by(XComModel.timestamp.desc())
+        .limit(MOST)
+    )
+    with create_session() as session:
+        rows = session.execute(query).all()
+    return {str(url).strip('"'): DagRun(f"{dag_id}", f"{run_id}") for url, dag_id, run_id in rows}
+
+
+def _created(run: dict[str, Any]) -> datetime:
+    return datetime.fromisoformat(run["created_at"])

@@ -1,0 +1,47 @@
+"use strict";
+// Keeps the page fresh, follows Airflow's colours, and lets links lead out of Airflow's frame.
+
+const seconds = Number(document.currentScript.dataset.seconds);
+const isFramed = window.parent !== window;
+
+async function refresh() {
+  if (document.hidden || document.querySelector("details[open]")) return;
+  const answer = await fetch(location.href);
+  if (!answer.ok) return location.reload(); // for example, the login has run out
+  const fresh = new DOMParser().parseFromString(await answer.text(), "text/html");
+  const before = document.querySelector("main");
+  const after = fresh.querySelector("main");
+  if (before.innerHTML === after.innerHTML) return;
+  const focused = focusable(before).indexOf(document.activeElement);
+  before.replaceWith(after);
+  focusable(after)[focused]?.focus({ preventScroll: true });
+}
+
+function focusable(main) {
+  return [...main.querySelectorAll("a, summary, [tabindex]")];
+}
+
+function useColours() {
+  const theme = window.parent.document.documentElement.classList;
+  const scheme = theme.contains("dark") ? "dark" : theme.contains("light") ? "light" : "";
+  document.documentElement.style.colorScheme = scheme;
+}
+
+// Airflow's frame lets no link out of it, to the Dag run or to dbt Cloud, so Airflow's own
+// document follows it.
+function followOutside(event) {
+  const link = event.target.closest("a[target]");
+  if (!link) return;
+  event.preventDefault();
+  const outer = window.parent.document.createElement("a");
+  Object.assign(outer, { href: link.href, target: link.target, rel: "noopener" });
+  outer.click();
+}
+
+if (isFramed) {
+  useColours();
+  const watch = new MutationObserver(useColours);
+  watch.observe(window.parent.document.documentElement, { attributeFilter: ["class"] });
+  document.addEventListener("click", followOutside);
+}
+setInterval(() => refresh().catch(() => {}), 1000 * seconds); // without an answer, it stays as it is

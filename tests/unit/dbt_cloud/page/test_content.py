@@ -1,0 +1,126 @@
+"""What is kept and what dbt Cloud lists, put together."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+from airflow.sdk import ObjectStoragePath
+
+from include.dbt_cloud.artifacts import Node
+from include.dbt_cloud.page.content import details_of, jobs_of
+from include.dbt_cloud.page.newest_runs import Answer
+from include.dbt_cloud.page.started_by import DagRun
+from include.dbt_cloud.reports.history import History
+from include.dbt_cloud.reports.results import Results
+
+DAILY, HOURLY = 65767, 48617
+MODEL, TEST = "model.shop.orders", "test.shop.unique_orders.a1"
+
+
+def run(run_id: int, job_id: int = DAILY, status: int = 10, **more: Any) -> dict[str, Any]:
+    """As dbt Cloud lists it."""
+    moment = f"2026-11-25 10:{run_id:02}"
+    return {
+        "id": run_id,
+        "job_definition_id": job_id,
+        "project_id": 36467,
+        "status": status,
+        "status_message": None,
+        "created_at": f"{moment}:00+00:00",
+        "started_at": f"{moment}:10+00:00",
+        "finished_at": f"{moment}:40.500000+00:00",
+        "href": f"https://localhost/runs/{run_id}/",
+        "job": {"name": "Daily build"},
+        "trigger": {"cause": "Scheduled"},
+    } | more
+
+
+@pytest.fixture
+def history(tmp_path: Path) -> History:
+    return History(ObjectStoragePath(f"file://{tmp_path}/history"))
+
+
+def nodes(seconds: float, test: str = "pass") -> list[Node]:
+    return [Node(MODEL, "success", seconds, "", 4), Node(TEST, test, 0.1, "Got 3 results", 4)]
+
+
+def nobody(_: Any) -> dict[int, DagRun]:
+    return {}
+
+
+def test_jobs_are_those_listed_and_those_kept_the_newest_first(history: History) -> None:
+    history.keep(Results(run(1, HOURLY), []))
+    history.keep(Results(run(2), []))
+    live = run(4, status=3, finished_at=None)
+
+    daily, hourly = jobs_of(Answer([live, run(3), run(2)]), history, nobody)
+
+    assert [one.id for one in daily.runs] == [4, 3, 2]
+    assert (daily.newest.state, daily.newest.is_active) == ("running", True)
+    assert [one.state for one in hourly.runs] == ["success"]
+    assert hourly.newest.took == "30.5 s"
+
+
+def test_what_dbt_cloud_says_now_counts_more_than_what_is_kept(history: History) -> None:
+    history.keep(Results(run(2, status=20), []))
+
+    (daily,) = jobs_of(Answer([run(2, status=10)]), history, nobody)
+
+    assert daily.newest.state == "success"
+
+
+def test_only_the_newest_run_of_each_job_asks_who_started_it(history: History) -> None:
+    asked: list[int] = []
+
+    def find(runs: list[dict[str, Any]]) -> dict[int, DagRun]:
+        asked.extend(one["id"] for one in runs)
+        return {3: DagRun("sales", "manual")}
+
+    (daily,) = jobs_of(Answer([run(3), run(2)]), history, find)
+
+    assert asked == [3]
+    assert [one.dag_run for one in daily.runs] == [DagRun("sales", "manual"), None]
+
+
+def test_a_model_is_compared_with_the_runs_that_have_built_it(history: History) -> None:
+    for run_id in range(1, 12):
+        history.keep(Results(run(run_id), nodes(1.0)))
+    history.keep(Results(run(12), nodes(3.0)))
+    history.keep(Results(run(13, status=20), []))
+
+    found = details_of(DAILY, Answer(), history, nobody)
+
+    assert found
+    (time,) = found.times
+    assert (time.name, time.seconds, time.median, len(time.history)) == ("orders", 3.0, 1.0, 11)
+    assert time.is_slower
+
+
+def test_what_failed_is_shown_over_the_runs_oldest_first(history: History) -> None:
+    for run_id, status in enumerate(("pass", "fail", "warn"), 1):
+        history.keep(Results(run(run_id), nodes(1.0, status)))
+    history.keep(Results(run(4), []))
+
+    found = details_of(DAILY, Answer(), history, nobody)
+
+    assert found
+    (trouble,) = found.troubles
+    assert trouble.name == "test unique_orders"
+    assert trouble.statuses == ["pass", "fail", "warn", ""]
+    assert trouble.message == "Got 3 results"
+
+
+def test_files_that_cannot_be_read_are_counted(history: History) -> None:
+    history.keep(Results(run(1), []))
+    (history.folder / str(DAILY) / "2.json").write_text("{")
+
+    found = details_of(DAILY, Answer(), history, nobody)
+
+    assert found
+    assert (len(found.job.runs), found.unreadable) == (1, 1)
+
+
+def test_a_job_that_nobody_knows_has_no_page(history: History) -> None:
+    assert details_of(DAILY, Answer([run(1, HOURLY)]), history, nobody) is None

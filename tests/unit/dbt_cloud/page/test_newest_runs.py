@@ -1,0 +1,102 @@
+"""One call in five seconds, however many look; without dbt Cloud the last answer stays."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import pytest
+
+from include.dbt_cloud.client import DbtCloudClient
+from include.dbt_cloud.page.newest_runs import SECONDS, NewestRuns
+from tests.running_dbt_cloud import BUILD_AFTER_LOAD, RunningDbtCloud
+from tests.unit.dbt_cloud.conftest import go_well, go_wrong
+
+CONN_ID = "dbt_cloud_default"
+
+
+class Clock:
+    now = 100.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+@pytest.fixture
+def calls(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """What the client is asked for."""
+    made: list[str] = []
+    get = DbtCloudClient.get
+
+    def counted(client: DbtCloudClient, path: str, **params: Any) -> Any:
+        made.append(path)
+        return get(client, path, **params)
+
+    monkeypatch.setattr(DbtCloudClient, "get", counted)
+    return made
+
+
+@pytest.fixture
+def run_id(dbt_cloud_connection: RunningDbtCloud) -> Iterator[int]:
+    run_id = dbt_cloud_connection.trigger(BUILD_AFTER_LOAD, steps_override=["dbt deps"])
+    dbt_cloud_connection.wait(run_id)
+    yield run_id
+    go_well(dbt_cloud_connection)
+
+
+def test_an_answer_holds_for_five_seconds(run_id: int, calls: list[str]) -> None:
+    clock = Clock()
+    newest_runs = NewestRuns(CONN_ID, clock=clock)
+
+    first = newest_runs.answer()
+    clock.now += SECONDS - 0.1
+    assert newest_runs.answer() is first
+    clock.now += 0.2
+    second = newest_runs.answer()
+
+    assert first.runs[0]["id"] == run_id
+    assert first.runs[0]["job"]["name"] == "Build after load"
+    assert first.runs[0]["trigger"]["cause"] == "test"
+    assert (second is first, second.problem, calls) == (False, "", ["runs/", "runs/"])
+
+
+def test_many_who_look_at_once_make_one_call(run_id: int, calls: list[str]) -> None:
+    newest_runs, together = NewestRuns(CONN_ID), threading.Barrier(10)
+
+    def look(_: int) -> int:
+        together.wait()
+        return int(newest_runs.answer().runs[0]["id"])
+
+    with ThreadPoolExecutor(10) as viewers:
+        seen = set(viewers.map(look, range(10)))
+
+    assert (seen, calls) == ({run_id}, ["runs/"])
+
+
+def test_without_an_answer_the_last_one_stays_and_a_sentence_says_so(
+    run_id: int, dbt_cloud_connection: RunningDbtCloud, calls: list[str]
+) -> None:
+    clock = Clock()
+    newest_runs = NewestRuns(CONN_ID, clock=clock)
+    before = newest_runs.answer()
+    go_wrong(dbt_cloud_connection, "503", path="*/runs")
+    clock.now += 2 * SECONDS
+
+    answer = newest_runs.answer()
+
+    assert answer.runs == before.runs
+    assert answer.problem == "dbt Cloud answered 503"
+    assert newest_runs.answer() is answer  # a bad one holds as long
+    go_well(dbt_cloud_connection)
+    clock.now += 2 * SECONDS
+    assert newest_runs.answer().problem == ""
+    assert len(calls) == 3
+
+
+def test_a_connection_that_is_not_there_is_told() -> None:
+    answer = NewestRuns("dbt_cloud_missing").answer()
+
+    assert answer.runs == []
+    assert "dbt_cloud_missing" in answer.problem
