@@ -18,11 +18,15 @@ if TYPE_CHECKING:
     from airflow.dag_processing.dagbag import DagBag as DagBag
     from airflow.listeners import hookimpl as hookimpl
     from airflow.models.connection import Connection as Connection
+    from airflow.models.hitl import HITLDetail as HITLDetail
     from airflow.models.pool import Pool as Pool
+    from airflow.models.taskinstance import TaskInstance as TaskInstance
+    from airflow.models.trigger import handle_event_submit as handle_event_submit
     from airflow.models.variable import Variable as Variable
     from airflow.models.xcom import XComModel as XComModel
     from airflow.sdk.exceptions import AirflowException as AirflowException
     from airflow.sdk.listener import get_listener_manager as get_listener_manager
+    from airflow.triggers.base import TriggerEvent as TriggerEvent
     from airflow.utils.db import upgradedb as upgradedb
     from airflow.utils.db_cleanup import run_cleanup as run_cleanup
     from airflow.utils.session import create_session as create_session
@@ -32,13 +36,17 @@ PLACES = {
     "AirflowException": "airflow.sdk.exceptions",
     "Connection": "airflow.models.connection",
     "DagBag": "airflow.dag_processing.dagbag",
+    "HITLDetail": "airflow.models.hitl",
     "Pool": "airflow.models.pool",
+    "TaskInstance": "airflow.models.taskinstance",
     "Variable": "airflow.models.variable",
+    "TriggerEvent": "airflow.triggers.base",
     "XComModel": "airflow.models.xcom",
     "conf": "airflow.configuration",
     "create_session": "airflow.utils.session",
     "ensure_secrets_loaded": "airflow.configuration",
     "get_listener_manager": "airflow.sdk.listener",
+    "handle_event_submit": "airflow.models.trigger",
     "hookimpl": "airflow.listeners",
     "main": "airflow.__main__",
     "run_cleanup": "airflow.utils.db_cleanup",

@@ -1,7 +1,7 @@
 """Run one Dag in this process with `dag.test()` and report every change as an event.
 
-`make run` starts it as `python -m include.local_airflow.dag_run DAG EVENTS_FD`, its standard output
-going to the Dag run's log.
+`make run` starts it as `python -m include.local_airflow.dag_run DAG EVENTS_FD ANSWERS_FD`, its
+standard output going to the Dag run's log.
 """
 
 from __future__ import annotations
@@ -40,17 +40,22 @@ from include.local_airflow.events import (
     Event,
     Failure,
     Phase,
+    Question,
     TaskChanged,
 )
 from include.local_airflow.metadata_database import sqlite_database
+from include.local_airflow.questions import answer_questions
 
 
 class Reporter:
     """Airflow's listener: sends the state of each task instance down the pipe."""
 
-    def __init__(self, pipe: int) -> None:
+    def __init__(self, pipe: int, answers: int) -> None:
         os.set_inheritable(pipe, False)
-        self._pipe = open(pipe, "w", buffering=1)  # noqa: SIM115 - lives as long as the process
+        os.set_inheritable(answers, False)
+        # Both live as long as the process.
+        self._pipe = open(pipe, "w", buffering=1)  # noqa: SIM115
+        self._answers = open(answers)  # noqa: SIM115
         self._lock = threading.RLock()  # a signal may come while this very thread has it
         self.runs = DbtCloudRuns()
         self._watcher: threading.Thread | None = None
@@ -59,6 +64,11 @@ class Reporter:
         """Send one event; the watching thread sends too."""
         with self._lock:
             self._pipe.write(event.model_dump_json() + "\n")
+
+    def ask(self, question: Question) -> str:
+        """Send a question and wait for the option that is chosen."""
+        self.send(question)
+        return self._answers.readline().strip()
 
     @hookimpl
     def on_task_instance_running(self, previous_state: Any, task_instance: Any) -> None:
@@ -73,6 +83,9 @@ class Reporter:
             arguments = (task_instance.dag_id, task_instance.run_id, self.send)
             self._watcher = threading.Thread(target=self.runs.watch, args=arguments, daemon=True)
             self._watcher.start()
+            tasks = task_instance.task.dag.tasks
+            if any(hasattr(task, "response_timeout") for task in tasks):  # waits for a person
+                answer_questions(task_instance.dag_id, task_instance.run_id, self.ask)
 
     def _end_on_sigterm(self, ti: Any) -> None:
         """Let SIGTERM end this process; Airflow only calls the task's `on_kill` and goes on."""
@@ -191,10 +204,10 @@ def _finished(dag_run: Any, order: list[str], runs: DbtCloudRuns) -> DagRunFinis
     )
 
 
-def main(dag_id: str, pipe: str) -> int:
+def main(dag_id: str, pipe: str, answers: str) -> int:
     """Run the Dag; return 0 if the process could tell how it ended."""
     gc.disable()  # until the first task: what Airflow builds first all stays; a third of the time
-    reporter = Reporter(int(pipe))
+    reporter = Reporter(int(pipe), int(answers))
     try:
         run(dag_id, Launch.read(), reporter)
     except LaunchError as error:

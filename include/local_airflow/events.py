@@ -61,6 +61,19 @@ class DbtCloudResult(BaseModel):
     """For example {"model": {"success": 12}, "test": {"pass": 40, "fail": 1}}."""
 
 
+class Question(BaseModel):
+    """A task waits for a person's answer, which goes back through the other pipe."""
+
+    kind: Literal["question"] = "question"
+    task_id: str
+    subject: str
+    body: str
+    """In Markdown."""
+    options: list[str]
+    default: str | None
+    """What Airflow takes if nobody answers in time."""
+
+
 class DagRunFinished(BaseModel):
     """The end of the Dag run and everything the summary shows."""
 
@@ -80,7 +93,7 @@ class Failure(BaseModel):
 
 
 Event = Annotated[
-    Phase | DagRunStarted | TaskChanged | DbtCloudStep | DagRunFinished | Failure,
+    Phase | DagRunStarted | TaskChanged | DbtCloudStep | Question | DagRunFinished | Failure,
     Field(discriminator="kind"),
 ]
 

@@ -10,6 +10,7 @@ import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import IO
 
 from rich.console import Console
 from rich.text import Text
@@ -17,11 +18,12 @@ from rich.text import Text
 from include.local_airflow.dbt_cloud_in_use import dbt_cloud_in_use
 from include.local_airflow.environment import Launch
 from include.local_airflow.errors import LaunchError
-from include.local_airflow.events import EVENT, DagRunFinished, Event, Failure
+from include.local_airflow.events import EVENT, DagRunFinished, Event, Failure, Question
 from include.local_airflow.local_servers import wanted_servers
 from include.local_airflow.metadata_database import sqlite_database
 from include.local_airflow.processes import only_one
 from include.local_airflow.progress import Progress
+from include.local_airflow.prompt import ask
 from include.local_airflow.settings import NAME, read_settings
 from include.local_airflow.summary import print_failures, print_skips, print_summary
 
@@ -71,47 +73,61 @@ def _run(dag_id: str, launch: Launch, console: Console, log: Path) -> int:
 
 def _follow(dag_id: str, launch: Launch, log: Path, progress: Progress) -> DagRunFinished | None:
     """Start the Dag's process and show its events; return the last one."""
-    live = progress.live() if progress.console.is_terminal else contextlib.nullcontext()
-    with _dag_process(dag_id, launch, log) as (process, events), live:
+    with _dag_process(dag_id, launch, log) as (process, events, answers):
         try:
-            return _show(events, progress)
+            return _show(events, answers, progress)
         except KeyboardInterrupt:
             process.terminate()
-            _show(events, progress)  # until it has cancelled its dbt Cloud run, or Ctrl-C again
+            # Until it has cancelled its dbt Cloud run, or Ctrl-C again.
+            _show(events, answers, progress)
             raise
 
 
-def _show(events: Iterator[Event], progress: Progress) -> DagRunFinished | None:
-    for event in events:
-        if isinstance(event, Failure):
-            raise LaunchError(event.text)
-        if isinstance(event, DagRunFinished):
-            return event
-        progress.handle(event)
+def _show(events: Iterator[Event], answers: IO[str], progress: Progress) -> DagRunFinished | None:
+    live = progress.live() if progress.console.is_terminal else None
+    with live or contextlib.nullcontext():
+        for event in events:
+            if isinstance(event, Failure):
+                raise LaunchError(event.text)
+            if isinstance(event, DagRunFinished):
+                return event
+            if isinstance(event, Question):
+                if live:
+                    live.stop()
+                print(ask(event, progress.console), file=answers, flush=True)
+                if live:
+                    live.start()
+                continue
+            progress.handle(event)
     return None
 
 
 @contextlib.contextmanager
 def _dag_process(
     dag_id: str, launch: Launch, log: Path
-) -> Iterator[tuple[subprocess.Popen[bytes], Iterator[Event]]]:
-    """The process that runs the Dag, and its events as they come; it does not outlive the block."""
-    read_end, write_end = os.pipe()
+) -> Iterator[tuple[subprocess.Popen[bytes], Iterator[Event], IO[str]]]:
+    """The process that runs the Dag, its events as they come, and where answers go.
+
+    It does not outlive the block.
+    """
+    (read_events, events), (answers, write_answers) = os.pipe(), os.pipe()
+    module = "include.local_airflow.dag_run"
     with log.open("wb") as output:
         process = subprocess.Popen(
-            [sys.executable, "-m", "include.local_airflow.dag_run", dag_id, str(write_end)],
+            [sys.executable, "-m", module, dag_id, str(events), str(answers)],
             cwd=launch.root,
             env=launch.environment(sqlite_database(launch.home)),
             stdin=subprocess.DEVNULL,
             stdout=output,
             stderr=subprocess.STDOUT,
-            pass_fds=(write_end,),
+            pass_fds=(events, answers),
             start_new_session=True,
         )
-    os.close(write_end)
+    os.close(events)
+    os.close(answers)
     try:
-        with open(read_end) as pipe:
-            yield process, map(EVENT.validate_json, pipe)
+        with open(read_events) as pipe, open(write_answers, "w") as replies:
+            yield process, map(EVENT.validate_json, pipe), replies
     finally:
         _end(process)
 

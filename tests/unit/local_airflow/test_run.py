@@ -94,6 +94,18 @@ DbtCloudRunJobOperator(
 """
 
 
+ASKS = """
+from airflow.providers.standard.operators.hitl import ApprovalOperator
+approve = ApprovalOperator(task_id="approve", subject="Build it?", defaults="Reject")
+
+@task
+def build() -> None:
+    raise AssertionError
+
+approve >> build()
+"""
+
+
 def test_a_dag_run_ends_with_a_summary(checkout: Checkout) -> None:
     checkout.add_dag("counts", COUNTS)
     result = checkout.launch("run", "counts")
@@ -112,6 +124,15 @@ def test_variables_are_there_while_a_file_is_parsed(checkout: Checkout) -> None:
     checkout.add_dag("reads_variables", READS_VARIABLES)
     result = checkout.launch("run", "reads_variables")
     assert "repeat: parsed Good morningSee you, read Good evening" in result.stdout, result.stderr
+
+
+def test_a_question_that_nobody_can_answer_gets_its_default(checkout: Checkout) -> None:
+    checkout.add_dag("asks", ASKS)
+    result = checkout.launch("run", "asks")
+    assert result.returncode == 0, result.stdout + result.stderr
+    assert "approve asks: Build it? There is no terminal to answer in" in result.stdout
+    assert "so the answer is Reject" in result.stdout
+    assert "What follows approve was skipped" in result.stdout
 
 
 def test_a_failure_names_the_task_and_shows_its_log(checkout: Checkout) -> None:
