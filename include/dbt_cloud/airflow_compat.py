@@ -17,6 +17,7 @@ from airflow.providers.common.compat.sdk import (
     AirflowException,
     AirflowFailException,
     AirflowNotFoundException,
+    AirflowSkipException,
     conf,
 )
 
@@ -49,6 +50,7 @@ __all__ = [
     "AirflowException",
     "AirflowFailException",
     "AirflowNotFoundException",
+    "AirflowSkipException",
     "BaseEventTrigger",
     "InletEventsAccessor",
     "SharedStreamProducer",

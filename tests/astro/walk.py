@@ -21,7 +21,7 @@ import pytest
 
 from tests.e2e.airflow_client import Airflow
 from tests.e2e.project import CHECKOUT, eventually
-from tests.e2e.test_all_dags_at_once import DAGS, dags_as_cloned
+from tests.e2e.test_all_dags_at_once import DAGS, approve_what_waits, dags_as_cloned
 
 NORMAL_USER = 1000  # whose the clone is where root walks: what Docker makes as root's then shows
 A_COMMAND = 3600.0  # seconds; the first build and the tests take 10 minutes on an idle machine
@@ -143,6 +143,7 @@ def test_all_dags_at_once_succeed(clone: Clone) -> None:
     assert airflow.call("GET", "/importErrors")["total_entries"] == 0
 
     runs = [(dag_id, airflow.trigger(dag_id)) for dag_id in dags]
+    approve_what_waits(airflow)
 
     states = {dag_id: airflow.wait(dag_id, run_id, ALL_DAGS) for dag_id, run_id in runs}
     assert states == dict.fromkeys(dags, "success")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -94,6 +95,21 @@ class Airflow:
             return found if found in states else None
 
         return eventually(state, f"{dag_id}.{task_id} is {' or '.join(states)}")
+
+    def question(self, dag_id: str, run_id: str, task_id: str) -> dict[str, Any]:
+        """What a human-in-the-loop task asks, and what was answered."""
+        path = f"/dags/{dag_id}/dagRuns/{run_id}/taskInstances/{task_id}/-1/hitlDetails"
+        return self.call("GET", path)
+
+    def answer(self, dag_id: str, run_id: str, task_id: str, option: str) -> None:
+        """A button under Required Action, pressed no sooner than a person can.
+
+        An answer that comes while the asking process still ends is lost: Airflow takes the try for
+        a failed one, and asks again.
+        """
+        time.sleep(3)
+        path = f"/dags/{dag_id}/dagRuns/{run_id}/taskInstances/{task_id}/-1/hitlDetails"
+        self.call("PATCH", path, chosen_options=[option])
 
     def clear(self, dag_id: str, run_id: str, task_id: str) -> None:
         """The Clear button: the task and all that follows."""

@@ -9,6 +9,7 @@ import pytest
 pytest.importorskip("supervisor", reason="needs requirements-dev.txt")
 
 from tests.e2e.airflow_client import Airflow
+from tests.e2e.git import git
 from tests.e2e.project import Project
 from tests.e2e.secret_token import TOKEN, give_token
 from tests.e2e.variants import write_variants
@@ -33,6 +34,16 @@ def airflow(project: Project) -> Iterator[Airflow]:
         yield Airflow(project.port)
     finally:
         project.launcher("stop")
+
+
+@pytest.fixture(scope="session")
+def main_commit(airflow: Airflow, project: Project) -> str:
+    """Of the dbt project in a git checkout, whose state production has built."""
+    airflow.first_run("run_dbt_cloud_job")
+    git(project, "init", "--quiet", "--initial-branch=main")
+    git(project, "add", "include/jaffle_shop")
+    git(project, "commit", "--quiet", "--message=main")
+    return git(project, "rev-parse", "HEAD")
 
 
 @pytest.fixture

@@ -11,9 +11,9 @@ from typing import Any
 
 import pytest
 
-from tests.contract.git_project import IDENTITY
 from tests.docs.ci_cd_page import check_workflow, filled_in, pieces
 from tests.e2e.airflow_client import Airflow
+from tests.e2e.git import git
 from tests.e2e.project import Project, eventually
 
 DAG, TRIGGER, REPORT = "check_dbt_pull_request", "trigger_dbt_cloud_job_run", "report_check"
@@ -22,18 +22,9 @@ ORDERS = Path("include/jaffle_shop/models/marts/orders.sql")
 END = "select * from final\n"
 
 
-def git(project: Project, *arguments: str) -> str:
-    command = ["git", "-C", str(project.root), *IDENTITY, *arguments]
-    return subprocess.check_output(command, text=True).strip()
-
-
 @pytest.fixture(scope="module")
-def commits(airflow: Airflow, project: Project) -> dict[str, str]:
+def commits(project: Project, main_commit: str) -> dict[str, str]:
     """Name → commit of a changed model; what is checked out is what production has built."""
-    airflow.first_run("run_dbt_cloud_job")
-    git(project, "init", "--quiet", "--initial-branch=main")
-    git(project, "add", "include/jaffle_shop")
-    git(project, "commit", "--quiet", "--message=main")
     model, found = project.root / ORDERS, {}
     text = model.read_text()
     assert text.endswith(END)

@@ -19,6 +19,7 @@ BY_MODEL = "run_dbt_core_model_by_model"
 SHOWN = "show_models_as_tasks"
 # Without retries, so that what failed stays; several Dag runs at once.
 SHOWN_ONCE, SHOWN_STALE, SHOWN_WITHOUT_FILE = "show_once", "show_stale", "show_without_file"
+ASKING, ASKING_IN_VAIN = "approve_before_dbt_cloud_run", "approve_in_vain"
 PUBLISHED, PUBLISHED_ONCE = "publish_models_as_assets", "publish_once"
 MODELS = ("stg_stores", "stg_products", "stores")
 
@@ -35,6 +36,8 @@ def write_variants(project: Project) -> None:
     once = {'"retries": 1': '"retries": 0'}
     write_variant(project, BY_MODEL, THREE_MODELS, {"nodes": "few"} | once)
     write_model_variants(project, once)
+    hurry = {"PATIENCE = timedelta(hours=12)": "PATIENCE = timedelta(seconds=1)"}
+    write_variant(project, ASKING, ASKING_IN_VAIN, hurry)
 
 
 def write_model_variants(project: Project, once: dict[str, str]) -> None:

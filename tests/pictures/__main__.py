@@ -24,6 +24,7 @@ FOLDER = CHECKOUT / "docs" / "pictures"
 PIPELINE = "extract_load_transform"
 RERUN = "rerun_dbt_cloud_job_from_failure"
 MODELS = "show_models_as_tasks"
+APPROVAL = "approve_before_dbt_cloud_run"
 REPORTED_JOB = 65767
 EARLIER_RUNS = 3  # for the report to compare with
 GRAPH = """document.querySelector('[aria-label^="Show Graph"]').click()"""
@@ -146,6 +147,18 @@ class Album:
         job = f"{self.ui}/plugin/dbt-cloud/dbt-cloud-page/jobs/{REPORTED_JOB}"
         self.take("airflow_dbt_cloud", job, "What has failed", "stg_stores")
 
+    def take_the_question(self) -> None:
+        """A model has changed, and somebody is asked whether to build it."""
+        self.airflow.first_run("run_dbt_cloud_job")
+        model = self.project.root / "include" / "jaffle_shop" / "models" / "marts" / "stores.sql"
+        model.write_text(f"{model.read_text()}-- changed\n")
+        run_id = self.airflow.trigger(APPROVAL)
+        self.airflow.wait_for_task(APPROVAL, run_id, "approve", "awaiting_input")
+        self.page.size(1280, 640)
+        question = f"{self.ui}/dags/{APPROVAL}/runs/{run_id}/tasks/approve/required_actions"
+        self.take("airflow_approve", question, "Approve", "model, table")
+        self.airflow.answer(APPROVAL, run_id, "approve", "Reject")
+
     def take_report(self) -> None:
         for _ in range(EARLIER_RUNS):
             self.project.dbt_cloud.post(f"/jobs/{REPORTED_JOB}/run/", json={"cause": "A picture"})
@@ -188,6 +201,7 @@ def main() -> int:
                 album.take_a_failure_and_its_end()
                 album.take_models_of_a_job()
                 album.take_page()
+                album.take_the_question()
     except (BrowserError, AssertionError) as error:
         print(f"Error: {error}", file=sys.stderr)
         return 1

@@ -1,5 +1,12 @@
 """Tells people and programs how tasks and Dag runs went."""
 
 from .callbacks import notify_failed_run, notify_failure, notify_late, notify_success
+from .waiting import NotifyWaiting
 
-__all__ = ["notify_failed_run", "notify_failure", "notify_late", "notify_success"]
+__all__ = [
+    "NotifyWaiting",
+    "notify_failed_run",
+    "notify_failure",
+    "notify_late",
+    "notify_success",
+]

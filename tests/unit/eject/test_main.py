@@ -98,4 +98,4 @@ def test_what_git_could_not_take_back_is_refused(clone: Path) -> None:
 def test_an_unknown_dag_is_refused(clone: Path) -> None:
     refused = eject(clone, "run_dbt_clod_job")
 
-    assert "Error: There is no Dag run_dbt_clod_job. The Dags are: check_b" in refused.stderr
+    assert "Error: There is no Dag run_dbt_clod_job. The Dags are: approve_" in refused.stderr

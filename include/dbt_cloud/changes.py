@@ -1,0 +1,240 @@
+"""What differs from production, listed by ``dbt ls`` in a dbt Cloud run, for a person to approve.
+
+``dbt ls`` leaves a manifest.json and no results: what it has selected stands in its log alone, a
+JSON object on a line of each node: https://docs.getdbt.com/reference/commands/list
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import re
+import shlex
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import Any
+
+from airflow.providers.dbt.cloud.hooks.dbt import DbtCloudHook, DbtCloudJobRunStatus
+
+from .airflow_compat import AirflowException, AirflowFailException, AirflowSkipException
+from .artifacts import BUILT, command_of
+from .client import DbtCloudClient
+from .recovery import MAX_NODES, selector
+from .runs import MAX_PAGES, PAGE
+
+LIST_ALL = "dbt ls --output json --output-keys unique_id config.materialized"
+LIST_CHANGES = f"{LIST_ALL} --select state:modified+"
+# A run in a schema of its own says nothing of what production has; `dbt ls` makes no schema.
+LISTING_SCHEMA = "only_listed"
+# How dbt Core and Fusion say in their logs that the selection is empty.
+NOTHING = ("No nodes selected", "dbt1601")
+NOT_BUILT = ("analysis", "exposure", "metric", "saved_query", "semantic_model", "source")
+MAX_SHOWN = 100  # rows of the table that a person sees
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Change:
+    """A node that would be built; ``materialized`` is empty where dbt does not tell."""
+
+    unique_id: str
+    materialized: str = ""
+
+    @property
+    def kind(self) -> str:
+        return self.unique_id.partition(".")[0]
+
+    @property
+    def name(self) -> str:
+        return selector(self.unique_id)
+
+    @property
+    def shown_kind(self) -> str:
+        if self.kind == "model" and self.materialized:
+            return f"model, {self.materialized}"
+        return self.kind.replace("_", " ")
+
+
+def how_to_list(
+    list_job_id: int,
+    build_job_id: int,
+    dbt_cloud_conn_id: str = DbtCloudHook.default_conn_name,
+    account_id: int | None = None,
+) -> dict[str, Any]:
+    """The ``job_id``, ``steps`` and ``schema`` of a run that lists what would be built.
+
+    Args:
+        list_job_id: A job that compares with production, in another environment: there a list
+            does not count as production's newest state.
+        build_job_id: The job that is to build, in production. It lists everything where nothing
+            has succeeded there yet, since then there is nothing to compare with.
+        dbt_cloud_conn_id: The connection to dbt Cloud.
+        account_id: By default the connection's.
+    """
+    client = DbtCloudClient(DbtCloudHook(dbt_cloud_conn_id), account_id)
+    lists = client.get(f"jobs/{list_job_id}/")
+    production = client.get(f"jobs/{build_job_id}/")["environment_id"]
+    if lists["deferring_environment_id"] != production:
+        raise AirflowFailException(
+            f"Job {list_job_id} does not compare with environment {production}, which job "
+            f'{build_job_id} builds: choose it in that job, under "Compare changes against".'
+        )
+    if lists["environment_id"] == production:
+        raise AirflowFailException(
+            f"Job {list_job_id} is itself in environment {production}, where its list would count "
+            "as the newest state: make it in another environment."
+        )
+    if has_state(client, production):
+        return {"job_id": list_job_id, "steps": [LIST_CHANGES], "schema": None}
+    log.info("Nothing has succeeded in environment %s yet, so everything is new.", production)
+    return {"job_id": build_job_id, "steps": [LIST_ALL], "schema": LISTING_SCHEMA}
+
+
+def has_state(client: DbtCloudClient, environment_id: int) -> bool:
+    """Whether a run has succeeded there which another job can compare with."""
+    succeeded = client.pages(
+        "runs/",
+        PAGE,
+        MAX_PAGES,
+        environment_id=environment_id,
+        status=DbtCloudJobRunStatus.SUCCESS.value,
+        order_by="-id",
+        include_related="trigger",
+    )
+    return any(not run["trigger"]["schema_override"] for run in succeeded)
+
+
+def read_changes(
+    run_id: int,
+    dbt_cloud_conn_id: str = DbtCloudHook.default_conn_name,
+    account_id: int | None = None,
+) -> dict[str, Any]:
+    """What a run that has listed has found, and how to build just that.
+
+    Returns:
+        The ``nodes`` by kind, ``subject`` and ``body`` (Markdown) for who is to approve, the
+        ``steps`` of the run that builds them, and in ``state`` the commit that it takes: the one
+        that was listed, also if its branch has moved on since. Also in the log.
+
+    Raises:
+        AirflowSkipException: nothing has changed.
+        AirflowException: the run's log has no list.
+    """
+    client = DbtCloudClient(DbtCloudHook(dbt_cloud_conn_id), account_id)
+    run = client.get(f"runs/{run_id}/", include_related="run_steps")
+    changes = sorted(changes_of(run), key=lambda change: (change.kind not in BUILT, change.name))
+    if not changes:
+        raise AirflowSkipException(
+            f"Nothing differs from {compared_with(run)}: there is nothing to build or to approve."
+        )
+    for change in changes:
+        log.info("%s (%s)", change.name, change.shown_kind)
+    return {
+        "nodes": {change.unique_id: change.shown_kind for change in changes},
+        "subject": f"Build {numbers(changes)}?",
+        "body": "\n".join(lines_for_approver(run, changes)),
+        "steps": [build_command(run, changes)],
+        "state": {"git_sha": run["git_sha"]} if run["git_sha"] else {},
+    }
+
+
+def changes_of(run: dict[str, Any]) -> Iterator[Change]:
+    """What dbt builds of what the run has listed; ``run`` comes with its steps."""
+    logs = [step["logs"] or "" for step in run["run_steps"] if is_list(step)]
+    lines = "\n".join(logs).splitlines()
+    listed = [node for line in lines if (node := node_in(line))]
+    if not listed and not any(word in line for word in NOTHING for line in lines):
+        raise AirflowException(
+            f"The log of run {run['id']} has no list, and does not say that it is empty: see "
+            f"{run['href']}"
+        )
+    for node in listed:
+        change = Change(node["unique_id"], node.get("config.materialized") or "")
+        if change.kind not in NOT_BUILT:
+            yield change
+
+
+def is_list(step: dict[str, Any], command: str = LIST_ALL) -> bool:
+    return (command_of(step) or "").startswith(command)
+
+
+def has_compared(run: dict[str, Any]) -> bool:
+    """Nobody says that every run that defers to an environment has a `deferring_run_id`."""
+    return any(is_list(step, LIST_CHANGES) for step in run["run_steps"])
+
+
+def node_in(line: str) -> dict[str, Any] | None:
+    """The JSON of a line, before which dbt may write the time; None for any other line."""
+    found = re.search(r'\{.*"unique_id".*\}', line)
+    with suppress(ValueError):
+        node: dict[str, Any] | None = json.loads(found[0]) if found else None
+        return node
+    return None
+
+
+def builds_all(run: dict[str, Any], changes: list[Change]) -> bool:
+    """A command can name only so many nodes."""
+    return not has_compared(run) or len(changes) > MAX_NODES
+
+
+def build_command(run: dict[str, Any], changes: list[Change]) -> str:
+    """By name, since what differs from production may be something else by then."""
+    if builds_all(run, changes):
+        return "dbt build"
+    return shlex.join(["dbt", "build", "--select", *(change.name for change in changes)])
+
+
+def compared_with(run: dict[str, Any]) -> str:
+    newest = run["deferring_run_id"]
+    return "production's newest state" + (f", that of run {newest}" if newest else "")
+
+
+def numbers(changes: list[Change]) -> str:
+    """Such as "4 models, 2 tests"."""
+    counts = Counter(change.kind.replace("_", " ") for change in changes)
+    return ", ".join(f"{n} {kind}{'s' if n > 1 else ''}" for kind, n in counts.items())
+
+
+def lines_for_approver(run: dict[str, Any], changes: list[Change]) -> Iterator[str]:
+    """Markdown. Names come from elsewhere, so they stand as code."""
+    if not has_compared(run):
+        yield "Nothing has succeeded in production yet, so **everything** is new."
+    else:
+        yield f"This differs from {compared_with(run)}, or follows from what does."
+        if builds_all(run, changes):
+            yield f"A command cannot name more than {MAX_NODES}, so **everything** would be built."
+    yield f"Listed by [run {run['id']}]({run['href']}), {commit_of(run)}"
+    yield ""
+    yield "| node | kind |"
+    yield "|---|---|"
+    for change in changes[:MAX_SHOWN]:
+        yield f"| {code(change.name)} | {plain(change.shown_kind)} |"
+    if len(changes) > MAX_SHOWN:
+        yield f"\nand {len(changes) - MAX_SHOWN} more, in the log of the task before."
+
+
+def commit_of(run: dict[str, Any]) -> str:
+    if not run["git_sha"]:
+        return "of no commit: what changes until the build begins is built too."
+    branch = f" of branch {code(run['git_branch'])}" if run["git_branch"] else ""
+    return f"of commit {code(run['git_sha'])}{branch}. Just this commit would be built."
+
+
+def plain(text: str) -> str:
+    """Without what would mean something in Markdown.
+
+    >>> plain("model, my_*table*|<b>")
+    'model, my_ table b'
+    """
+    return " ".join(re.sub(r"[^\w\s.,:/-]", " ", text).split())
+
+
+def code(text: str) -> str:
+    """As Markdown's code, also in a table, whatever is in it.
+
+    >>> code("or`de|rs")
+    "`or'de/rs`"
+    """
+    return "`{}`".format(" ".join(text.split()).replace("`", "'").replace("|", "/"))

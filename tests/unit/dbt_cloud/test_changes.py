@@ -1,0 +1,140 @@
+"""What a run of ``dbt ls`` has listed, and how just that is built."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from airflow.providers.common.compat.sdk import (
+    AirflowException,
+    AirflowFailException,
+    AirflowSkipException,
+)
+
+from include.dbt_cloud import changes
+from include.dbt_cloud.changes import LIST_ALL, LIST_CHANGES, Change
+from tests.contract.git_project import TWO, GitProject
+from tests.running_dbt_cloud import DAILY_BUILD, RunningDbtCloud, prepare_data
+
+LISTS, BUILDS = 48621, 48622
+
+
+@pytest.fixture(scope="module")
+def checkout(tmp_path_factory: pytest.TempPathFactory) -> GitProject:
+    return GitProject.made_in(tmp_path_factory.mktemp("checkout"))
+
+
+@pytest.fixture(scope="module")
+def server(
+    session_folder: Path, checkout: GitProject, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[RunningDbtCloud]:
+    """Nothing has been built there."""
+    data = tmp_path_factory.mktemp("data")
+    prepare_data(session_folder / "data", data)
+    server = RunningDbtCloud(data, ("--dbt-project", str(checkout.dbt_project))).start()
+    yield server
+    server.end()
+
+
+@pytest.fixture(autouse=True)
+def connection(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    if "server" in request.fixturenames:
+        server: RunningDbtCloud = request.getfixturevalue("server")
+        monkeypatch.setenv("AIRFLOW_CONN_DBT_CLOUD_DEFAULT", server.connection)
+
+
+def listed(server: RunningDbtCloud, wanted: dict[str, Any], **more: Any) -> dict[str, Any]:
+    """What is found by the run that is wanted."""
+    overrides = {"steps_override": wanted["steps"], "schema_override": wanted["schema"], **more}
+    run = server.wait(server.trigger(wanted["job_id"], **overrides))
+    assert run["is_success"], run["run_steps"][-1]["logs"]
+    return changes.read_changes(run["id"])
+
+
+def test_everything_is_listed_until_production_has_a_state(
+    server: RunningDbtCloud, checkout: GitProject
+) -> None:
+    for _ in range(2):  # the list itself is no state
+        wanted = changes.how_to_list(LISTS, BUILDS)
+        assert (wanted["job_id"], wanted["steps"]) == (BUILDS, [LIST_ALL])
+        found = listed(server, wanted)
+        assert set(found["nodes"]) == {"model.small.one", "model.small.two"}
+        assert (found["subject"], found["steps"]) == ("Build 2 models?", ["dbt build"])
+        assert "**everything** is new" in found["body"]
+        assert found["state"] == {}
+        assert "of no commit" in found["body"]
+
+    assert server.wait(server.trigger(DAILY_BUILD))["is_success"]
+    wanted = changes.how_to_list(LISTS, BUILDS)
+    assert wanted == {"job_id": LISTS, "steps": [LIST_CHANGES], "schema": None}
+    with pytest.raises(AirflowSkipException, match="newest state, that of run"):
+        listed(server, wanted)
+
+
+def test_what_differs_is_built_by_name_from_its_commit(
+    server: RunningDbtCloud, checkout: GitProject
+) -> None:
+    assert server.wait(server.trigger(DAILY_BUILD))["is_success"]
+    sha = checkout.commit_on_branch("release", "models/two.sql", TWO.replace("main", "release"))
+
+    found = listed(server, changes.how_to_list(LISTS, BUILDS), git_branch="release")
+
+    assert found["steps"] == ["dbt build --select two"]
+    assert found["state"] == {"git_sha": sha}
+    assert f"of commit `{sha}` of branch `release`" in found["body"]
+    assert "| `two` | model, view |" in found["body"]
+
+
+def test_jobs_that_do_not_fit_are_named(server: RunningDbtCloud) -> None:
+    with pytest.raises(AirflowFailException, match="does not compare with environment 29118"):
+        changes.how_to_list(DAILY_BUILD, BUILDS)
+    job = server.get(f"jobs/{DAILY_BUILD}/") | {"id": None, "deferring_environment_id": 29118}
+    same_place = server.request("POST", "jobs/", json=job).json()["data"]["id"]
+    with pytest.raises(AirflowFailException, match="is itself in environment 29118"):
+        changes.how_to_list(same_place, BUILDS)
+
+
+def run_with(*lines: str) -> dict[str, Any]:
+    step = {"name": f"Invoke dbt with `{LIST_CHANGES}`", "logs": "\n".join(lines)}
+    return {"id": 7, "href": "https://dbt/7", "deferring_run_id": None, "run_steps": [step]}
+
+
+def line_of(unique_id: str, **more: str) -> str:
+    return json.dumps({"unique_id": unique_id, **more})
+
+
+@pytest.mark.parametrize(
+    "empty", ["12:00:01  No nodes selected!", "warning: dbt1601: Nothing to do"]
+)
+def test_an_empty_list_is_known_by_both_of_dbt_s_engines(empty: str) -> None:
+    assert list(changes.changes_of(run_with("12:00:00  Running with dbt", empty))) == []
+
+
+def test_a_log_without_a_list_is_not_taken_for_an_empty_one() -> None:
+    with pytest.raises(AirflowException, match=r"has no list.*https://dbt/7"):
+        list(changes.changes_of(run_with("12:00:00  Found 12 models", '{"unique_id": cut off}')))
+
+
+def test_a_list_is_read_with_times_before_it_and_without_what_dbt_does_not_build() -> None:
+    orders = line_of("model.shop.orders", **{"config.materialized": "table"})
+    run = run_with(f"12:00:00  {orders}", line_of("seed.shop.rates"), line_of("source.shop.raw.x"))
+
+    assert list(changes.changes_of(run)) == [
+        Change("model.shop.orders", "table"),
+        Change("seed.shop.rates"),
+    ]
+
+
+def test_more_than_a_command_can_name_is_built_as_a_whole() -> None:
+    run = run_with() | {"git_sha": "a" * 40, "git_branch": "ma`in|<b>"}
+    many = [Change(f"model.shop.m{number}") for number in range(501)]
+
+    assert changes.build_command(run, many[:500]).startswith("dbt build --select m0 m1 ")
+    assert changes.build_command(run, many) == "dbt build"
+    body = "\n".join(changes.lines_for_approver(run, many))
+    assert "more than 500, so **everything** would be built" in body
+    assert "and 401 more, in the log of the task before." in body
+    assert "of branch `ma'in/<b>`" in body
