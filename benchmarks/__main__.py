@@ -3,17 +3,36 @@
 from __future__ import annotations
 
 import argparse
+from collections.abc import Callable, Iterable
+from functools import partial
 
-from benchmarks import finished_runs, local_dbt_cloud, parse_models, soak, waiting_runs
+from benchmarks import (
+    finished_runs,
+    local_dbt_cloud,
+    model_tasks,
+    parse_models,
+    soak,
+    waiting_runs,
+)
+from benchmarks.figures import Figure
 
-BENCHMARKS = {
+# How many models, and the seconds of each.
+MODELS = {
+    "jaffle_shop": (0, 0),
+    "100": (100, 0),
+    "185": (185, 0),
+    "185_slow": (185, 2),
+    "500": (500, 0),
+}
+BENCHMARKS: dict[str, Callable[[int], Iterable[Figure]]] = {
     "finished_runs": finished_runs.measure,
     "local_dbt_cloud": local_dbt_cloud.measure,
     "parse_models": parse_models.measure,
     "soak": soak.measure,
     "waiting_runs": waiting_runs.measure,
+    **{f"model_tasks_{name}": partial(model_tasks.measure, *kind) for name, kind in MODELS.items()},
 }
-WHEN_NAMED = {"soak"}  # takes half an hour
+WHEN_NAMED = {"soak", *(f"model_tasks_{name}" for name in MODELS)}  # takes half an hour each
 
 
 def main() -> None:
