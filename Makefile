@@ -19,7 +19,7 @@ help: ## Show this list
 run: install ## Run one Dag end to end in the terminal: DAG=extract_load_transform
 	$(LAUNCHER) run $(DAG)
 
-lineage: install ## Write include/lineage/ anew, from the newest manifest of the job
+lineage: install ## Write include/lineage/ anew, as the job's project is now
 	$(LAUNCHER) run write_lineage
 
 start: install ## Start Airflow and the local dbt Cloud in the background: PORT=, DBT_CLOUD_PORT=, DATABASE_URL=

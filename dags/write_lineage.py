@@ -54,10 +54,10 @@ def write_lineage() -> None:
     )
 
     @task
-    def write_file() -> int:
-        return models.write_lineage(DbtCloudHook(DBT_CLOUD_CONN_ID), JOB_ID, LINEAGE)
+    def write_file(parsed_by: int) -> int:
+        return models.write_lineage(DbtCloudHook(DBT_CLOUD_CONN_ID), parsed_by, LINEAGE)
 
-    parse_project >> write_file()
+    write_file(parse_project.output)
 
 
 write_lineage()

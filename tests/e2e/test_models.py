@@ -244,7 +244,7 @@ def test_without_a_lineage_file_the_job_still_runs(airflow: Airflow, project: Pr
     assert "model.jaffle_shop.customers: success" in airflow.log(SHOWN_WITHOUT_FILE, dag_run, REST)
 
 
-def test_the_lineage_file_is_written_from_the_newest_manifest(
+def test_the_lineage_file_is_written_as_the_project_is_now(
     airflow: Airflow, project: Project
 ) -> None:
     file = project.root / "include" / "lineage" / "daily_build.json"

@@ -1,7 +1,7 @@
 """The nodes of a dbt project and how they depend on each other, in a file that a Dag can parse.
 
-``write_lineage`` makes it from the manifest of a job's newest run. It keeps what tasks need, so
-that reading it takes milliseconds, and nothing else is read while a Dag file is parsed.
+``write_lineage`` makes it from the manifest that a run has left. It keeps what tasks need, so that
+reading it takes milliseconds, and nothing else is read while a Dag file is parsed.
 https://docs.getdbt.com/reference/artifacts/manifest-json
 """
 
@@ -119,16 +119,19 @@ def _tuples(node: dict[str, Any]) -> dict[str, Any]:
     return {key: tuple(value) if isinstance(value, list) else value for key, value in node.items()}
 
 
-def write_lineage(hook: DbtCloudHook, job_id: int, path: Path) -> int:
-    """Writes the lineage of the job's newest run that left a manifest; returns how many nodes.
+def write_lineage(hook: DbtCloudHook, run_id: int, path: Path) -> int:
+    """Writes the lineage of the project as a run has parsed it; returns how many nodes.
 
-    Raises ValueError if there is no such run.
+    The run should be one with the job's own schema and branch, since the file names relations.
+    Raises ValueError if the run has left no manifest.
     """
+    client = DbtCloudClient(hook, None)
     try:
-        manifest = DbtCloudClient(hook, None).get(f"jobs/{job_id}/artifacts/manifest.json")
+        job_id = client.get(f"runs/{run_id}/")["job_definition_id"]
+        manifest = client.get(f"runs/{run_id}/artifacts/manifest.json")
     except DbtCloudRefusedError as refusal:
         raise ValueError(
-            f"Job {job_id} has no manifest ({refusal.reason}): run the job once, then try again."
+            f"Run {run_id} has no manifest ({refusal.reason}): name one that has parsed it."
         ) from None
     nodes = nodes_in_manifest(manifest)
     lines = ",\n".join(f"    {json.dumps(_slim(node))}" for node in nodes)

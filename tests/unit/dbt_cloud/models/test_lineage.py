@@ -14,7 +14,7 @@ from include.dbt_cloud.models.lineage import (
     read_lineage,
     write_lineage,
 )
-from tests.running_dbt_cloud import DAILY_BUILD, RunningDbtCloud
+from tests.running_dbt_cloud import RunningDbtCloud
 
 
 def manifest_node(name: str, *parents: str, **fields: Any) -> dict[str, Any]:
@@ -35,13 +35,16 @@ def node(name: str, *parents: str, tags: tuple[str, ...] = (), folder: str = "")
     return LineageNode(f"model.shop.{name}", name, "model", parents, tags, folder)
 
 
-def test_the_file_has_what_the_newest_manifest_of_the_job_has(
+def test_the_file_has_what_the_manifest_of_the_run_has(
     dbt_cloud_connection: RunningDbtCloud, tmp_path: Path
 ) -> None:
     server, path = dbt_cloud_connection, tmp_path / "deep" / "lineage.json"
-    server.wait(server.trigger(steps_override=["dbt parse"]))
+    run_id = server.trigger(steps_override=["dbt parse"])
+    server.wait(run_id)
+    # A newer run, whose relations are others.
+    server.wait(server.trigger(steps_override=["dbt parse"], schema_override="elsewhere"))
 
-    count = write_lineage(DbtCloudHook(), DAILY_BUILD, path)
+    count = write_lineage(DbtCloudHook(), run_id, path)
 
     lineage = read_lineage(path)
     assert len(lineage.nodes) == count == 25
@@ -53,11 +56,11 @@ def test_the_file_has_what_the_newest_manifest_of_the_job_has(
     assert path.read_text() == committed.read_text()
 
 
-def test_a_job_that_never_ran_has_no_lineage(
+def test_a_run_that_parsed_nothing_has_no_lineage(
     dbt_cloud_connection: RunningDbtCloud, tmp_path: Path
 ) -> None:
-    with pytest.raises(ValueError, match=r"Job 1 has no manifest .* run the job once"):
-        write_lineage(DbtCloudHook(), 1, tmp_path / "lineage.json")
+    with pytest.raises(ValueError, match=r"Run 99999999 has no manifest .* has parsed"):
+        write_lineage(DbtCloudHook(), 99999999, tmp_path / "lineage.json")
 
 
 @pytest.mark.parametrize(
