@@ -89,16 +89,6 @@ def test_a_run_that_fails_is_told_with_its_failed_node(
         assert words in heard["text"]
 
 
-def test_a_run_that_no_asset_is_about_makes_no_event(airflow: Airflow, project: Project) -> None:
-    before = len(events_of(airflow, ASSET))
-
-    with Sender(project) as sender:
-        answer = sender.send(sender.finished(1, job_id=1))
-
-    assert answer.json()["detail"] == "Run 1 has ended, and no Dag has an asset that is about it."
-    assert len(events_of(airflow, ASSET)) == before
-
-
 def test_wrong_webhooks_are_refused_and_one_that_comes_ten_times_is_one_event(
     airflow: Airflow, project: Project
 ) -> None:
