@@ -149,6 +149,12 @@ def test_all_dags_at_once_succeed(clone: Clone) -> None:
     assert states == dict.fromkeys(dags, "success")
 
 
+def test_the_local_dbt_cloud_has_told_airflow_of_its_runs(clone: Clone) -> None:
+    said = clone.astro("logs", "--api-server")
+
+    assert re.search(r"dbt Cloud run \d+ has ended: [1-9] new asset events", said)
+
+
 def test_a_command_runs_in_the_container(clone: Clone) -> None:
     assert "extract_load_transform" in clone.astro("run", "dags", "list", "--output", "plain")
 
