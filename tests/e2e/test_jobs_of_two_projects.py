@@ -41,7 +41,9 @@ def test_it_compares_what_two_projects_built(airflow: Airflow, project: Project)
     assert airflow.wait(DAG, dag_run) == "success"
     assert airflow.states(DAG, dag_run) == {REQUIRE: "success", COMPARE: "success"}
     urls = [run["href"] for run in runs]
-    assert airflow.xcom(DAG, dag_run, REQUIRE) == {"newest": urls, "started_by": urls}
+    required = airflow.xcom(DAG, dag_run, REQUIRE)
+    assert required["newest"] == urls
+    assert required["started_by"][-2:] == urls  # after what other tests have run of these jobs
     revenue = "select count(*), sum(revenue)::double from {}.daily_revenue"
     (compared,) = project.query(revenue.format("finance"))
     assert project.query(revenue.format("analytics")) == [compared]
