@@ -6,7 +6,7 @@ from urllib.parse import urlencode
 
 from airflow.sdk import Asset, AssetWatcher
 
-from .wanted import SCHEME
+from .wanted import prefix_of
 from .watcher import DbtCloudRunsTrigger
 
 CONN_ID = "dbt_cloud_default"
@@ -25,7 +25,7 @@ def job_runs(
             asset. All assets of a connection share one poll, with the shortest interval of theirs.
             None where dbt Cloud's webhooks reach Airflow, and nobody is to ask besides.
     """
-    return _asset(f"{SCHEME}://{conn_id}/jobs/{job_id}", poll_interval)
+    return _asset(f"{prefix_of(conn_id)}jobs/{job_id}", poll_interval)
 
 
 def account_runs(
@@ -41,7 +41,7 @@ def account_runs(
     """
     wanted = {"environment_id": environment_id, "job_name": job_name, "project_id": project_id}
     query = urlencode({name: value for name, value in wanted.items() if value is not None})
-    return _asset(f"{SCHEME}://{conn_id}/runs" + (f"?{query}" if query else ""), poll_interval)
+    return _asset(f"{prefix_of(conn_id)}runs" + (f"?{query}" if query else ""), poll_interval)
 
 
 def _asset(uri: str, poll_interval: float | None) -> Asset:

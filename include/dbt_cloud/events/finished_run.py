@@ -13,6 +13,12 @@ STATUSES = {
     Status.ERROR.value: "error",
     Status.CANCELLED.value: "cancelled",
 }
+# How dbt Cloud is asked for what ``of_listed`` reads: the last to end first.
+LISTED = {
+    "status__in": f"{list(STATUSES)}",
+    "order_by": "-finished_at",
+    "include_related": "job,trigger",
+}
 NO_MESSAGE = "None"  # a webhook says it in a word
 
 
@@ -87,10 +93,12 @@ class FinishedRun:
 EXTRA = "dbt_cloud_run"
 
 
-def _utc(moment: str | None) -> str:
+def moment(written: str) -> datetime:
+    """A time as dbt Cloud writes it, which is UTC if it does not say so."""
+    read = datetime.fromisoformat(written)
+    return read if read.tzinfo else read.replace(tzinfo=UTC)
+
+
+def _utc(written: str | None) -> str:
     """Webhooks and lists write the same second differently."""
-    if not moment:
-        return ""
-    read = datetime.fromisoformat(moment)
-    in_utc = read.astimezone(UTC) if read.tzinfo else read.replace(tzinfo=UTC)
-    return in_utc.isoformat(timespec="seconds")
+    return moment(written).astimezone(UTC).isoformat(timespec="seconds") if written else ""

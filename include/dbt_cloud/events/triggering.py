@@ -9,7 +9,7 @@ from airflow.providers.dbt.cloud.hooks.dbt import DbtCloudHook
 
 from ..client import DbtCloudClient
 from .assets import CONN_ID
-from .finished_run import STATUSES, FinishedRun
+from .finished_run import LISTED, FinishedRun
 
 
 def finished_runs(triggering_asset_events: Mapping[Any, Iterable[Any]] | None) -> list[FinishedRun]:
@@ -29,9 +29,7 @@ def newest_finished_run(job_id: int, conn_id: str = CONN_ID) -> FinishedRun | No
     listed = DbtCloudClient(DbtCloudHook(conn_id), None).get(
         "runs/",
         job_definition_id=job_id,
-        status__in=str(list(STATUSES)),
-        include_related="job,trigger",
-        order_by="-finished_at",
         limit=1,
+        **LISTED,
     )
     return FinishedRun.of_listed(listed[0]) if listed else None

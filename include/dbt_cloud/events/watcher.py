@@ -24,7 +24,7 @@ from typing import Any, Self
 from ..airflow_compat import AdvanceItem, BaseEventTrigger, SharedStreamProducer, TriggerEvent
 from ..async_client import AsyncDbtCloudClient
 from ..responses import DbtCloudRefusedError, back_off
-from .finished_run import STATUSES, FinishedRun
+from .finished_run import LISTED, FinishedRun, moment
 from .wanted import Wanted, conn_id_of
 
 LOOK_BACK = timedelta(minutes=5)  # how late a run that has ended may appear in the list
@@ -218,13 +218,11 @@ async def look_at(client: AsyncDbtCloudClient, since: datetime | None) -> Look:
     for offset in itertools.count(0, PAGE):
         page = await client.get(
             "runs/",
-            status__in=f"{list(STATUSES)}",
-            order_by="-finished_at",
             limit=PAGE,
             offset=offset,
-            include_related="job,trigger",
+            **LISTED,
         )
-        listed = [(ended_at(run), FinishedRun.of_listed(run)) for run in page]
+        listed = [(moment(run["finished_at"]), FinishedRun.of_listed(run)) for run in page]
         if listed and not earliest:
             newest = listed[0][0]
             earliest = max(since or newest - LOOK_BACK, newest - CATCH_UP)
@@ -239,8 +237,3 @@ async def look_at(client: AsyncDbtCloudClient, since: datetime | None) -> Look:
             CATCH_UP.days,
         )
     return Look(sorted(found.values(), key=lambda one: (one[0], one[1].run_id)), since)
-
-
-def ended_at(run: dict[str, Any]) -> datetime:
-    read = datetime.fromisoformat(run["finished_at"])
-    return read if read.tzinfo else read.replace(tzinfo=UTC)
