@@ -23,16 +23,20 @@ REASONS = {
     "RETRY_NOT_FAILED_RUN": "the run did not fail",
     "RETRY_NO_RUN_RESULTS": "the run failed before dbt had built anything",
 }
+# In the trigger of a run that checks a pull request.
+PULL_REQUEST_IDS = (
+    "azure_pull_request_id",
+    "github_pull_request_id",
+    "gitlab_merge_request_id",
+    "non_native_pull_request_id",
+)
 # What a trigger can change of a run: a run that finishes another does so in the same place.
 OVERRIDES = (
-    "azure_pull_request_id",
+    *PULL_REQUEST_IDS,
     "dbt_version_override",
     "generate_docs_override",
     "git_branch",
     "git_sha",
-    "github_pull_request_id",
-    "gitlab_merge_request_id",
-    "non_native_pull_request_id",
     "schema_override",
     "steps_override",
     "target_name_override",

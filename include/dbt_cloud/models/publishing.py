@@ -17,18 +17,13 @@ from airflow.sdk import Asset
 from ..airflow_compat import InletEventsAccessor
 from ..artifacts import BUILT, FAILED, TESTS, Node, read_artifact
 from ..client import DbtCloudClient
+from ..recovery import PULL_REQUEST_IDS
 from .assets import asset_of, extra_of
 
 # "warehouse"."analytics"."orders", `project`.`dataset`.`orders`, [db].[dbo].[orders], DB.SCHEMA.T
 PART = re.compile(r'"([^"]+)"|`([^`]+)`|\[([^\]]+)\]|([^."`\[\]]+)')
-ELSEWHERE = (  # in a run's trigger: it has built for a check, or for somebody alone
-    "azure_pull_request_id",
-    "github_pull_request_id",
-    "gitlab_merge_request_id",
-    "non_native_pull_request_id",
-    "schema_override",
-    "target_name_override",
-)
+# In a run's trigger: it has built for a check, or for somebody alone.
+ELSEWHERE = (*PULL_REQUEST_IDS, "schema_override", "target_name_override")
 log = logging.getLogger(__name__)
 
 
