@@ -132,6 +132,16 @@ class Airflow:
         assert response.is_success, response.text
         return response.text
 
+    def events(self, dag_id: str, run_id: str, task_id: str) -> str:
+        """A line for each thing that has happened to the task, from Airflow's audit log."""
+        filters = {"dag_id": dag_id, "run_id": run_id, "task_id": task_id, "limit": "100"}
+        found = self.api.get("/eventLogs", params=filters | {"order_by": "event_log_id"})
+        assert found.is_success, found.text
+        fields = ("when", "try_number", "event", "extra")
+        return "\n".join(
+            " ".join(str(one[field]) for field in fields) for one in found.json()["event_logs"]
+        )
+
     def xcom(self, dag_id: str, run_id: str, task_id: str, key: str = "return_value") -> Any:
         path = f"/dags/{dag_id}/dagRuns/{run_id}/taskInstances/{task_id}/xcomEntries/{key}"
         return self.call("GET", f"{path}?deserialize=true")["value"]
