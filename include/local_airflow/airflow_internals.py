@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from airflow.configuration import conf as conf
     from airflow.configuration import ensure_secrets_loaded as ensure_secrets_loaded
     from airflow.dag_processing.dagbag import DagBag as DagBag
+    from airflow.executors.local_executor import LocalExecutor as LocalExecutor
     from airflow.listeners import hookimpl as hookimpl
     from airflow.models.connection import Connection as Connection
     from airflow.models.hitl import HITLDetail as HITLDetail
@@ -37,6 +38,7 @@ PLACES = {
     "Connection": "airflow.models.connection",
     "DagBag": "airflow.dag_processing.dagbag",
     "HITLDetail": "airflow.models.hitl",
+    "LocalExecutor": "airflow.executors.local_executor",
     "Pool": "airflow.models.pool",
     "TaskInstance": "airflow.models.taskinstance",
     "Variable": "airflow.models.variable",

@@ -17,7 +17,10 @@ from include.local_servers import data_folder
 from include.local_servers.connections import CENSUS, DBT_CLOUD, FIVETRAN
 
 ROOT = Path(__file__).absolute().parents[2]
-EXECUTORS = ("LocalExecutor", "CeleryExecutor")
+EXECUTORS = {  # as people name them, and as Airflow imports them
+    "LocalExecutor": "include.local_airflow.executor.LocalExecutor",
+    "CeleryExecutor": "CeleryExecutor",
+}
 
 
 @dataclass(frozen=True)
@@ -80,7 +83,7 @@ class Launch:
     @property
     def executor(self) -> str:
         """Airflow's executor of `make start`."""
-        executor = self.variables.get("EXECUTOR", EXECUTORS[0])
+        executor = self.variables.get("EXECUTOR", next(iter(EXECUTORS)))
         if executor not in EXECUTORS:
             raise LaunchError(
                 f"EXECUTOR={executor} is not known here: choose {' or '.join(EXECUTORS)}."
@@ -118,7 +121,7 @@ class Launch:
             "AIRFLOW__API__HOST": "127.0.0.1",
             "AIRFLOW__API__WORKERS": "1",
             "AIRFLOW__CORE__DAGS_FOLDER": str(self.dags_folder),
-            "AIRFLOW__CORE__EXECUTOR": self.executor,
+            "AIRFLOW__CORE__EXECUTOR": EXECUTORS[self.executor],
             "AIRFLOW__CORE__LOAD_EXAMPLES": "False",
             "AIRFLOW__CORE__PARALLELISM": "8",  # tasks at once; the default of 32 is for servers
             "AIRFLOW__CORE__PLUGINS_FOLDER": str(self.root / "plugins"),
@@ -138,8 +141,8 @@ class Launch:
             # is not back sooner on a busy machine.
             "AIRFLOW__WORKERS__EXECUTION_API_RETRIES": "20",
             "AIRFLOW__WORKERS__EXECUTION_API_RETRY_WAIT_MAX": "5",  # seconds
-            # Seconds until the end of a task's process is noticed, at worst. With the default of 5
-            # a short dbt run ends before, and Airflow takes the waiting task for a failed one.
+            # Seconds until the end of a task's process is noticed, at worst: a deferred task is not
+            # resumed before. With the default of 5 a short dbt run would have ended long ago.
             "AIRFLOW__WORKERS__MIN_HEARTBEAT_INTERVAL": "1",
             "DO_NOT_TRACK": "1",
             data_folder.VARIABLE: str(self.data),

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -102,12 +101,7 @@ class Airflow:
         return self.call("GET", path)
 
     def answer(self, dag_id: str, run_id: str, task_id: str, option: str) -> None:
-        """A button under Required Action, pressed no sooner than a person can.
-
-        An answer that comes while the asking process still ends is lost: Airflow takes the try for
-        a failed one, and asks again.
-        """
-        time.sleep(3)
+        """A button under Required Action."""
         path = f"/dags/{dag_id}/dagRuns/{run_id}/taskInstances/{task_id}/-1/hitlDetails"
         self.call("PATCH", path, chosen_options=[option])
 
