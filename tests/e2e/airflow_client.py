@@ -22,12 +22,13 @@ class Airflow:
     @cached_property
     def api(self) -> httpx.Client:
         address = f"http://127.0.0.1:{self.port}"
-        token = httpx.get(f"{address}/auth/token", trust_env=False).json()["access_token"]
+        answer = httpx.get(f"{address}/auth/token", trust_env=False, timeout=30)
         return httpx.Client(
             base_url=f"{address}/api/v2",
-            headers={"Authorization": f"Bearer {token}"},
+            headers={"Authorization": f"Bearer {answer.json()['access_token']}"},
             trust_env=False,
             timeout=30,
+            limits=httpx.Limits(max_keepalive_connections=0),  # nobody closes this client
         )
 
     def answers(self) -> bool:

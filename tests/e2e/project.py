@@ -167,6 +167,7 @@ class Project:
             verify=ssl.create_default_context(cafile=self.root / "include" / ".local" / "ca.pem"),
             trust_env=False,
             timeout=30,
+            limits=httpx.Limits(max_keepalive_connections=0),  # nobody closes this client
         )
 
     def dbt_runs(self, **filters: Any) -> list[dict[str, Any]]:
