@@ -16,13 +16,16 @@ SENTENCES = sentences()
 
 
 def test_the_sentences_are_found() -> None:
-    """The three kinds: an exception's, one that a function returns, the Makefile's."""
-    assert len(SENTENCES) > 90
+    """An exception's, one that a function returns, the Makefile's, and those that are carried."""
+    assert len(SENTENCES) > 200
     assert SENTENCES["The disk is full: free about 2 GB, then run the command again."]
     assert (
         SENTENCES["Run … cannot be retried: …."] == "include/local_dbt_cloud/api/handlers/runs.py"
     )
     assert SENTENCES["There are no logs yet: make start writes them."] == "Makefile"
+    assert SENTENCES["The connection … is nowhere."]  # an argument of a Finding
+    assert SENTENCES["It has no password: put the service token there."]  # returned, then found
+    assert any(text.startswith("dbt Cloud does not know the token") for text in SENTENCES)
 
 
 @pytest.mark.parametrize("sentence", SENTENCES)
