@@ -52,6 +52,19 @@ def test_the_readme_lists_exactly_the_dags_that_exist() -> None:
     assert all(dag == file for dag, file in listed)
 
 
+def test_the_readme_counts_the_dags() -> None:
+    """A file makes one Dag, or those that it calls ``run_on_schedule`` for."""
+    texts = [path.read_text() for path in (PROJECT / "dags").glob("*.py")]
+    made = [len(re.findall(r"^run_on_schedule\(", text, re.MULTILINE)) or 1 for text in texts]
+
+    assert f"\n{sum(made)} Airflow 3 Dags" in README
+
+
+def test_every_page_is_linked_in_the_readme() -> None:
+    for page in (PROJECT / "docs").glob("*.md"):
+        assert f"](docs/{page.name})" in README.partition("## Read on")[2], page.name
+
+
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(PROJECT)))
 def test_every_make_command_in_a_page_exists(page: Path) -> None:
     named = set(re.findall(r"(?:^|`)make ([a-z-]+)", page.read_text(), re.MULTILINE))
@@ -91,10 +104,11 @@ def folder_of(file: Path) -> str:
     return "/".join(file.parent.parts[:depth]) or "."
 
 
-def test_the_readme_s_map_has_every_folder_and_no_other() -> None:
+def test_the_map_has_every_folder_and_no_other() -> None:
     if not (PROJECT / ".git").exists():
         pytest.skip("needs git to tell which folders are the repository's")
-    table = README.split("## What is where")[1].split("##")[0]
+    page = (PROJECT / "CONTRIBUTING.md").read_text()
+    table = page.split("## What is where")[1].split("##")[0]
     rows = re.findall(r"^\| ([^|]+) \|", table, re.MULTILINE)
     named = {folder for row in rows for folder in re.findall(r"`([\w/.]+)/`", row)}
 
