@@ -28,11 +28,13 @@ APPROVAL = "approve_before_dbt_cloud_run"
 REPORTED_JOB = 65767
 EARLIER_RUNS = 3  # for the report to compare with
 GRAPH = """document.querySelector('[aria-label^="Show Graph"]').click()"""
+GRID = """document.querySelector('[aria-label^="Show Grid"]').click()"""
 GROUPS = """document.querySelector('[data-testid="expand-all-button"]').click()"""
 TABLE = """document.querySelector('[aria-label="Show table view"]').click()"""
 FORM = """document.querySelector('[data-testid="trigger-dag-button"]').click()"""
-# It would hide tasks.
-NO_MAP = """document.querySelector('.react-flow__minimap').style.display = 'none'"""
+# The small map would hide tasks. A style holds for one that comes later, too.
+NO_MAP = """document.head.append(Object.assign(document.createElement('style'),
+    {textContent: '.react-flow__minimap { display: none }'}))"""
 LAST_STEP = """[...document.querySelectorAll('details')].pop().open = true"""
 
 
@@ -93,11 +95,12 @@ class Album:
         self.project.dbt_cloud.delete(faults).raise_for_status()
 
     def take_dags_and_forms(self) -> None:
-        self.page.size(1280, 1150)
+        self.page.size(1280, 1720)
         self.take("airflow_dags", f"{self.ui}/dags", "extract_load_transform", click=(TABLE,))
+        self.page.size(1280, 1500)
         form = f"{self.ui}/dags/run_dbt_cloud_job_with_form"
         self.take("airflow_form", form, "read_form", "Models to leave out", click=(FORM,))
-        self.page.size(1280, 370)
+        self.page.size(1280, 500)
         self.take("airflow_connections", f"{self.ui}/connections", "dbt_cloud_default")
 
     def take_graphs(self) -> None:
@@ -112,10 +115,7 @@ class Album:
             "airflow_models", models, "jaffle_shop", "stg_orders", click=(GRAPH, GROUPS, NO_MAP)
         )
 
-    def take_dbt_cloud(self) -> None:
-        address = f"https://localhost:{self.project.dbt_cloud_port}"
-        self.page.size(1280, 560)
-        self.take("dbt_cloud", f"{address}/", "Build after load")
+    def take_a_dbt_cloud_run(self) -> None:
         [run] = self.project.dbt_runs(limit=1, job_definition_id=30605)
         self.page.size(1280, 900)
         self.take("dbt_cloud_run", run["href"], "dbt build", click=(LAST_STEP,))
@@ -130,7 +130,7 @@ class Album:
         run_id, _ = self.airflow.run(RERUN)
         self.page.size(1280, 640)
         task = f"{self.ui}/dags/{RERUN}/runs/{run_id}/tasks/finish_failed_run"
-        self.take("airflow_rerun", task, "finish_failed_run")
+        self.take("airflow_rerun", task, "All Log Levels", "find_failed_run", click=(GRID,))
 
     def take_models_of_a_job(self) -> None:
         """One that fails, what waits for it, and the others that dbt has built."""
@@ -156,8 +156,16 @@ class Album:
         self.airflow.wait_for_task(APPROVAL, run_id, "approve", "awaiting_input")
         self.page.size(1280, 640)
         question = f"{self.ui}/dags/{APPROVAL}/runs/{run_id}/tasks/approve/required_actions"
-        self.take("airflow_approve", question, "Approve", "model, table")
+        self.take("airflow_approve", question, "Approve", "model, table", click=(GRID,))
         self.airflow.answer(APPROVAL, run_id, "approve", "Reject")
+
+    def take_jobs(self) -> None:
+        """All jobs and their runs; earlier pictures have run some of them."""
+        for dag_id in ("hourly_dbt_cloud_job", "daily_dbt_cloud_job"):
+            self.airflow.first_run(dag_id)
+        self.page.size(1280, 1150)
+        address = f"https://localhost:{self.project.dbt_cloud_port}/"
+        self.take("dbt_cloud", address, "Build after load", "Hourly run")
 
     def take_report(self) -> None:
         for _ in range(EARLIER_RUNS):
@@ -195,13 +203,14 @@ def main() -> int:
                 album = Album(page, Airflow(project.port), project)
                 album.take_the_running_pipeline()
                 album.take_report()
-                album.take_dbt_cloud()
+                album.take_a_dbt_cloud_run()
                 album.take_graphs()
                 album.take_dags_and_forms()
                 album.take_a_failure_and_its_end()
                 album.take_models_of_a_job()
                 album.take_page()
                 album.take_the_question()
+                album.take_jobs()
     except (BrowserError, AssertionError) as error:
         print(f"Error: {error}", file=sys.stderr)
         return 1
