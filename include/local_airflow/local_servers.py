@@ -61,7 +61,7 @@ class LocalServer:
         state = watcher.states().get(self.program_name)
         if state and (url := watcher.url(self.program_name)) != self.url(launch):
             raise LaunchError(
-                f"The {self.name} runs on port {urlsplit(url).port}: end it with make stop, or go "
+                f"The {self.name} keeps port {urlsplit(url).port} until make stop: run that, or go "
                 f"on with make {command} {self.variable}={urlsplit(url).port}."
             )
         if (state and state.lives) or self.answers(launch):
