@@ -15,7 +15,7 @@ plugin `receive_dbt_cloud_webhooks` and, for the page, the plugin `show_dbt_clou
 
 **To use it elsewhere** set `HISTORY` to an `s3://` or `gs://` address, also in
 plugins/show_dbt_cloud.py, and `NAMESPACE`.
-**Copy with** include/dbt_cloud/
+**Copy with** include/dbt_cloud/, plugins/receive_dbt_cloud_webhooks.py, plugins/show_dbt_cloud.py
 """
 
 from __future__ import annotations

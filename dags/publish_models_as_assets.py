@@ -13,7 +13,7 @@ while the run still goes on: whoever is scheduled on one model's asset need not 
 
 **To use it elsewhere** set `JOB_ID` and `NAMESPACE`, and let `write_lineage` write `LINEAGE`. What
 is published takes a worker for a second: `select` the models that somebody waits for.
-**Copy with** include/dbt_cloud/, include/lineage/
+**Copy with** include/dbt_cloud/, include/lineage/, dags/write_lineage.py
 """
 
 from __future__ import annotations

@@ -14,7 +14,7 @@ plugin `receive_dbt_cloud_webhooks` and duckdb. With `notify_email`, `notify_sla
 `notify_webhook` messages go there, else to the task's log.
 
 **To use it elsewhere** set the ids, and bring your own `refresh_quiet_customers`.
-**Copy with** include/dbt_cloud/, include/shop/
+**Copy with** include/dbt_cloud/, include/shop/, plugins/receive_dbt_cloud_webhooks.py
 """
 
 from __future__ import annotations

@@ -11,12 +11,12 @@ several projects, a mesh, and no schedule could say when all are there.
   that job has been repaired and has run again, clear the task: the other job need not run again.
 - Run by hand it does the same; it skips while one of the jobs has never run.
 
-**Needs** Airflow 3.3, the connection `dbt_cloud_default` (the local dbt Cloud as cloned) and
-duckdb. With `notify_email`, `notify_slack` or `notify_webhook` failures are told there.
+**Needs** Airflow 3.3, the connection `dbt_cloud_default` (the local dbt Cloud as cloned), the
+plugin `receive_dbt_cloud_webhooks`, which keeps events from coming twice, and duckdb. With
+`notify_email`, `notify_slack` or `notify_webhook` failures are told there.
 
-**To use it elsewhere** set the ids, bring your own `compare_revenue`, and take
-`plugins/receive_dbt_cloud_webhooks.py` along, which keeps events from coming twice.
-**Copy with** include/dbt_cloud/, include/shop/
+**To use it elsewhere** set the ids, and bring your own `compare_revenue`.
+**Copy with** include/dbt_cloud/, include/shop/, plugins/receive_dbt_cloud_webhooks.py
 """
 
 from __future__ import annotations

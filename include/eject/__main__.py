@@ -63,12 +63,12 @@ def make_plan(name: str, dags: list[str]) -> Plan:
 def in_words(plan: Plan) -> str:
     """All that will happen."""
     dags = "\n".join(f"    {dag.name}" for dag in plan.dags)
-    folders = sorted({folder for dag in plan.dags for folder in dag.copied_with})
+    copied = sorted({place for dag in plan.dags for place in dag.copied_with})
     gone = [f"{place} ({count})" if count > 1 else place for place, count in places(plan).items()]
     return (
         f"This makes the project {plan.name} of this checkout.\n"
         f"  keeps the Dags\n{dags}\n"
-        f"  with {', '.join([*folders, 'plugins/, .astro/, LICENSE, constraints.txt'])}\n"
+        f"  with {', '.join([*copied, '.astro/, LICENSE, constraints.txt'])}\n"
         f"  writes anew\n    {', '.join(plan.written)}\n"
         f"  deletes {len(plan.deleted)} files\n    {', '.join(gone)}\n"
         "Nothing is committed. To take it back: git reset --hard."

@@ -30,14 +30,9 @@ class DagFile:
 
     @property
     def copied_with(self) -> frozenset[str]:
-        """Folders such as ``include/dbt_cloud/``."""
+        """Folders and files such as ``include/dbt_cloud/`` and ``dags/write_lineage.py``."""
         line = re.search(r"\*\*Copy with\*\* (.+)", self.docstring)
         return frozenset(line[1].split(", ")) if line else frozenset()
-
-    @property
-    def plugins(self) -> frozenset[str]:
-        """Modules of ``plugins/`` that it needs."""
-        return frozenset(re.findall(r"\bplugin\s+`(\w+)`", self._needs))
 
     @property
     def airflow(self) -> tuple[int, ...]:

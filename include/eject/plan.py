@@ -40,8 +40,7 @@ class Plan:
     @cached_property
     def kept(self) -> list[str]:
         places = {*STAYS, *(f"dags/{dag.path.name}" for dag in self.dags)}
-        places |= {folder for dag in self.dags for folder in dag.copied_with}
-        places |= {f"plugins/{name}.py" for dag in self.dags for name in dag.plugins}
+        places |= {place for dag in self.dags for place in dag.copied_with}
         return [file for file in self.tracked if is_in(file, places)]
 
     @cached_property
@@ -110,10 +109,14 @@ class Plan:
 
 
 def choose(root: Path, names: Collection[str]) -> tuple[DagFile, ...]:
-    """The Dags of these names; without any, those that need nothing but a dbt Cloud account."""
-    if names:
-        return tuple(named_dags(names, root))
-    return tuple(dag for dag in dag_files(root) if dag.copied_with <= {LIBRARY})
+    """The Dags of these names, and those that they are copied with.
+
+    Without names, those that need nothing but a dbt Cloud account.
+    """
+    chosen = set(names) or {dag.name for dag in dag_files(root) if dag.copied_with <= {LIBRARY}}
+    copied_with = {place for dag in named_dags(chosen, root) for place in dag.copied_with}
+    others = {Path(place).stem for place in copied_with if place.startswith("dags/")}
+    return tuple(named_dags(chosen | others, root))
 
 
 def is_in(file: str, places: Iterable[str]) -> bool:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import ast
 import json
 import re
-import shutil
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -17,12 +16,14 @@ import pytest
 import yaml
 
 from include.eject.dag_file import DagFile
+from tests.matrix.bare_project import copy_dag
 
 if TYPE_CHECKING:
     from airflow.sdk import DAG
 
 PROJECT = Path(__file__).parents[2]
 FILES = sorted((PROJECT / "dags").glob("*.py"))
+PLUGINS = sorted((PROJECT / "plugins").glob("*.py"))
 MAX_LINES = 110
 SEVERAL = {"hourly_and_daily_dbt_cloud_jobs": {"hourly_dbt_cloud_job", "daily_dbt_cloud_job"}}
 # Their Dag runs keep their dbt Cloud runs apart by themselves.
@@ -103,8 +104,8 @@ def dags_of(file: Path) -> list[DAG]:
     return list(bag.dags.values())
 
 
-def parts_of_include(file: Path) -> set[str]:
-    """The folders of include/ that the file imports or reads, as its docstring should name them."""
+def what_it_needs(file: Path) -> set[str]:
+    """The files and folders that the file cannot do without, as its docstring should name them."""
     modules = {
         node.module
         for node in ast.walk(ast.parse(file.read_text()))
@@ -112,7 +113,14 @@ def parts_of_include(file: Path) -> set[str]:
     }
     folders = {module.split(".")[1] for module in modules}
     folders |= set(re.findall(r'"include" / "(\w+)"', file.read_text()))
-    return {f"include/{folder}/" for folder in folders}
+    files = {plugin for plugin in PLUGINS if f'"{file.stem}"' in plugin.read_text()}
+    if "include.dbt_cloud.events" in modules:
+        files.add(PROJECT / "plugins" / "receive_dbt_cloud_webhooks.py")
+    if "lineage" in folders:
+        files.add(PROJECT / "dags" / "write_lineage.py")
+    return {f"include/{folder}/" for folder in folders} | {
+        str(needed.relative_to(PROJECT)) for needed in files - {file}
+    }
 
 
 @pytest.mark.parametrize("file", FILES, ids=name)
@@ -195,13 +203,10 @@ def test_a_file_copied_with_what_it_names_parses_without_reading_anything(
     parse_offline: ParseOffline, file: Path, tmp_path: Path
 ) -> None:
     copied_with = DagFile(file).copied_with
-    assert copied_with == parts_of_include(file)
-    (tmp_path / "dags").mkdir()
-    copy = shutil.copy(file, tmp_path / "dags")
-    for path in copied_with:
-        shutil.copytree(PROJECT / path, tmp_path / path)
+    assert copied_with == what_it_needs(file)
+    copy_dag(DagFile(file), tmp_path)
 
-    parsed, said = parse_offline(Path(copy), tmp_path)
+    parsed, said = parse_offline(tmp_path / "dags" / file.name, tmp_path)
 
     assert parsed, said
 

@@ -88,6 +88,7 @@ def outcome(project: BareProject, dag: DagFile, airflow: Airflow) -> str:
         return promised
     if errors or not dags:
         raise RuntimeError("\n".join(errors) or "There is no Dag in it.")
+    project.load_plugins()
     if promised == PARSED:
         return PARSED
     for dag_id in dags:

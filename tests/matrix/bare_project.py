@@ -33,11 +33,7 @@ class BareProject:
     variables: dict[str, str]
 
     def copy(self, dag: DagFile, database: Path) -> None:
-        (self.folder / "dags").mkdir(parents=True)
-        shutil.copy(dag.path, self.folder / "dags")
-        for path in dag.copied_with:
-            leave = shutil.ignore_patterns("__pycache__")
-            shutil.copytree(PROJECT / path, self.folder / path, ignore=leave)
+        copy_dag(dag, self.folder)
         shutil.copy(database, self.database)
 
     @property
@@ -48,6 +44,15 @@ class BareProject:
         """The ids of the Dags, and the errors of the files that do not import."""
         found = json.loads(self.run("python", "-c", PARSE).splitlines()[-1])
         return found["dags"], found["errors"]
+
+    def load_plugins(self) -> None:
+        """Raise RuntimeError unless Airflow loads each that is there, and what it mounts."""
+        files = {file.stem for file in self.folder.glob("plugins/*.py")}
+        said = self.run("airflow", "plugins", "--output", "json") if files else "[]"
+        last = said.splitlines()[-1]  # without any it is a sentence
+        loaded = {plugin["name"] for plugin in json.loads(last)} if last[0] == "[" else set()
+        if files != loaded:
+            raise RuntimeError(f"Airflow loads {loaded or 'none'} of the plugins {files}:\n{said}")
 
     def test_dag(self, dag_id: str) -> dict[str, str]:
         """Run the Dag once; return the states of its Dag run (its id) and of its tasks."""
@@ -83,3 +88,14 @@ class BareProject:
             "DO_NOT_TRACK": "1",
             "PYTHONPATH": str(self.folder),
         }
+
+
+def copy_dag(dag: DagFile, project: Path) -> None:
+    """Copy the file, and what its docstring says that it is copied with."""
+    for place in [f"dags/{dag.path.name}", *dag.copied_with]:
+        source, target = PROJECT / place, project / place
+        target.parent.mkdir(parents=True, exist_ok=True)
+        if source.is_dir():
+            shutil.copytree(source, target, ignore=shutil.ignore_patterns("__pycache__"))
+        else:
+            shutil.copy(source, target)

@@ -36,11 +36,17 @@ def test_a_dag_keeps_what_it_needs_and_nothing_else() -> None:
     assert (pool["pool_name"], pool["pool_slot"]) == ("warehouse", 1)
 
 
-def test_a_plugin_stays_with_the_dag_that_needs_it() -> None:
+def test_a_plugin_stays_with_a_dag_that_needs_it() -> None:
     plugin = "plugins/receive_dbt_cloud_webhooks.py"
 
-    assert plugin in plan("react_to_dbt_cloud_run").kept
+    assert plugin in plan("wait_for_jobs_of_two_projects").kept
     assert plugin in plan("run_dbt_cloud_job_exactly_once").deleted
+
+
+def test_a_dag_that_another_is_copied_with_stays_with_it() -> None:
+    ours = plan("show_models_as_tasks")
+
+    assert [dag.name for dag in ours.dags] == ["show_models_as_tasks", "write_lineage"]
 
 
 def test_without_dbt_core_the_image_is_airflow_alone() -> None:
