@@ -4,7 +4,7 @@
 Lets dbt Cloud parse the job's project, which builds nothing, and writes which models there are and
 how they depend on each other into a small file, from which a Dag can make a task per model.
 
-- `make lineage` runs this Dag. Run it again when models were added, renamed or removed.
+- Run it again when models were added, renamed or removed (as cloned, `make lineage` does).
 - A file that has not changed is not written.
 
 **Needs** Airflow 3.3, and the connection `dbt_cloud_default` (the local dbt Cloud as cloned).

@@ -1,7 +1,7 @@
 """Lets Airflow hear of finished dbt Cloud runs: by webhook, and by asset watchers only once each.
 
 The API server answers `POST /webhooks/dbt-cloud`; docs/events.md says what dbt Cloud needs to know.
-It is nothing for other processes, which do not even import it.
+The connection `dbt_cloud_webhooks` holds its secret. Other processes do not even import the app.
 """
 
 from __future__ import annotations

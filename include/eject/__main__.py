@@ -57,7 +57,9 @@ def make_plan(name: str, dags: list[str]) -> Plan:
     slug = re.sub(r"[^a-z0-9]+", "-", name.lower()).strip("-")
     if not slug:
         raise EjectError(f"{name!r} has no letters: name your project with NAME=my-project.")
-    return Plan(ROOT, slug, choose(ROOT, dags), tuple(git("ls-files").splitlines()))
+    tracked = tuple(git("ls-files").splitlines())
+    commit = git("rev-parse", "--short", "HEAD").strip()
+    return Plan(ROOT, slug, choose(ROOT, dags), tracked, commit)
 
 
 def in_words(plan: Plan) -> str:

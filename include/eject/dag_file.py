@@ -11,6 +11,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).absolute().parents[2]
 PROVIDER = "apache-airflow-providers-dbt-cloud"
+DBT_CLOUD = "dbt_cloud_default"  # the connection that it goes with
 OLDEST = (3, 1)  # the Airflow that does for a Dag whose docstring asks for no newer one
 
 
@@ -40,10 +41,15 @@ class DagFile:
         asked = re.search(r"\bAirflow (\d+)\.(\d+)", self._needs)
         return tuple(map(int, asked.groups())) if asked else OLDEST
 
+    @property
+    def connections(self) -> frozenset[str]:
+        """Those that it cannot do without, such as ``dbt_cloud_default``."""
+        return frozenset(re.findall(r"`(\w+_default)`", self._needs))
+
     def packages(self) -> frozenset[str]:
         """Those of requirements.txt that it needs; the provider goes with the connection."""
         named = {name for name in required_packages() if re.search(rf"\b{name}\b", self._needs)}
-        if "`dbt_cloud_default`" in self._needs:
+        if DBT_CLOUD in self.connections:
             named.add(PROVIDER)
         return frozenset(named)
 

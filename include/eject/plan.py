@@ -8,11 +8,12 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
-from include.eject.dag_file import PROVIDER, DagFile, dag_files, named_dags
+from include.eject.dag_file import DBT_CLOUD, PROVIDER, DagFile, dag_files, named_dags
 
 TEMPLATES = Path(__file__).with_name("templates")
 SUFFIX = ".template"  # keeps tools from taking a template for what it is to become
 LIBRARY = "include/dbt_cloud/"
+SHOP = {"include/jaffle_shop/", "include/shop/"}  # the example's warehouse, and what fills it
 # Beside the Dags and what they are copied with. Whatever is not listed goes.
 STAYS = (
     ".astro/",
@@ -30,12 +31,16 @@ POOL = re.compile(r"the pool\s+`(\w+)`")
 
 @dataclass(frozen=True)
 class Plan:
-    """For these Dags, in this checkout. ``tracked`` are all files that git knows."""
+    """For these Dags, in this checkout.
+
+    ``tracked`` are all files that git knows, ``commit`` is the last one that has them.
+    """
 
     root: Path
     name: str
     dags: tuple[DagFile, ...]
     tracked: tuple[str, ...]
+    commit: str
 
     @cached_property
     def kept(self) -> list[str]:
@@ -60,10 +65,10 @@ class Plan:
         new["plugins/.gitkeep"] = ""  # the Astro CLI mounts the folder
         config = (self.root / ".astro" / "config.yaml").read_text()
         new[".astro/config.yaml"] = re.sub("(?<=  name: ).+", self.name, config, count=1)
-        for dag in self.dags:
-            text = dag.path.read_text()
+        for name in self.kept:
+            text = (self.root / name).read_text()
             if (own := without_local_words(text)) != text:
-                new[f"dags/{dag.path.name}"] = own
+                new.setdefault(name, own)
         return new
 
     def _filled(self, text: str) -> str:
@@ -74,6 +79,8 @@ class Plan:
         dependencies = sorted([airflow, *self._requirements().splitlines()])
         values = {
             "$airflow": airflow,
+            "$commit": self.commit,
+            "$connections": self._connections(),
             "$name": self.name,
             "$table": self._table(),
             "$dependencies": "\n".join(f'    "{line}",' for line in dependencies),
@@ -91,6 +98,15 @@ class Plan:
         rows = re.findall(r"^(\| \[(\w+)\]\(dags/.+)$", readme, re.MULTILINE)
         own = [row for row, name in rows if name in names]
         return "\n".join(["| Dag | what it shows |", "|---|---|", *own])
+
+    def _connections(self) -> str:
+        """The paragraphs of today's .env.example about connections that are named here."""
+        kept = [(self.root / name).read_text() for name in self.kept if name.endswith(".py")]
+        named = set(re.findall(r"`(\w+)`", "".join(kept))) - {DBT_CLOUD}
+        wanted = {f"AIRFLOW_CONN_{name.upper()}" for name in named}
+        paragraphs = (self.root / ".env.example").read_text().split("\n\n")
+        own = [each.strip() for each in paragraphs if wanted & set(re.findall(r"\w+", each))]
+        return "".join(f"\n{each}\n" for each in own)
 
     def _requirements(self) -> str:
         packages = {PROVIDER}.union(*(dag.packages() for dag in self.dags))
@@ -113,10 +129,14 @@ def choose(root: Path, names: Collection[str]) -> tuple[DagFile, ...]:
 
     Without names, those that need nothing but a dbt Cloud account.
     """
-    chosen = set(names) or {dag.name for dag in dag_files(root) if dag.copied_with <= {LIBRARY}}
+    chosen = set(names) or {dag.name for dag in dag_files(root) if needs_only_dbt_cloud(dag)}
     copied_with = {place for dag in named_dags(chosen, root) for place in dag.copied_with}
     others = {Path(place).stem for place in copied_with if place.startswith("dags/")}
     return tuple(named_dags(chosen | others, root))
+
+
+def needs_only_dbt_cloud(dag: DagFile) -> bool:
+    return dag.connections == {DBT_CLOUD} and not dag.copied_with & SHOP
 
 
 def is_in(file: str, places: Iterable[str]) -> bool:
@@ -124,7 +144,8 @@ def is_in(file: str, places: Iterable[str]) -> bool:
 
 
 def without_local_words(text: str) -> str:
-    """What is true only beside the local dbt Cloud and `make run` is left out."""
+    """Without links to docs/, and what is true only beside the local dbt Cloud and `make run`."""
+    text = re.sub(r"\[([^]]+)\]\((?:\.\./)*docs/[^)]*\)", r"\1", text)
     text = re.sub(r"\s\((?:the local dbt Cloud|as cloned)[^)]*\)", "", text)
     text = text.replace(", on local stand-ins as cloned", "")
     text = re.sub(r": `make run`[^.]*(?=\.)", "", text)

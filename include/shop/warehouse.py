@@ -91,9 +91,7 @@ def open_warehouse(
     """
     path = path or warehouse_path()
     if read_only and not path.exists():
-        raise FileNotFoundError(
-            f"There is no warehouse at {path} yet. Load some data first: `make run` does."
-        )
+        raise FileNotFoundError(f"There is no warehouse at {path} yet. Load some data first.")
     path.parent.mkdir(parents=True, exist_ok=True)
     connection = _connect(path, read_only, wait)
     try:

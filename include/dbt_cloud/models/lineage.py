@@ -22,7 +22,7 @@ from ..client import DbtCloudClient
 from ..responses import DbtCloudRefusedError
 
 VERSION = 1
-HOW = "`make lineage`, or the Dag write_lineage, writes it anew"
+HOW = "the Dag write_lineage writes it anew"
 
 
 @dataclass(frozen=True)

@@ -84,7 +84,7 @@ def test_without_a_good_file_there_are_no_nodes_and_it_says_what_to_do(
 
     assert not lineage.nodes
     assert problem in lineage.problem
-    assert "make lineage" in lineage.problem
+    assert "the Dag write_lineage" in lineage.problem
 
 
 def test_a_file_that_changes_is_read_again(tmp_path: Path) -> None:
