@@ -92,13 +92,14 @@ def test_the_skill_s_arguments_are_the_operator_s() -> None:
 
 
 def test_the_skill_has_astronomer_s_form() -> None:
-    """A folder in `skills/`, and the two facts by which an agent finds it."""
+    """A folder in `skills/`, and by what an agent finds it: what it does, and when to use it."""
     _, facts, text = SKILL.read_text().split("---\n", 2)
     known = yaml.safe_load(facts)
 
     assert set(known) == {"name", "description"}
     assert known["name"] == SKILL.parent.name
-    assert known["description"].startswith("Use when ")
+    assert re.match(r"[A-Z]\w+s .+?\. Use when ", known["description"])
+    assert len(known["description"]) <= 1024
     assert text.lstrip().startswith("# ")
 
 
