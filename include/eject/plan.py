@@ -17,6 +17,7 @@ SHOP = {"include/jaffle_shop/", "include/shop/"}  # the example's warehouse, and
 # Beside the Dags and what they are copied with. Whatever is not listed goes.
 STAYS = (
     ".astro/",
+    ".github/dependabot.yml",
     ".github/workflows/deploy.yml",
     ".gitignore",
     "LICENSE",

@@ -50,6 +50,21 @@ def test_the_secrets_and_variables_are_those_of_the_workflows() -> None:
     assert sorted(listed) == sorted((name, kinds[kind]) for kind, name in used)
 
 
+def test_no_workflow_may_more_than_read() -> None:
+    template = PROJECT / "include/eject/templates/.github/workflows/ci.yml.template"
+    files = [*WORKFLOWS.glob("*.yml"), template]
+    for workflow_ in [check_workflow(), *(workflow(file.read_text()) for file in files)]:
+        assert workflow_["permissions"] in ({}, {"contents": "read"}), workflow_["name"]
+
+
+def test_dependabot_proposes_newer_actions() -> None:
+    dependabot = yaml.safe_load((WORKFLOWS.parent / "dependabot.yml").read_text())
+    [update] = dependabot["updates"]
+
+    assert update["package-ecosystem"] == "github-actions"
+    assert update["schedule"] == {"interval": "monthly"}
+
+
 def test_every_piece_of_yaml_can_be_read() -> None:
     assert all(isinstance(workflow(piece), dict) for piece in pieces("yaml"))
 
