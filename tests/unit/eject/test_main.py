@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import os
 import re
 import shutil
 import subprocess
@@ -8,7 +9,14 @@ from pathlib import Path
 
 import pytest
 
+from include.local_airflow.processes import free_port
+
 PROJECT = Path(__file__).parents[3]
+START = """
+from include.local_airflow.environment import Launch
+from include.local_airflow.local_servers import FIVETRAN_CENSUS
+FIVETRAN_CENSUS.start(Launch.read(), "start", print)
+"""
 LOCAL_WORDS = re.compile(
     r"local dbt Cloud|local stand-ins|[Aa]s cloned|make (run|start|doctor|lineage)"
 )
@@ -101,3 +109,16 @@ def test_an_unknown_dag_is_refused(clone: Path) -> None:
     refused = eject(clone, "run_dbt_clod_job")
 
     assert "Error: There is no Dag run_dbt_clod_job. The Dags are: approve_" in refused.stderr
+
+
+def test_what_runs_is_stopped_first(clone: Path) -> None:
+    (clone / ".venv").mkdir()
+    for part in ("bin", "lib", "pyvenv.cfg"):
+        (clone / ".venv" / part).symlink_to(Path(sys.prefix) / part)
+    variables = os.environ | {"FIVETRAN_CENSUS_PORT": str(free_port())}
+    subprocess.run([sys.executable, "-c", START], cwd=clone, env=variables, check=True)
+
+    ejected = eject(clone)
+
+    assert "Stopped local-fivetran-and-census." in ejected.stdout
+    assert ejected.stdout.endswith("Done: this is our-shop. README.md says how to start it.\n")
