@@ -9,6 +9,7 @@ import pytest
 
 from include.eject.dag_file import DagFile, dag_files
 from tests.matrix.airflows import AIRFLOWS
+from tests.matrix.bare_project import BareProject
 from tests.matrix.results import CONTRIBUTING, Column, expected, version, with_table
 
 README = (Path(__file__).parents[2] / "README.md").read_text()
@@ -29,6 +30,17 @@ def test_the_table_says_what_the_docstrings_promise() -> None:
     ]
 
     assert with_table(text, columns) == text, "make matrix"
+
+
+def test_the_readme_tells_what_a_bare_project_needs_beside_airflow_s_settings(
+    tmp_path: Path,
+) -> None:
+    settings = BareProject(tmp_path, Path("python"), {}).airflow
+    others = {name for name in settings if not name.startswith("AIRFLOW_")} - {"DO_NOT_TRACK"}
+    section = README.partition("## Take one into your project")[2].partition("\n## ")[0]
+
+    assert others
+    assert others <= set(re.findall(r"`(\w+)`", section))
 
 
 @pytest.mark.parametrize("dag", dag_files(), ids=lambda dag: dag.name)
