@@ -123,6 +123,12 @@ def test_a_commit_that_breaks_a_test_fails_once_and_names_it(
     assert airflow.tasks(DAG, run_id)[TRIGGER]["try_number"] == 1
     assert "unique_orders_order_id" in airflow.log(DAG, run_id, TRIGGER)
 
+    other = {"cause": "another pull request", "steps_override": ["dbt deps"]}
+    project.dbt_cloud.post("/jobs/48621/run/", json=other).raise_for_status()
+    airflow.clear(DAG, run_id, TRIGGER)
+    assert airflow.wait(DAG, run_id) == "failed"  # production's orders are sound, these are not
+    assert "unique_orders_order_id" in result(airflow, run_id)["failed_tests"]
+
 
 def test_a_newer_commit_takes_the_older_one_s_place(
     airflow: Airflow, project: Project, commits: dict[str, str], clean: None

@@ -8,7 +8,7 @@ import pytest
 from airflow.providers.common.compat.sdk import AirflowException
 from airflow.providers.dbt.cloud.hooks.dbt import DbtCloudJobRunException
 
-from tests.running_dbt_cloud import DAILY_BUILD
+from tests.running_dbt_cloud import DAILY_BUILD, PULL_REQUEST_CHECK
 from tests.unit.dbt_cloud.conftest import BUILD, MakeTask, go_wrong, missing_table
 
 QUICK = "dbt deps"
@@ -100,6 +100,22 @@ def test_a_run_that_cannot_be_resumed_is_finished_with_what_failed(make_task: Ma
     assert "stg_products" not in build
     assert last == QUICK
     assert finished["status_humanized"] == "Success"
+
+
+def test_a_run_that_deferred_and_cannot_be_resumed_is_run_as_a_whole(make_task: MakeTask) -> None:
+    check = {"job_id": PULL_REQUEST_CHECK, "additional_run_config": {"github_pull_request_id": 7}}
+    task, other = make_task(BUILD, **check), make_task(QUICK, job_id=PULL_REQUEST_CHECK)
+    task.server.wait(task.server.trigger(steps_override=["dbt parse"]))  # production has a state
+    with missing_table(task.server, "stores"), pytest.raises(DbtCloudJobRunException):
+        task.try_()
+    other.try_()  # from now on dbt Cloud does not resume the first
+
+    task.try_()
+
+    failed, again = task.own_runs
+    assert failed["deferring_run_id"]
+    # Of the rest alone, what the first run has built would be read from production.
+    assert again["trigger"]["steps_override"] == [BUILD]
 
 
 def test_a_run_that_left_nothing_to_resume_is_run_again(make_task: MakeTask) -> None:
