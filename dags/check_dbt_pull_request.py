@@ -29,7 +29,7 @@ from airflow.providers.common.compat.sdk import AirflowFailException, AirflowSki
 from airflow.providers.dbt.cloud.hooks.dbt import DbtCloudJobRunException
 from airflow.sdk import Param, dag, task, teardown
 
-from include.dbt_cloud import DbtCloudRunJobExactlyOnceOperator, pull_requests
+from include.dbt_cloud import pull_requests
 
 # https://YOUR_ACCESS_URL/deploy/16173/projects/36467/jobs/48621
 JOB_ID = 48621
@@ -65,7 +65,7 @@ NO_SECOND_OPINION = sdk.ExceptionRetryPolicy([VERDICT])
 )
 def check_dbt_pull_request() -> None:
     @task(multiple_outputs=True)
-    def cancel_older_runs(params: dict[str, Any], dag_run: Any) -> dict[str, Any]:
+    def read_form(params: dict[str, Any]) -> dict[str, Any]:
         number, closed = params["pull_request"], params["closed"]
         commit = None if closed else params["commit"]
         if number is None:
@@ -73,9 +73,6 @@ def check_dbt_pull_request() -> None:
         if commit is None and not closed:
             raise AirflowFailException("The form names no commit: which one is to be checked?")
         of_pull_request = {PULL_REQUEST_ID: number}
-        pull_requests.cancel_older_runs(
-            JOB_ID, of_pull_request, commit, dag_run.run_after, DBT_CLOUD_CONN_ID
-        )
         state = {"git_sha": commit, "git_branch": params["branch"]}
         return {
             "steps": [DROP_SCHEMA] if closed else None,
@@ -83,14 +80,14 @@ def check_dbt_pull_request() -> None:
             "more": of_pull_request if closed else of_pull_request | state,
         }
 
-    wanted = cancel_older_runs()
-    trigger_dbt_cloud_job_run = DbtCloudRunJobExactlyOnceOperator(
+    form = read_form()
+    trigger_dbt_cloud_job_run = pull_requests.DbtCloudCheckPullRequestOperator(
         task_id="trigger_dbt_cloud_job_run",
         dbt_cloud_conn_id=DBT_CLOUD_CONN_ID,
         job_id=JOB_ID,
-        steps_override=wanted["steps"],
-        schema_override=wanted["schema"],
-        additional_run_config=wanted["more"],
+        steps_override=form["steps"],
+        schema_override=form["schema"],
+        additional_run_config=form["more"],
         check_interval=5,  # seconds
         execution_timeout=pendulum.duration(hours=1),
         retry_policy=NO_SECOND_OPINION,

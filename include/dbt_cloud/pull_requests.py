@@ -3,56 +3,88 @@
 from __future__ import annotations
 
 import logging
+import re
 from collections.abc import Iterator
 from datetime import datetime
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from airflow.providers.dbt.cloud.hooks.dbt import DbtCloudHook, DbtCloudJobRunStatus
 
 from .artifacts import BUILT, FAILED, TESTS, Node, nodes_of_run, read_artifact
 from .client import DbtCloudClient
 from .failures import shortened
+from .operator import DbtCloudRunJobExactlyOnceOperator
+from .recovery import PULL_REQUEST_IDS
+from .runs import PAGE, Run
 
+if TYPE_CHECKING:
+    from airflow.sdk import Context
+
+ASKED = re.compile(r"Asked for at (\S+), ")
 log = logging.getLogger(__name__)
 
 
-def cancel_older_runs(
-    job_id: int,
-    pull_request: dict[str, int],
-    commit: str | None,
-    before: datetime,
-    dbt_cloud_conn_id: str = DbtCloudHook.default_conn_name,
-    account_id: int | None = None,
-) -> list[int]:
-    """Cancels the active runs that check another commit of the pull request; returns their ids.
+class DbtCloudCheckPullRequestOperator(DbtCloudRunJobExactlyOnceOperator):
+    """Runs a job for a pull request. Of runs for its commits, the one asked for last goes on.
 
-    Args:
-        job_id: The job that checks pull requests.
-        pull_request: The trigger's field with its number, such as {"github_pull_request_id": 7}.
-        commit: The full id of the commit whose runs stay; None if all are to end.
-        before: Runs that began later check a newer commit, and stay.
-        dbt_cloud_conn_id: The connection to dbt Cloud.
-        account_id: By default the connection's.
+    ``additional_run_config`` names the pull request and the commit, or no commit where all other
+    runs are to end. A run's cause says when Airflow was asked for it, since Airflow may get to a
+    newer Dag run first. The task looks at other runs once its own is there: whichever of two looks
+    last sees both.
     """
-    client = DbtCloudClient(DbtCloudHook(dbt_cloud_conn_id), account_id)
-    active = client.get(
-        "runs/",
-        job_definition_id=job_id,
-        status__in=str(list(DbtCloudJobRunStatus.NON_TERMINAL_STATUSES.value)),
-        order_by="-id",
-        include_related="trigger",
+
+    def run_of_this_task(self, context: Context, job_id: int) -> Run:
+        run = super().run_of_this_task(context, job_id)
+        keep_newest_run(self.client, job_id, run.id, self.additional_run_config, asked_for(context))
+        return run
+
+    def reason(self, context: Context) -> str:
+        reason = super().reason(context)
+        is_json = reason.startswith("{")  # OpenLineage's
+        return reason if is_json else f"Asked for at {asked_for(context).isoformat()}, {reason}"
+
+
+def asked_for(context: Context) -> datetime:
+    dag_run: Any = context["dag_run"]
+    moment: datetime = dag_run.run_after
+    return moment
+
+
+def keep_newest_run(
+    client: DbtCloudClient, job_id: int, run_id: int, check: dict[str, Any], asked_at: datetime
+) -> None:
+    """Cancels the active runs of older commits, and ``run_id`` if there is one of a newer commit.
+
+    ``check`` is the part of the run's trigger that names the pull request and the commit.
+    """
+    newest = client.get(
+        "runs/", job_definition_id=job_id, order_by="-id", limit=PAGE, include_related="trigger"
     )
-    older = [
-        run
-        for run in active
-        if pull_request.items() <= run["trigger"].items()
-        and (commit is None or run["trigger"].get("git_sha") != commit)
-        and datetime.fromisoformat(run["created_at"]) < before
-    ]
-    for run in older:
-        log.info("Cancelling the run of commit %s: %s", run["trigger"].get("git_sha"), run["href"])
-        client.cancel(run["id"])
-    return [run["id"] for run in older]
+    others = [run for run in newest if run["id"] != run_id and is_of_other_commit(run, check)]
+    for run in others:
+        if run["status"] in DbtCloudJobRunStatus.NON_TERMINAL_STATUSES.value and (
+            (asked_at_in(run) or datetime.fromisoformat(run["created_at"])) < asked_at
+        ):
+            log.info("Cancelling the run of an older commit: %s", run["href"])
+            client.cancel(run["id"])
+    if newer := [run for run in others if (asked_at_in(run) or asked_at) > asked_at]:
+        log.info("Cancelling this run, since a newer check was asked for: %s", newer[0]["href"])
+        client.cancel(run_id)
+
+
+def is_of_other_commit(run: dict[str, Any], check: dict[str, Any]) -> bool:
+    """Of the same pull request; without a commit in ``check``, every run of it."""
+    number = {name: check[name] for name in PULL_REQUEST_IDS if check.get(name) is not None}
+    commit, trigger = check.get("git_sha"), run["trigger"]
+    return number.items() <= trigger.items() and (
+        commit is None or trigger.get("git_sha") != commit
+    )
+
+
+def asked_at_in(run: dict[str, Any]) -> datetime | None:
+    """None for runs that another operator started, or dbt Cloud itself."""
+    found = ASKED.match(run["trigger"].get("cause") or "")
+    return datetime.fromisoformat(found[1]) if found else None
 
 
 def report_check(

@@ -180,8 +180,8 @@ def test_the_page_s_own_call_checks_what_the_clone_has(
 def test_a_form_without_a_commit_asks_for_it(airflow: Airflow) -> None:
     run_id, states = airflow.run(DAG, pull_request=7)
 
-    assert states["cancel_older_runs"] == "failed"
-    assert "which one is to be checked" in airflow.log(DAG, run_id, "cancel_older_runs")
+    assert states["read_form"] == "failed"
+    assert "which one is to be checked" in airflow.log(DAG, run_id, "read_form")
 
 
 def test_the_macro_drops_no_other_schema(project: Project, commits: dict[str, str]) -> None:

@@ -22,8 +22,14 @@ numbers = itertools.count()
 class Task:
     """One task instance, tried and cleared as Airflow does it."""
 
-    def __init__(self, server: RunningDbtCloud, **arguments: Any) -> None:
+    def __init__(
+        self,
+        server: RunningDbtCloud,
+        kind: type[DbtCloudRunJobExactlyOnceOperator] = DbtCloudRunJobExactlyOnceOperator,
+        **arguments: Any,
+    ) -> None:
         self.server = server
+        self.kind = kind
         self.arguments: dict[str, Any] = {"job_id": DAILY_BUILD, "check_interval": 0.1, **arguments}
         self.pushed: dict[str, Any] = {}
         self.run_id = f"run_{next(numbers)}"
@@ -46,7 +52,7 @@ class Task:
         self.max_tries = self.try_number + RETRIES
 
     def operator(self, **arguments: Any) -> DbtCloudRunJobExactlyOnceOperator:
-        return DbtCloudRunJobExactlyOnceOperator(
+        return self.kind(
             task_id="run_job",
             retries=RETRIES,
             **{"deferrable": False, **self.arguments, **arguments},
