@@ -7,8 +7,7 @@ backfills and repairs that should not wait for somebody with access to dbt Cloud
 
 - Another schema is empty at first: `orders+` fails there, for want of what orders reads, unless
   "Read from production" is chosen. What dbt could not build is not tried again.
-- The form refuses what is not dbt's selection syntax, and every answer is quoted, so that nothing
-  anybody types becomes an option or a second command.
+- The form takes dbt's selection syntax only: no answer becomes an option or a second command.
 
 **Needs** the connection `dbt_cloud_default` (the local dbt Cloud as cloned).
 
@@ -32,8 +31,7 @@ JOB_ID = 65767
 DBT_CLOUD_CONN_ID = "dbt_cloud_default"  # its login is your account id
 DEFERRING_JOB_ID = 48621
 
-# Words of letters, digits and dbt's own signs, none of which begins with a dash.
-# https://docs.getdbt.com/reference/node-selection/syntax
+# No word begins with a dash: https://docs.getdbt.com/reference/node-selection/syntax
 WORD = r"[\w+@*.:/,][\w+@*.:/,-]*"
 SELECTION: dict[str, Any] = {"type": ["null", "string"], "pattern": rf"^({WORD}( {WORD})*)?$"}
 NAME: dict[str, Any] = {"type": ["null", "string"], "pattern": r"^[A-Za-z_][A-Za-z0-9_]{0,62}$"}
@@ -49,13 +47,15 @@ PARAMS = {
 
 
 class RunJobOperator(DbtCloudRunJobOperator):
-    """Tries again what went wrong on the way, and not what dbt has said no to."""
+    """Tries again what went wrong on the way, and not what dbt has said no to, at once or later."""
 
-    def execute_complete(self, context: Any, event: dict[str, Any] | None = None) -> int:
+    def execute(self, context: Any, event: Any = None) -> Any:
         try:
-            return super().execute_complete(context, event)
+            return super().execute_complete(context, event) if event else super().execute(context)
         except DbtCloudJobRunException as error:
             raise AirflowFailException(str(error)) from None
+
+    execute_complete = execute  # after waiting
 
 
 @dag(

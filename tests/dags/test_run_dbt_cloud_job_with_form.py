@@ -1,0 +1,33 @@
+"""What dbt has said no to is not tried again, however soon it says it."""
+
+from __future__ import annotations
+
+import runpy
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+from airflow.providers.common.compat.sdk import AirflowFailException
+
+from tests.running_dbt_cloud import DAILY_BUILD, RunningDbtCloud
+
+FILE = Path(__file__).parents[2] / "dags" / "run_dbt_cloud_job_with_form.py"
+
+
+def test_a_run_that_fails_before_the_task_waits_is_final(
+    dbt_cloud_connection: RunningDbtCloud,
+) -> None:
+    task = runpy.run_path(str(FILE))["RunJobOperator"](
+        task_id="run_job",
+        job_id=DAILY_BUILD,
+        trigger_reason="test",
+        steps_override=["dbt run-operation no_such_macro"],
+        deferrable=True,
+    )
+
+    def xcom_push(key: str, value: int) -> None:
+        if key == "job_run_id":  # the last that the operator does before it looks at the run
+            dbt_cloud_connection.wait(value, until={20})
+
+    with pytest.raises(AirflowFailException, match="has failed"):
+        task.execute({"ti": SimpleNamespace(try_number=1, xcom_push=xcom_push)})
