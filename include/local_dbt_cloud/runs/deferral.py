@@ -58,6 +58,11 @@ def find_deferred_run(session: Session, job: Job, runs: Path) -> DeferredRun | N
         artifacts = RunFolder(runs / str(run.id)).newest_artifacts(MANIFEST)
         if artifacts:
             return DeferredRun(run.id, run.job_id, artifacts)
+    if job.deferring_job_definition_id == job.id:
+        raise DeferralError(
+            "This job defers to itself, and no run of it has succeeded and left a manifest yet. "
+            "Run it once without `deferring_job_definition_id`, then set that again."
+        )
     raise DeferralError(
         f"This job defers to {what}, and no run there has succeeded and left a manifest yet. "
         "Run one there first: `dbt build`, or `dbt parse` if its tables are there already."

@@ -85,6 +85,11 @@ def test_a_job_is_its_newest_run_whatever_it_built(store: Store, tmp_path: Path)
     assert deferred(store, tmp_path, TO_ITSELF) == newest
 
 
+def test_a_job_that_defers_to_itself_is_told_how_to_begin(store: Store, tmp_path: Path) -> None:
+    with pytest.raises(DeferralError, match=r"itself, .* without `deferring_job_definition_id`"):
+        deferred(store, tmp_path, TO_ITSELF)
+
+
 def test_what_the_last_step_left_is_compared_with(store: Store, tmp_path: Path) -> None:
     add_run(store, tmp_path, steps=(4, 10, 5))
     (tmp_path / "run").mkdir()
