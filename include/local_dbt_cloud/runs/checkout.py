@@ -65,11 +65,15 @@ def _commit(source: Path, sha: str | None, branch: str | None) -> str:
 
 
 def _unpack(folder: RunFolder, source: Path, sha: str) -> None:
-    """As a zip, whose files get the time of now: dbt takes equal times for equal content."""
-    archive = folder.path / "project.zip"
-    made = _git(source, "archive", "--format=zip", f"--output={archive}", sha)
+    """By tar, which knows links. With -m files get the time of now, as dbt wants them.
+
+    It takes equal times for equal content.
+    """
+    archive = folder.path / "project.tar"
+    folder.project.mkdir()
+    made = _git(source, "archive", f"--output={archive}", sha)
     if made.returncode == 0:
-        shutil.unpack_archive(archive, folder.project)
+        subprocess.run(["tar", "-xmf", archive, "-C", folder.project], check=True)
         archive.unlink()
     if not (folder.project / "dbt_project.yml").exists():
         raise CheckoutError(f"Commit {sha} has no dbt project in {source}. {made.stderr}".strip())

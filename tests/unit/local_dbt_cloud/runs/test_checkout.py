@@ -54,6 +54,28 @@ def test_a_commit_without_the_dbt_project_says_so(folder: RunFolder, project: Gi
         taken(folder, project.dbt_project, git_sha=sha)
 
 
+def test_a_link_leads_where_it_led(folder: RunFolder, project: GitProject) -> None:
+    (project.dbt_project / "models" / "three.sql").symlink_to("two.sql")
+
+    taken(folder, project.dbt_project, git_sha=project.commit())
+
+    models = folder.project / "models"
+    assert (models / "three.sql").read_text() == (models / "two.sql").read_text()
+
+
+def test_a_shallow_clone_has_its_own_commit_alone(
+    folder: RunFolder, project: GitProject, tmp_path: Path
+) -> None:
+    first = project.git("rev-parse", "HEAD")
+    newest = project.commit()
+    project.git("clone", "--quiet", "--depth=1", project.root.as_uri(), str(tmp_path / "shallow"))
+    shallow = GitProject(tmp_path / "shallow")
+
+    assert taken(folder, shallow.dbt_project, git_sha=newest).sha == newest
+    with pytest.raises(CheckoutError, match=f"no commit {first}"):
+        taken(folder, shallow.dbt_project, git_sha=first)
+
+
 def test_a_branch_that_only_the_remote_has_is_found(folder: RunFolder, project: GitProject) -> None:
     sha = project.commit_on_branch("theirs", "models/two.sql", "select 2 as id")
     project.git("update-ref", "refs/remotes/origin/theirs", sha)
