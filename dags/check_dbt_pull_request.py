@@ -66,12 +66,15 @@ NO_SECOND_OPINION = sdk.ExceptionRetryPolicy([VERDICT])
 def check_dbt_pull_request() -> None:
     @task(multiple_outputs=True)
     def read_form(params: dict[str, Any]) -> dict[str, Any]:
-        number, closed = params["pull_request"], params["closed"]
-        commit = None if closed else params["commit"]
-        if number is None:
-            raise AirflowSkipException("The form names no pull request: there is nothing to check.")
-        if commit is None and not closed:
-            raise AirflowFailException("The form names no commit: which one is to be checked?")
+        number, commit, closed = params["pull_request"], params["commit"], params["closed"]
+        if unknown := ", ".join(params.keys() - PARAMS.keys()):
+            raise AirflowFailException(f"There is no {unknown} in the form: correct the call.")
+        if not (number or commit or closed):
+            raise AirflowSkipException("The form is empty: there is nothing to check.")
+        if not number or not (commit or closed):
+            raise AirflowFailException(
+                "Name the pull request, and its commit or that it is closed."
+            )
         of_pull_request = {PULL_REQUEST_ID: number}
         state = {"git_sha": commit, "git_branch": params["branch"]}
         return {

@@ -177,11 +177,17 @@ def test_the_page_s_own_call_checks_what_the_clone_has(
     assert found["built"] == found["deferred"] == []  # it is what production has built
 
 
-def test_a_form_without_a_commit_asks_for_it(airflow: Airflow) -> None:
-    run_id, states = airflow.run(DAG, pull_request=7)
+def test_a_form_that_lacks_something_or_has_too_much_is_refused(airflow: Airflow) -> None:
+    refusals: list[tuple[dict[str, Any], str]] = [
+        ({"pull_request": 7}, "its commit or that it is closed"),
+        ({"commit": "0" * 40}, "Name the pull request"),
+        ({"pull_requests": 7}, "There is no pull_requests in the form"),
+    ]
+    run_ids = [airflow.trigger(DAG, **conf) for conf, _said in refusals]
 
-    assert states["read_form"] == "failed"
-    assert "which one is to be checked" in airflow.log(DAG, run_id, "read_form")
+    for run_id, (_conf, said) in zip(run_ids, refusals, strict=True):
+        assert airflow.wait(DAG, run_id) == "failed"
+        assert said in airflow.log(DAG, run_id, "read_form")
 
 
 def test_the_macro_drops_no_other_schema(project: Project, commits: dict[str, str]) -> None:
