@@ -6,16 +6,19 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import duckdb
 import pytest
 
 from tests.contract.git_project import TWO, GitProject
 from tests.running_dbt_cloud import (
     DAILY_BUILD,
+    PROJECT,
     PULL_REQUEST_CHECK,
     RunningDbtCloud,
     prepare_data,
 )
 
+MACRO = PROJECT / "include" / "jaffle_shop" / "macros" / "drop_pull_request_schema.sql"
 CHANGED = TWO.replace("main", "branch")
 
 
@@ -166,6 +169,29 @@ def test_a_retry_of_a_run_that_deferred_defers_too(
     assert resumed["is_success"], resumed["run_steps"][-1]["logs"]
     assert '"analytics"."one"' in built(server, resumed["id"])
     assert resumed["deferring_run_id"] == production
+
+
+def test_a_pull_request_s_schemas_are_dropped_with_the_custom_ones(
+    server: RunningDbtCloud, project: GitProject, production: int
+) -> None:
+    project.write("macros/drop.sql", MACRO.read_text())
+    three = "{{ config(schema='marketing') }} select 3 as id"
+    sha = project.commit_on_branch("custom", "models/three.sql", three)
+    steps = ["dbt build", "dbt run-operation drop_pull_request_schema"]
+    run_id = server.trigger(
+        PULL_REQUEST_CHECK, git_sha=sha, github_pull_request_id=12, steps_override=steps
+    )
+
+    run = server.wait(run_id, until={10})
+
+    schema = f"dbt_cloud_pr_{PULL_REQUEST_CHECK}_12"
+    *_, build, _drop = run["run_steps"]
+    assert f"{schema}.two" in build["logs"]
+    assert f"{schema}_marketing.three" in build["logs"]
+    with duckdb.connect(str(server.data / "warehouse.duckdb"), read_only=True) as warehouse:
+        left = warehouse.execute("select schema_name from information_schema.schemata").fetchall()
+    assert ("analytics",) in left
+    assert not [name for (name,) in left if name.startswith(schema)]
 
 
 def test_without_a_manifest_to_defer_to_the_run_fails_and_says_what_to_do(
