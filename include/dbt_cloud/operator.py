@@ -59,6 +59,7 @@ class DbtCloudRunJobExactlyOnceOperator(DbtCloudRunJobOperator):
     Raises:
         DbtCloudJobRunException: the run fails, is cancelled or takes too long; with the failed
             nodes and their messages.
+        NoAnswerError: dbt Cloud says nothing, for ``max_silence`` or when it is asked for a run.
     """
 
     template_fields = (  # type: ignore[assignment]  # the provider's is of a fixed length
@@ -162,6 +163,8 @@ class DbtCloudRunJobExactlyOnceOperator(DbtCloudRunJobOperator):
             return self.wait(context, run_id)
         if event["outcome"] == "ended":
             return self.result(run_id)
+        if event["outcome"] == "silent":
+            raise NoAnswerError(event["message"])
         if event["outcome"] == "timeout":
             self.on_kill()
         raise DbtCloudJobRunException(event["message"])
