@@ -63,6 +63,8 @@ def test_doing_something_to_nothing_is_404(local_dbt_cloud: RunningDbtCloud, pat
         (b'{"cause": "test", "steps_override": ["rm -rf /"]}', "steps_override"),
         (b'{"cause": "test", "steps_override": ["dbt build --project-dir /"]}', "steps_override"),
         (b'{"cause": "test", "steps_override": ["dbt init"]}', "steps_override"),
+        (b'{"cause": "test", "github_pull_request_id": 0}', "github_pull_request_id"),
+        (b'{"cause": "x", "github_pull_request_id": 7, "gitlab_merge_request_id": 8}', "body"),
     ],
 )
 def test_a_wrong_trigger_is_400_and_names_the_field(

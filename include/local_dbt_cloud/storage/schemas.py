@@ -6,7 +6,7 @@ dbt Cloud's specification (CONTRACT.md, section 3.4).
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import (
     AfterValidator,
@@ -187,10 +187,10 @@ class RunRequest(Schema):
     cause: str = Field(min_length=1)
     git_sha: str | None = None
     git_branch: str | None = None
-    azure_pull_request_id: int | None = None
-    github_pull_request_id: int | None = None
-    gitlab_merge_request_id: int | None = None
-    non_native_pull_request_id: int | None = None
+    azure_pull_request_id: Id | None = None
+    github_pull_request_id: Id | None = None
+    gitlab_merge_request_id: Id | None = None
+    non_native_pull_request_id: Id | None = None
     schema_override: str | None = None
     dbt_version_override: str | None = None
     threads_override: int | None = Field(default=None, ge=1, le=64)
@@ -198,6 +198,12 @@ class RunRequest(Schema):
     generate_docs_override: bool | None = None
     timeout_seconds_override: Seconds | None = None
     steps_override: list[DbtCommand] | None = None
+
+    @model_validator(mode="after")
+    def names_one_pull_request(self) -> Self:
+        if sum(getattr(self, name) is not None for name in PULL_REQUEST_IDS) > 1:
+            raise ValueError("a run builds one pull request")
+        return self
 
     @property
     def pull_request(self) -> int | None:
