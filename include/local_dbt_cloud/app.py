@@ -150,16 +150,19 @@ def is_open(path: str) -> bool:
     return path in OPEN_PATHS or path.startswith(OPEN_PREFIX)
 
 
-async def answer_api_error(_request: Request, error: Exception) -> Response:
+async def answer_api_error(request: Request, error: Exception) -> Response:
+    """In the envelope, or in words where a page was asked for."""
     assert isinstance(error, ApiError)
+    if request.scope["path"].startswith(OPEN_PREFIX):
+        return pages.missing_page(error.code)
     return failure(error)
 
 
-async def answer_validation_error(_request: Request, error: Exception) -> Response:
+async def answer_validation_error(request: Request, error: Exception) -> Response:
     """An id in the path that is no number names nothing; anything else is a bad request."""
     assert isinstance(error, RequestValidationError)
     if any(one["loc"][0] == "path" for one in error.errors()):
-        return failure(NotFoundError())
+        return await answer_api_error(request, NotFoundError())
     return failure(InvalidRequestError())
 
 
@@ -172,7 +175,7 @@ async def answer_http_error(request: Request, error: Exception) -> Response:
     if error.status_code == 404 and path.startswith("/api/"):
         return failure(NotImplementedHereError(request.method, path))
     if error.status_code == 404:
-        return failure(NotFoundError())
+        return await answer_api_error(request, NotFoundError())
     return failure(InvalidRequestError(str(error.detail)))
 
 

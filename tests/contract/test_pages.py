@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from datetime import timedelta
 from typing import Any
 
@@ -11,9 +12,11 @@ import pytest
 
 from include.local_dbt_cloud.api.pages import ago, in_words
 from include.local_dbt_cloud.times import now
+from tests.pictures.browser import Page, browser, needs_browser
 from tests.running_dbt_cloud import DAILY_BUILD, RunningDbtCloud
 
 JOBS = "/v2/accounts/16173/jobs"
+DASH = "\u2013"
 PLACE = "/deploy/16173/projects/36467"
 MARKUP = '<script>alert(1)</script> & "quoted"'
 ESCAPED = "&lt;script&gt;alert(1)&lt;/script&gt; &amp; &#34;quoted&#34;"
@@ -87,15 +90,61 @@ def test_a_run_s_page_follows_it_until_it_has_ended(local_dbt_cloud: RunningDbtC
     ended = page(local_dbt_cloud, path)
 
     assert '<main data-follow="1">' in going_on
+    assert f"<dt>Ran</dt><dd>{DASH}</dd>" in going_on
     assert '<main data-follow="0">' in ended
     assert "Invoke dbt with `dbt run --select stg_stores`" in ended
     assert "manifest.json" in ended
     assert f"{PLACE}/jobs/{DAILY_BUILD}/" in ended
 
 
-@pytest.mark.parametrize("path", ["/jobs/1", "/runs/999999", f"/../1/jobs/{DAILY_BUILD}"])
-def test_there_is_no_page_of_what_is_not_there(local_dbt_cloud: RunningDbtCloud, path: str) -> None:
-    assert local_dbt_cloud.session.get(local_dbt_cloud.url + PLACE + path).status_code == 404
+@pytest.fixture(scope="module")
+def window() -> Iterator[Page]:
+    with browser() as window:
+        yield window
+
+
+@needs_browser
+@pytest.mark.parametrize("has_scripts", [True, False])
+def test_a_browser_follows_a_run_by_itself(
+    local_dbt_cloud: RunningDbtCloud, window: Page, has_scripts: bool
+) -> None:
+    local_dbt_cloud.wait(local_dbt_cloud.trigger(steps_override=["dbt deps"]))
+    window.command("Emulation.setScriptExecutionDisabled", value=not has_scripts)
+    with duckdb.connect(local_dbt_cloud.data / "warehouse.duckdb"):  # dbt waits for it
+        run_id = local_dbt_cloud.trigger(steps_override=["dbt run --select stg_stores"])
+        window.open(
+            f"{local_dbt_cloud.url}{PLACE}/runs/{run_id}/", f"run #{run_id}", f"Finished\n{DASH}"
+        )
+
+    window.wait_for("Success", "seconds ago")
+    window.command("Emulation.setScriptExecutionDisabled", value=False)
+
+
+@needs_browser
+def test_the_pages_fit_a_narrow_window(local_dbt_cloud: RunningDbtCloud, window: Page) -> None:
+    steps = ["dbt run --select stg_stores", "dbt run-operation no_such_macro"]
+    run = local_dbt_cloud.wait(local_dbt_cloud.trigger(cause=MARKUP, steps_override=steps))
+    window.size(400, 800)
+
+    for path, shown in (
+        ("/", "Jobs"),
+        (f"{PLACE}/jobs/{DAILY_BUILD}", "Commands"),
+        (f"{PLACE}/runs/{run['id']}/", "no_such_macro"),
+    ):
+        window.open(local_dbt_cloud.url + path, shown)
+        assert window.evaluate("document.documentElement.scrollWidth") == 400, path
+
+
+@pytest.mark.parametrize(
+    "path", ["/jobs/1", "/jobs/x", "/runs/999999", f"/../1/jobs/{DAILY_BUILD}"]
+)
+def test_what_is_not_there_is_said_in_words(local_dbt_cloud: RunningDbtCloud, path: str) -> None:
+    answer = local_dbt_cloud.session.get(local_dbt_cloud.url + PLACE + path)
+
+    assert answer.status_code == 404
+    assert answer.headers["content-type"].startswith("text/html")
+    assert "There is no such job or run here" in answer.text
+    assert '<a href="/">' in answer.text
 
 
 def test_times_are_said_as_people_say_them() -> None:

@@ -7,7 +7,6 @@ prefix, as behind a proxy.
 from __future__ import annotations
 
 import json
-import shutil
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -21,7 +20,7 @@ from include.local_airflow.processes import free_port
 from include.local_airflow.server import database_of
 from tests.e2e.airflow_client import Airflow
 from tests.e2e.project import Project, eventually
-from tests.pictures.browser import PROGRAMS, Page, browser
+from tests.pictures.browser import Page, browser, needs_browser
 
 KEEP, RUN = "keep_dbt_cloud_history", "run_dbt_cloud_job"
 JOB_ID, PROJECT_ID, DOCUMENTED_JOB = 65767, 36467, 48618
@@ -30,9 +29,6 @@ PASSWORD = "as it is"
 USERS = {"viewer": "viewer", "nobody": ""}  # with their roles
 EVIL = "<script>document.title = 'taken over'</script>"
 FRAME = "document.querySelector('iframe').contentDocument"
-needs_browser = pytest.mark.skipif(
-    not any(map(shutil.which, PROGRAMS)), reason="there is no Chromium"
-)
 
 
 @pytest.fixture(scope="module")

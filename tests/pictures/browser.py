@@ -19,10 +19,14 @@ from itertools import count
 from typing import Any
 
 import httpx
+import pytest
 from websockets.sync.client import ClientConnection, connect
 
 PROGRAMS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
 PATIENCE = 60.0  # seconds, for a busy machine
+needs_browser = pytest.mark.skipif(
+    not any(map(shutil.which, PROGRAMS)), reason="there is no Chromium"
+)
 FRAMES = "[...document.querySelectorAll('iframe')].map(frame => frame.contentDocument)"
 SHOWN = f"[document, ...{FRAMES}].map(one => one?.body?.innerText ?? '').join()"
 

@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 import io
-import shutil
 
 import pytest
 from PIL import Image
 
-from tests.pictures.browser import PROGRAMS, BrowserError, browser
+from tests.pictures.browser import BrowserError, browser, needs_browser
 
 PAGE = """data:text/html,<body style="background:rgb(255,0,0)"><script>
 setTimeout(() => document.body.append('at last'), 300)</script>"""
 
 
-@pytest.mark.skipif(not any(map(shutil.which, PROGRAMS)), reason="there is no Chromium")
+@needs_browser
 def test_a_page_is_waited_for_and_seen() -> None:
     with browser() as page:
         page.size(200, 100)

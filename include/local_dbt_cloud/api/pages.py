@@ -96,6 +96,11 @@ def run_page(
     return _page("run.html", run=payload, job_url=job_url)
 
 
+def missing_page(code: int) -> HTMLResponse:
+    """What a browser sees instead of a job or a run that is not there."""
+    return HTMLResponse(templates.get_template("missing.html").render(), code)
+
+
 def _page(name: str, **content: Any) -> HTMLResponse:
     return HTMLResponse(templates.get_template(name).render(**content))
 
