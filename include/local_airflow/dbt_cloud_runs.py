@@ -9,6 +9,7 @@ from __future__ import annotations
 import threading
 from collections import Counter
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Any
 
 import requests
@@ -51,9 +52,10 @@ class DbtCloudRuns:
 
     def add_task(self, task: Any) -> None:
         """Note the connection of a task that is about to start, if it has one to dbt Cloud."""
-        if (
-            conn_id := getattr(task, "dbt_cloud_conn_id", None)
-        ) and task.task_id not in self._hooks:
+        conn_id = getattr(task, "dbt_cloud_conn_id", None)
+        if not conn_id or task.task_id in self._hooks:
+            return
+        with suppress(AirflowException):  # the task itself will say that there is none
             connection = BaseHook.get_connection(conn_id)
             self._hooks[task.task_id] = ConnectedHook(connection, getattr(task, "account_id", None))
 

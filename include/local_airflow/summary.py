@@ -75,10 +75,11 @@ def print_failures(
     """Name the tasks that failed, show the end of their logs, say what to do next."""
     urls = {result.task_id: result.url for result in end.dbt_cloud}
     for task in end.tasks:
-        if task.state != "failed":
+        row = progress.rows.get(task.label)
+        if task.state != "failed" or (row and row.advice):  # which says more than the log
             continue
         console.rule(Text(f"The last lines of {task.label}", style="red"), align="left")
-        for line in task_log(log, progress.rows.get(task.label)):
+        for line in task_log(log, row):
             console.print(Text(line), soft_wrap=True)
         if task.task_id in urls:
             console.print(Text(f"The dbt Cloud run: {urls[task.task_id]}"), soft_wrap=True)

@@ -156,9 +156,11 @@ def test_a_refusal_of_dbt_cloud_says_what_to_do(
     checkout.add_dag("is_refused", IS_REFUSED)
     result = checkout.launch("run", "is_refused")
     assert result.returncode == 1
-    before, _, ending = result.stdout.partition("The last lines of transform")
+    before, _, ending = result.stdout.partition("Dag run is_refused failed")
     assert BY_STATUS[404] in before  # at once, whatever tries follow
     assert f"{BY_STATUS[404]} make doctor says more." in ending
+    assert "Traceback" not in result.stdout
+    assert ".airflow/logs/run-is_refused.log" in ending
 
 
 def test_an_unknown_dag_lists_the_known_ones(checkout: Checkout) -> None:
