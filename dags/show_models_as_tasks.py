@@ -28,7 +28,7 @@ from include.dbt_cloud.models import dbt_cloud_models
 
 # https://YOUR_ACCESS_URL/deploy/16173/projects/36467/jobs/65767
 JOB_ID = 65767
-DBT_CLOUD_CONN_ID = "dbt_cloud_default"
+DBT_CLOUD_CONN_ID = "dbt_cloud_default"  # its login is your account id
 LINEAGE = Path(__file__).parents[1] / "include" / "lineage" / "daily_build.json"
 
 

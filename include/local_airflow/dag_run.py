@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import gc
 import os
+import re
 import signal
 import sys
 import threading
@@ -132,8 +133,8 @@ class Reporter:
 
 
 def one_line(error: object) -> str:
-    """Return an exception's class and the first line of its text."""
-    text = str(error).strip().splitlines()
+    """Return an exception's class and the first line of its text, without a token."""
+    text = re.sub(r"\b(Token|Bearer) [^\s']+", r"\1 ***", str(error)).strip().splitlines()
     return ": ".join([type(error).__name__, *text[:1]])
 
 

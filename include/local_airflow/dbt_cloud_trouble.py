@@ -20,6 +20,10 @@ NOT_TRUSTED = (
     "correct the host, or put the authority that your company's proxy signs with into one file "
     "with the usual ones, and name that file in REQUESTS_CA_BUNDLE and SSL_CERT_FILE in .env."
 )
+MALFORMED_TOKEN = (
+    "The connection's password holds more than a token, such as a blank or the end of a line: take "
+    "that away."
+)
 BY_STATUS = {
     401: "dbt Cloud does not know the token: make a service token with the permission set Job "
     "Admin (Account settings → Service tokens), put it into the connection's password, and your "
@@ -32,6 +36,7 @@ BY_STATUS = {
 }
 _API = re.compile(r"/api/v\d/accounts/")
 _ANSWERED = re.compile(r"dbt Cloud answered (\d{3})")  # include/dbt_cloud/responses.py
+_HEADER = re.compile(r"Invalid header value b'Token ")  # Python
 _UNDEFINED = re.compile(r"The conn_id `(.+)` isn't defined")  # Airflow
 
 
@@ -41,6 +46,11 @@ def no_connection(conn_id: str) -> str:
         f"Airflow has no connection {conn_id}: put AIRFLOW_CONN_{conn_id.upper()} into .env, as "
         ".env.example shows, or correct the name in the Dag."
     )
+
+
+def is_untrusted(error: object) -> bool:
+    """Tell a certificate that is not trusted from other trouble, such as a host without TLS."""
+    return "CERTIFICATE_VERIFY_FAILED" in str(error)
 
 
 def advice(error: object) -> str:
@@ -62,7 +72,9 @@ def _advice(error: BaseException) -> str:
     if answered := _ANSWERED.match(text):
         return BY_STATUS.get(int(answered[1]), "")
     if text.startswith("dbt Cloud did not answer"):
-        return NOT_TRUSTED if "CERTIFICATE_VERIFY_FAILED" in text else NOT_REACHED
+        return NOT_TRUSTED if is_untrusted(error) else NOT_REACHED
+    if _HEADER.match(text):
+        return MALFORMED_TOKEN
     if isinstance(error, requests.RequestException) and _concerns_dbt_cloud(error):
         return _of_request(error)
     return ""
@@ -76,4 +88,4 @@ def _concerns_dbt_cloud(error: requests.RequestException) -> bool:
 def _of_request(error: requests.RequestException) -> str:
     if error.response is not None:
         return BY_STATUS.get(error.response.status_code, "")
-    return NOT_TRUSTED if isinstance(error, requests.exceptions.SSLError) else NOT_REACHED
+    return NOT_TRUSTED if is_untrusted(error) else NOT_REACHED

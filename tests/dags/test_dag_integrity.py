@@ -150,6 +150,8 @@ def test_a_dag_has_an_owner_tags_and_retries(file: Path) -> None:
 @pytest.mark.parametrize("file", FILES, ids=name)
 def test_a_connection_is_named_once(file: Path) -> None:
     connects = re.compile(r"(DbtCloud\w*|RunJob|FreshSources)(Hook|Operator|Sensor)$|\.report_\w+$")
+    for line in re.findall(r"^DBT_CLOUD_CONN_ID = .+", file.read_text(), re.MULTILINE):
+        assert line.endswith("  # its login is your account id")
     for node in ast.walk(ast.parse(file.read_text())):
         if isinstance(node, ast.Call) and connects.search(ast.unparse(node.func)):
             assert "DBT_CLOUD_CONN_ID" in ast.unparse(node)

@@ -15,6 +15,8 @@ RUNNING = "--airflow-is-running"
 # What Airflow and its providers say while Dags are read would hide the findings.
 QUIET = {"AIRFLOW__LOGGING__LOGGING_LEVEL": "CRITICAL"}
 
+TRUSTED = ("REQUESTS_CA_BUNDLE", "SSL_CERT_FILE")
+
 
 def doctor(launch: Launch, _console: Console) -> int:
     """Print what is well and what is not; return 0 only if all is.
@@ -26,4 +28,7 @@ def doctor(launch: Launch, _console: Console) -> int:
     command = [sys.executable, "-m", "include.local_airflow.doctor"]
     command += [RUNNING] if is_running else []
     environment = launch.environment(database) | QUIET
+    if not (launch.data / "ca-bundle.pem").exists():  # no local server has run here yet
+        others = {key: value for key, value in environment.items() if key not in TRUSTED}
+        environment = others | {k: v for k, v in launch.variables.items() if k in TRUSTED}
     return subprocess.run(command, cwd=launch.root, env=environment).returncode

@@ -1,25 +1,38 @@
-"""The tasks that run dbt Cloud jobs, as the Dags say it."""
+"""The tasks that run dbt Cloud jobs, and the jobs that a Dag's constants name beside, as it says.
+
+A job that a Dag waits for, or that a form chooses, is in no task before the Dag runs.
+"""
 
 from __future__ import annotations
 
+import ast
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from include.local_airflow.airflow_internals import DagBag
 from include.local_airflow.doctor import Finding
+from include.local_servers.connections import DBT_CLOUD
+
+CONNECTION = "DBT_CLOUD_CONN_ID"
 
 
 @dataclass(frozen=True)
 class JobTask:
-    """`job_id` is None if only a run of the Dag will know it; `account_id` if it is the login."""
+    """`job_id` is None if only a run of the Dag will know it; `account_id` if it is the login.
+
+    A constant has its own name for `task_id`, and starts no job. `constant` is where to set the id.
+    """
 
     dag_id: str
     task_id: str
     file: str
     conn_id: str
     job_id: int | None
-    account_id: int | None
+    account_id: int | None = None
+    constant: str = "JOB_ID"
+    starts: bool = True
 
     def __str__(self) -> str:
         return f"{self.dag_id}.{self.task_id}"
@@ -36,23 +49,52 @@ def job_tasks(folder: Path) -> tuple[list[JobTask], list[Finding]]:
         for file, trace in bag.import_errors.items()
     ]
     tasks = [
-        _job_task(dag_id, task, Path(dag.fileloc).name)
+        _job_task(dag_id, task, Path(dag.fileloc))
         for dag_id, dag in sorted(bag.dags.items())
         for task in dag.tasks
         if hasattr(task, "dbt_cloud_conn_id") and hasattr(task, "job_id")
     ]
-    return tasks, broken
+    for file in sorted({Path(dag.fileloc) for dag in bag.dags.values()}):
+        tasks += _beside(file, [task for task in tasks if task.file == file.name])
+    return sorted(tasks, key=lambda task: task.dag_id), broken
 
 
-def _job_task(dag_id: str, task: Any, file: str) -> JobTask:
+def _job_task(dag_id: str, task: Any, file: Path) -> JobTask:
+    job_id = _number(task.job_id)
+    names = (name for name, number in _constants(file).items() if number == job_id)
     return JobTask(
         dag_id,
         task.task_id,
-        file,
+        file.name,
         conn_id=task.dbt_cloud_conn_id,
-        job_id=_number(task.job_id),
+        job_id=job_id,
         account_id=_number(getattr(task, "account_id", None)),
+        constant=next(names, "JOB_ID"),
     )
+
+
+def _beside(file: Path, tasks: list[JobTask]) -> Iterator[JobTask]:
+    """Yield the jobs that the file's constants name and its tasks do not."""
+    constants = _constants(file)
+    conn_id = str(constants.get(CONNECTION, DBT_CLOUD.conn_id))
+    names = [name for name in constants if name.endswith("JOB_ID")]
+    if not names and not tasks and CONNECTION in constants:
+        names = [CONNECTION]  # a Dag that is about all jobs
+    for name in names:
+        job_id = _number(constants[name])
+        if job_id not in [task.job_id for task in tasks]:
+            yield JobTask(file.stem, name, file.name, conn_id, job_id, constant=name, starts=False)
+
+
+def _constants(file: Path) -> dict[str, object]:
+    """Return the numbers and texts that have a name at the top of a file."""
+    return {
+        target.id: node.value.value
+        for node in ast.parse(file.read_text()).body
+        if isinstance(node, ast.Assign) and isinstance(node.value, ast.Constant)
+        for target in node.targets
+        if isinstance(target, ast.Name)
+    }
 
 
 def _number(value: object) -> int | None:

@@ -12,7 +12,13 @@ import aiohttp
 import requests
 
 from include.local_airflow.dbt_cloud_runs import ConnectedHook
-from include.local_airflow.dbt_cloud_trouble import BY_STATUS, NOT_REACHED, NOT_TRUSTED
+from include.local_airflow.dbt_cloud_trouble import (
+    BY_STATUS,
+    MALFORMED_TOKEN,
+    NOT_REACHED,
+    NOT_TRUSTED,
+    is_untrusted,
+)
 from include.local_airflow.doctor import Finding
 from include.local_airflow.doctor.connections import Found
 from include.local_airflow.doctor.job_tasks import JobTask
@@ -24,6 +30,7 @@ PROXY = (
 )
 LATER = "Ask again later: dbt Cloud is overloaded or down, https://status.getdbt.com knows."
 DELETED = 2  # a job's state
+PAGE = 100  # jobs in a list, at most
 
 
 class Service:
@@ -35,6 +42,7 @@ class Service:
         self.session.proxies = connection.extra_dejson.get("proxies") or {}
         self.url = str(hook.base_url)
         self.host = urlsplit(self.url).netloc
+        self.listed: set[int] = set()  # accounts whose jobs have been named
 
     def get(self, path: str, **params: Any) -> tuple[int, Any]:
         """Return status and `data`, or no data if it is not dbt Cloud's answer.
@@ -83,20 +91,26 @@ def examine(found: Found, tasks: list[JobTask]) -> Iterator[Finding]:
         for task in tasks:
             if (account := task.account_id or int(login)) in usable:
                 yield _job(service, account, task)
-    except OSError as error:  # requests' own are OSErrors
-        is_untrusted = isinstance(error, requests.exceptions.SSLError)
-        advice = NOT_TRUSTED if is_untrusted else NOT_REACHED
+    except requests.RequestException as error:
+        advice = NOT_TRUSTED if is_untrusted(error) else NOT_REACHED
         yield Finding(f"{service.host} does not answer: {_reason(error)}.", advice)
+    except OSError as error:  # requests' word for a missing file
+        yield Finding(f"{service.host} was not asked: {error}.", "Correct REQUESTS_CA_BUNDLE.")
 
 
 def _malformed(connection: Any, tasks: list[JobTask]) -> str:
     """What is wrong with the connection before anything is asked."""
     host, login = connection.host or "", connection.login or ""
     tasks_name_accounts = bool(tasks) and all(task.account_id for task in tasks)
-    if "/" in host:
-        return f"Its host is {host}: take https:// and what follows the name away."
+    if re.search(r"[/\s]", host):
+        return f"Its host is {host!r}: take https://, blanks and what follows the name away."
+    if connection.port and ":" not in host:
+        port = connection.port
+        return f"Its port has a field of its own, where nobody looks: make {host}:{port} the host."
     if not connection.password:
         return "It has no password: put the service token there."
+    if not re.fullmatch("[!-~]+", connection.password):
+        return MALFORMED_TOKEN
     if not login.isdecimal() and (login or not tasks_name_accounts):
         return "Its login is not the account id, the number behind /deploy/ in the job's address."
     return ""
@@ -106,11 +120,10 @@ def _triggerer(service: Service) -> Finding:
     try:
         asyncio.run(service.call_as_triggerer())
     except (aiohttp.ClientError, OSError) as error:
-        is_untrusted = isinstance(error, aiohttp.ClientSSLError)
         return Finding(
             f"Tasks reach {service.host}, and the triggerer, which waits for runs, does not: "
             f"{_reason(error)}.",
-            NOT_TRUSTED if is_untrusted else PROXY,
+            NOT_TRUSTED if is_untrusted(error) else PROXY,
         )
     return Finding(f"Tasks and the triggerer reach {service.host} and trust its certificate.")
 
@@ -142,13 +155,12 @@ def _account(service: Service, account: int) -> Finding:
 
 def _job(service: Service, account: int, task: JobTask) -> Finding:
     if task.job_id is None:
-        return Finding(f"{task}: only a run of the Dag knows its job.")
+        return Finding(f"{task}: which job, only a run of the Dag knows.")
     status, job = service.get(f"{account}/jobs/{task.job_id}/", include_related='["environment"]')
     if status == 404 or (job and job["state"] == DELETED):
-        jobs = _named(service.get(f"{account}/jobs/")[1])
         return Finding(
             f"{task}: there is no job {task.job_id} in account {account} that the token may see.",
-            f"Set JOB_ID in {task.file} to one of these: {jobs or 'there is none yet'}.",
+            f"Set {task.constant} in {task.file} to {_jobs_once(service, account)}.",
         )
     if status != 200 or not job:
         return Finding(
@@ -158,7 +170,7 @@ def _job(service: Service, account: int, task: JobTask) -> Finding:
     place = (job.get("environment") or {}).get("name") or f"environment {job['environment_id']}"
     steps = ", ".join(job["execute_steps"])
     told = f"{task}: job {task.job_id} is {job['name']!r} in {place!r}, {steps}"
-    if not job["triggers"]["schedule"]:
+    if not (task.starts and job["triggers"]["schedule"]):
         return Finding(f"{told}.")
     page = f"{service.url}deploy/{account}/projects/{job['project_id']}/jobs/{task.job_id}"
     when = job.get("cron_humanized") or job["schedule"]["cron"]
@@ -168,6 +180,17 @@ def _job(service: Service, account: int, task: JobTask) -> Finding:
     )
 
 
+def _jobs_once(service: Service, account: int) -> str:
+    """Name the account's jobs, and the next time just refer to them: often many ids are wrong."""
+    if account in service.listed:
+        return "one of those above"
+    service.listed.add(account)
+    jobs = service.get(f"{account}/jobs/", limit=PAGE)[1] or []
+    if not jobs:
+        return "a job that you make: there is none yet"
+    return f"one of these: {_named(jobs)}" + (", and more" if len(jobs) == PAGE else "")
+
+
 def _named(things: Iterable[dict[str, Any]] | None) -> str:
     return ", ".join(f"{thing['id']} ({thing['name']})" for thing in things or [])
 
@@ -175,5 +198,6 @@ def _named(things: Iterable[dict[str, Any]] | None) -> str:
 def _reason(error: Exception) -> str:
     """The innermost words of an error that libraries have wrapped several times."""
     text = re.sub(r"\[Errno -?\d+\] ", "", str(error)) or type(error).__name__
+    text = re.sub(r"\[SSL: \w+\] ", ": ", text)
     innermost, bracket, _ = text.rpartition(": ")[2].partition(" (")
     return innermost if bracket else innermost.rstrip("]'\").")

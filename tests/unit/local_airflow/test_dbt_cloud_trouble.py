@@ -13,8 +13,10 @@ from airflow.providers.dbt.cloud.hooks.dbt import DbtCloudHook
 from airflow.providers.http.hooks.http import HttpHook
 
 from include.dbt_cloud.client import DbtCloudClient
+from include.local_airflow.dag_run import one_line
 from include.local_airflow.dbt_cloud_trouble import (
     BY_STATUS,
+    MALFORMED_TOKEN,
     NOT_REACHED,
     NOT_TRUSTED,
     advice,
@@ -47,6 +49,7 @@ def exception_of(call: Call) -> Exception:
         ({}, BY_STATUS[404]),
         ({"login": "7"}, BY_STATUS[403]),
         ({"password": "wrong"}, BY_STATUS[401]),
+        ({"password": "secret\n"}, MALFORMED_TOKEN),
         ({"host": "localhost:1"}, NOT_REACHED),
     ],
 )
@@ -60,7 +63,10 @@ def test_each_refusal_has_its_sentence(
     connection = json.loads(local_dbt_cloud.connection) | change
     monkeypatch.setenv("AIRFLOW_CONN_DBT_CLOUD_DEFAULT", json.dumps(connection))
 
-    assert advice(exception_of(call)) == sentence
+    error = exception_of(call)
+
+    assert advice(error) == sentence
+    assert "secret" not in one_line(error)
 
 
 @pytest.mark.parametrize("call", [by_provider, by_our_client])

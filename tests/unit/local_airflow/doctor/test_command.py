@@ -8,6 +8,7 @@ from pathlib import Path
 
 import certifi
 
+from include.local_airflow.processes import free_port
 from tests.running_dbt_cloud import RunningDbtCloud
 from tests.unit.local_airflow.conftest import Checkout
 
@@ -59,3 +60,17 @@ def test_each_connection_is_found_where_airflow_finds_it(
         "To do: 5, marked ✗.",
     ):
         assert words in told, told
+
+
+def test_in_a_fresh_clone_it_says_that_the_local_dbt_cloud_is_not_there(
+    checkout: Checkout,
+) -> None:
+    port = free_port()
+    data = checkout.folder / "data"
+    checkout.variables = {"DBT_CLOUD_PORT": str(port), "LOCAL_DBT_CLOUD_DATA": str(data)}
+
+    result = checkout.launch("doctor")
+
+    assert result.returncode == 1
+    assert f"✗ localhost:{port} does not answer: Connection refused.\n" in result.stdout
+    assert "The local dbt Cloud is started by make run and make start." in result.stdout

@@ -4,17 +4,25 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from dataclasses import replace
+from urllib.parse import urlsplit
 
 import certifi
 import pytest
 from airflow.sdk import Connection
 
-from include.local_airflow.dbt_cloud_trouble import BY_STATUS, NOT_REACHED, NOT_TRUSTED
+from include.local_airflow.dbt_cloud_trouble import (
+    BY_STATUS,
+    MALFORMED_TOKEN,
+    NOT_REACHED,
+    NOT_TRUSTED,
+)
 from include.local_airflow.doctor import Finding
 from include.local_airflow.doctor.connections import Found
 from include.local_airflow.doctor.job_tasks import JobTask
 from include.local_airflow.doctor.questions import examine
 from tests.running_dbt_cloud import DAILY_BUILD, RunningDbtCloud
+from tests.webhook_receiver import WebhookReceiver
 
 JANUARY = "0 0 1 1 *"  # its schedule is on, and starts nothing while tests run
 
@@ -23,7 +31,7 @@ def task(job_id: int | None = DAILY_BUILD, account_id: int | None = None) -> Job
     return JobTask("a_dag", "a_task", "a_dag.py", "dbt_cloud_default", job_id, account_id)
 
 
-def findings(server: RunningDbtCloud, *tasks: JobTask, **change: str) -> list[Finding]:
+def findings(server: RunningDbtCloud, *tasks: JobTask, **change: str | int) -> list[Finding]:
     connection = Connection(conn_id="dbt_cloud_default", **(json.loads(server.connection) | change))
     return list(examine(Found(connection, "a test"), list(tasks)))
 
@@ -45,7 +53,7 @@ def test_a_connection_and_a_job_that_are_well(local_dbt_cloud: RunningDbtCloud) 
     assert "the triggerer reach" in said[1].text
     assert "jobs and runs of account 16173, Jaffle shop" in said[2].text
     assert said[3].text == "a_dag.a_task: job 65767 is 'Daily build' in 'Production', dbt build."
-    assert "only a run of the Dag knows its job" in said[4].text
+    assert "which job, only a run of the Dag knows" in said[4].text
     assert local_dbt_cloud.token not in str(said)
 
 
@@ -57,12 +65,15 @@ def test_a_connection_and_a_job_that_are_well(local_dbt_cloud: RunningDbtCloud) 
         ({"password": "wrong"}, "does not accept the token", BY_STATUS[401]),
         ({"login": "7"}, "not for account 7", "It is for 16173 (Jaffle shop): make that"),
         ({"password": ""}, "cannot be used", "It has no password"),
+        ({"password": "secret\n"}, "cannot be used", MALFORMED_TOKEN),
+        ({"host": "localhost", "port": 1}, "cannot be used", "make localhost:1 the host."),
+        ({"host": "ab.us1.dbt.com "}, "cannot be used", "Its host is 'ab.us1.dbt.com '"),
         ({"login": "jaffle"}, "cannot be used", "Its login is not the account id"),
-        ({"host": "https://ab.us1.dbt.com"}, "cannot be used", "take https:// and what follows"),
+        ({"host": "https://ab.us1.dbt.com"}, "cannot be used", "take https://, blanks and"),
     ],
 )
 def test_what_is_wrong_with_a_connection_ends_the_asking(
-    change: dict[str, str], text: str, advice: str, local_dbt_cloud: RunningDbtCloud
+    change: dict[str, str | int], text: str, advice: str, local_dbt_cloud: RunningDbtCloud
 ) -> None:
     last = findings(local_dbt_cloud, task(), **change)[-1]
 
@@ -79,6 +90,26 @@ def test_a_certificate_that_is_not_trusted(
 
     assert "unable to get local issuer certificate" in last.text
     assert last.advice == NOT_TRUSTED
+
+
+def test_a_host_that_speaks_no_tls(local_dbt_cloud: RunningDbtCloud) -> None:
+    with WebhookReceiver() as plain:
+        host = urlsplit(plain.url).netloc
+        last = findings(local_dbt_cloud, host=host)[-1]
+
+    assert last == Finding(f"{host} does not answer: wrong version number.", NOT_REACHED)
+
+
+def test_a_file_of_authorities_that_is_not_there(
+    local_dbt_cloud: RunningDbtCloud, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("REQUESTS_CA_BUNDLE", "/no/such.pem")
+
+    last = findings(local_dbt_cloud)[-1]
+
+    assert "was not asked" in last.text
+    assert "/no/such.pem" in last.text
+    assert last.advice == "Correct REQUESTS_CA_BUNDLE."
 
 
 def test_a_service_in_trouble_is_not_taken_for_a_wrong_connection(
@@ -108,11 +139,12 @@ def test_a_connection_needs_no_login_if_its_tasks_name_accounts(
 def test_a_job_that_is_missing_and_the_jobs_that_are_there(
     local_dbt_cloud: RunningDbtCloud,
 ) -> None:
-    last = findings(local_dbt_cloud, task(job_id=1))[-1]
+    first, second = findings(local_dbt_cloud, task(job_id=1), task(job_id=2))[-2:]
 
-    assert "there is no job 1 in account 16173" in last.text
-    assert "Set JOB_ID in a_dag.py to one of these: " in last.advice
-    assert "65767 (Daily build)" in last.advice
+    assert "there is no job 1 in account 16173" in first.text
+    assert "Set JOB_ID in a_dag.py to one of these: " in first.advice
+    assert "65767 (Daily build)" in first.advice
+    assert second.advice == "Set JOB_ID in a_dag.py to one of those above."
 
 
 def test_a_job_whose_own_schedule_is_on(
@@ -123,6 +155,8 @@ def test_a_job_whose_own_schedule_is_on(
     assert "its own schedule is on: " in last.text
     page = f"{local_dbt_cloud.url}/deploy/16173/projects/36467/jobs/{scheduled_job}"
     assert page in last.advice
+    waits = replace(task(job_id=scheduled_job), starts=False)
+    assert not findings(local_dbt_cloud, waits)[-1].advice
 
 
 def test_a_task_may_name_an_account_of_its_own(local_dbt_cloud: RunningDbtCloud) -> None:
