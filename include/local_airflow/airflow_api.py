@@ -19,7 +19,7 @@ COMPONENTS = set(_NAMES.values())
 
 
 class AirflowApi:
-    """Airflow's REST API on a loopback port, where everyone is admin."""
+    """Airflow's REST API on a loopback port; for most of it everyone has to be admin there."""
 
     def __init__(self, port: int) -> None:
         self._address = f"http://127.0.0.1:{port}"
@@ -44,6 +44,17 @@ class AirflowApi:
         except requests.RequestException:
             return {}
         return {name: health[key] for key, name in _NAMES.items() if health.get(key)}
+
+    def asks_for_login(self) -> bool:
+        """Tell whether not everyone is admin, so that the launcher may not ask for more either."""
+        try:
+            return not self._token
+        except requests.HTTPError as error:
+            return error.response.status_code < 500
+        except (requests.JSONDecodeError, KeyError):  # the page of a login
+            return True
+        except requests.RequestException:
+            return False
 
     def has_parsed(self, folder: Path) -> bool:
         """Tell whether every Dag file of the folder has become a Dag or an import error."""

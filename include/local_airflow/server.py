@@ -30,6 +30,10 @@ from include.local_airflow.webhooks import receive_webhooks
 from include.local_servers.connections import DBT_CLOUD
 
 PATIENCE = 300.0  # seconds until all components have to be healthy, on a busy machine
+LOGIN = (
+    "Airflow asks for a login: whether all Dag files can be imported, its UI says. The webhooks of "
+    "dbt Cloud stay as they are; watchers hear of finished runs."
+)
 GO = b"go\n"  # what `include.local_airflow.database` waits for
 
 
@@ -71,7 +75,8 @@ def _start(launch: Launch, console: Console) -> int:
         for server in wanted_servers(launch):
             server.wait(launch)
         _wait_until_ready(launch, watcher, console, healing=running)
-        receive_webhooks(launch, AirflowApi(launch.port))
+        if not AirflowApi(launch.port).asks_for_login():
+            receive_webhooks(launch, AirflowApi(launch.port))
     except BaseException:
         if not running:
             watcher.end()
@@ -173,7 +178,8 @@ def _preparation(
 def _wait_until_ready(launch: Launch, watcher: Watcher, console: Console, healing: bool) -> None:
     """Print each component as it comes up, until all are healthy and the Dags are listed.
 
-    One that ends stops a first start; while it is `healing`, it is started again.
+    If Airflow asks for a login, it lists none. A component that ends stops a first start; while it
+    is `healing`, it is started again.
     """
     deadline = time.monotonic() + PATIENCE
     healthy: set[str] = set()
@@ -203,7 +209,8 @@ def _states(api: AirflowApi, launch: Launch) -> Iterator[tuple[set[str], bool]]:
     """Yield, twice a second, which components are healthy and whether the Dags are there."""
     while True:
         healthy = api.healthy_components()
-        yield healthy, healthy == COMPONENTS and api.has_parsed(launch.dags_folder)
+        is_up = healthy == COMPONENTS
+        yield healthy, is_up and (api.asks_for_login() or api.has_parsed(launch.dags_folder))
         time.sleep(0.5)
 
 
@@ -212,6 +219,8 @@ def _print_urls(launch: Launch, console: Console) -> None:
     for file, reason in api.import_errors().items():
         console.print(Text(f"Warning: {file} cannot be imported ({reason}).", style="yellow"))
     console.print(f"Airflow: http://127.0.0.1:{launch.port}")
+    if api.asks_for_login():
+        console.print(LOGIN)
     for server in wanted_servers(launch):
         console.print(f"The {server.name}: {server.url(launch)}")
     console.print(Text(dbt_cloud_in_use(launch, api.connection(DBT_CLOUD.conn_id))), soft_wrap=True)

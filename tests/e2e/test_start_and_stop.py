@@ -92,7 +92,9 @@ def test_a_start_with_other_settings_is_refused(airflow: Airflow, project: Proje
     assert f"http://127.0.0.1:{project.port}, with other settings: make stop" in other.stderr
 
 
-def test_a_start_heals_killed_watchers(airflow: Airflow, project: Project) -> None:
+def test_a_start_heals_killed_watchers_and_needs_no_login(
+    airflow: Airflow, project: Project
+) -> None:
     before = pids(project)
     watchers = [project.process(name).parent() for name in ("triggerer", "local-dbt-cloud")]
     for watcher in watchers:
@@ -102,9 +104,10 @@ def test_a_start_heals_killed_watchers(airflow: Airflow, project: Project) -> No
     assert status.returncode == 1
     assert status.stdout.count("the watcher was killed: make start begins anew") == 2
 
-    started = project.launcher("start")
+    started = project.launcher("start", AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_ALL_ADMINS="False")
 
     assert started.returncode == 0, started.stderr
+    assert "Airflow asks for a login" in started.stdout
     assert pids(project).keys() == PROCESSES
     assert not set(pids(project).values()) & set(before.values())
     assert {process.pid for process in project.processes()} >= set(pids(project).values())
