@@ -9,10 +9,12 @@ from rich.table import Table
 from rich.text import Text
 
 from include.local_airflow.airflow_api import COMPONENTS, AirflowApi
+from include.local_airflow.doctor import Finding
 from include.local_airflow.environment import Launch
-from include.local_airflow.local_servers import ALL, servers_watcher
+from include.local_airflow.local_servers import ALL, DBT_CLOUD, servers_watcher
 from include.local_airflow.server import airflow_watcher
 from include.local_airflow.watcher import State, Watcher, last_lines
+from include.local_airflow.webhooks import of_local_dbt_cloud
 
 HEARTBEAT = 30.0  # seconds without one until Airflow itself counts a component as unhealthy
 
@@ -44,7 +46,23 @@ def status(launch: Launch, console: Console) -> int:
         console.print("Nothing is running: make start starts it.")
         return 1
     console.print(table)
+    if told := _webhook(launch):
+        console.print(
+            Text(" ".join([told.text, told.advice]).strip(), style=told.advice and "yellow")
+        )
     return 0 if well else 1
+
+
+def _webhook(launch: Launch) -> Finding | None:
+    """Whether Airflow hears of finished runs by webhook, as far as this machine knows."""
+    airflow = airflow_watcher(launch)
+    servers = servers_watcher(launch)
+    if not airflow.states():
+        return None
+    if DBT_CLOUD.program_name not in servers.states():
+        return Finding("Whether dbt Cloud's webhooks tell of finished runs: make doctor asks it.")
+    server = servers.url(DBT_CLOUD.program_name)
+    return of_local_dbt_cloud(launch, airflow.url("api-server"), server)
 
 
 def _row(state: State, answers: bool, watcher: Watcher) -> list[str | Text]:

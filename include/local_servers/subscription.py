@@ -13,6 +13,7 @@ import os
 import sys
 from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 import requests
 from requests.adapters import HTTPAdapter
@@ -24,6 +25,7 @@ from include.local_servers.data_folder import default_data
 RECEIVER_PATH = "/webhooks/dbt-cloud"  # plugins/receive_dbt_cloud_webhooks.py
 CONN_ID = "dbt_cloud_webhooks"  # where Airflow has the secret
 FILE = "webhook-subscription.json"
+ADDRESS = f"{{}}/api/v3/accounts/{DBT_CLOUD.login}/webhooks/subscription"
 # A server that starts is waited for: half a minute, up to two seconds between two tries.
 PATIENCE = Retry(20, backoff_factor=0.1, backoff_max=2, allowed_methods=None)
 
@@ -42,12 +44,8 @@ def subscribe(url: str, token: str, data: Path, receiver: str) -> str:
         "job_ids": [],
         "active": True,
     }
-    address = f"{url}/api/v3/accounts/{DBT_CLOUD.login}/webhooks/subscription"
-    known = _known(data)
-    with requests.Session() as session:
-        session.trust_env = False  # no proxy between this machine and itself
-        session.verify = str(data / "ca.pem")
-        session.headers["Authorization"] = f"Token {token}"
+    address, known = ADDRESS.format(url), _known(data)
+    with _session(token, data) as session:
         session.mount(url, HTTPAdapter(max_retries=PATIENCE))
         answer = session.put(f"{address}/{known.get('id')}", json=subscription, timeout=30)
         if answer.status_code == 404:
@@ -57,6 +55,27 @@ def subscribe(url: str, token: str, data: Path, receiver: str) -> str:
             _keep(data, known)
     answer.raise_for_status()
     return known["hmac_secret"]
+
+
+def subscriptions(url: str, token: str, data: Path) -> list[dict[str, Any]]:
+    """List all of them.
+
+    Raises:
+        requests.RequestException: the local dbt Cloud does not tell.
+    """
+    with _session(token, data) as session:
+        answer = session.get(f"{ADDRESS.format(url)}s", params={"limit": 100}, timeout=5)
+    answer.raise_for_status()
+    found: list[dict[str, Any]] = answer.json()["data"]
+    return found
+
+
+def _session(token: str, data: Path) -> requests.Session:
+    session = requests.Session()
+    session.trust_env = False  # no proxy between this machine and itself
+    session.verify = str(data / "ca.pem")
+    session.headers["Authorization"] = f"Token {token}"
+    return session
 
 
 def _known(data: Path) -> dict[str, str]:

@@ -45,7 +45,9 @@ def test_all_that_runs_is_healthy_and_listens_to_this_machine_only(
 ) -> None:
     assert pids(project).keys() == PROCESSES
     eventually(lambda: all_run(project), "all are well")
-    assert project.launcher("status", PORT="", DBT_CLOUD_PORT="").returncode == 0  # it knows them
+    status = project.launcher("status", PORT="", DBT_CLOUD_PORT="")  # it knows them
+    assert status.returncode == 0
+    assert f"webhook 'Airflow' to http://127.0.0.1:{project.port}/webhooks/" in status.stdout
     health = airflow.call("GET", "/monitor/health")
     assert {part["status"] for part in health.values()} == {"healthy"}
     listening = set()
@@ -71,6 +73,19 @@ def test_whatever_is_killed_heals_and_the_status_tells(airflow: Airflow, project
         assert int(after[kill][3]) > restarts[kill]
         assert pids(project)[kill] != before[kill]
         assert after["api-server"][4] == f"http://127.0.0.1:{project.port}"
+
+
+def test_the_doctor_asks_what_runs(airflow: Airflow, project: Project) -> None:
+    told = project.launcher("doctor", PORT="", DBT_CLOUD_PORT="").stdout
+
+    port = project.dbt_cloud_port
+    assert (
+        f"✓ The connection dbt_cloud_default comes from Airflow's database: localhost:{port}"
+        in told
+    )
+    assert f"webhook 'Airflow' to http://127.0.0.1:{project.port}/webhooks/dbt-cloud" in told
+    assert "✓ react_to_dbt_cloud_run.JOB_ID: job 48630 is 'Marketing build'" in told
+    assert "✗ run_missing_job.trigger_dbt_cloud_job_run: there is no job 1" in told
 
 
 def test_a_second_start_changes_nothing(airflow: Airflow, project: Project) -> None:

@@ -1,4 +1,7 @@
-"""The process that looks: prints a line for each finding."""
+"""The process that looks: prints a line for each finding.
+
+`python -m include.local_airflow.doctor [ADDRESS]`, that of the Airflow that runs.
+"""
 
 from __future__ import annotations
 
@@ -10,28 +13,34 @@ from rich.text import Text
 
 from include.local_airflow.database import exported_variables
 from include.local_airflow.doctor import Finding
-from include.local_airflow.doctor.command import RUNNING
-from include.local_airflow.doctor.connections import find_connection
+from include.local_airflow.doctor.connections import Found, find_connection
 from include.local_airflow.doctor.job_tasks import job_tasks
 from include.local_airflow.doctor.questions import examine
+from include.local_airflow.doctor.webhooks import receiver_of
 from include.local_airflow.environment import Launch
 from include.local_airflow.errors import LaunchError
 from include.local_airflow.settings import NAME, read_settings
 from include.local_servers.connections import DBT_CLOUD
+from include.local_servers.subscription import CONN_ID
 
 
-def findings(launch: Launch, is_running: bool) -> Iterator[Finding]:
+def findings(launch: Launch, airflow: str = "") -> Iterator[Finding]:
     """Yield what is found out about each connection that the Dags name, and about their jobs."""
     settings = read_settings(launch.root / NAME)
     with exported_variables(settings):
         tasks, broken = job_tasks(launch.dags_folder)
     yield from broken
+    webhooks = find_connection(CONN_ID, launch, settings, bool(airflow))
+    heard_of = DBT_CLOUD.conn_id
+    if isinstance(webhooks, Found):
+        heard_of = webhooks.connection.extra_dejson.get("dbt_cloud_conn_id", heard_of)
     for conn_id in sorted({DBT_CLOUD.conn_id, *(task.conn_id for task in tasks)}):
-        found = find_connection(conn_id, launch, settings, is_running)
+        found = find_connection(conn_id, launch, settings, bool(airflow))
         if isinstance(found, Finding):
             yield found
         else:
-            yield from examine(found, [task for task in tasks if task.conn_id == conn_id])
+            receiver = receiver_of(found, webhooks, airflow) if conn_id == heard_of else None
+            yield from examine(found, [task for task in tasks if task.conn_id == conn_id], receiver)
 
 
 def main(arguments: list[str]) -> int:
@@ -39,7 +48,7 @@ def main(arguments: list[str]) -> int:
     console = Console(highlight=False, soft_wrap=True)
     to_do = 0
     try:
-        for finding in findings(Launch.read(), RUNNING in arguments):
+        for finding in findings(Launch.read(), *arguments):
             mark = Text("✗ ", style="red") if finding.advice else Text("✓ ", style="green")
             console.print(mark + Text(finding.text))
             if finding.advice:

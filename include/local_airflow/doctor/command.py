@@ -11,7 +11,6 @@ from include.local_airflow.environment import Launch
 from include.local_airflow.metadata_database import sqlite_database
 from include.local_airflow.server import airflow_watcher, database_of
 
-RUNNING = "--airflow-is-running"
 # What Airflow and its providers say while Dags are read would hide the findings.
 QUIET = {"AIRFLOW__LOGGING__LOGGING_LEVEL": "CRITICAL"}
 
@@ -23,10 +22,11 @@ def doctor(launch: Launch, _console: Console) -> int:
 
     What `make start` has started is asked for the connections of its database.
     """
-    is_running = airflow_watcher(launch).lives()
+    watcher = airflow_watcher(launch)
+    is_running = watcher.lives()
     database = database_of(launch) if is_running else sqlite_database(launch.home)
     command = [sys.executable, "-m", "include.local_airflow.doctor"]
-    command += [RUNNING] if is_running else []
+    command += [watcher.url("api-server")] if is_running else []
     environment = launch.environment(database) | QUIET
     if not (launch.data / "ca-bundle.pem").exists():  # no local server has run here yet
         others = {key: value for key, value in environment.items() if key not in TRUSTED}

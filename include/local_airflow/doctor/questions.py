@@ -6,12 +6,10 @@ import asyncio
 import re
 from collections.abc import Iterable, Iterator
 from typing import Any
-from urllib.parse import urlsplit
 
 import aiohttp
 import requests
 
-from include.local_airflow.dbt_cloud_runs import ConnectedHook
 from include.local_airflow.dbt_cloud_trouble import (
     BY_STATUS,
     MALFORMED_TOKEN,
@@ -22,8 +20,9 @@ from include.local_airflow.dbt_cloud_trouble import (
 from include.local_airflow.doctor import Finding
 from include.local_airflow.doctor.connections import Found
 from include.local_airflow.doctor.job_tasks import JobTask
+from include.local_airflow.doctor.service import Service
+from include.local_airflow.doctor.webhooks import Receiver, heard
 
-SECONDS = 10  # for one answer
 PROXY = (
     "Where the way leads through a proxy, name it in the connection's extra too: "
     '{"proxies": {"https": "http://PROXY:PORT"}}.'
@@ -33,42 +32,9 @@ DELETED = 2  # a job's state
 PAGE = 100  # jobs in a list, at most
 
 
-class Service:
-    """dbt Cloud by the provider's hook: its host, token and proxies."""
-
-    def __init__(self, connection: Any) -> None:
-        hook = ConnectedHook(connection)
-        self.session = hook.get_conn()
-        self.session.proxies = connection.extra_dejson.get("proxies") or {}
-        self.url = str(hook.base_url)
-        self.host = urlsplit(self.url).netloc
-        self.listed: set[int] = set()  # accounts whose jobs have been named
-
-    def get(self, path: str, **params: Any) -> tuple[int, Any]:
-        """Return status and `data`, or no data if it is not dbt Cloud's answer.
-
-        Raises:
-            OSError: there is no answer.
-        """
-        url = f"{self.url}api/v2/accounts/{path}"
-        answer = self.session.get(url, params=params, timeout=SECONDS)
-        try:
-            return answer.status_code, answer.json()["data"]
-        except (ValueError, KeyError, TypeError):
-            return answer.status_code, None
-
-    async def call_as_triggerer(self) -> None:
-        """Raise aiohttp's error or an OSError if the triggerer's library fails."""
-        limit = aiohttp.ClientTimeout(total=SECONDS)
-        proxy = self.session.proxies.get("https")
-        async with (
-            aiohttp.ClientSession(timeout=limit) as session,
-            session.get(self.url, proxy=proxy),
-        ):
-            pass
-
-
-def examine(found: Found, tasks: list[JobTask]) -> Iterator[Finding]:
+def examine(
+    found: Found, tasks: list[JobTask], receiver: Receiver | None = None
+) -> Iterator[Finding]:
     """Yield the findings about a connection and the jobs of its tasks, until one ends the rest."""
     connection = found.connection
     login = connection.login or ""
@@ -88,6 +54,8 @@ def examine(found: Found, tasks: list[JobTask]) -> Iterator[Finding]:
             finding = _account(service, account)
             yield finding
             usable += [] if finding.advice else [account]
+        if receiver and login and int(login) in usable:
+            yield heard(service, int(login), receiver)
         for task in tasks:
             if (account := task.account_id or int(login)) in usable:
                 yield _job(service, account, task)

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import certifi
 
+from include.local_airflow.metadata_database import sqlite_database
 from include.local_airflow.processes import free_port
 from tests.running_dbt_cloud import RunningDbtCloud
 from tests.unit.local_airflow.conftest import Checkout
@@ -74,3 +75,13 @@ def test_in_a_fresh_clone_it_says_that_the_local_dbt_cloud_is_not_there(
     assert result.returncode == 1
     assert f"✗ localhost:{port} does not answer: Connection refused.\n" in result.stdout
     assert "The local dbt Cloud is started by make run and make start." in result.stdout
+
+
+def test_a_running_airflow_has_only_its_own_connections(checkout: Checkout) -> None:
+    home = checkout.folder / ".airflow"
+    checkout.variables = sqlite_database(home).environment() | {"AIRFLOW_HOME": str(home)}
+
+    result = checkout.run("-m", "include.local_airflow.doctor", "http://127.0.0.1:1")
+
+    assert "✗ The Airflow that runs has no connection dbt_cloud_default.\n" in result.stdout
+    assert "make stop, then make start takes that of airflow_settings.yaml" in result.stdout

@@ -32,8 +32,12 @@ def task(job_id: int | None = DAILY_BUILD, account_id: int | None = None) -> Job
 
 
 def findings(server: RunningDbtCloud, *tasks: JobTask, **change: str | int) -> list[Finding]:
+    return list(examine(found(server, **change), list(tasks)))
+
+
+def found(server: RunningDbtCloud, **change: str | int) -> Found:
     connection = Connection(conn_id="dbt_cloud_default", **(json.loads(server.connection) | change))
-    return list(examine(Found(connection, "a test"), list(tasks)))
+    return Found(connection, "a test")
 
 
 @pytest.fixture

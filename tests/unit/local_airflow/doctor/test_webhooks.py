@@ -1,0 +1,97 @@
+"""Whether dbt Cloud tells Airflow of finished runs, asked of the local dbt Cloud."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from dataclasses import replace
+from typing import Any
+
+import pytest
+from airflow.sdk import Connection
+
+from include.local_airflow.doctor import Finding
+from include.local_airflow.doctor.connections import Found
+from include.local_airflow.doctor.questions import examine
+from include.local_airflow.doctor.webhooks import Receiver, receiver_of
+from include.local_airflow.webhooks import BY_HAND, BY_START, REFUSED, SWITCH_ON
+from tests.running_dbt_cloud import ACCOUNT_ID, RunningDbtCloud
+from tests.webhook_receiver import WebhookReceiver
+
+PATH = f"../../../v3/accounts/{ACCOUNT_ID}/webhooks/subscription"
+HERE, SECRET = "/hook", Receiver(has_secret=True, address="/hook")
+
+
+@pytest.fixture
+def webhook(local_dbt_cloud: RunningDbtCloud) -> Iterator[dict[str, Any]]:
+    with WebhookReceiver() as receiver:
+        receiver.answers = [401]
+        body = {"name": "To test", "client_url": receiver.url, "active": True, "job_ids": ["1"]}
+        body |= {"event_types": ["job.run.completed"], "description": ""}
+        made = local_dbt_cloud.request("POST", f"{PATH}s", json=body).json()["data"]
+        yield made
+        local_dbt_cloud.request("DELETE", f"{PATH}/{made['id']}")
+
+
+def found(host: str = "", **fields: Any) -> Found:
+    fields = {"conn_id": "dbt_cloud_default", "conn_type": "dbt_cloud", "host": host, **fields}
+    return Found(Connection(**fields), "a test")
+
+
+def last(server: RunningDbtCloud, receiver: Receiver) -> Finding:
+    return list(examine(found(**json.loads(server.connection)), [], receiver))[-1]
+
+
+def test_each_state_of_a_webhook_is_told(
+    local_dbt_cloud: RunningDbtCloud, webhook: dict[str, Any]
+) -> None:
+    told = f"dbt Cloud's webhook 'To test' to {webhook['client_url']}"
+    address = f"{PATH}/{webhook['id']}"
+    assert last(local_dbt_cloud, SECRET) == Finding(f"{told} tells of finished runs of job 1.")
+
+    local_dbt_cloud.get(f"{address}/test")
+    assert last(local_dbt_cloud, SECRET) == Finding(
+        f"{told} was answered 401 the last time.", REFUSED
+    )
+    assert last(local_dbt_cloud, replace(SECRET, is_local=True)).advice == f"{REFUSED} {BY_START}"
+    local_dbt_cloud.get(f"{address}/test")
+    assert not last(local_dbt_cloud, SECRET).advice
+
+    local_dbt_cloud.request("PUT", address, json=webhook | {"active": False})
+    assert last(local_dbt_cloud, SECRET) == Finding(f"{told} is switched off.", SWITCH_ON)
+    assert last(local_dbt_cloud, replace(SECRET, is_local=True)).advice == BY_START
+
+
+def test_without_one_it_says_what_to_do(
+    local_dbt_cloud: RunningDbtCloud, webhook: dict[str, Any]
+) -> None:
+    elsewhere = replace(SECRET, address="/elsewhere")
+    other_events = webhook | {"event_types": ["job.run.started"]}
+    local_dbt_cloud.request("PUT", f"{PATH}/{webhook['id']}", json=other_events)
+
+    for receiver in (elsewhere, SECRET):
+        missing = last(local_dbt_cloud, receiver)
+        assert (
+            f"No webhook of dbt Cloud tells of finished runs at {receiver.address}." in missing.text
+        )
+        assert missing.advice == BY_HAND
+    assert last(local_dbt_cloud, replace(elsewhere, is_local=True)).advice == BY_START
+
+
+def test_an_airflow_without_a_secret_has_watchers(local_dbt_cloud: RunningDbtCloud) -> None:
+    finding = last(local_dbt_cloud, Receiver(has_secret=False))
+
+    assert "watchers ask for finished runs" in finding.text
+    assert not finding.advice
+
+
+def test_the_local_dbt_cloud_tells_only_an_airflow_that_runs() -> None:
+    local, real, nothing = found("localhost:8580"), found("ab123.us1.dbt.com"), Finding("")
+    airflow = "http://127.0.0.1:8080"
+
+    assert receiver_of(local, nothing, "") is None
+    assert receiver_of(local, found(password="x"), airflow) == Receiver(
+        True, f"{airflow}/webhooks/dbt-cloud", is_local=True
+    )
+    assert receiver_of(real, found(password="x"), airflow) == Receiver(True, "/webhooks/dbt-cloud")
+    assert receiver_of(real, found(), airflow) == Receiver(False, "/webhooks/dbt-cloud")
