@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
-import re
+import shlex
 from collections import OrderedDict
 from collections.abc import AsyncIterator
 from contextlib import suppress
@@ -115,9 +115,10 @@ def rebuilding_runs(listed: list[dict[str, Any]], key: str) -> list[tuple[int, l
 
 
 def selected(commands: list[str]) -> frozenset[str]:
-    """What the commands select by name."""
-    found = (re.search(r" --select (.+)$", command) for command in commands)
-    return frozenset(word for one in found if one for word in one[1].split())
+    """What the commands select by name, with the last of their options."""
+    split = [shlex.split(command) for command in commands]
+    found = [words[words.index("--select") + 1 :] for words in split if "--select" in words]
+    return frozenset(word for words in found for word in words)
 
 
 async def look_at(
