@@ -20,6 +20,7 @@ from airflow.providers.dbt.cloud.hooks.dbt import DbtCloudHook
 from ..artifacts import BUILT, TESTS
 from ..client import DbtCloudClient
 from ..responses import DbtCloudRefusedError
+from .live_log import without_database
 
 VERSION = 1
 HOW = "the Dag write_lineage writes it anew"
@@ -45,7 +46,7 @@ class LineageNode:
         """What dbt calls it in its log."""
         if self.type == "unit_test":
             return "::".join(self.unique_id.split(".")[2:4])
-        return self.relation.partition(".")[2] or self.name
+        return without_database(self.relation) or self.name
 
 
 @dataclass(frozen=True)

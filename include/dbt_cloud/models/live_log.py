@@ -54,6 +54,11 @@ FAILED = re.compile(
 )
 
 
+def without_database(relation: str) -> str:
+    """``schema.identifier``: dbt names the database only where it is not the profile's own."""
+    return ".".join(relation.split(".")[-2:])
+
+
 @dataclass(frozen=True)
 class Said:
     """One line about a node; ``status`` is ``started`` or one of ``run_results.json``."""
@@ -79,7 +84,7 @@ def read_line(line: str) -> Said | None:
         seconds = re.search(r" in ([\d.]+)s$", ending)
         rows = re.search(r"(\d+) in [\d.]+s$", ending)
         return Said(
-            label=words[-1],
+            label=without_database(words[-1]),
             status=STATUSES[core["said"]],
             seconds=float(seconds[1]) if seconds else 0.0,
             line=line.strip(),
@@ -88,7 +93,8 @@ def read_line(line: str) -> Said | None:
     if fusion := FUSION.match(line):
         failed = "fail" if "test" in fusion["kind"] else "error"
         status = STATUSES.get(fusion["said"], failed)
-        return Said(fusion["label"], status, float(fusion["seconds"] or 0), line.strip())
+        label = without_database(fusion["label"])
+        return Said(label, status, float(fusion["seconds"] or 0), line.strip())
     return None
 
 

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import pytest
 
+from include.dbt_cloud.models.lineage import LineageNode
 from include.dbt_cloud.models.live_log import Failure, read_failures, read_line, read_log
 
 CORE = """\
@@ -89,6 +90,29 @@ def test_dbt_core_s_lines_are_read() -> None:
     assert said["analytics.stg_orders"].seconds == 0.91
     assert said["analytics.countries"].rows == 249
     assert said["order_total_is_subtotal_plus_tax"].rows == 15080
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "2 of 3 OK created sql table model elsewhere.analytics.orders ........ [OK in 0.09s]",
+        " Succeeded [  0.09s] model elsewhere.analytics.orders (table)",
+    ],
+)
+def test_a_model_in_another_database_is_called_as_in_the_lineage(line: str) -> None:
+    relation = "elsewhere.analytics.orders"
+    node = LineageNode("model.shop.orders", "orders", "model", (), relation=relation)
+
+    said = read_line(line)
+
+    assert said
+    assert said.label == node.label == "analytics.orders"
+
+
+def test_a_warehouse_without_databases_has_the_same_names() -> None:
+    node = LineageNode("model.shop.orders", "orders", "model", (), relation="analytics.orders")
+
+    assert node.label == "analytics.orders"
 
 
 def test_fusion_s_lines_are_read() -> None:
