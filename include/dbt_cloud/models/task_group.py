@@ -7,7 +7,7 @@ from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from hashlib import sha256
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 from airflow.sdk import Asset, TaskGroup
@@ -22,6 +22,7 @@ from .operators import (
 )
 
 LONGEST_NAME = 120  # of a task; Airflow takes 250 characters with the names of its groups
+RUN_JOB, REST_OF_RUN = "run_job", "rest_of_run"
 
 
 def dbt_cloud_models(
@@ -65,13 +66,13 @@ def add_tasks(
     assets: dict[str, Asset],
     job: dict[str, Any],
 ) -> None:
-    run_job = DbtCloudStartJobOperator(task_id="run_job", problem=lineage.problem, **job)
+    run_job = DbtCloudStartJobOperator(task_id=RUN_JOB, problem=lineage.problem, **job)
     nodes = Nodes(lineage, chosen, run_job, assets)
     # What fails in it fails for good. But Airflow counts a failed try if the run ends so soon that
     # the task is resumed before its first process has ended.
     rest = {"retries": 2, **job}
     rest_of_run = DbtCloudRestOfRunOperator(
-        task_id="rest_of_run", job_task_id=run_job.task_id, labels=nodes.labels, **rest
+        task_id=REST_OF_RUN, job_task_id=run_job.task_id, labels=nodes.labels, **rest
     )
     nodes.make()
     run_job >> rest_of_run
@@ -165,13 +166,17 @@ def group_of(folder: str, groups: dict[str, TaskGroup], root: Any) -> Any:
 
 
 def task_names(nodes: Iterable[LineageNode]) -> dict[str, str]:
-    """Unique id → name; one that several nodes have is told apart by their packages."""
+    """Unique id → name; the unique id itself where several nodes, or a group, have the name."""
     listed = list(nodes)
     times = Counter(node.name for node in listed)
-    return {
-        node.unique_id: safe(node.name if times[node.name] == 1 else node.unique_id)
-        for node in listed
-    }
+    folders = {PurePosixPath(node.folder) for node in listed}
+    groups = folders.union(*(folder.parents for folder in folders))
+    taken = {PurePosixPath(RUN_JOB), PurePosixPath(REST_OF_RUN), *groups}
+
+    def is_free(node: LineageNode) -> bool:
+        return times[node.name] == 1 and PurePosixPath(node.folder, node.name) not in taken
+
+    return {node.unique_id: safe(node.name if is_free(node) else node.unique_id) for node in listed}
 
 
 def safe(name: str) -> str:

@@ -106,6 +106,30 @@ def test_names_that_airflow_would_refuse_or_confuse_are_changed(make_tasks: Any)
     assert max(map(len, names)) == 120
 
 
+def test_a_model_may_be_called_as_a_folder_or_as_a_task_of_the_group(make_tasks: Any) -> None:
+    nodes = [
+        entry("customers"),
+        entry("customer_orders", "customers", folder="customers"),
+        entry("finance", folder="marts"),
+        entry("revenue", folder="marts/finance/monthly"),
+        entry("stores", folder="stores"),
+        entry("run_job", "stores"),
+    ]
+
+    tasks = make_tasks(nodes)
+
+    assert {name: after(task) for name, task in tasks.items()} == {
+        "run_job": set(),
+        "rest_of_run": {"run_job"},
+        "model_shop_customers": {"run_job"},
+        "customers.customer_orders": {"model_shop_customers"},
+        "marts.model_shop_finance": {"run_job"},
+        "marts.finance.monthly.revenue": {"run_job"},
+        "stores.stores": {"run_job"},
+        "model_shop_run_job": {"stores.stores"},
+    }
+
+
 def test_a_name_that_the_log_gives_to_two_nodes_tells_of_neither(make_tasks: Any) -> None:
     twins = [entry("orders"), {**entry("orders"), "unique_id": "model.other.orders"}]
 
