@@ -10,6 +10,7 @@ import json
 import logging
 from dataclasses import dataclass
 from functools import lru_cache
+from pathlib import PurePosixPath
 from typing import Any
 
 from ..artifacts import FAILED, Node
@@ -89,11 +90,16 @@ def write(file: Any, text: str) -> None:
 
 
 def numbers_in(folder: Any, suffix: str) -> list[int]:
-    """Of the files ``NUMBER.suffix`` in a folder that need not be there: highest first."""
+    """Of the files ``NUMBER.suffix`` in a folder that need not be there: highest first.
+
+    Object stores list from memory what they have listed before, and other processes write here.
+    """
+    folder.fs.invalidate_cache(folder.path)
     try:
-        names = [file.name.removesuffix(suffix) for file in folder.iterdir()]
+        files = folder.fs.ls(folder.path, detail=False)
     except (FileNotFoundError, NotADirectoryError):
         return []
+    names = (PurePosixPath(file).name.removesuffix(suffix) for file in files)
     return sorted((int(name) for name in names if name.isdecimal()), reverse=True)
 
 

@@ -9,6 +9,8 @@ from typing import Any
 
 import pytest
 from airflow.sdk import ObjectStoragePath
+from airflow.sdk.io import store
+from fsspec.implementations.local import LocalFileSystem
 
 from include.dbt_cloud.artifacts import Node
 from include.dbt_cloud.reports import history as history_module
@@ -71,6 +73,31 @@ def test_jobs_and_runs_are_listed_newest_first_and_nothing_else_is(history: Hist
 
 def test_nothing_is_kept_of_a_job_that_never_ran(history: History) -> None:
     assert (history.jobs(), history.runs(JOB), history.results(JOB)) == ([], [], [])
+
+
+class ObjectStore(LocalFileSystem):  # type: ignore[misc]  # fsspec has no types
+    """Lists from memory what it has listed before, as those of S3, Google Cloud and Azure do."""
+
+    def ls(self, path: str, detail: bool = False, **_: Any) -> list[str]:
+        listed: list[str] = self.dircache.setdefault(path, super().ls(path))
+        return listed
+
+    def invalidate_cache(self, path: str | None = None) -> None:
+        self.dircache.pop(path, None)
+
+
+def test_what_another_process_keeps_is_seen_in_an_object_store(
+    history: History, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fs = ObjectStore(skip_instance_cache=True)
+    monkeypatch.setitem(store._STORE_CACHE, "file", store.ObjectStore("file", None, fs))
+    history.keep(results(7))
+    assert (history.jobs(), history.runs(JOB)) == ([JOB], [7])
+
+    Path(history.folder.path, "1").mkdir()
+    Path(history.folder.path, str(JOB), "8.json").write_text("{}")
+
+    assert (history.jobs(), history.runs(JOB)) == ([JOB, 1], [8, 7])
 
 
 def test_only_the_newest_runs_of_a_job_stay(
