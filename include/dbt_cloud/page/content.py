@@ -61,7 +61,7 @@ class JobDetails:
 
 def jobs_of(answer: Answer, history: History, dag_runs_of: FindDagRuns) -> list[Job]:
     """Those with the newest runs first; a job that dbt Cloud has forgotten is shown too."""
-    kept = [one.run for job_id in history.jobs() for one in history.results(job_id, BARS)]
+    kept = [run for job_id in history.jobs() for run in history.heads(job_id, BARS)]
     runs = newest_first(answer.runs, kept)
     dag_runs = dag_runs_of(newest_of_each(runs))
     shown: dict[int, list[Run]] = defaultdict(list)

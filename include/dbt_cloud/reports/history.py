@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import json
 import logging
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import PurePosixPath
-from typing import Any
+from typing import Any, TypeVar
 
 from ..artifacts import FAILED, Node
 from ..failures import shortened
@@ -19,7 +20,8 @@ from .results import Results
 
 VERSION = 1
 RUNS = 200  # that are kept of each job
-PARSED = 500  # runs that a reader has in memory
+PARSED = 500  # runs that a reader has in memory with their nodes
+HEADS = 20_000  # and without
 TOLD = {*FAILED, "warn"}  # statuses whose message is kept
 KEPT = (
     "id",
@@ -35,6 +37,7 @@ KEPT = (
     "href",
     "git_sha",
 )
+T = TypeVar("T")
 log = logging.getLogger(__name__)
 
 
@@ -62,8 +65,16 @@ class History:
 
     def results(self, job_id: int, most: int = RUNS) -> list[Results]:
         """Newest first; without those whose files cannot be read, which the log names."""
-        files = [self.folder / str(job_id) / f"{run_id}.json" for run_id in self.runs(job_id)]
-        return [found for file in files[:most] if (found := read(file))]
+        return self._read(job_id, most, parsed)
+
+    def heads(self, job_id: int, most: int) -> list[dict[str, Any]]:
+        """The same without their nodes, for who looks at many jobs."""
+        return self._read(job_id, most, head)
+
+    def _read(self, job_id: int, most: int, how: Callable[[Any], T]) -> list[T]:
+        job = self.folder / str(job_id)
+        files = (job / f"{run_id}.json" for run_id in self.runs(job_id)[:most])
+        return [found for file in files if (found := read(file, how))]
 
 
 def kept_run(run: dict[str, Any]) -> dict[str, Any]:
@@ -103,9 +114,9 @@ def numbers_in(folder: Any, suffix: str) -> list[int]:
     return sorted((int(name) for name in names if name.isdecimal()), reverse=True)
 
 
-def read(file: Any) -> Results | None:
+def read(file: Any, how: Callable[[Any], T]) -> T | None:
     try:
-        return parsed(file)
+        return how(file)
     except (OSError, ValueError, KeyError, TypeError) as error:
         log.warning("The kept run %s cannot be read (%r): delete it.", file, error)
         return None
@@ -118,3 +129,8 @@ def parsed(file: Any) -> Results:
         raise ValueError(f"it is of version {content['version']}")
     nodes = [Node(**{"message": "", **node}) for node in content["nodes"]]
     return Results(content["run"], nodes)
+
+
+@lru_cache(maxsize=HEADS)
+def head(file: Any) -> dict[str, Any]:
+    return parsed(file).run

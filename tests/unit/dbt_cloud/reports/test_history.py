@@ -100,6 +100,17 @@ def test_what_another_process_keeps_is_seen_in_an_object_store(
     assert (history.jobs(), history.runs(JOB)) == ([JOB, 1], [8, 7])
 
 
+def test_a_run_s_head_is_read_once_however_many_runs_there_are(history: History) -> None:
+    history.keep(results(7))
+    (head,) = history.heads(JOB, most=10)
+
+    history_module.parsed.cache_clear()  # as if many others had been read since
+    (history.folder / str(JOB) / "7.json").write_text("{")
+
+    assert history.heads(JOB, most=10) == [head]
+    assert head["status"] == 20
+
+
 def test_only_the_newest_runs_of_a_job_stay(
     history: History, monkeypatch: pytest.MonkeyPatch
 ) -> None:
