@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from contextlib import suppress
 from dataclasses import dataclass
 from hashlib import sha256
 from typing import TYPE_CHECKING, Any
@@ -45,7 +46,7 @@ class IdempotencyKey:
 
     def cause(self, reason: str) -> str:
         """The reason with the key, within dbt Cloud's limit; JSON (OpenLineage's) stays JSON."""
-        if reason.startswith("{"):
+        with suppress(ValueError, TypeError):  # any other text is no JSON, or no object
             marked = json.dumps({**json.loads(reason), "run": str(self)}, separators=(",", ":"))
             if len(marked) <= DBT_CAUSE_MAX_LENGTH:
                 return marked

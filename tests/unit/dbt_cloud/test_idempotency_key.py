@@ -11,7 +11,9 @@ KEY = IdempotencyKey("0123456789abcdef", 2)
 LIMIT = 255  # characters, of dbt Cloud
 
 
-@pytest.mark.parametrize("reason", ["", "by hand", "x" * 1000, '{"parent":{"job":"dag.task"}}'])
+@pytest.mark.parametrize(
+    "reason", ["", "by hand", "x" * 1000, '{"parent":{"job":"dag.task"}}', "{daily} build", "7"]
+)
 def test_the_key_is_found_in_any_cause(reason: str) -> None:
     cause = KEY.cause(reason)
 
