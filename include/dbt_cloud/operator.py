@@ -109,10 +109,10 @@ class DbtCloudRunJobExactlyOnceOperator(DbtCloudRunJobOperator):
             task_state=TaskState(context.get("task_state_store"), key.generation),
             since=since(context, key),
             body={
-                "cause": key.cause(self.reason(context)),
                 "steps_override": self.steps_override,
                 "schema_override": self.schema_override,
                 **self.additional_run_config,
+                "cause": key.cause(self.reason(context)),
             },
             failed=self.failed_run(job_id),
         ).run()
@@ -132,7 +132,8 @@ class DbtCloudRunJobExactlyOnceOperator(DbtCloudRunJobOperator):
         """What people read in dbt Cloud, or what OpenLineage reads there."""
         ti: Any = context["ti"]
         what = f"Airflow finishes run {self.failed_run_id}" if self.failed_run_id else "Airflow"
-        reason = self.trigger_reason or f"{what}: {ti.dag_id}.{ti.task_id}, {ti.run_id}"
+        said = self.additional_run_config.get("cause") or self.trigger_reason
+        reason = said or f"{what}: {ti.dag_id}.{ti.task_id}, {ti.run_id}"
         if self.openlineage_inject_parent_job_info:
             reason = inject_parent_job_information_into_dbt_cloud_cause(reason, ti) or reason
         return reason

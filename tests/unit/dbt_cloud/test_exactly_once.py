@@ -25,6 +25,16 @@ def test_a_try_after_a_crash_waits_for_the_run_that_is_there(make_task: MakeTask
     assert task.pushed["job_run_url"] == task.runs[0]["href"]
 
 
+def test_a_cause_of_one_s_own_does_not_hide_the_run_from_the_next_try(make_task: MakeTask) -> None:
+    task = make_task(QUICK, additional_run_config={"cause": "The quarter has ended"})
+    started = task.start()
+    task.stored.clear()  # as for a worker that died before it could store anything
+
+    assert task.try_() == started
+    (run,) = task.runs
+    assert run["trigger"]["cause"].startswith("The quarter has ended [airflow:")
+
+
 def test_a_run_that_succeeded_unseen_is_not_run_again(make_task: MakeTask) -> None:
     task = make_task(QUICK)
     task.server.wait(task.start())
