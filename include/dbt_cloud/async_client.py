@@ -8,11 +8,8 @@ from typing import Any, Self
 import aiohttp
 from airflow.providers.dbt.cloud.hooks.dbt import DbtCloudHook
 
-from .airflow_compat import (
-    AirflowException,
-    get_async_connection,
-    get_async_extra_dejson,
-)
+from .airflow_compat import get_async_connection, get_async_extra_dejson
+from .client import account_of
 from .responses import DbtCloudRefusedError, NoAnswerError, read_response
 
 CALL_SECONDS = 30
@@ -32,9 +29,7 @@ class AsyncDbtCloudClient:
         headers, host = await DbtCloudHook(self._conn_id).get_headers_tenants_from_connection()
         connection = await get_async_connection(self._conn_id)
         extra = await get_async_extra_dejson(connection)
-        account_id = self._account_id or connection.login
-        if not account_id:
-            raise AirflowException(f"Connection {self._conn_id} lacks its login: the account id.")
+        account_id = account_of(connection, self._account_id)
         self._address = f"https://{host}/api/v2/accounts/{account_id}/"
         self._session = aiohttp.ClientSession(
             headers=headers,

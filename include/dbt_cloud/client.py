@@ -17,6 +17,7 @@ from tenacity import (
     stop_after_delay,
 )
 
+from .airflow_compat import AirflowException
 from .responses import NoAnswerError, back_off, read_response
 
 CONNECT_SECONDS, READ_SECONDS = 10, 60
@@ -35,6 +36,16 @@ def was_undone(error: BaseException) -> bool:
     return isinstance(error, NoAnswerError) and error.is_undone
 
 
+def account_of(connection: Any, account_id: int | str | None) -> int:
+    """Without an id of one's own it is the connection's login; raises AirflowException."""
+    try:
+        return int(account_id or connection.login)
+    except (TypeError, ValueError):
+        raise AirflowException(
+            f"Connection {connection.conn_id} lacks its login: the account id."
+        ) from None
+
+
 class DbtCloudClient:
     """The account's part of the API, over one kept connection.
 
@@ -47,7 +58,7 @@ class DbtCloudClient:
         self, hook: DbtCloudHook, account_id: int | None, patience: float = RETRY_SECONDS
     ) -> None:
         connection = hook.connection
-        self.account_id = int(account_id or connection.login or 0)
+        self.account_id = account_of(connection, account_id)
         self._session = hook.get_conn()
         self._session.proxies = connection.extra_dejson.get("proxies") or {}
         self._address = f"{hook.base_url}api/v2/accounts/{self.account_id}/"
