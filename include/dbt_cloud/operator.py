@@ -211,7 +211,7 @@ def wait_in_worker(client: DbtCloudClient, trigger: DbtCloudRunTrigger) -> dict[
         try:
             status = client.get(f"runs/{trigger.wait.run_id}/")["status"]
             heard_at = time.monotonic()
-        except NoAnswerError as error:
+        except AirflowException as error:  # a refusal, such as of a new token, is no end either
             problem = str(error)
         if event := trigger.event(status, time.monotonic() - heard_at, problem):
             payload: dict[str, Any] = event.payload

@@ -12,6 +12,7 @@ import pytest
 from airflow.providers.dbt.cloud.hooks.dbt import DbtCloudJobRunException
 from airflow.sdk.exceptions import AirflowFailException
 
+from include.dbt_cloud.operator import wait_in_worker
 from include.dbt_cloud.responses import NoAnswerError
 from include.local_dbt_cloud.settings import default_dbt_python
 from tests.conftest import MakeDbtCloud
@@ -81,6 +82,18 @@ def test_a_long_silence_is_reported_with_its_reason(
     # No verdict on the run, which may be well: where verdicts are final, this is still tried again.
     with pytest.raises(NoAnswerError, match=silence):
         task.try_(max_silence=0.5)
+
+
+def test_a_refusal_while_it_waits_in_the_worker_does_not_end_the_waiting(
+    make_task: MakeTask,
+) -> None:
+    """A run that is not there is refused as a token is that dbt Cloud does not accept."""
+    operator = make_task().operator(max_silence=0.2)
+
+    event = wait_in_worker(operator.client, operator.trigger(10**9))
+
+    assert event["outcome"] == "silent"
+    assert "dbt Cloud answered 404" in event["message"]
 
 
 def test_it_is_resumed_where_it_failed_and_the_log_says_what_and_where(
