@@ -55,6 +55,14 @@ class Run:
         return self.status == Status.ERROR.value
 
 
+def status_in_words(status: int | None) -> str:
+    """Numbers that dbt Cloud may add one day stay numbers."""
+    try:
+        return Status(status).name.lower()
+    except ValueError:
+        return f"in status {status}"
+
+
 def runs_of_task(
     client: DbtCloudClient,
     job_id: int,

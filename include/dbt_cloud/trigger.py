@@ -14,6 +14,7 @@ from .airflow_compat import BaseEventTrigger, TriggerEvent
 from .async_client import AsyncDbtCloudClient
 from .polling import Account, Poll, poll_for_ever, waiting
 from .responses import DbtCloudRefusedError, NoAnswerError, back_off
+from .runs import status_in_words
 
 CANCEL_TRIES = 5  # about half a minute
 CANCELLING: set[asyncio.Task[None]] = set()  # the event loop itself keeps no task alive
@@ -77,7 +78,7 @@ class DbtCloudRunTrigger(BaseEventTrigger):
                 if self.wait.run_id in poll.statuses:
                     heard_at = time.monotonic()
                 if status != before:
-                    self.log.info("Run %s is %s.", self.wait.run_id, name_of(status))
+                    self.log.info("Run %s is %s.", self.wait.run_id, status_in_words(status))
                 if event := self.event(status, time.monotonic() - heard_at, poll.problem):
                     yield event
                     return
@@ -131,11 +132,3 @@ class DbtCloudRunTrigger(BaseEventTrigger):
             except NoAnswerError as error:
                 self.log.warning("Run %s is not cancelled yet: %s", self.wait.run_id, error)
                 await asyncio.sleep(back_off(tries, error.retry_after))
-
-
-def name_of(status: int | None) -> str:
-    """In words; numbers that dbt Cloud may add one day stay numbers."""
-    try:
-        return Status(status).name.lower()
-    except ValueError:
-        return f"in status {status}"

@@ -7,18 +7,8 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
-from airflow.providers.dbt.cloud.hooks.dbt import DbtCloudJobRunStatus as Status
-
+from ..runs import status_in_words
 from .started_by import DagRun
-
-STATES = {
-    Status.QUEUED.value: "queued",
-    Status.STARTING.value: "starting",
-    Status.RUNNING.value: "running",
-    Status.SUCCESS.value: "success",
-    Status.ERROR.value: "error",
-    Status.CANCELLED.value: "cancelled",
-}
 
 
 @dataclass(frozen=True)
@@ -45,7 +35,7 @@ class Run:
             job_id=run["job_definition_id"],
             job_name=(run.get("job") or {}).get("name") or f"Job {run['job_definition_id']}",
             project_id=run["project_id"],
-            state=STATES[run["status"]],
+            state=status_in_words(run["status"]),
             created_at=datetime.fromisoformat(run["created_at"]),
             seconds=_seconds(run),
             cause=(run.get("trigger") or {}).get("cause") or "",

@@ -28,6 +28,10 @@ def test_a_run_that_waits_has_taken_no_time_yet() -> None:
     assert (queued.state, queued.took) == ("queued", "")
 
 
+def test_a_status_that_nobody_knew_is_shown_too() -> None:
+    assert Run.of(run(1, status=40), {}).state == "in status 40"
+
+
 @pytest.mark.parametrize("url", ["javascript:alert(1)", "data:text/html,hi", "//elsewhere/"])
 def test_no_address_but_https_is_followed(url: str) -> None:
     assert Run.of(run(1, href=url), {}).url == ""
