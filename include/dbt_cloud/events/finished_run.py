@@ -58,7 +58,7 @@ class FinishedRun:
             message="" if message == NO_MESSAGE else message or "",
             cause=data["runReason"] or "",
             started_at=_utc(data["runStartedAt"]),
-            finished_at=_utc(data["runFinishedAt"]),
+            finished_at=_utc(data["runFinishedAt"] or body["timestamp"]),
             url=f"https://{host}/{path}",
         )
 

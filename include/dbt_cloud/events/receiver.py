@@ -25,7 +25,7 @@ from starlette.requests import ClientDisconnect
 from ..airflow_compat import AirflowNotFoundException
 from ..airflow_server import AssetModel, Connection, create_session
 from .assets import CONN_ID
-from .finished_run import STATUSES, FinishedRun
+from .finished_run import STATUSES, FinishedRun, moment
 from .once import OncePerRunAssetManager
 from .signature import is_signed
 from .wanted import Wanted, prefix_of
@@ -123,7 +123,7 @@ def finished_run(body: bytes, setup: Setup) -> FinishedRun | None:
     """None for other events, and for the made-up run by which dbt Cloud tests an endpoint."""
     try:
         told: dict[str, Any] = json.loads(body)
-        account_id, sent_at = str(told["accountId"]), datetime.fromisoformat(told["timestamp"])
+        account_id, sent_at = str(told["accountId"]), moment(told["timestamp"])
         is_finished = told["eventType"] == FINISHED and told["data"]["runStatusCode"] in STATUSES
         run = FinishedRun.of_webhook(told, setup.host) if is_finished else None
     except (ValueError, KeyError, TypeError) as error:

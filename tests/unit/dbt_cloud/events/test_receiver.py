@@ -87,6 +87,23 @@ def test_a_finished_run_is_an_event_of_each_asset_that_is_about_it(address: str)
     assert run.url.startswith("https://ab123.us1.dbt.com/deploy/16173/")
 
 
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"timestamp": datetime.now(UTC).replace(tzinfo=None).isoformat()},
+        {"data": {"runStatusCode": 30, "runStartedAt": None, "runFinishedAt": None}},
+    ],
+    ids=["no time zone", "cancelled in the queue"],
+)
+def test_a_time_may_lack_its_zone_or_be_missing(address: str, changes: dict[str, Any]) -> None:
+    for _ in range(2):
+        assert send(address, webhook(**changes)).status_code == 200
+
+    (run,) = told(OF_JOB)
+    assert run
+    assert run.finished_at.endswith("+00:00")
+
+
 def test_the_same_again_and_at_once_is_no_second_event(address: str) -> None:
     body = webhook()
     with ThreadPoolExecutor(5) as threads:
