@@ -7,7 +7,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from urllib.parse import parse_qsl, urlsplit
+from urllib.parse import parse_qsl, quote, unquote, urlsplit
 
 from .finished_run import FinishedRun
 
@@ -40,8 +40,8 @@ class Wanted:
 
 def prefix_of(conn_id: str) -> str:
     """What the URIs of all these assets of one connection begin with."""
-    return f"{SCHEME}://{conn_id}/"
+    return f"{SCHEME}://{quote(conn_id, safe='')}/"
 
 
 def conn_id_of(uri: str) -> str:
-    return urlsplit(uri).netloc
+    return unquote(urlsplit(uri).netloc)

@@ -8,7 +8,7 @@ import pytest
 from airflow.sdk import Asset
 
 from include.dbt_cloud.events import FinishedRun, account_runs, job_runs
-from include.dbt_cloud.events.wanted import Wanted
+from include.dbt_cloud.events.wanted import Wanted, conn_id_of
 
 RUN = FinishedRun(
     run_id=7,
@@ -46,3 +46,10 @@ def test_an_asset_fits_its_runs_and_no_others(asset: Asset) -> None:
 def test_assets_of_two_connections_differ() -> None:
     assert job_runs(65767).uri == "dbt-cloud://dbt_cloud_default/jobs/65767"
     assert job_runs(65767, "dbt_cloud_eu").uri == "dbt-cloud://dbt_cloud_eu/jobs/65767"
+
+
+@pytest.mark.parametrize("conn_id", ["dbt/cloud", "dbt#cloud", "dbt:1", "Dbt.Cloud", "dbt cloud"])
+def test_any_connection_is_known_by_the_asset_s_address(conn_id: str) -> None:
+    uri = job_runs(65767, conn_id).uri
+
+    assert (conn_id_of(uri), Wanted.of_uri(uri)) == (conn_id, Wanted(job_id=65767))
