@@ -68,12 +68,10 @@ class Rebuilding:
     def states(self) -> dict[str, str | None]:
         """Task id → state, of all nodes' tasks of the group in this Dag run."""
         ti: Any = self.context["ti"]
-        siblings = [task.task_id for task in self.task.siblings()]
-        states = ti.get_task_states(dag_id=ti.dag_id, task_ids=siblings, run_ids=[ti.run_id])
-        found = states.get(ti.run_id, {})
-        return {task_id: found.get(task_id) for task_id in siblings} | {
-            self.task.task_id: "running"
-        }
+        # Without `task_ids`: the names of some thousand tasks are too long for an address.
+        found = ti.get_task_states(dag_id=ti.dag_id, run_ids=[ti.run_id]).get(ti.run_id, {})
+        states = {task.task_id: found.get(task.task_id) for task in self.task.siblings()}
+        return states | {self.task.task_id: "running"}
 
     def nodes(self, states: dict[str, str | None]) -> list[str]:
         """How dbt selects what waits for this run, and what follows it and has not ended."""

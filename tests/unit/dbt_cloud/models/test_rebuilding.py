@@ -49,7 +49,7 @@ class Group:
             map_index=-1,
             max_tries=0,
             task=task,
-            get_task_states=lambda **_: {"now": self.states},
+            get_task_states=lambda dag_id, run_ids: {"now": self.states},
         )
         kept = SimpleNamespace(get=store.get, set=store.__setitem__)
         context: Any = {"ti": ti, "task_state_store": kept}
