@@ -139,7 +139,9 @@ def write_lineage(hook: DbtCloudHook, run_id: int, path: Path) -> int:
     text = f'{{\n  "version": {VERSION},\n  "job_id": {job_id},\n  "nodes": [\n{lines}\n  ]\n}}\n'
     if not path.exists() or path.read_text() != text:
         path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(text)
+        part = path.with_name(f".{path.name}.part")
+        part.write_text(text)
+        part.replace(path)  # whoever parses a Dag meanwhile reads the file before, or this one
     return len(nodes)
 
 

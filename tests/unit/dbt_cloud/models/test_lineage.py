@@ -44,7 +44,11 @@ def test_the_file_has_what_the_manifest_of_the_run_has(
     # A newer run, whose relations are others.
     server.wait(server.trigger(steps_override=["dbt parse"], schema_override="elsewhere"))
 
-    count = write_lineage(DbtCloudHook(), run_id, path)
+    path.parent.mkdir()
+    path.write_text("the file before")
+    with path.open() as before:
+        count = write_lineage(DbtCloudHook(), run_id, path)
+        assert before.read() == "the file before"
 
     lineage = read_lineage(path)
     assert len(lineage.nodes) == count == 25
