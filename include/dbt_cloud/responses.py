@@ -8,7 +8,7 @@ from typing import Any
 
 from .airflow_compat import AirflowException
 
-TOO_MANY_REQUESTS, NOT_IMPLEMENTED = 429, 501
+NOT_FOUND, TOO_MANY_REQUESTS, NOT_IMPLEMENTED = 404, 429, 501
 
 
 class DbtCloudRefusedError(AirflowException):

@@ -10,7 +10,7 @@ from airflow.providers.dbt.cloud.hooks.dbt import DbtCloudJobRunStatus as Status
 
 from ..airflow_compat import AirflowFailException
 from ..client import DbtCloudClient
-from ..responses import DbtCloudRefusedError
+from ..responses import NOT_FOUND, DbtCloudRefusedError
 from .dbt_docs import keep_docs
 from .history import History
 from .results import Results, results_of
@@ -45,6 +45,8 @@ def keep_run(client: DbtCloudClient, run_id: int, history: Any) -> Results | Non
     try:
         run = client.get(f"runs/{run_id}/", include_related=DETAILS)
     except DbtCloudRefusedError as refusal:
+        if refusal.status != NOT_FOUND:
+            raise
         log.warning("Run %s is not kept: %s", run_id, refusal)
         return None
     if run["status"] not in Status.TERMINAL_STATUSES.value:

@@ -13,6 +13,7 @@ from include.dbt_cloud.airflow_compat import AirflowFailException
 from include.dbt_cloud.reports import keep_runs, runs_not_kept
 from include.dbt_cloud.reports.dbt_docs import documented_projects, newest_docs
 from include.dbt_cloud.reports.history import History
+from include.dbt_cloud.responses import DbtCloudRefusedError
 from tests.running_dbt_cloud import RunningDbtCloud
 from tests.unit.dbt_cloud.conftest import MakeTask, missing_table
 
@@ -71,6 +72,16 @@ def test_a_run_that_is_gone_is_told_and_the_others_are_kept(
     assert "Run 1000000000 is not kept: dbt Cloud answered 404" in caplog.text
     with pytest.raises(AirflowFailException, match="dbt Cloud knows none of these runs"):
         keep_runs([10**9], history)
+
+
+def test_a_token_that_is_refused_is_told_as_that(
+    history: Any, local_dbt_cloud: RunningDbtCloud, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    connection = json.dumps(json.loads(local_dbt_cloud.connection) | {"password": "wrong"})
+    monkeypatch.setenv("AIRFLOW_CONN_DBT_CLOUD_DEFAULT", connection)
+
+    with pytest.raises(DbtCloudRefusedError, match=r"401: Invalid token\."):
+        keep_runs([1], history)
 
 
 def test_a_run_that_goes_on_is_not_kept(
