@@ -72,13 +72,12 @@ async def poll_for_ever(account: Account) -> AsyncIterator[Poll]:
                     await ask(client, account, poll := Poll())
                     yield poll
                     failures = 0 if not poll.problem else failures + 1
-                    took = time.monotonic() - began
-                    await asyncio.sleep(pause(account, poll, failures, took))
+                    await rest(account, poll, failures, time.monotonic() - began)
         except Exception as error:
             # Whatever it is, it says nothing about the runs, and all tasks depend on this poll.
             failures += 1
             yield (poll := Poll(problem=f"{type(error).__name__}: {error}"))
-            await asyncio.sleep(pause(account, poll, failures))
+            await rest(account, poll, failures)
 
 
 async def ask(client: AsyncDbtCloudClient, account: Account, poll: Poll) -> None:
@@ -91,6 +90,13 @@ async def ask(client: AsyncDbtCloudClient, account: Account, poll: Poll) -> None
         poll.problem = str(error)
         poll.retry_after = getattr(error, "retry_after", 0.0)
         log.warning("%s", error)
+
+
+async def rest(account: Account, poll: Poll, failures: int, took: float = 0.0) -> None:
+    """A trigger that comes meanwhile may shorten it."""
+    ended = time.monotonic()
+    while (left := ended + pause(account, poll, failures, took) - time.monotonic()) > 0:
+        await asyncio.sleep(min(left, 1.0))
 
 
 def pause(account: Account, poll: Poll, failures: int, took: float = 0.0) -> float:

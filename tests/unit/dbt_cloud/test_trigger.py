@@ -18,6 +18,7 @@ from tests.unit.dbt_cloud.conftest import BUILD, MakeTask, go_well, go_wrong
 
 POLLS = {"method": "GET", "path": "*/runs"}
 MANY = 1_000_000
+PATIENCE = 60.0  # seconds; for a busy machine
 
 
 def trigger_of(server: RunningDbtCloud, run_id: int, **wait: Any) -> DbtCloudRunTrigger:
@@ -36,23 +37,26 @@ def trigger_of(server: RunningDbtCloud, run_id: int, **wait: Any) -> DbtCloudRun
 def events(*triggers: DbtCloudRunTrigger) -> list[dict[str, Any]]:
     """What the triggers fire when one triggerer runs all of them."""
 
-    async def first_event(streams: SharedStreamManager, number: int) -> dict[str, Any]:
-        trigger = triggers[number]
-        key = trigger.shared_stream_key()
-        stream = streams.subscribe(trigger_id=number, trigger=trigger, key=key)
-        try:
-            async for event in trigger.filter_shared_stream(stream):
-                payload: dict[str, Any] = event.payload
-                return payload
-            raise AssertionError("the trigger has fired nothing")
-        finally:
-            await streams.unsubscribe(number, key)
-
     async def all_events() -> list[dict[str, Any]]:
         streams = SharedStreamManager()
-        return await asyncio.gather(*(first_event(streams, n) for n in range(len(triggers))))
+        numbered = enumerate(triggers)
+        return await asyncio.gather(*(first_event(streams, trigger, n) for n, trigger in numbered))
 
     return asyncio.run(all_events())
+
+
+async def first_event(
+    streams: SharedStreamManager, trigger: DbtCloudRunTrigger, number: int
+) -> dict[str, Any]:
+    key = trigger.shared_stream_key()
+    stream = streams.subscribe(trigger_id=number, trigger=trigger, key=key)
+    try:
+        async for event in trigger.filter_shared_stream(stream):
+            payload: dict[str, Any] = event.payload
+            return payload
+        raise AssertionError("the trigger has fired nothing")
+    finally:
+        await streams.unsubscribe(number, key)
 
 
 def count_calls(server: RunningDbtCloud) -> int:
@@ -103,6 +107,27 @@ def test_all_triggers_share_one_call(make_task: MakeTask) -> None:
 
     assert len(fired) == 150
     assert count_calls(task.server) == 1
+
+
+def test_one_that_comes_later_does_not_wait_for_a_patient_one_s_interval(
+    make_task: MakeTask, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    task = make_task("dbt deps")
+    run_id = task.start()
+    patient = trigger_of(task.server, 10**9, poll_interval=1000)
+    polled = asyncio.Event()
+    monkeypatch.setattr(patient, "event", lambda *_: polled.set())
+
+    async def story() -> dict[str, Any]:
+        streams = SharedStreamManager()
+        waiting = asyncio.create_task(first_event(streams, patient, 0))
+        await polled.wait()
+        later = trigger_of(task.server, run_id)
+        event = await asyncio.wait_for(first_event(streams, later, 1), PATIENCE)
+        waiting.cancel()
+        return event
+
+    assert asyncio.run(story())["run_id"] == run_id
 
 
 def test_a_hundred_and_one_runs_need_two_calls(make_task: MakeTask) -> None:
