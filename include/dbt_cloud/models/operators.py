@@ -8,7 +8,12 @@ from typing import TYPE_CHECKING, Any
 from airflow.providers.dbt.cloud.hooks.dbt import DbtCloudHook
 from airflow.sdk import BaseOperator
 
-from ..airflow_compat import AirflowException, AirflowFailException, StartTriggerArgs
+from ..airflow_compat import (
+    AirflowException,
+    AirflowFailException,
+    AirflowSkipException,
+    StartTriggerArgs,
+)
 from ..client import DbtCloudClient
 from ..failures import describe_failure
 from ..idempotency_key import IdempotencyKey
@@ -134,9 +139,10 @@ class DbtCloudNodeOperator(BaseOperator):
 
     def execute_complete(self, context: Context, event: Any = None) -> Any:
         if not isinstance(event, dict):  # what `dag.test()` makes of the end of a task
-            if event != "success":
-                raise AirflowException(f"The node's task has {event}: its log says why.")
-            return None
+            if event == "success":
+                return None
+            ending = AirflowSkipException if event == "skipped" else AirflowException
+            raise ending(f"The node's task has {event}: its log says why.")
         if event["outcome"] == REBUILD:
             self.wait(Rebuilding(self, context, json.loads(self.job)).run())
         context["ti"].xcom_push(key=FOLLOWED, value=event[FOLLOWED])

@@ -8,6 +8,7 @@ import pendulum
 import pytest
 from airflow.sdk import DAG
 
+from include.dbt_cloud.airflow_compat import AirflowException, AirflowSkipException
 from include.dbt_cloud.models import dbt_cloud_models
 from include.dbt_cloud.models.operators import DbtCloudNodeOperator
 
@@ -151,3 +152,14 @@ def test_an_asset_has_the_uri_that_cosmos_gives_it(make_tasks: Any) -> None:
     (asset,) = make_tasks(namespace="duckdb://shop.duckdb")["marts.orders"].outlets
 
     assert asset.uri == construct_dataset_uri("duckdb://shop.duckdb", "db.analytics.orders")
+
+
+def test_without_a_triggerer_a_node_ends_as_with_one(make_tasks: Any) -> None:
+    """`dag.test()` hands a trigger's end of a task to the task, as a word."""
+    orders = make_tasks()["marts.orders"]
+
+    assert orders.execute_complete({}, "success") is None
+    with pytest.raises(AirflowSkipException):
+        orders.execute_complete({}, "skipped")
+    with pytest.raises(AirflowException, match="has failed"):
+        orders.execute_complete({}, "failed")
