@@ -32,10 +32,11 @@ if TYPE_CHECKING:
 JOB = "dbt_cloud_job"  # XCom: what nodes have to know of the job's runs
 RUNS = "dbt_cloud_runs"  # task state: the runs that resume each other
 TRIGGER = f"{DbtCloudNodeTrigger.__module__}.{DbtCloudNodeTrigger.__qualname__}"
-# Without `map_indexes` the triggerer, which renders this, waits for ever.
-TOLD = "{{{{ ti.xcom_pull(task_ids='{}', key='{}', map_indexes=-1) or '' }}}}"
-# A first try need not ask Airflow what an earlier one has followed.
-TOLD_BEFORE = TOLD.replace("or ''", "or '' if ti.try_number > 1 else ''")
+
+
+def pulled(task_id: str, key: str) -> str:
+    """What a template reads; without `map_indexes` the triggerer would wait for ever."""
+    return f"ti.xcom_pull(task_ids='{task_id}', key='{key}', map_indexes=-1) or ''"
 
 
 class DbtCloudStartJobOperator(DbtCloudRunJobExactlyOnceOperator):
@@ -110,8 +111,9 @@ class DbtCloudNodeOperator(BaseOperator):
     ) -> None:
         super().__init__(**kwargs)
         self.conn_id = conn_id
-        self.job = TOLD.format(job_task_id, JOB)
-        self.followed = TOLD_BEFORE.format(self.task_id, FOLLOWED)
+        self.job = f"{{{{ {pulled(job_task_id, JOB)} }}}}"
+        # A first try need not ask Airflow what an earlier one has followed.
+        self.followed = f"{{{{ {pulled(self.task_id, FOLLOWED)} if ti.try_number > 1 else '' }}}}"
         self.job_task_id = job_task_id
         self.unique_id = node.unique_id
         self.asset = asset
