@@ -20,7 +20,7 @@ from ..idempotency_key import IdempotencyKey
 from ..operator import DbtCloudRunJobExactlyOnceOperator
 from ..runs import Run
 from .assets import extra_of
-from .lineage import HOW, LineageNode
+from .lineage import HOW
 from .progress import RunProgress
 from .reading import read_run
 from .rebuilding import Rebuilding
@@ -83,13 +83,10 @@ class DbtCloudNodeOperator(BaseOperator):
     that builds it again, or to publish its asset.
 
     Args:
-        conn_id: The connection to dbt Cloud.
-        job_task_id: The task that starts the job's run.
-        node: The node.
-        tests: The tests that belong to the task too.
+        run_job: The task that starts the job's run; how to wait for dbt Cloud is said there.
+        nodes: Unique id → what dbt's log calls it: the node itself first, then the tests that
+            belong to the task too.
         asset: What is published when the node was built.
-        check_interval: Seconds between two looks.
-        max_silence: Seconds without a good answer of dbt Cloud after which the task fails.
     """
 
     template_fields = ("job", "followed")
@@ -99,29 +96,24 @@ class DbtCloudNodeOperator(BaseOperator):
     def __init__(
         self,
         *,
-        conn_id: str,
-        job_task_id: str,
-        node: LineageNode,
-        tests: list[LineageNode],
-        labels: dict[str, str],
+        run_job: DbtCloudStartJobOperator,
+        nodes: dict[str, str],
         asset: Asset | None,
-        check_interval: float,
-        max_silence: float,
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
-        self.conn_id = conn_id
-        self.job = f"{{{{ {pulled(job_task_id, JOB)} }}}}"
+        self.job_task_id = run_job.task_id
+        self.job = f"{{{{ {pulled(self.job_task_id, JOB)} }}}}"
         # A first try need not ask Airflow what an earlier one has followed.
         self.followed = f"{{{{ {pulled(self.task_id, FOLLOWED)} if ti.try_number > 1 else '' }}}}"
-        self.job_task_id = job_task_id
-        self.unique_id = node.unique_id
+        self.unique_id = next(iter(nodes))
         self.asset = asset
+        self.conn_id = run_job.dbt_cloud_conn_id
         self.trigger_kwargs: dict[str, Any] = {
-            "conn_id": conn_id,
-            "nodes": {one.unique_id: labels.get(one.unique_id, "") for one in (node, *tests)},
-            "poll_interval": check_interval,
-            "max_silence": max_silence,
+            "conn_id": self.conn_id,
+            "nodes": nodes,
+            "poll_interval": run_job.check_interval,
+            "max_silence": run_job.max_silence,
             "publishes": asset is not None,
         }
         self.start_trigger_args = StartTriggerArgs(

@@ -135,20 +135,15 @@ class Nodes:
     def _task(
         self, unique_id: str, name: str, group: Any, labels: dict[str, str]
     ) -> DbtCloudNodeOperator:
-        node = self.lineage.nodes[unique_id]
         asset = self.assets.get(unique_id)
+        tests = [test.unique_id for test in self.chosen[unique_id]]
         parents = self.lineage.parents_among(unique_id, self.assets) if asset else set()
         return DbtCloudNodeOperator(
             task_id=name,
             task_group=group,
-            conn_id=self.run_job.dbt_cloud_conn_id,
-            job_task_id=self.run_job.task_id,
-            node=node,
-            tests=self.chosen[unique_id],
-            labels=labels,
+            run_job=self.run_job,
+            nodes={one: labels[one] for one in (unique_id, *tests)},
             asset=asset,
-            check_interval=self.run_job.check_interval,
-            max_silence=self.run_job.max_silence,
             inlets=[self.assets[one] for one in sorted(parents)],
             outlets=[asset] if asset else [],
         )
