@@ -14,15 +14,16 @@ from ..airflow_compat import (
     AirflowSkipException,
     StartTriggerArgs,
 )
+from ..artifacts import command_of, read_artifact
 from ..client import DbtCloudClient
 from ..failures import describe_failure
 from ..idempotency_key import IdempotencyKey
 from ..operator import DbtCloudRunJobExactlyOnceOperator
 from ..runs import Run
 from .assets import extra_of
+from .following import DETAILS
 from .lineage import HOW
-from .progress import RunProgress
-from .reading import read_run
+from .progress import RunProgress, progress_of
 from .rebuilding import Rebuilding
 from .trigger import FOLLOWED, REBUILD, DbtCloudNodeTrigger
 
@@ -178,7 +179,7 @@ class DbtCloudRestOfRunOperator(DbtCloudRunJobExactlyOnceOperator):
         return Run.of(self.client.get(f"runs/{told['runs'][-1]}/"))
 
     def result(self, run_id: int) -> int:
-        progress = read_run(self.client, run_id)
+        progress = self.progress(run_id)
         results = progress.results or {}
         others = [one for key, one in results.items() if key not in self.labels]
         for one in others:
@@ -196,6 +197,13 @@ class DbtCloudRestOfRunOperator(DbtCloudRunJobExactlyOnceOperator):
         if not progress.run.has_succeeded:
             self.log.info("%s", describe_failure(self.client, run_id))
         return run_id
+
+    def progress(self, run_id: int) -> RunProgress:
+        """The same as the nodes' triggers follow, of a run that has ended."""
+        details = self.client.get(f"runs/{run_id}/", include_related=DETAILS)
+        steps = [step["index"] for step in details["run_steps"] if command_of(step)]
+        found = (read_artifact(self.client, run_id, "run_results.json", step) for step in steps)
+        return progress_of(details, [one for one in found if one])
 
     def is_unexplained(self, progress: RunProgress) -> bool:
         """Whether the run failed, and no node with a task did, nor went without a result."""
