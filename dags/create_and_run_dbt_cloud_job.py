@@ -19,6 +19,7 @@ import json
 from typing import Any
 
 import pendulum
+from airflow.providers.common.compat.sdk import AirflowFailException
 from airflow.providers.dbt.cloud.hooks.dbt import DbtCloudHook
 from airflow.providers.dbt.cloud.operators.dbt import DbtCloudRunJobOperator
 from airflow.sdk import dag, task
@@ -39,7 +40,9 @@ def only(name: str, pages: list[Any]) -> dict[str, Any] | None:
     """The one thing of exactly that name, None if there is none; the API's filter is looser."""
     found = [each for page in pages for each in page.json()["data"] if each["name"] == name]
     if len(found) > 1:
-        raise ValueError(f"dbt Cloud has {len(found)} things named {name!r}: delete all but one.")
+        raise AirflowFailException(
+            f"dbt Cloud has {len(found)} things named {name!r}: delete all but one."
+        )
     return found[0] if found else None
 
 
@@ -69,11 +72,13 @@ def create_and_run_dbt_cloud_job() -> None:
         hook = DbtCloudHook(DBT_CLOUD_CONN_ID)
         project = only(PROJECT, hook.list_projects(name_contains=PROJECT))
         if project is None:
-            raise ValueError(f"dbt Cloud has no project named {PROJECT!r}: set PROJECT.")
+            raise AirflowFailException(f"dbt Cloud has no project named {PROJECT!r}: set PROJECT.")
         environments = hook.list_environments(project["id"], name_contains=ENVIRONMENT)
         environment = only(ENVIRONMENT, environments)
         if environment is None:
-            raise ValueError(f"{PROJECT!r} has no environment {ENVIRONMENT!r}: set ENVIRONMENT.")
+            raise AirflowFailException(
+                f"{PROJECT!r} has no environment {ENVIRONMENT!r}: set ENVIRONMENT."
+            )
         place = {"project_id": project["id"], "environment_id": environment["id"]}
         job = only(JOB["name"], hook.list_jobs(name_contains=JOB["name"], **place))
         if job and not differs(JOB, job):

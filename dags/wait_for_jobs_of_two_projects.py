@@ -90,7 +90,9 @@ def wait_for_jobs_of_two_projects() -> None:
             columns = [column[0] for column in rows.description or []]
             if different := rows.fetchall():
                 said = report("both projects tell the same revenue", columns, different)
-                raise ValueError(f"{said}\nLet both jobs run on the same rows, then clear.")
+                raise AirflowFailException(
+                    f"{said}\nLet both jobs run on the same rows, then clear."
+                )
             total = "select count(*), sum(shop_revenue)::double from finance.revenue_compared"
             compared = warehouse.execute(total).fetchall()[0]
         return {"days_and_stores": compared[0], "revenue": compared[1]}
