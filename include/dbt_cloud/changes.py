@@ -161,7 +161,10 @@ def is_list(step: dict[str, Any], command: str = LIST_ALL) -> bool:
 
 
 def has_compared(run: dict[str, Any]) -> bool:
-    """Nobody says that every run that defers to an environment has a `deferring_run_id`."""
+    """Whether the run was to list changes alone.
+
+    Its command tells: nobody says that a run which defers always has a `deferring_run_id`.
+    """
     return any(is_list(step, LIST_CHANGES) for step in run["run_steps"])
 
 

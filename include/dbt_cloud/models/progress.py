@@ -49,9 +49,12 @@ class Result:
 
 @dataclass(frozen=True)
 class RunProgress:
-    """One run. ``selection`` is what a rebuilding run was told to build; None is everything.
+    """One run, as far as it is known.
 
-    ``heard`` counts the looks that knew a label's failure; ``failures`` is unique id → why.
+    ``selection`` is what a run that rebuilds was told to build; None is everything. ``said`` has
+    the log's last line about each label, ``results`` what dbt has left; None until the run's end.
+    ``heard`` counts the looks since a label has failed, as dbt's message may come later;
+    ``failures`` is unique id → that message. ``can_test`` tells whether tests may still run.
     ``continues`` is the failed run that this one resumes: what had succeeded there still counts.
     """
 
