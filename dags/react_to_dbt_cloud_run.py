@@ -75,8 +75,8 @@ def react_to_dbt_cloud_run() -> None:
         with open_warehouse() as warehouse:
             warehouse.execute("create schema if not exists marketing")
             warehouse.execute(QUIET_CUSTOMERS)
-            [count] = warehouse.table("marketing.quiet_customers").shape[:1]
-        return count
+            rows, _columns = warehouse.table("marketing.quiet_customers").shape
+        return rows
 
     @task
     def tell_people(runs: list[dict[str, Any]], **context: Any) -> list[int]:
@@ -88,7 +88,8 @@ def react_to_dbt_cloud_run() -> None:
         return failed
 
     runs = read_runs()
-    [refresh_quiet_customers(runs), tell_people(runs)]
+    refresh_quiet_customers(runs)
+    tell_people(runs)
 
 
 react_to_dbt_cloud_run()

@@ -70,6 +70,5 @@ __all__ = [
 
 def job_id_of(operator: Any) -> int:
     """The job of a ``DbtCloudRunJobOperator``, also if it is given by project and names."""
-    return int(
-        operator._resolve_job_id()
-    )  # private, but the one way; a template leaves it a string
+    # Private, but the one way; a template leaves a string.
+    return int(operator._resolve_job_id())

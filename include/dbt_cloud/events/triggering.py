@@ -26,10 +26,6 @@ def finished_runs(triggering_asset_events: Mapping[Any, Iterable[Any]] | None) -
 
 def newest_finished_run(job_id: int, conn_id: str = CONN_ID) -> FinishedRun | None:
     """The job's run that a Dag run started by hand can take; None if there is none yet."""
-    listed = DbtCloudClient(DbtCloudHook(conn_id), None).get(
-        "runs/",
-        job_definition_id=job_id,
-        limit=1,
-        **LISTED,
-    )
+    client = DbtCloudClient(DbtCloudHook(conn_id), None)
+    listed = client.get("runs/", job_definition_id=job_id, limit=1, **LISTED)
     return FinishedRun.of_listed(listed[0]) if listed else None

@@ -216,12 +216,7 @@ async def look_at(client: AsyncDbtCloudClient, since: datetime | None) -> Look:
     found: dict[int, tuple[datetime, FinishedRun]] = {}
     earliest: datetime | None = None
     for offset in itertools.count(0, PAGE):
-        page = await client.get(
-            "runs/",
-            limit=PAGE,
-            offset=offset,
-            **LISTED,
-        )
+        page = await client.get("runs/", limit=PAGE, offset=offset, **LISTED)
         listed = [(moment(run["finished_at"]), FinishedRun.of_listed(run)) for run in page]
         if listed and not earliest:
             newest = listed[0][0]
