@@ -34,9 +34,9 @@ class IdempotencyKey:
 
     @staticmethod
     def token_of(dag_id: str, run_id: str, task_id: str, map_index: int = -1) -> str:
-        """Airflow's own address is part of it.
+        """Airflow's own address, `[api] base_url`, is part of it.
 
-        So two deployments of one Dag which share a dbt Cloud job stay apart.
+        So two deployments of one Dag which share a dbt Cloud job stay apart, if each has its own.
         """
         names = [conf.get("api", "base_url", fallback=""), dag_id, run_id, task_id, map_index]
         return sha256(json.dumps(names).encode()).hexdigest()[:16]

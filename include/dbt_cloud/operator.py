@@ -42,6 +42,8 @@ class DbtCloudRunJobExactlyOnceOperator(DbtCloudRunJobOperator):
 
     One gap is Airflow's: a trigger hears of a user's click only once the triggerer has started it,
     a second or two after the task has deferred. A task marked failed before leaves its run going.
+    And two Airflows with the same Dag and job need an `[api] base_url` each, or take each other's
+    scheduled runs for their own.
 
     Arguments, XComs (``job_run_url``, ``job_run_id``, the run's id as result) and the link are
     those of ``DbtCloudRunJobOperator``, with these differences:
