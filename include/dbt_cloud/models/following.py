@@ -44,6 +44,8 @@ class Followed:
     @classmethod
     def of(cls, conn_id: str, job: str) -> Followed:
         """``job`` is what the job's task has put into XCom."""
+        if not job:
+            raise ValueError("The job's task has started no run, whatever its state: clear it.")
         told = json.loads(job)
         return cls(conn_id, told["account_id"], told["job_id"], tuple(told["runs"]), told["key"])
 
