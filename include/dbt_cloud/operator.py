@@ -110,14 +110,15 @@ class DbtCloudRunJobExactlyOnceOperator(DbtCloudRunJobOperator):
             key=key,
             task_state=TaskState(context.get("task_state_store"), key.generation),
             since=since(context, key),
-            body={
-                "steps_override": self.steps_override,
-                "schema_override": self.schema_override,
-                **self.additional_run_config,
-                "cause": key.cause(self.reason(context)),
-            },
+            body=self.overrides | {"cause": key.cause(self.reason(context))},
             failed=self.failed_run(job_id),
         ).run()
+
+    @property
+    def overrides(self) -> dict[str, Any]:
+        """What a fresh run does otherwise than its job."""
+        overrides = {"steps_override": self.steps_override, "schema_override": self.schema_override}
+        return overrides | self.additional_run_config
 
     def failed_run(self, job_id: int) -> Run | None:
         """The run that the task is to finish; raises AirflowFailException if it cannot be that."""

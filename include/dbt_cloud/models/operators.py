@@ -70,7 +70,8 @@ class DbtCloudStartJobOperator(DbtCloudRunJobExactlyOnceOperator):
         before: list[int] = (store.get(RUNS) if store else None) or []
         run = self.client.get(f"runs/{run_id}/", include_related="trigger")
         steps = (run.get("trigger") or {}).get("steps_override")
-        resumes = Run.of(run).is_rerun or run.get("retrying_run_id") or steps != self.steps_override
+        is_fresh = steps == self.overrides["steps_override"]
+        resumes = Run.of(run).is_rerun or run.get("retrying_run_id") or not is_fresh
         runs = [*(one for one in before if one != run_id), run_id] if resumes else [run_id]
         if store:
             store.set(RUNS, runs)
