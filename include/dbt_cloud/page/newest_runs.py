@@ -31,14 +31,8 @@ class Answer:
 class NewestRuns:
     """Of all jobs of the account, newest first, as dbt Cloud lists them with job and trigger."""
 
-    def __init__(
-        self,
-        dbt_cloud_conn_id: str,
-        account_id: int | None = None,
-        clock: Callable[[], float] = time.monotonic,
-    ) -> None:
+    def __init__(self, dbt_cloud_conn_id: str, clock: Callable[[], float] = time.monotonic) -> None:
         self._conn_id = dbt_cloud_conn_id
-        self._account_id = account_id
         self._clock = clock
         self._asking = Lock()
         self._answer: Answer | None = None
@@ -62,7 +56,7 @@ class NewestRuns:
     def _ask(self, before: Answer) -> Answer:
         try:
             hook = DbtCloudHook(self._conn_id, timeout_seconds=TIMEOUT)
-            client = DbtCloudClient(hook, self._account_id, patience=0)
+            client = DbtCloudClient(hook, None, patience=0)
             related = "job,trigger"
             return Answer(client.get("runs/", order_by="-id", limit=MOST, include_related=related))
         except (AirflowException, ValueError) as error:
