@@ -33,8 +33,9 @@ def test_a_step_without_results_shows_the_end_of_its_log(make_task: MakeTask) ->
 
 def test_a_cancelled_run_says_so(make_task: MakeTask, held_warehouse: None) -> None:
     task = make_task(BUILD)
-    task.server.request("POST", f"runs/{task.start()}/cancel/")
-    operator = task.operator()
+    run_id = task.start()
+    task.server.request("POST", f"runs/{run_id}/cancel/")
+    task.server.wait(run_id)  # it may still be starting
 
     with pytest.raises(DbtCloudJobRunException, match="was cancelled: Cancelled by user"):
-        operator.result(task.runs[0]["id"])
+        task.operator().result(run_id)
