@@ -1,22 +1,27 @@
-"""The server is killed again and again, at any moment: nothing that ended is lost."""
+"""The server is killed again and again, at any moment: nothing is lost, nothing left behind."""
 
 from __future__ import annotations
 
 import random
+import shutil
 import signal
+import socket
 import time
 from typing import Any
 
+import psutil
 import pytest
 
 from tests.conftest import MakeDbtCloud
 from tests.contract.slow_project import write_slow_project
+from tests.contract.test_queue import cancel, is_dead, wait_until
 from tests.running_dbt_cloud import RunningDbtCloud
 
 # The kill comes when the round's run has one of these statuses, or up to a second later.
 MOMENTS = [{1, 2, 3, 10}, {2, 3, 10}, {3, 10}, {10}]
 BUILD = "dbt build --select stg_orders stg_payments"
 STOPPED = "was stopped while this run was active"
+PACKAGES = "packages:\n  - git: http://127.0.0.1:{port}/package.git\n    revision: main\n"
 
 
 def test_no_kill_loses_a_finished_run_or_leaves_one_active(
@@ -44,6 +49,34 @@ def test_no_kill_loses_a_finished_run_or_leaves_one_active(
     assert all(STOPPED in run["status_message"] for run in ended if run["is_error"])
     assert {step["status"] for run in ended for step in run["run_steps"]} <= {10, 20}
     assert server.wait(server.trigger(steps_override=[BUILD]))["is_success"]
+
+
+@pytest.mark.skipif(shutil.which("git") is None, reason="needs git")
+def test_git_ends_with_the_dbt_that_it_fetches_a_package_for(
+    make_local_dbt_cloud: MakeDbtCloud, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    folder = tmp_path_factory.mktemp("project")
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        packages = PACKAGES.format(port=silent.getsockname()[1])
+        (folder / "packages.yml").write_text(packages)
+        server = make_local_dbt_cloud("--dbt-project", write_slow_project(folder))
+        run_id = server.trigger()
+        wait_until(lambda: git_of(server))
+        fetching = git_of(server)
+        cancel(server, run_id)
+        wait_until(lambda: all(map(is_dead, fetching)))
+
+        server.trigger()
+        wait_until(lambda: git_of(server))
+        fetching = git_of(server)
+        server.end(signal.SIGKILL)
+        wait_until(lambda: all(map(is_dead, fetching)))
+
+
+def git_of(server: RunningDbtCloud) -> list[psutil.Process]:
+    assert server.process
+    family = psutil.Process(server.process.pid).children(recursive=True)
+    return [process for process in family if not is_dead(process) and process.name() == "git"]
 
 
 def finished(server: RunningDbtCloud) -> dict[int, Any]:

@@ -14,6 +14,7 @@ import gc
 import json
 import os
 import queue
+import signal
 import sys
 import threading
 from contextlib import ExitStack
@@ -50,7 +51,7 @@ def main() -> None:
 def read_requests(lines: TextIO, requests: queue.Queue[str]) -> None:
     for line in lines:
         requests.put(line)
-    os._exit(0)
+    os.killpg(0, signal.SIGKILL)  # this process and what it has started, such as git
 
 
 def answer(answers: IO[str], **fields: Any) -> None:

@@ -5,9 +5,11 @@ from __future__ import annotations
 import json
 import os
 import select
+import signal
 import subprocess
 import threading
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -77,11 +79,12 @@ class WorkerProcess:
         return bool(self._receive(process, seconds)["success"])
 
     def kill(self) -> None:
-        """Ends the process at once, whatever it is doing; the next command starts another."""
+        """Ends the process with all that it started; the next command starts another."""
         with self._lock:
             process, self._process = self._process, None
-        if process:
-            process.kill()
+        if process and process.poll() is None:
+            with suppress(ProcessLookupError):
+                os.killpg(process.pid, signal.SIGKILL)  # `dbt deps` has git fetch packages
             process.wait()
 
     def close(self) -> None:
