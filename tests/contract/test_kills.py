@@ -13,7 +13,9 @@ import psutil
 import pytest
 
 from tests.conftest import MakeDbtCloud
+from tests.contract.conftest import http_client
 from tests.contract.slow_project import write_slow_project
+from tests.contract.test_environment_variables import VARIABLES
 from tests.contract.test_queue import cancel, is_dead, wait_until
 from tests.running_dbt_cloud import RunningDbtCloud
 
@@ -21,7 +23,12 @@ from tests.running_dbt_cloud import RunningDbtCloud
 MOMENTS = [{1, 2, 3, 10}, {2, 3, 10}, {3, 10}, {10}]
 BUILD = "dbt build --select stg_orders stg_payments"
 STOPPED = "was stopped while this run was active"
-PACKAGES = "packages:\n  - git: http://127.0.0.1:{port}/package.git\n    revision: main\n"
+SECRET, VALUE = "DBT_ENV_SECRET_GIT", "hunter2"
+PACKAGES = """\
+packages:
+  - git: "http://me:{{{{ env_var('{secret}') }}}}@127.0.0.1:{port}/package.git"
+    revision: main
+"""
 
 
 def test_no_kill_loses_a_finished_run_or_leaves_one_active(
@@ -52,19 +59,25 @@ def test_no_kill_loses_a_finished_run_or_leaves_one_active(
 
 
 @pytest.mark.skipif(shutil.which("git") is None, reason="needs git")
-def test_git_ends_with_the_dbt_that_it_fetches_a_package_for(
+def test_git_ends_with_the_dbt_that_it_fetches_for_and_its_password_is_in_no_log(
     make_local_dbt_cloud: MakeDbtCloud, tmp_path_factory: pytest.TempPathFactory
 ) -> None:
     folder = tmp_path_factory.mktemp("project")
     with socket.create_server(("127.0.0.1", 0)) as silent:
-        packages = PACKAGES.format(port=silent.getsockname()[1])
+        packages = PACKAGES.format(secret=SECRET, port=silent.getsockname()[1])
         (folder / "packages.yml").write_text(packages)
         server = make_local_dbt_cloud("--dbt-project", write_slow_project(folder))
+        with http_client(server) as api:
+            value = {"name": SECRET, "type": "project", "raw_value": VALUE}
+            assert api.post(VARIABLES, json=value).status_code == 201
         run_id = server.trigger()
         wait_until(lambda: git_of(server))
         fetching = git_of(server)
         cancel(server, run_id)
         wait_until(lambda: all(map(is_dead, fetching)))
+        step = server.get(f"runs/{run_id}/", include_related="run_steps,debug_logs")["run_steps"][2]
+        assert "git clone" in step["debug_logs"]
+        assert VALUE not in str(step)
 
         server.trigger()
         wait_until(lambda: git_of(server))

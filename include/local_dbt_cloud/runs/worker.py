@@ -95,14 +95,16 @@ class EventLog:
         self.has_error = False
 
     def write(self, event: Any) -> None:
+        from dbt_common.events.functions import env_scrubber
+
         info = event.info
-        moment = info.ts.ToDatetime()
+        moment, text = info.ts.ToDatetime(), env_scrubber(info.msg)  # without DBT_ENV_SECRET…
         with self._lock:
             self.has_error = self.has_error or info.level == "error"
             if info.level != "debug":
-                self._logs.write(f"{moment:%H:%M:%S}  {info.msg}\n")
+                self._logs.write(f"{moment:%H:%M:%S}  {text}\n")
             self._debug_logs.write(
-                f"{moment:%H:%M:%S.%f} [{info.level:<5}] [{info.thread:<10}]: {info.msg}\n"
+                f"{moment:%H:%M:%S.%f} [{info.level:<5}] [{info.thread:<10}]: {text}\n"
             )
 
     def write_line(self, text: str) -> None:
