@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import signal
 import socket
 import sqlite3
 import ssl
@@ -117,6 +118,14 @@ def test_a_broken_query_is_refused(local_dbt_cloud: RunningDbtCloud, query: str)
     assert_refused(local_dbt_cloud.request("GET", f"runs/?{query}"))
 
 
+@pytest.fixture(scope="module")
+def parsed_run(local_dbt_cloud: RunningDbtCloud) -> int:
+    """A run with artifacts."""
+    run_id = local_dbt_cloud.trigger(steps_override=["dbt parse"])
+    assert local_dbt_cloud.wait(run_id)["artifacts_saved"]
+    return run_id
+
+
 @pytest.mark.parametrize(
     "name",
     [
@@ -133,10 +142,10 @@ def test_a_broken_query_is_refused(local_dbt_cloud: RunningDbtCloud, query: str)
         "manifest.json%00.txt",
     ],
 )
-def test_no_path_leaves_the_run(local_dbt_cloud: RunningDbtCloud, name: str) -> None:
-    run_id = local_dbt_cloud.trigger(steps_override=["dbt parse"])
-    local_dbt_cloud.wait(run_id)
-    path = f"/api/v2/accounts/{ACCOUNT_ID}/runs/{run_id}/artifacts/{name}"
+def test_no_path_leaves_the_run(
+    local_dbt_cloud: RunningDbtCloud, parsed_run: int, name: str
+) -> None:
+    path = f"/api/v2/accounts/{ACCOUNT_ID}/runs/{parsed_run}/artifacts/{name}"
     head = f"GET {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n"
     token = f"Authorization: Token {local_dbt_cloud.token}\r\n\r\n"
     answer = exchange(local_dbt_cloud, (head + token).encode())
@@ -216,6 +225,17 @@ def test_links_begin_with_the_public_url(make_local_dbt_cloud: MakeDbtCloud) -> 
     server = make_local_dbt_cloud("--public-url", "https://dbt.example.com:8580/")
     run: dict[str, Any] = server.get(f"runs/{server.trigger()}/")
     assert run["href"].startswith("https://dbt.example.com:8580/deploy/")
+
+
+def test_ctrl_c_is_no_error(
+    make_local_dbt_cloud: MakeDbtCloud, capfd: pytest.CaptureFixture[str]
+) -> None:
+    server = make_local_dbt_cloud()
+    process = server.process
+    assert process
+    server.end(signal.SIGINT)
+    assert process.returncode == 0
+    assert "Traceback" not in capfd.readouterr().err
 
 
 def test_the_authority_is_the_only_one_trusted(local_dbt_cloud: RunningDbtCloud) -> None:
