@@ -167,9 +167,10 @@ class Launch:
     def _key(self, name: str) -> str:
         """Return the secret of that name, made at first use and readable by the owner only."""
         file = self.home / f"{name}.key"
-        if not file.exists():
+        key = file.read_text() if file.exists() else ""  # a full disk leaves an empty file
+        if not key:
             self.home.mkdir(exist_ok=True)
             key = urlsafe_b64encode(secrets.token_bytes(32)).decode()
             with open(os.open(file, os.O_CREAT | os.O_WRONLY | os.O_TRUNC, 0o600), "w") as opened:
                 opened.write(key)
-        return file.read_text()
+        return key

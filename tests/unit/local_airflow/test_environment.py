@@ -88,8 +88,12 @@ def test_keys_are_stable_and_private(tmp_path: Path) -> None:
     first = environment_of(Launch({}, tmp_path))
     second = environment_of(Launch({}, tmp_path))
     assert first["AIRFLOW__CORE__FERNET_KEY"] == second["AIRFLOW__CORE__FERNET_KEY"]
-    modes = {file.stat().st_mode & 0o777 for file in (tmp_path / ".airflow").glob("*.key")}
-    assert modes == {0o600}
+    keys = [*(tmp_path / ".airflow").glob("*.key")]
+    assert {file.stat().st_mode & 0o777 for file in keys} == {0o600}
+    for file in keys:
+        file.write_text("")  # as a full disk leaves it
+    third = environment_of(Launch({}, tmp_path))
+    assert third["AIRFLOW__CORE__FERNET_KEY"] != third["AIRFLOW__API_AUTH__JWT_SECRET"] != ""
 
 
 def test_the_example_is_valid_dotenv_with_every_line_enabled(tmp_path: Path) -> None:
