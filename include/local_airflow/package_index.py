@@ -18,6 +18,7 @@ import zipfile
 from base64 import b64encode
 from collections.abc import Mapping
 from html.parser import HTMLParser
+from http.client import HTTPException
 from pathlib import Path
 from urllib.parse import unquote, urldefrag, urljoin, urlsplit
 
@@ -93,11 +94,12 @@ def _get(url: str, environ: Mapping[str, str]) -> bytes:
     if parts.username:
         login = f"{unquote(parts.username)}:{unquote(parts.password or '')}"
         request.add_header("Authorization", f"Basic {b64encode(login.encode()).decode()}")
-    tls = ssl.create_default_context(cafile=environ.get("SSL_CERT_FILE") or environ.get("PIP_CERT"))
+    roots = environ.get("SSL_CERT_FILE") or environ.get("PIP_CERT")
     try:
+        tls = ssl.create_default_context(cafile=roots)
         with urllib.request.urlopen(request, timeout=TIMEOUT, context=tls) as response:
             return bytes(response.read())
-    except OSError as error:
+    except (OSError, HTTPException) as error:  # of the latter kind is one that breaks off
         reason = getattr(error, "reason", error)
         raise LaunchError(
             f"The package index at {host} cannot be read ({reason}): check the network, or set "

@@ -1,7 +1,9 @@
 from __future__ import annotations
 
 import platform
+import socket
 from pathlib import Path
+from threading import Thread
 
 import pytest
 
@@ -40,6 +42,25 @@ def test_says_when_the_index_cannot_be_reached_and_hides_the_password() -> None:
     with pytest.raises(LaunchError, match=r"cannot be read .*Connection refused") as caught:
         download_wheel("uv", "1.0.1", {"PIP_INDEX_URL": index})
     assert "secret" not in str(caught.value)
+
+
+def test_says_when_the_roots_are_missing() -> None:
+    with pytest.raises(LaunchError, match="No such file"):
+        download_wheel("uv", "1.0.1", {"SSL_CERT_FILE": "/no/such.pem"})
+
+
+def test_says_when_an_answer_breaks_off() -> None:
+    def answer() -> None:
+        connection, _ = server.accept()
+        with connection:
+            connection.recv(65536)
+            connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\n")
+
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        Thread(target=answer).start()
+        index = f"http://127.0.0.1:{server.getsockname()[1]}/simple"
+        with pytest.raises(LaunchError, match="IncompleteRead"):
+            download_wheel("uv", "1.0.1", {"PIP_INDEX_URL": index})
 
 
 def test_unpacks_packages_and_scripts(tmp_path: Path) -> None:
