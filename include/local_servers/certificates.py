@@ -27,6 +27,7 @@ NAMES = ("localhost", "127.0.0.1", "::1", DOCKER_NAME)
 CA_LIFE = timedelta(days=3650)
 SERVER_LIFE = timedelta(days=397)
 RENEW_BEFORE = timedelta(days=30)
+VALID_BEFORE = timedelta(hours=1)  # a client's clock may be a little behind
 
 
 @dataclass(frozen=True)
@@ -105,7 +106,7 @@ def _ensure_server(
 def _builder(
     subject: x509.Name, issuer: x509.Name, key: ec.EllipticCurvePrivateKey, life: timedelta
 ) -> x509.CertificateBuilder:
-    start = datetime.now(UTC) - timedelta(hours=1)  # a client's clock may be a little behind
+    start = datetime.now(UTC) - VALID_BEFORE
     return (
         x509.CertificateBuilder()
         .subject_name(subject)
@@ -142,11 +143,12 @@ def _bundle(files: Certificates, environment: Mapping[str, str]) -> bytes:
 
 
 def _is_current(path: Path) -> bool:
-    """Whether the file is a certificate with some time to go."""
+    """Whether the file is a certificate with some time to go, made by no clock that was fast."""
     try:
-        return _read(path).not_valid_after_utc - datetime.now(UTC) > RENEW_BEFORE
+        known, now = _read(path), datetime.now(UTC)
     except (OSError, ValueError):
         return False
+    return known.not_valid_before_utc <= now < known.not_valid_after_utc - RENEW_BEFORE
 
 
 def _is_signed_by(certificate: x509.Certificate, ca: x509.Certificate) -> bool:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from pathlib import Path
 
 import certifi
 import pytest
 
+from include.local_servers import certificates
 from include.local_servers.certificates import ensure_certificates
 
 
@@ -39,6 +41,18 @@ def test_a_damaged_authority_is_replaced(tmp_path: Path) -> None:
     ensure_certificates(tmp_path)
     assert files.ca.read_bytes().startswith(b"-----BEGIN CERTIFICATE")
     assert files.server.read_bytes() != server
+
+
+def test_those_of_a_clock_that_was_fast_are_replaced(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with monkeypatch.context() as fast:
+        fast.setattr(certificates, "VALID_BEFORE", timedelta(days=-1))
+        files = ensure_certificates(tmp_path)
+    before = [path.read_bytes() for path in (files.ca, files.server)]
+    ensure_certificates(tmp_path)
+    now = [path.read_bytes() for path in (files.ca, files.server)]
+    assert not set(now) & set(before)
 
 
 def test_the_bundle_keeps_the_roots_of_before(
