@@ -181,10 +181,10 @@ class Watcher:
         """Return the pid of the watcher, alive or not, unless it is somebody else's by now."""
         with suppress(OSError, ValueError):
             pid = int(self._pid_file.read_text())
-            if self._pid_file.stat().st_mtime < psutil.boot_time():
-                return None
-            command = _command(pid)
-            return pid if not command or str(self._file) in command else None
+            if command := _command(pid):
+                return pid if str(self._file) in command else None
+            if self._pid_file.stat().st_mtime >= psutil.boot_time():
+                return pid
         return None
 
     def _configuration(self, programs: Iterable[Program]) -> str:

@@ -21,6 +21,7 @@ from include.local_airflow.watcher import Watcher, last_lines
 from tests.unit.local_airflow.conftest import needs_another_user
 
 SLEEP = ["sleep", "300"]
+SLOW = ["sh", "-c", "trap 'sleep 2; exit' TERM; echo 1; while sleep 0.1; do :; done"]
 STUBBORN = "import signal, time; signal.signal(15, signal.SIG_IGN); print(1); time.sleep(300)"
 PATIENCE = 30  # seconds
 
@@ -95,6 +96,15 @@ def test_the_end_leaves_nothing_running(watcher: Watcher) -> None:
     assert not any(lives(each) for each in processes)
     assert watcher.states() == {}
     assert watcher.end() == []
+
+
+def test_the_end_is_waited_for_though_the_clock_was_put_forward(watcher: Watcher) -> None:
+    begin(watcher, slow=SLOW)
+    slow = process(watcher, "slow")
+    eventually(lambda: bool(last_lines(watcher.log("slow"))))
+    os.utime(watcher.home / "airflow.pid", (0, 0))
+    watcher.end()
+    assert not lives(slow)
 
 
 def test_a_database_ends_last(watcher: Watcher) -> None:
