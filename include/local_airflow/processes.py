@@ -87,5 +87,5 @@ def require_free_port(port: int, variable: str, command: str) -> None:
         except OSError as error:
             raise LaunchError(
                 f"Port {port} is in use by another program: stop that program, or choose another "
-                f"port with make {command} {variable}={port + 1}."
+                f"port with make {command} {variable}={port + 10}."  # not another clone's next one
             ) from error

@@ -32,7 +32,7 @@ def test_a_zombie_does_not_live() -> None:
 
 def test_names_the_port_that_is_taken(listener: Callable[[], int]) -> None:
     port = listener()
-    with pytest.raises(LaunchError, match=f"Port {port} is in use .* make start PORT={port + 1}"):
+    with pytest.raises(LaunchError, match=f"Port {port} is in use .* make start PORT={port + 10}"):
         require_free_port(port, "PORT", "start")
 
 

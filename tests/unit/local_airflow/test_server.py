@@ -34,7 +34,7 @@ def test_a_taken_dbt_cloud_port_is_a_sentence(
     }
     result = stopped.launch("run", "anything")
     assert result.returncode == 1
-    assert f"make run DBT_CLOUD_PORT={port + 1}" in result.stderr
+    assert f"make run DBT_CLOUD_PORT={port + 10}" in result.stderr
 
 
 def test_a_process_that_ends_while_starting_is_named(stopped: Checkout) -> None:
