@@ -28,7 +28,8 @@ def main() -> int:
     """Run the command; return the exit code."""
     arguments = _parser().parse_args()
     for number in (signal.SIGTERM, signal.SIGHUP):  # end what was started, as Ctrl-C does
-        signal.signal(number, signal.default_int_handler)
+        if signal.getsignal(number) is not signal.SIG_IGN:  # as nohup wants it
+            signal.signal(number, signal.default_int_handler)
     console = Console(highlight=False, soft_wrap=True)
     try:
         launch = Launch.read()

@@ -83,9 +83,15 @@ def test_a_second_start_at_the_same_time_is_a_sentence(stopped: Checkout) -> Non
     assert "Another make start is going on in this checkout" in result.stderr
 
 
-def test_the_status_of_nothing(checkout: Checkout) -> None:
-    result = checkout.launch("status")
-    assert (result.returncode, result.stdout) == (
-        1,
-        "Nothing is running: make start starts it.\n",
-    )
+NOHUP = """\
+import signal
+from include.local_airflow.__main__ import main
+signal.signal(signal.SIGHUP, signal.SIG_IGN)
+print(main(), signal.getsignal(signal.SIGHUP).name, signal.getsignal(signal.SIGTERM).__name__)
+"""
+
+
+def test_the_status_of_nothing_and_nohup_stays_in_force(checkout: Checkout) -> None:
+    result = checkout.run("-c", NOHUP, "status")
+    nothing = "Nothing is running: make start starts it.\n"
+    assert result.stdout == f"{nothing}1 SIG_IGN default_int_handler\n"
