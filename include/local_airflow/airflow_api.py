@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from datetime import UTC, datetime
 from functools import cached_property
 from pathlib import Path
@@ -56,14 +57,14 @@ class AirflowApi:
         except requests.RequestException:
             return False
 
-    def has_parsed(self, folder: Path) -> bool:
-        """Tell whether every Dag file of the folder has become a Dag or an import error."""
+    def unlisted(self, folder: Path) -> set[str]:
+        """Return the Dag files of the folder that are neither a Dag nor an import error yet."""
+        files = {file.name for file in folder.glob("*.py") if _makes_a_dag(file)}
         try:
             dags = self._get("/api/v2/dags?limit=100", signed_in=True)["dags"]
         except requests.RequestException:
-            return False
-        parsed = {dag["relative_fileloc"] for dag in dags} | set(self.import_errors())
-        return {file.name for file in folder.glob("*.py") if _holds_a_dag(file)} <= parsed
+            return files
+        return files - {dag["relative_fileloc"] for dag in dags} - set(self.import_errors())
 
     def import_errors(self) -> dict[str, str]:
         """Return the last line of the traceback for each Dag file that cannot be imported."""
@@ -107,7 +108,6 @@ class AirflowApi:
         return answer
 
 
-def _holds_a_dag(file: Path) -> bool:
-    """Airflow's own rule for the files it parses: those with both words in them."""
-    text = file.read_text(errors="replace").lower()
-    return "dag" in text and "airflow" in text
+def _makes_a_dag(file: Path) -> bool:
+    """Airflow parses each file with the words dag and airflow in it; those may be helpers."""
+    return re.search(r"^@dag\b|\bDAG\(", file.read_text(errors="replace"), re.MULTILINE) is not None

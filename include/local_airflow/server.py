@@ -30,6 +30,7 @@ from include.local_airflow.webhooks import receive_webhooks
 from include.local_servers.connections import DBT_CLOUD
 
 PATIENCE = 300.0  # seconds until all components have to be healthy, on a busy machine
+LIST_PATIENCE = 60.0  # seconds until no further Dag is waited for: one may be in .airflowignore
 LOGIN = (
     "Airflow asks for a login: whether all Dag files can be imported, its UI says. The webhooks of "
     "dbt Cloud stay as they are; watchers hear of finished runs."
@@ -181,10 +182,11 @@ def _wait_until_ready(launch: Launch, watcher: Watcher, console: Console, healin
     If Airflow asks for a login, it lists none. A component that ends stops a first start; while it
     is `healing`, it is started again.
     """
-    deadline = time.monotonic() + PATIENCE
+    api, deadline = AirflowApi(launch.port), time.monotonic() + PATIENCE
     healthy: set[str] = set()
     before = watcher.states()
-    for now_healthy, parsed in _states(AirflowApi(launch.port), launch):
+    while True:
+        now_healthy = api.healthy_components()
         for name, state in watcher.states().items():
             if not healing and (state.restarts > before[name].restarts or state.died):
                 raise LaunchError(
@@ -195,22 +197,28 @@ def _wait_until_ready(launch: Launch, watcher: Watcher, console: Console, healin
         for name in sorted(now_healthy - healthy):
             console.print(f"  {name} is up")
         healthy |= now_healthy
-        if parsed and now_healthy == COMPONENTS:
+        if now_healthy == COMPONENTS:
+            if not api.asks_for_login():
+                _wait_for_dags(launch, api, console)
             return
         if time.monotonic() > deadline:
-            missing = ", ".join(COMPONENTS - now_healthy) or "the list of Dags"
             raise LaunchError(
-                f"Airflow was not ready after {PATIENCE:.0f} s, what is missing is {missing}: "
-                "read the logs in .airflow/logs and start again."
+                f"Airflow was not ready after {PATIENCE:.0f} s, what is missing is "
+                f"{', '.join(COMPONENTS - now_healthy)}: read the logs in .airflow/logs and start "
+                "again."
             )
+        time.sleep(0.5)
 
 
-def _states(api: AirflowApi, launch: Launch) -> Iterator[tuple[set[str], bool]]:
-    """Yield, twice a second, which components are healthy and whether the Dags are there."""
-    while True:
-        healthy = api.healthy_components()
-        is_up = healthy == COMPONENTS
-        yield healthy, is_up and (api.asks_for_login() or api.has_parsed(launch.dags_folder))
+def _wait_for_dags(launch: Launch, api: AirflowApi, console: Console) -> None:
+    """Wait for each Dag file to be a Dag or an import error, some time after the last that was."""
+    unlisted, changed = set[str](), time.monotonic()
+    while now_unlisted := api.unlisted(launch.dags_folder):
+        if now_unlisted != unlisted:
+            unlisted, changed = now_unlisted, time.monotonic()
+        elif time.monotonic() > changed + LIST_PATIENCE:
+            console.print(f"No Dag has come yet from {', '.join(sorted(unlisted))}.")
+            return
         time.sleep(0.5)
 
 
