@@ -1,8 +1,12 @@
-"""Runs the benchmarks that are named, or all but the longest, and prints one table each."""
+"""Runs the benchmarks that are named, or all but the longest, and prints one table each.
+
+Interrupted, it ends what it has started.
+"""
 
 from __future__ import annotations
 
 import argparse
+import signal
 from collections.abc import Callable, Iterable
 from functools import partial
 
@@ -36,6 +40,8 @@ WHEN_NAMED = {"soak", *(f"model_tasks_{name}" for name in MODELS)}  # takes half
 
 
 def main() -> None:
+    for number in (signal.SIGTERM, signal.SIGHUP, signal.SIGINT):
+        signal.signal(number, signal.default_int_handler)
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
     parser.add_argument("names", nargs="*", metavar="NAME", help=", ".join(BENCHMARKS))
     parser.add_argument("--rounds", type=int, default=5, help="the median of so many is shown")

@@ -35,9 +35,7 @@ def measure(rounds: int) -> Iterator[Figure]:
     with tempfile.TemporaryDirectory() as folder:
         project = Project.copy_to(Path(folder))
         prepare(project)
-        try:
-            started = project.launcher("start")
-            assert started.returncode == 0, started.stderr
+        with project.started():
             airflow = Airflow(project.port)
             begin(project, airflow)
             began = time.monotonic()
@@ -53,8 +51,6 @@ def measure(rounds: int) -> Iterator[Figure]:
                 calls = lists / seconds * 3600 * dags.INTERVAL / interval / RUNS_AN_HOUR
                 what = f"by_watcher: calls per run, {RUNS_AN_HOUR} an hour, every {interval:g} s"
                 yield Figure(what, [calls], "")
-        finally:
-            project.launcher("stop")
 
 
 def prepare(project: Project) -> None:

@@ -88,22 +88,17 @@ def store_runs(data: Path) -> None:
 
 def start_seconds(server: RunningDbtCloud) -> float:
     began = time.perf_counter()
-    server.start()
-    seconds = time.perf_counter() - began
-    server.end()
-    return seconds
+    with server:
+        return time.perf_counter() - began
 
 
 @contextmanager
 def on_own_core(server: RunningDbtCloud) -> Iterator[None]:
     """While it lasts, the server runs on a core of its own."""
     run_on(SERVER_CORE)  # a child inherits it
-    server.start()
-    run_on(CLIENT_CORE)
-    try:
+    with server:
+        run_on(CLIENT_CORE)
         yield
-    finally:
-        server.end()
 
 
 def run_on(core: int) -> None:

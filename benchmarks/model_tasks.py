@@ -69,9 +69,7 @@ def measure(size: int, seconds: int, rounds: int) -> Iterator[Figure]:
     """``size`` 0 is jaffle_shop, with its tests; each generated model takes ``seconds``."""
     with tempfile.TemporaryDirectory() as folder:
         project = prepare(Path(folder), size, seconds)
-        try:
-            started = project.launcher("start")
-            assert started.returncode == 0, started.stderr
+        with project.started():
             airflow = Airflow(project.port)
             taken = defaultdict(list)
             if size <= MOST[LOCAL]:  # with more a round takes too long
@@ -84,8 +82,6 @@ def measure(size: int, seconds: int, rounds: int) -> Iterator[Figure]:
                     print(f"    {dag}, load {os.getloadavg()[0]:.0f}: {taken[dag][-1]}", flush=True)
             for dag, of_dag in taken.items():
                 yield from figures(dag, of_dag)
-        finally:
-            project.launcher("stop")
 
 
 def figures(dag: str, rounds: list[Round]) -> Iterator[Figure]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import tempfile
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import pendulum
@@ -18,8 +19,7 @@ SIZES = (240, 2000)
 LEVELS = 8  # of models that build on each other
 
 
-def measure(rounds: int) -> list[Figure]:
-    figures = []
+def measure(rounds: int) -> Iterator[Figure]:
     with tempfile.TemporaryDirectory() as folder:
         for size in SIZES:
             file = Path(folder) / f"{size}.json"
@@ -27,9 +27,8 @@ def measure(rounds: int) -> list[Figure]:
             make_group(file)  # warm
             first = [cpu_milliseconds(file, is_known=False) for _ in range(rounds)]
             second = [cpu_milliseconds(file, is_known=True) for _ in range(rounds)]
-            figures.append(Figure(f"{size} nodes", first, "ms"))
-            figures.append(Figure(f"{size} nodes, a second group on the file", second, "ms"))
-    return figures
+            yield Figure(f"{size} nodes", first, "ms")
+            yield Figure(f"{size} nodes, a second group on the file", second, "ms")
 
 
 def lineage(size: int) -> list[dict[str, object]]:

@@ -35,17 +35,13 @@ def measure(rounds: int) -> Iterator[Figure]:
     with tempfile.TemporaryDirectory() as folder:
         project = Project.copy_to(Path(folder))
         build_one_model(project)
-        try:
-            started = project.launcher("start")
-            assert started.returncode == 0, started.stderr
+        with project.started():
             airflow = Airflow(project.port)
             waits = []
             for number in range(1, DAG_RUNS + 1):
                 waits.append(one_dag_run(airflow))
                 if number in (FIRST_LOOK, DAG_RUNS):
                     yield from look(project, number, waits[-FIRST_LOOK:])
-        finally:
-            project.launcher("stop")
 
 
 def one_dag_run(airflow: Airflow) -> float:

@@ -67,34 +67,40 @@ def figures(what: str, rounds: list[Round]) -> Iterator[Figure]:
 
 def one_round(server: RunningDbtCloud, kind: str, count: int) -> Round:
     first = store_queued_runs(server.data, count)
-    triggerer = start_triggerer(server, kind, first, count)
-    assert triggerer.stdout
-    said = (json.loads(line) for line in triggerer.stdout if line.startswith("{"))
-    measured = next(said)
-    ended = end_runs(server.data, range(first, first + count))
-    delays = [event["at"] - ended[event["run_id"]] for event in said]
-    assert triggerer.wait(PATIENCE) == 0
+    with running_triggerer(server, kind, first, count) as triggerer:
+        assert triggerer.stdout
+        said = (json.loads(line) for line in triggerer.stdout if line.startswith("{"))
+        measured = next(said)
+        ended = end_runs(server.data, range(first, first + count))
+        delays = [event["at"] - ended[event["run_id"]] for event in said]
+        assert triggerer.wait(PATIENCE) == 0
     assert len(delays) == count
     polls_per_second = count / POLL_INTERVAL
     cpu = measured["cpu_share"] / polls_per_second * 1000
     return Round(cpu, measured["memory"] / 1e6, quantiles(delays, n=20)[-1])
 
 
-def start_triggerer(
+@contextmanager
+def running_triggerer(
     server: RunningDbtCloud, kind: str, first: int, count: int
-) -> subprocess.Popen[str]:
+) -> Iterator[subprocess.Popen[str]]:
+    """It ends by itself after its last event, and with the block in any case."""
     environment = {
         "AIRFLOW_HOME": str(server.data / "airflow"),
         "AIRFLOW_CONN_DBT_CLOUD_DEFAULT": server.connection,
         "AIRFLOW__LOGGING__LOGGING_LEVEL": "ERROR",  # or each poll's line would be measured too
     }
-    return subprocess.Popen(
+    with subprocess.Popen(
         [sys.executable, "-m", "benchmarks.waiting_triggers", kind, str(first), str(count)],
         env=os.environ | environment,
         stdout=subprocess.PIPE,
         stderr=subprocess.DEVNULL,
         text=True,
-    )
+    ) as triggerer:
+        try:
+            yield triggerer
+        finally:
+            triggerer.kill()
 
 
 @contextmanager

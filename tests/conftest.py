@@ -75,9 +75,8 @@ def session_folder() -> Iterator[Path]:
 @pytest.fixture(scope="session")
 def local_dbt_cloud(session_folder: Path) -> Iterator[RunningDbtCloud]:
     """One server for the whole session."""
-    server = RunningDbtCloud(session_folder / "data").start()
-    yield server
-    server.end()
+    with RunningDbtCloud(session_folder / "data") as server:
+        yield server
 
 
 @pytest.fixture

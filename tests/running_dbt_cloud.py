@@ -27,7 +27,10 @@ FINAL = {10, 20, 30}
 
 
 class RunningDbtCloud:
-    """A server that can be started, stopped and killed; the port stays the same."""
+    """A server that can be started, stopped and killed; the port stays the same.
+
+    It runs from ``start`` to ``end``, or for a ``with`` block.
+    """
 
     token = TOKEN
     account_id = ACCOUNT_ID
@@ -59,8 +62,17 @@ class RunningDbtCloud:
             env={**os.environ, "LOCAL_DBT_CLOUD_TOKEN": TOKEN},
             stdout=subprocess.DEVNULL,
         )
-        self._wait_until_it_answers()
+        try:
+            self._wait_until_it_answers()
+        except BaseException:
+            self.end(signal.SIGKILL)
+            raise
         return self
+
+    __enter__ = start
+
+    def __exit__(self, *_: object) -> None:
+        self.end()
 
     def end(self, with_signal: signal.Signals = signal.SIGTERM) -> None:
         if self.process:

@@ -33,9 +33,8 @@ def server(
 ) -> Iterator[RunningDbtCloud]:
     data = tmp_path_factory.mktemp("data")
     prepare_data(session_folder / "data", data)
-    server = RunningDbtCloud(data, ("--dbt-project", str(project.dbt_project))).start()
-    yield server
-    server.end()
+    with RunningDbtCloud(data, ("--dbt-project", str(project.dbt_project))) as server:
+        yield server
 
 
 def results(server: RunningDbtCloud, run_id: int) -> dict[str, dict[str, Any]]:

@@ -41,9 +41,8 @@ def fuzzed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningDbtCloud
     """A server of its own: its jobs do not survive this."""
     data = tmp_path_factory.mktemp("fuzz")
     prepare_data(CERTIFICATES.ca.parent, data)
-    server = RunningDbtCloud(data, ("--webhook-waits", "0")).start()
-    yield server
-    server.end()
+    with RunningDbtCloud(data, ("--webhook-waits", "0")) as server:
+        yield server
     shutil.rmtree(data, ignore_errors=True)
 
 

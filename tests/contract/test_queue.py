@@ -36,9 +36,8 @@ def server(
     data = tmp_path_factory.mktemp("data")
     prepare_data(session_folder / "data", data)
     project = write_slow_project(tmp_path_factory.mktemp("project"))
-    server = RunningDbtCloud(data, ("--dbt-project", project)).start()
-    yield server
-    server.end()
+    with RunningDbtCloud(data, ("--dbt-project", project)) as server:
+        yield server
 
 
 @pytest.fixture

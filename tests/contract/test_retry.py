@@ -30,9 +30,8 @@ def server(
 ) -> Iterator[RunningDbtCloud]:
     data = tmp_path_factory.mktemp("data")
     prepare_data(session_folder / "data", data)
-    server = RunningDbtCloud(data, ("--dbt-project", str(dbt_project))).start()
-    yield server
-    server.end()
+    with RunningDbtCloud(data, ("--dbt-project", str(dbt_project))) as server:
+        yield server
 
 
 def fail_at_two(server: RunningDbtCloud, project: Path) -> dict[str, Any]:

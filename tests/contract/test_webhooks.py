@@ -36,9 +36,8 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningDbtCloud
     """Tries again after tenths of a second."""
     data = tmp_path_factory.mktemp("webhooks")
     prepare_data(CERTIFICATES.ca.parent, data)
-    running = RunningDbtCloud(data, QUICK).start()
-    yield running
-    running.end()
+    with RunningDbtCloud(data, QUICK) as running:
+        yield running
     shutil.rmtree(data, ignore_errors=True)
 
 

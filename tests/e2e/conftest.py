@@ -28,12 +28,8 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Project:
 @pytest.fixture(scope="session")
 def airflow(project: Project) -> Iterator[Airflow]:
     """What ``make start`` starts: scheduler, triggerer, API and the local dbt Cloud."""
-    started = project.launcher("start")
-    try:
-        assert started.returncode == 0, started.stdout + started.stderr
+    with project.started():
         yield Airflow(project.port)
-    finally:
-        project.launcher("stop")
 
 
 @pytest.fixture(scope="session")

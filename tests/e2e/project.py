@@ -92,6 +92,16 @@ class Project:
             timeout=600,
         )
 
+    @contextmanager
+    def started(self, **variables: str) -> Iterator[str]:
+        """What ``make start`` starts, for the block; yields what it printed."""
+        try:
+            started = self.launcher("start", **variables)
+            assert started.returncode == 0, started.stdout + started.stderr
+            yield started.stdout
+        finally:
+            self.launcher("stop")
+
     @property
     def environment(self) -> dict[str, str]:
         ours = ("AIRFLOW", "LOCAL_DBT_CLOUD", "REQUESTS_CA_BUNDLE", "SSL_CERT_FILE")

@@ -52,12 +52,8 @@ TABLE_OF_TASK_GROUP: list[tuple[Callable[[Scene], None], list[str], str]] = [
 def project(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Project]:
     """An Airflow of its own, since other tests would not survive what happens to it."""
     project = crashes.copy_for_crashes(tmp_path_factory.mktemp("crashes"))
-    started = project.launcher("start", **crashes.IMPATIENT)
-    try:
-        assert started.returncode == 0, started.stdout + started.stderr
+    with project.started(**crashes.IMPATIENT):
         yield project
-    finally:
-        project.launcher("stop")
 
 
 @pytest.mark.parametrize(

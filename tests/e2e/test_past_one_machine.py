@@ -77,14 +77,10 @@ def project(
 ) -> Iterator[Project]:
     project = crashes.copy_for_crashes(tmp_path_factory.mktemp("large"))
     settings = {**crashes.IMPATIENT, **TWO, **celery, "DATABASE_URL": database_url}
-    started = project.launcher("start", **settings)
-    try:
-        assert started.returncode == 0, started.stdout + started.stderr
-        assert "on 127.0.0.1" in started.stdout.partition("(DATABASE_URL)")[0]
-        assert PASSWORD not in started.stdout
+    with project.started(**settings) as printed:
+        assert "on 127.0.0.1" in printed.partition("(DATABASE_URL)")[0]
+        assert PASSWORD not in printed
         yield project
-    finally:
-        project.launcher("stop")
 
 
 def test_as_many_run_as_were_asked_for(project: Project, celery: dict[str, str]) -> None:

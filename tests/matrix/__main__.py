@@ -45,16 +45,13 @@ class Lane:
     def go(self) -> Column:
         """Try every Dag, one after the other."""
         authority = str(ensure_certificates(self.folder / "dbt_cloud").ca)
-        dbt_cloud = RunningDbtCloud(self.folder / "dbt_cloud").start()
-        variables = {
-            "AIRFLOW_CONN_DBT_CLOUD_DEFAULT": dbt_cloud.connection,
-            "REQUESTS_CA_BUNDLE": authority,
-            "SSL_CERT_FILE": authority,
-        }
-        try:
+        with RunningDbtCloud(self.folder / "dbt_cloud") as dbt_cloud:
+            variables = {
+                "AIRFLOW_CONN_DBT_CLOUD_DEFAULT": dbt_cloud.connection,
+                "REQUESTS_CA_BUNDLE": authority,
+                "SSL_CERT_FILE": authority,
+            }
             return self._try_all(variables)
-        finally:
-            dbt_cloud.end()
 
     def _try_all(self, variables: dict[str, str]) -> Column:
         python = self.airflow.python(frozenset({PROVIDER}))

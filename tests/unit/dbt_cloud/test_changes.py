@@ -34,9 +34,8 @@ def server(
     """Nothing has been built there."""
     data = tmp_path_factory.mktemp("data")
     prepare_data(session_folder / "data", data)
-    server = RunningDbtCloud(data, ("--dbt-project", str(checkout.dbt_project))).start()
-    yield server
-    server.end()
+    with RunningDbtCloud(data, ("--dbt-project", str(checkout.dbt_project))) as server:
+        yield server
 
 
 @pytest.fixture(autouse=True)

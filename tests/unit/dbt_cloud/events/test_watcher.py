@@ -48,9 +48,8 @@ def own_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningDbtC
     """Whose runs are those of these tests."""
     data = tmp_path_factory.mktemp("watched")
     prepare_data(CERTIFICATES.ca.parent, data)
-    server = RunningDbtCloud(data).start()
-    yield server
-    server.end()
+    with RunningDbtCloud(data) as server:
+        yield server
 
 
 @pytest.fixture
