@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+from collections.abc import Container
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -110,8 +111,12 @@ def _not_artifacts(folder: str, names: list[str]) -> set[str]:
     return {name for name in names if name in NOT_ARTIFACTS or Path(folder, name).is_symlink()}
 
 
-def remove_old_runs(runs: Path, keep: int) -> None:
-    """Removes all but the newest ``keep`` run folders; the runs themselves stay listed."""
-    folders = [path for path in runs.iterdir() if path.name.isdigit()]
-    for folder in sorted(folders, key=lambda path: int(path.name))[: -keep or None]:
-        shutil.rmtree(folder, ignore_errors=True)
+def remove_old_runs(runs: Path, keep: int, at_work: Container[int]) -> None:
+    """Removes all but the newest ``keep`` run folders; the runs themselves stay listed.
+
+    The folder of a run that is ``at_work`` stays, however many newer ones have ended.
+    """
+    run_ids = sorted(int(path.name) for path in runs.iterdir() if path.name.isdigit())
+    for run_id in run_ids[:-keep]:
+        if run_id not in at_work:
+            shutil.rmtree(runs / str(run_id), ignore_errors=True)

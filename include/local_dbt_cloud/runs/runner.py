@@ -149,4 +149,4 @@ class Runner:
         with self._changed:
             del self._executions[execution.run_id]
             self._changed.notify_all()
-        remove_old_runs(self._settings.runs, self._settings.keep_runs)
+        remove_old_runs(self._settings.runs, self._settings.keep_runs, self._executions)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from include.local_dbt_cloud.runs.run_folder import RunFolder
+from include.local_dbt_cloud.runs.run_folder import RunFolder, remove_old_runs
 
 
 def test_a_link_in_target_is_no_artifact(tmp_path: Path) -> None:
@@ -28,3 +28,10 @@ def test_a_link_in_the_artifacts_leads_nowhere(tmp_path: Path) -> None:
     folder.artifacts(1).mkdir(parents=True)
     (folder.artifacts(1) / "link.txt").symlink_to(tmp_path / "secret.txt")
     assert folder.artifact(1, "link.txt") is None
+
+
+def test_old_folders_go_and_those_in_use_stay(tmp_path: Path) -> None:
+    for name in ("9", "10", "11", "12", "not-a-run"):
+        (tmp_path / name).mkdir()
+    remove_old_runs(tmp_path, 1, at_work={10})
+    assert {path.name for path in tmp_path.iterdir()} == {"10", "12", "not-a-run"}
