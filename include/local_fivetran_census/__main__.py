@@ -12,7 +12,7 @@ from include.local_fivetran_census.app import create_app
 from include.local_fivetran_census.settings import Settings
 from include.local_servers.certificates import ensure_certificates
 from include.local_servers.connections import FIVETRAN
-from include.local_servers.data_folder import VARIABLE, default_data
+from include.local_servers.data_folder import VARIABLE, DataFolderError, default_data
 from include.local_servers.serving import LOOPBACK_HOSTS, StartError, listen, serve
 
 
@@ -32,10 +32,10 @@ def main() -> int:
             "credentials are public: set LOCAL_FIVETRAN_SECRET and LOCAL_CENSUS_TOKEN."
         )
     try:
-        listener = listen(options.host, options.port)
-    except StartError as error:
+        with listen(options.host, options.port) as listener:
+            _start(settings, listener)
+    except (StartError, DataFolderError) as error:
         return _refuse(str(error))
-    _start(settings, listener)
     return 0
 
 

@@ -22,6 +22,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 from include.local_servers.connections import DOCKER_NAME
+from include.local_servers.data_folder import writing
 
 NAMES = ("localhost", "127.0.0.1", "::1", DOCKER_NAME)
 CA_LIFE = timedelta(days=3650)
@@ -43,9 +44,8 @@ class Certificates:
 def ensure_certificates(data: Path, names: Iterable[str] = ()) -> Certificates:
     """Makes or renews what is missing, near its end or lacks a name; safe to call at any time.
 
-    Raises OSError if ``data`` cannot be written.
+    Raises DataFolderError if ``data`` cannot be written.
     """
-    data.mkdir(parents=True, exist_ok=True)
     files = Certificates(
         ca=data / "ca.pem",
         bundle=data / "ca-bundle.pem",
@@ -53,7 +53,7 @@ def ensure_certificates(data: Path, names: Iterable[str] = ()) -> Certificates:
         server_key=data / "server-key.pem",
     )
     wanted = list(dict.fromkeys([*NAMES, *names]))
-    with (data / "certificates.lock").open("w") as lock:
+    with writing(data), (data / "certificates.lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)  # two programs may start at the same moment
         ca_key = _ensure_ca(files.ca, data / "ca-key.pem")
         _ensure_server(files, ca_key, wanted)

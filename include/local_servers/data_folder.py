@@ -22,16 +22,24 @@ class DataFolderError(Exception):
 
 
 @contextmanager
-def hold(data: Path) -> Iterator[None]:
-    """Makes the folder and keeps it to this process; raises DataFolderError."""
+def writing(data: Path) -> Iterator[None]:
+    """For a block that writes into the folder; raises DataFolderError if it cannot."""
     try:
-        (data / "runs").mkdir(parents=True, exist_ok=True)
-        lock = (data / "server.lock").open("a+")
+        data.mkdir(parents=True, exist_ok=True)
+        yield
     except OSError as error:
         raise DataFolderError(
             f"The data folder {data} cannot be written: {error.strerror}. "
             "Make it writable, or choose another one with --data."
         ) from None
+
+
+@contextmanager
+def hold(data: Path) -> Iterator[None]:
+    """Makes the folder and keeps it to this process; raises DataFolderError."""
+    with writing(data):
+        (data / "runs").mkdir(exist_ok=True)
+        lock = (data / "server.lock").open("a+")
     with lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)

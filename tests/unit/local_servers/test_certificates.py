@@ -10,6 +10,7 @@ import pytest
 
 from include.local_servers import certificates
 from include.local_servers.certificates import ensure_certificates
+from include.local_servers.data_folder import DataFolderError
 
 
 def test_they_are_made_once(tmp_path: Path) -> None:
@@ -24,6 +25,12 @@ def test_keys_are_private(tmp_path: Path) -> None:
     keys = list(tmp_path.glob("*-key.pem"))
     assert len(keys) == 2
     assert {path.stat().st_mode & 0o777 for path in keys} == {0o600}
+
+
+def test_a_folder_that_cannot_be_is_a_sentence(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    with pytest.raises(DataFolderError, match="cannot be written: Not a directory"):
+        ensure_certificates(tmp_path / "file" / "data")
 
 
 def test_a_new_name_needs_a_new_server_certificate_only(tmp_path: Path) -> None:
