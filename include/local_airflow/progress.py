@@ -37,8 +37,8 @@ class TaskRow:
     step: str = ""  # of that run, while it goes on
     error: str = ""
     advice: str = ""
-    log_start: int = 0
-    log_end: int = 0
+    log: list[tuple[int, int]] = field(default_factory=list)
+    """The parts of the log that its last try has written: from which byte to which."""
 
     @property
     def seconds(self) -> float:
@@ -56,9 +56,9 @@ class TaskRow:
         now = time.monotonic()
         self.began = self.began or now
         if event.try_number != self.try_number:
-            self.log_start = event.log_position
+            self.log.clear()
         self.state, self.try_number = event.state, event.try_number
-        self.max_tries, self.log_end = event.max_tries, event.log_position
+        self.max_tries = event.max_tries
         self.error, self.advice = event.error, event.advice
         self.ended = 0.0 if event.state in _MOVING else now
         if self.ended:
@@ -74,6 +74,8 @@ class Progress:
     rows: dict[str, TaskRow] = field(default_factory=dict)
     dbt_cloud: str = ""
     """The newest dbt Cloud run and its status."""
+    _writing: TaskRow | None = None
+    _written: int = 0
 
     def live(self) -> Live:
         """Return the moving table; it leaves nothing behind when it ends."""
@@ -101,7 +103,11 @@ class Progress:
             self.rows.pop(event.task_id, None)
         row = self.rows.setdefault(event.label, TaskRow(event.label))
         resumed = row.state == event.state == "running" and row.try_number == event.try_number
+        if self._writing:  # one task runs at a time, also while others wait
+            self._writing.log.append((self._written, event.log_position))
         row.change(event)
+        self._writing = row if event.state == "running" else None
+        self._written = event.log_position
         took = f" after {row.seconds:.1f} s" if event.state != "running" else ""
         detail = f" ({row.detail})" if row.detail else ""
         return "" if resumed else f"{row.label}: {words(row.state)}{took}{detail}"

@@ -108,9 +108,11 @@ def task_log(log: Path, row: TaskRow | None) -> list[str]:
     """Return the last lines that one task instance wrote in its last try."""
     if row is None:
         return []
+    text = ""
     with log.open("rb") as file:
-        file.seek(row.log_start)
-        text = file.read(row.log_end - row.log_start).decode(errors="replace")
+        for start, end in row.log:
+            file.seek(start)
+            text += file.read(end - start).decode(errors="replace")
     text = _LIBRARY_FRAME.sub("", text)
     lines = [line for line in text.splitlines() if not any(noise in line for noise in _NOISE)]
     return lines[-LOG_LINES:]

@@ -67,17 +67,20 @@ def test_other_return_values_are_left_out() -> None:
 
 def test_the_log_is_that_of_the_last_try_only(tmp_path: Path) -> None:
     log = tmp_path / "log"
-    log.write_text("before\nfirst try\nbetween\nsecond try\nafter\n")
+    log.write_text("before\nfirst try\nbetween\nwaits\nother\nsecond try\nafter\n")
     progress = Progress(Console(quiet=True))
-    for state, tried, position in (
-        ("running", 1, 7),
-        ("up_for_retry", 1, 17),
-        ("running", 2, 25),
-        ("running", 2, 30),  # goes on after its trigger fired
-        ("failed", 2, 36),
+    for task, state, tried, position in (
+        ("load", "running", 1, 7),
+        ("load", "up_for_retry", 1, 17),
+        ("load", "running", 2, 25),
+        ("other", "running", 1, 31),  # while the first one waits
+        ("other", "success", 1, 37),
+        ("load", "running", 2, 37),  # goes on after its trigger fired
+        ("load", "failed", 2, 48),
     ):
-        progress.handle(change("load", state, try_number=tried, log_position=position))
-    assert task_log(log, progress.rows["load"]) == ["second try"]
+        progress.handle(change(task, state, try_number=tried, log_position=position))
+    assert task_log(log, progress.rows["load"]) == ["waits", "second try"]
+    assert task_log(log, progress.rows["other"]) == ["other"]
 
 
 def test_frames_inside_airflow_are_left_out(tmp_path: Path) -> None:
