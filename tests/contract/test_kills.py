@@ -16,7 +16,7 @@ from tests.conftest import MakeDbtCloud
 from tests.contract.conftest import http_client
 from tests.contract.slow_project import write_slow_project
 from tests.contract.test_environment_variables import VARIABLES
-from tests.contract.test_queue import cancel, is_dead, wait_until
+from tests.contract.test_queue import cancel, children, is_dead, wait_until
 from tests.running_dbt_cloud import RunningDbtCloud
 
 # The kill comes when the round's run has one of these statuses, or up to a second later.
@@ -81,14 +81,13 @@ def test_git_ends_with_the_dbt_that_it_fetches_for_and_its_password_is_in_no_log
 
         server.trigger()
         wait_until(lambda: git_of(server))
-        fetching = git_of(server)
+        family = children(server)
         server.end(signal.SIGKILL)
-        wait_until(lambda: all(map(is_dead, fetching)))
+        wait_until(lambda: all(map(is_dead, family)))
 
 
 def git_of(server: RunningDbtCloud) -> list[psutil.Process]:
-    assert server.process
-    family = psutil.Process(server.process.pid).children(recursive=True)
+    family = children(server)
     return [process for process in family if not is_dead(process) and process.name() == "git"]
 
 

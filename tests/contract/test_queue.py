@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import signal
 import sqlite3
 import time
 from collections.abc import Callable, Iterator
@@ -16,7 +14,6 @@ import pytest
 from include.local_dbt_cloud.settings import JOBS_FILE
 from tests.conftest import MakeDbtCloud
 from tests.contract.slow_project import SLOW, write_slow_project
-from tests.contract.test_runs import child_processes
 from tests.running_dbt_cloud import (
     ACCOUNT_ID,
     BUILD_AFTER_LOAD,
@@ -62,7 +59,8 @@ def test_pull_requests_wait_for_no_run_but_take_turns_with_the_warehouse(
 
     assert [states[one]["status"] for one in (slow_run, queued, build)] == [3, 1, 3]
     assert states[build]["blocked_by"] == []
-    cancel(server, slow_run)
+    assert states[queued]["blocked_by"] == [slow_run]
+    assert cancel(server, slow_run)["status_message"] == "Cancelled by user."
     built = server.wait(build)
     assert built["is_success"]
     assert f"dbt_cloud_pr_{DAILY_BUILD}_8" in built["run_steps"][1]["logs"]
@@ -126,8 +124,8 @@ def test_a_run_that_waits_for_the_warehouse_can_time_out_and_be_cancelled(
 def test_a_command_that_hangs_is_cancelled_when_its_time_is_up(server: RunningDbtCloud) -> None:
     run_id = server.trigger(steps_override=[SLOW], timeout_seconds_override=3)
     server.wait(run_id, until={3})
-    for pid in children(server):
-        os.kill(pid, signal.SIGSTOP)
+    for process in children(server):
+        process.suspend()
     run = server.wait(run_id)
     assert (run["status"], run["is_cancelled"]) == (30, True)
     assert run["status_message"].startswith("This run timed out after running for 3 seconds")
@@ -197,7 +195,9 @@ def test_a_run_cancelled_in_the_queue_starts_the_next_job(
     server: RunningDbtCloud, slow_run: int
 ) -> None:
     follower = create_follower(server, [30], BUILD_AFTER_LOAD)
-    cancel(server, server.trigger(BUILD_AFTER_LOAD))
+    queued = cancel(server, server.trigger(BUILD_AFTER_LOAD))
+    assert (queued["status"], queued["status_message"]) == (30, "Cancelled by user.")
+    assert queued["dequeued_at"] is queued["started_at"] is None
     [run] = runs_of(server, follower)
     server.request("DELETE", f"jobs/{follower}/")
     cancel(server, slow_run)
@@ -261,7 +261,7 @@ def wait_until(is_so: Callable[[], Any]) -> None:
 
 
 def kill_dbt(server: RunningDbtCloud) -> None:
-    killed = [psutil.Process(pid) for pid in children(server)]
+    killed = children(server)
     for process in killed:
         process.kill()
     wait_until(lambda: all(map(is_dead, killed)))
@@ -275,6 +275,7 @@ def is_dead(process: psutil.Process) -> bool:
         return True
 
 
-def children(server: RunningDbtCloud) -> list[int]:
+def children(server: RunningDbtCloud) -> list[psutil.Process]:
+    """dbt's processes, with what they have started."""
     assert server.process
-    return child_processes(server.process.pid)
+    return psutil.Process(server.process.pid).children(recursive=True)

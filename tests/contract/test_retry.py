@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import signal
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -11,6 +10,7 @@ from typing import Any
 import pytest
 
 from tests.contract.slow_project import SLOW, write_slow_project
+from tests.contract.test_queue import children, is_dead, wait_until
 from tests.running_dbt_cloud import BUILD_AFTER_LOAD, DAILY_BUILD, RunningDbtCloud, prepare_data
 
 BUILD, RUN_ONE = "Invoke dbt with `dbt build`", "Invoke dbt with `dbt run --select one`"
@@ -117,20 +117,29 @@ def test_a_retry_that_fails_can_be_retried(server: RunningDbtCloud, dbt_project:
     assert again["can_retry"] is True
     broken.write_text("select 2 as id\n")
 
-    resumed = server.wait(retry(server, again["id"]).json()["data"]["id"])
+    rerun = server.request("POST", f"jobs/{DAILY_BUILD}/rerun/").json()["data"]
+    resumed = server.wait(rerun["id"])
 
+    assert resumed["retrying_run_id"] == again["id"]
     assert resumed["is_success"]
     assert resumed["run_steps"][-1]["name"] == RUN_ONE
+    assert "analytics.one" not in resumed["run_steps"][-2]["logs"]
 
 
 def test_a_run_that_was_cut_off_starts_from_the_beginning(server: RunningDbtCloud) -> None:
+    """By the server's end, which dbt does not outlive; what waited runs after the next start."""
     run_id = server.trigger(steps_override=["dbt run --select one", SLOW])
     while len(server.wait(run_id, until={1, 2, 3})["run_steps"]) < 5:
         time.sleep(0.05)
-    server.end(signal.SIGKILL)
+    queued = server.trigger(BUILD_AFTER_LOAD, steps_override=["dbt deps"])
+    family = children(server)
+    server.end()
+    wait_until(lambda: all(map(is_dead, family)))
     server.start()
     cut_off = server.wait(run_id)
     assert cut_off["is_error"]
+    assert "was stopped while this run was active" in cut_off["status_message"]
+    assert server.wait(queued)["is_success"]
     assert cut_off["retry_not_supported_reason"] == "RETRY_NO_RUN_RESULTS"
     assert retry(server, run_id, "GET").status_code == 404
 

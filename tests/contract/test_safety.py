@@ -140,6 +140,7 @@ def parsed_run(local_dbt_cloud: RunningDbtCloud) -> int:
         "file:///etc/passwd",
         "%00",
         "manifest.json%00.txt",
+        "a" * 300,
     ],
 )
 def test_no_path_leaves_the_run(
