@@ -93,7 +93,10 @@ def _migrate(home: Path, database: MetadataDatabase) -> None:
 @pytest.fixture
 def checkout(tmp_path: Path, migrated: MetadataDatabase) -> Checkout:
     """A checkout whose connection names a real account, so no local dbt Cloud is started."""
-    folder = tmp_path / "checkout"
+    return make_checkout(tmp_path / "checkout", migrated)
+
+
+def make_checkout(folder: Path, migrated: MetadataDatabase) -> Checkout:
     (folder / ".airflow").mkdir(parents=True)
     assert migrated.mark
     for file in (migrated.mark, migrated.mark.with_suffix("")):

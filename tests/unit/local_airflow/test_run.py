@@ -8,10 +8,12 @@ import sys
 
 import duckdb
 import psutil
+import pytest
 
 from include.local_airflow.dbt_cloud_trouble import BY_STATUS
+from include.local_airflow.metadata_database import MetadataDatabase
 from tests.running_dbt_cloud import RunningDbtCloud
-from tests.unit.local_airflow.conftest import Checkout
+from tests.unit.local_airflow.conftest import Checkout, make_checkout
 
 COUNTS = """
 import logging
@@ -106,61 +108,69 @@ approve >> build()
 """
 
 
-def test_a_dag_run_ends_with_a_summary(checkout: Checkout) -> None:
-    checkout.add_dag("counts", COUNTS)
-    result = checkout.launch("run", "counts")
-    assert result.returncode == 0, result.stdout + result.stderr
-    words = result.stdout.split()
-    assert words[words.index("customers") + 1] == "1,500"
-    assert "never: running" not in result.stdout
-    assert "What follows goes_on was skipped: The shop is closed." in result.stdout
-    assert "skips_itself was skipped: There is nothing to do." in result.stdout
-    assert "Dag run counts succeeded in" in result.stdout
-
-
-def test_variables_are_there_while_a_file_is_parsed(checkout: Checkout) -> None:
+@pytest.fixture(scope="module")
+def printed(tmp_path_factory: pytest.TempPathFactory, migrated: MetadataDatabase) -> str:
+    """By one Dag that does all that can go well."""
+    checkout = make_checkout(tmp_path_factory.mktemp("good") / "checkout", migrated)
     (checkout.folder / "airflow_settings.yaml").write_text("airflow:" + VARIABLES)
     checkout.variables["AIRFLOW_VAR_FAREWELL"] = "See you"  # what the user sets wins
-    checkout.add_dag("reads_variables", READS_VARIABLES)
-    result = checkout.launch("run", "reads_variables")
-    assert "repeat: parsed Good morningSee you, read Good evening" in result.stdout, result.stderr
-
-
-def test_a_question_that_nobody_can_answer_gets_its_default(checkout: Checkout) -> None:
-    checkout.add_dag("asks", ASKS)
-    result = checkout.launch("run", "asks")
+    checkout.add_dag("goes_well", COUNTS + READS_VARIABLES + ASKS)
+    result = checkout.launch("run", "goes_well")
     assert result.returncode == 0, result.stdout + result.stderr
-    assert "approve asks: Build it? There is no terminal to answer in" in result.stdout
-    assert "so the answer is Reject" in result.stdout
-    assert "What follows approve was skipped" in result.stdout
+    return result.stdout
 
 
-def test_a_failure_names_the_task_and_shows_its_log(checkout: Checkout) -> None:
-    checkout.add_dag("breaks_down", BREAKS)
+def test_a_dag_run_ends_with_a_summary(printed: str) -> None:
+    words = printed.split()
+    assert words[words.index("customers") + 1] == "1,500"
+    assert "never: running" not in printed
+    assert "What follows goes_on was skipped: The shop is closed." in printed
+    assert "skips_itself was skipped: There is nothing to do." in printed
+    assert "Dag run goes_well succeeded in" in printed
+
+
+def test_variables_are_there_while_a_file_is_parsed(printed: str) -> None:
+    assert "repeat: parsed Good morningSee you, read Good evening" in printed
+
+
+def test_a_question_that_nobody_can_answer_gets_its_default(printed: str) -> None:
+    assert "approve asks: Build it? There is no terminal to answer in" in printed
+    assert "so the answer is Reject" in printed
+    assert "What follows approve was skipped" in printed
+
+
+@pytest.fixture(scope="module")
+def told(
+    tmp_path_factory: pytest.TempPathFactory,
+    migrated: MetadataDatabase,
+    local_dbt_cloud: RunningDbtCloud,
+) -> str:
+    """By one Dag that fails in two ways."""
+    checkout = make_checkout(tmp_path_factory.mktemp("bad") / "checkout", migrated)
+    checkout.variables["AIRFLOW_CONN_DBT_CLOUD_DEFAULT"] = local_dbt_cloud.connection
+    checkout.add_dag("breaks_down", BREAKS + IS_REFUSED)
     result = checkout.launch("run", "breaks_down")
     assert result.returncode == 1
-    assert "breaks: waiting to retry" in result.stdout
-    assert "breaks: running (try 2 of 2)" in result.stdout
-    ending = result.stdout.partition("The last lines of breaks")[2]
-    assert "about to break" in ending
-    assert "ValueError: no such table: raw.orders" in ending
-    assert "site-packages" not in ending
-    assert "Failed: breaks (ValueError: no such table: raw.orders)." in ending
-    assert "make run DAG=breaks_down" in ending
+    return result.stdout
 
 
-def test_a_refusal_of_dbt_cloud_says_what_to_do(
-    checkout: Checkout, local_dbt_cloud: RunningDbtCloud
-) -> None:
-    checkout.variables["AIRFLOW_CONN_DBT_CLOUD_DEFAULT"] = local_dbt_cloud.connection
-    checkout.add_dag("is_refused", IS_REFUSED)
-    result = checkout.launch("run", "is_refused")
-    assert result.returncode == 1
-    before, _, ending = result.stdout.partition("Dag run is_refused failed")
+def test_a_failure_names_the_task_and_shows_its_log(told: str) -> None:
+    assert "breaks: waiting to retry" in told
+    assert "breaks: running (try 2 of 2)" in told
+    lines = told.partition("The last lines of breaks")[2].partition("The last lines")[0]
+    assert "about to break" in lines
+    assert "ValueError: no such table: raw.orders" in lines
+    assert "site-packages" not in lines
+    assert "Failed: breaks (ValueError: no such table: raw.orders) and transform (" in told
+    assert "make run DAG=breaks_down" in told
+
+
+def test_a_refusal_of_dbt_cloud_says_what_to_do(told: str) -> None:
+    before, _, ending = told.partition("The last lines of")
     assert BY_STATUS[404] in before  # at once, whatever tries follow
     assert f"{BY_STATUS[404]} make doctor says more." in ending
-    assert "Traceback" not in result.stdout
-    assert ".airflow/logs/run-is_refused.log" in ending
+    assert told.count("Traceback") == 1, "that of the other task"
+    assert ".airflow/logs/run-breaks_down.log" in ending
 
 
 def test_an_unknown_dag_lists_the_known_ones(checkout: Checkout) -> None:
