@@ -5,7 +5,6 @@ from __future__ import annotations
 import sys
 
 from rich.console import Console
-from rich.markdown import Markdown
 from rich.prompt import Prompt
 from rich.text import Text
 
@@ -20,6 +19,8 @@ def ask(question: Question, console: Console) -> str:
         LaunchError: there is none.
     """
     if console.is_terminal and sys.stdin.isatty():
+        from rich.markdown import Markdown  # a quarter of what make run imports
+
         console.print(Markdown(f"{question.body}\n\n**{question.subject}**"))
         return Prompt.ask(
             question.task_id,
