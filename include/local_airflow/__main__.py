@@ -9,7 +9,7 @@ import sys
 from rich.console import Console
 
 from include.local_airflow.environment import Launch
-from include.local_airflow.errors import LaunchError, disk_error
+from include.local_airflow.errors import told
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -30,28 +30,21 @@ def main() -> int:
     for number in (signal.SIGTERM, signal.SIGHUP):  # end what was started, as Ctrl-C does
         if signal.getsignal(number) is not signal.SIG_IGN:  # as nohup wants it
             signal.signal(number, signal.default_int_handler)
-    console = Console(highlight=False, soft_wrap=True)
-    try:
-        launch = Launch.read()
-        if arguments.command == "run":
-            from include.local_airflow.run import run_dag
+    return told(lambda: _do(arguments), interrupted="Stopped.")
 
-            return run_dag(arguments.dag_id, launch, console)
-        from include.local_airflow.doctor.command import doctor
-        from include.local_airflow.server import start, stop
-        from include.local_airflow.status import status
 
-        command = {"start": start, "status": status, "doctor": doctor, "stop": stop}
-        return command[arguments.command](launch, console)
-    except (LaunchError, OSError) as error:
-        told = disk_error(error) if isinstance(error, OSError) else error
-        if told is None:
-            raise
-        print(f"Error: {told}", file=sys.stderr)
-        return 1
-    except KeyboardInterrupt:
-        print("Stopped.", file=sys.stderr)
-        return 130
+def _do(arguments: argparse.Namespace) -> int:
+    launch, console = Launch.read(), Console(highlight=False, soft_wrap=True)
+    if arguments.command == "run":
+        from include.local_airflow.run import run_dag
+
+        return run_dag(arguments.dag_id, launch, console)
+    from include.local_airflow.doctor.command import doctor
+    from include.local_airflow.server import start, stop
+    from include.local_airflow.status import status
+
+    command = {"start": start, "status": status, "doctor": doctor, "stop": stop}
+    return command[arguments.command](launch, console)
 
 
 if __name__ == "__main__":

@@ -1,8 +1,12 @@
-"""The one exception that the launcher shows to the user."""
+"""The one exception that the launcher shows to the user, and how it is shown."""
 
 from __future__ import annotations
 
 import errno
+import sys
+from collections.abc import Callable
+
+INTERRUPTED = 130  # exit code, as a shell has it
 
 
 class LaunchError(Exception):
@@ -22,3 +26,18 @@ def disk_error(error: OSError) -> LaunchError | None:
             "checkout that belongs to you, on a disk that is not read-only."
         )
     return None
+
+
+def told(work: Callable[[], int], interrupted: str) -> int:
+    """Do the work and return its exit code; what hinders it is a sentence on stderr."""
+    try:
+        return work()
+    except (LaunchError, OSError) as error:
+        hindrance = disk_error(error) if isinstance(error, OSError) else error
+        if hindrance is None:
+            raise
+        print(f"Error: {hindrance}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        print(interrupted, file=sys.stderr)
+        return INTERRUPTED

@@ -19,7 +19,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
-from include.local_airflow.errors import DISK_FULL, LaunchError, disk_error
+from include.local_airflow.errors import DISK_FULL, LaunchError, told
 from include.local_airflow.package_index import download_wheel, index_url, save_wheel
 
 ROOT = Path(__file__).absolute().parents[2]
@@ -82,8 +82,8 @@ DBT = Environment(ROOT / "dbt_venv", "dbt", ("dbt-core==1.11.*", "dbt-duckdb==1.
 UV = AIRFLOW.folder / "bin" / "uv"
 
 
-def install() -> None:
-    """Bring both environments up to date, at the same time.
+def install() -> int:
+    """Bring both environments up to date, at the same time; return the exit code.
 
     Raises:
         LaunchError: the index cannot be reached or lacks something.
@@ -93,6 +93,7 @@ def install() -> None:
         fcntl.flock(lock, fcntl.LOCK_EX)  # a second make in another terminal waits here
         if outdated := [each for each in (AIRFLOW, DBT) if not each.is_current()]:
             _make(outdated)
+    return 0
 
 
 def _make(outdated: list[Environment]) -> None:
@@ -186,21 +187,5 @@ def _failure(environment: Environment) -> str:
     return f"uv could not fill {environment.folder.name}: read {place}, then run the command again."
 
 
-def main() -> int:
-    """Install what is missing; return the exit code."""
-    try:
-        install()
-    except (LaunchError, OSError) as error:
-        told = disk_error(error) if isinstance(error, OSError) else error
-        if told is None:
-            raise
-        print(f"Error: {told}", file=sys.stderr)
-        return 1
-    except KeyboardInterrupt:
-        print("Stopped. The next run installs what is missing.", file=sys.stderr)
-        return 130
-    return 0
-
-
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(told(install, interrupted="Stopped. The next run installs what is missing."))

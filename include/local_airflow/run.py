@@ -17,7 +17,7 @@ from rich.text import Text
 
 from include.local_airflow.dbt_cloud_in_use import dbt_cloud_in_use
 from include.local_airflow.environment import Launch
-from include.local_airflow.errors import LaunchError
+from include.local_airflow.errors import INTERRUPTED, LaunchError
 from include.local_airflow.events import EVENT, DagRunFinished, Event, Failure, Question
 from include.local_airflow.local_servers import wanted_servers
 from include.local_airflow.metadata_database import sqlite_database
@@ -26,8 +26,6 @@ from include.local_airflow.progress import Progress
 from include.local_airflow.prompt import ask
 from include.local_airflow.settings import NAME, read_settings
 from include.local_airflow.summary import print_failures, print_skips, print_summary
-
-INTERRUPTED = 130  # exit code, as a shell has it
 
 
 def run_dag(dag_id: str, launch: Launch, console: Console) -> int:
