@@ -10,7 +10,9 @@ import duckdb
 import psutil
 import pytest
 
+from include.local_airflow.dag_run import find_dag
 from include.local_airflow.dbt_cloud_trouble import BY_STATUS
+from include.local_airflow.errors import LaunchError
 from include.local_airflow.metadata_database import MetadataDatabase
 from tests.running_dbt_cloud import RunningDbtCloud
 from tests.unit.local_airflow.conftest import Checkout, make_checkout
@@ -181,10 +183,10 @@ def test_an_unknown_dag_lists_the_known_ones(checkout: Checkout) -> None:
 
 
 def test_a_file_that_cannot_be_imported_is_named(checkout: Checkout) -> None:
-    (checkout.folder / "dags/broken.py").write_text("import airflow, no_such_module  # dag\n")
-    result = checkout.launch("run", "broken")
-    assert result.returncode == 1
-    assert "broken.py cannot be imported (ModuleNotFoundError" in result.stderr
+    dags = checkout.folder / "dags"
+    (dags / "broken.py").write_text("import airflow, no_such_module  # dag\n")
+    with pytest.raises(LaunchError, match=r"broken\.py cannot be imported \(ModuleNotFoundError"):
+        find_dag("broken", dags)
 
 
 def test_malformed_settings_stop_the_run(checkout: Checkout) -> None:
