@@ -13,7 +13,7 @@ from typing import Any
 from fastapi import Request
 from fastapi.responses import HTMLResponse, Response
 from jinja2 import Environment, PackageLoader
-from sqlalchemy import func, select
+from sqlalchemy import select
 from sqlalchemy.orm import Session, selectinload
 
 from include.local_dbt_cloud.api.dependencies import PathId, base_url_of, server_of
@@ -22,6 +22,7 @@ from include.local_dbt_cloud.api.handlers.accounts import list_accounts
 from include.local_dbt_cloud.api.payloads.jobs import job_payload
 from include.local_dbt_cloud.api.payloads.runs import RunView, run_payload
 from include.local_dbt_cloud.runs.run_folder import RunFolder
+from include.local_dbt_cloud.storage.runs import newest_run_ids
 from include.local_dbt_cloud.storage.statuses import Status
 from include.local_dbt_cloud.storage.tables import ACTIVE_STATE, JobRow, RunRow
 from include.local_dbt_cloud.times import humanized, now
@@ -120,11 +121,7 @@ def _newest_of_each(
     request: Request, session: Session, jobs: Iterable[JobRow]
 ) -> dict[int, dict[str, Any]]:
     """Job → its newest run."""
-    newest = (
-        select(func.max(RunRow.id))
-        .where(RunRow.job_id.in_([job.id for job in jobs]))
-        .group_by(RunRow.job_id)
-    )
+    newest = newest_run_ids(session, [job.id for job in jobs]).values()
     rows = session.scalars(select(RunRow).where(RunRow.id.in_(newest)))
     return {row.job_id: _run(request, row) for row in rows}
 

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
-from sqlalchemy import exists, select
+from sqlalchemy import exists, func, select
 from sqlalchemy.orm import Session, aliased
 
 from include.local_dbt_cloud.storage.schemas import RunRequest
@@ -90,3 +90,11 @@ def newest_run_id(session: Session, job_id: int) -> int | None:
     return session.scalar(
         select(RunRow.id).where(RunRow.job_id == job_id).order_by(RunRow.id.desc()).limit(1)
     )
+
+
+def newest_run_ids(session: Session, job_ids: Collection[int]) -> dict[int, int]:
+    """Job → its newest run, for the jobs that have one."""
+    # One look into the index per job; grouping would read every run that they ever had.
+    newest = select(func.max(RunRow.id)).where(RunRow.job_id == JobRow.id).scalar_subquery()
+    statement = select(JobRow.id, newest).where(JobRow.id.in_(job_ids), newest.is_not(None))
+    return dict(session.execute(statement).tuples().all()) if job_ids else {}

@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import Any
 
 from fastapi.responses import JSONResponse
-from sqlalchemy import func, select
+from sqlalchemy import select
 from sqlalchemy.orm import Session, defer, selectinload
 from sqlalchemy.orm.interfaces import ORMOption
 
@@ -33,9 +33,9 @@ from include.local_dbt_cloud.runs.retries import (
     steps_to_retry,
 )
 from include.local_dbt_cloud.runs.run_folder import RunFolder
-from include.local_dbt_cloud.storage.runs import newest_run_id
+from include.local_dbt_cloud.storage.runs import newest_run_id, newest_run_ids
 from include.local_dbt_cloud.storage.statuses import ACTIVE, Status
-from include.local_dbt_cloud.storage.tables import JobRow, RunRow, StepRow
+from include.local_dbt_cloud.storage.tables import RunRow, StepRow
 
 LISTING = Listing(
     filters={
@@ -118,7 +118,7 @@ def describe_runs(
     """Payloads of runs, with what depends on other runs of the same jobs."""
     runs = list(runs)
     active = _active_runs(session, {run.job_id for run in runs if run.status is Status.QUEUED})
-    newest = _newest_runs(session, {run.job_id for run in runs if run.status is Status.ERROR})
+    newest = newest_run_ids(session, {run.job_id for run in runs if run.status is Status.ERROR})
     payloads = []
     for run in runs:
         view = RunView(call.base_url, folder_of(call, run.id), include)
@@ -143,16 +143,6 @@ def _active_runs(session: Session, job_ids: set[int]) -> dict[tuple[int, int | N
     for job_id, pull_request, run_id in session.execute(statement) if job_ids else ():
         active.setdefault((job_id, pull_request), []).append(run_id)
     return active
-
-
-def _newest_runs(session: Session, job_ids: set[int]) -> dict[int, int]:
-    """Job → its newest run."""
-    if not job_ids:
-        return {}
-    # One look into the index per job; grouping would read every run that they ever had.
-    newest = select(func.max(RunRow.id)).where(RunRow.job_id == JobRow.id).scalar_subquery()
-    statement = select(JobRow.id, newest).where(JobRow.id.in_(job_ids))
-    return dict(session.execute(statement).tuples().all())
 
 
 def get_step(call: Call, step_id: PathId) -> JSONResponse:
