@@ -11,6 +11,7 @@ from pathlib import Path
 from include.local_airflow.sockets import socket_folder
 
 GRACE = 10  # seconds between SIGTERM and SIGKILL
+VARIABLES = {"HASH": "#", "SEMICOLON": ";"}  # by which the file names these two
 HEADER = """\
 [unix_http_server]
 file = {socket}
@@ -79,9 +80,10 @@ def configuration(name: str, root: Path, home: Path, programs: Iterable[Program]
     first = ",".join(each.name for each in programs if not each.ends_last)
     text += f"\n[group:{name}]\nprograms = {first}\npriority = 1000\n"
     urls = "\n".join(f"{each.name} = {each.url}" for each in programs if each.url)
-    return f"{text}\n[urls]\n{urls}\n"
+    return f"{text}\n[urls]\nwatcher = {socket}\n{urls}\n"
 
 
 def _escaped(text: object) -> str:
-    """supervisord takes `%` for the beginning of a variable."""
-    return str(text).replace("%", "%%")
+    """To supervisord `%` is the beginning of a variable, ` #` and ` ;` that of a comment."""
+    text = str(text).replace("%", "%%")
+    return text.replace("#", "%(ENV_HASH)s").replace(";", "%(ENV_SEMICOLON)s")

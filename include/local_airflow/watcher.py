@@ -25,7 +25,7 @@ from supervisor.xmlrpc import SupervisorTransport
 
 from include.local_airflow.errors import LaunchError
 from include.local_airflow.processes import end_all, lives, wait
-from include.local_airflow.supervisord_file import GRACE, Program, configuration
+from include.local_airflow.supervisord_file import GRACE, VARIABLES, Program, configuration
 
 PATIENCE = 20.0  # seconds until the watcher itself has to answer
 
@@ -75,7 +75,7 @@ class Watcher:
             process = subprocess.Popen(
                 [sys.executable, "-m", "supervisor.supervisord", "-c", str(self._file)],
                 cwd=self.root,
-                env=dict(environment),
+                env=dict(environment) | VARIABLES,
                 stdin=subprocess.DEVNULL,
                 stdout=output,
                 stderr=subprocess.STDOUT,
@@ -146,7 +146,10 @@ class Watcher:
         }
 
     def url(self, name: str) -> str:
-        """Return where the program answers, as it was begun; nothing if it is not known."""
+        """Return where the program answers, as it was begun; nothing if it is not known.
+
+        The watcher itself answers at a socket.
+        """
         configuration = configparser.RawConfigParser()
         configuration.read(self._file)
         return configuration.get("urls", name, fallback="")
@@ -205,10 +208,7 @@ class Watcher:
 
     def _call(self, method: str, *arguments: str | bool) -> Any:
         """Call supervisord over its socket."""
-        configuration = configparser.RawConfigParser()
-        configuration.read(self._file)
-        socket = configuration["unix_http_server"]["file"].replace("%%", "%")
-        transport = SupervisorTransport(serverurl=f"unix://{socket}")
+        transport = SupervisorTransport(serverurl=f"unix://{self.url('watcher')}")
         with ServerProxy("http://localhost", transport=transport) as proxy:
             return getattr(proxy.supervisor, method)(*arguments)
 

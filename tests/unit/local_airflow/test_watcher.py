@@ -35,7 +35,7 @@ def watcher_in(root: Path) -> Watcher:
 @pytest.fixture
 def watcher(tmp_path: Path) -> Iterator[Watcher]:
     """In a folder whose name has all that a shell and supervisord stumble over."""
-    watcher = watcher_in(tmp_path / "100 % 'mine'")
+    watcher = watcher_in(tmp_path / "100 % 'mine' #2 ;")
     yield watcher
     watcher.end()
 
