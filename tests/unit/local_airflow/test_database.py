@@ -60,9 +60,8 @@ def prepared(checkout: Checkout, value: str, *entered: str, **variables: str) ->
     return "\n".join(result.stdout.strip().splitlines()[-3:])
 
 
-def test_settings_are_created_and_overwritten_also_where_a_local_address_was_entered(
-    checkout: Checkout,
-) -> None:
+def test_settings_are_created_and_overwritten_but_for_a_real_account(checkout: Checkout) -> None:
+    """Each preparation is a process with an Airflow, so one test has all three."""
     first = prepared(checkout, "one")
     warehouse = checkout.folder / "include" / ".local" / "warehouse.duckdb"
     local = f"localhost:8580 16173 local-dbt-cloud-token 2 False one\nlocalhost:8581\n{warehouse}"
@@ -73,13 +72,6 @@ def test_settings_are_created_and_overwritten_also_where_a_local_address_was_ent
     database = Path(checkout.folder, ".airflow", "run.db")
     [(count,)] = sqlite3.connect(database).execute("select count(*) from connection")
     assert count == 4
-
-
-def test_a_real_account_entered_in_the_ui_stays(checkout: Checkout) -> None:
-    prepared(checkout, "one")
     entered = ("dbt_cloud_default=ab123.us1.dbt.com", "fivetran_default=", "census_default=c.com")
-
     again = prepared(checkout, "two", *entered, DBT_CLOUD_PORT="9000")
-
-    warehouse = checkout.folder / "include" / ".local" / "warehouse.duckdb"
     assert again == f"ab123.us1.dbt.com 7 entered 2 False two\nc.com\n{warehouse}"
