@@ -5,12 +5,17 @@ The last file here by its name, since it ends the Airflow that the others share.
 
 from __future__ import annotations
 
+import io
 import re
 from contextlib import suppress
+from functools import partial
 
 import psutil
+from rich.console import Console
 
 from include.local_airflow.airflow_api import COMPONENTS
+from include.local_airflow.environment import Launch
+from include.local_airflow.status import status
 from tests.e2e.airflow_client import Airflow
 from tests.e2e.project import Project, eventually
 
@@ -30,9 +35,17 @@ def pids(project: Project) -> dict[str, int]:
 
 
 def rows(project: Project) -> dict[str, list[str]]:
-    """What ``make status`` prints: the columns of each process."""
-    lines = project.launcher("status").stdout.splitlines()[1:]
+    """What ``make status`` prints, without a process for it: the columns of each process."""
+    printed = io.StringIO()
+    status(Launch.read(project.root, project.environment), Console(file=printed))
+    lines = printed.getvalue().splitlines()[1:]
     return {cells[0]: cells for line in lines if (cells := re.split(r"\s{2,}", line.strip()))}
+
+
+def tells_of_end(project: Project, name: str, restarts: int) -> bool:
+    """That it is gone, or back again: supervisord takes a moment to see it."""
+    said = rows(project)[name]
+    return "running" not in said[1:2] or int(said[3]) > restarts
 
 
 def all_run(project: Project) -> bool:
@@ -65,8 +78,8 @@ def test_whatever_is_killed_heals_and_the_status_tells(airflow: Airflow, project
 
         project.kill(kill)
 
-        said = rows(project)[kill]
-        assert "running" not in said[1:2] or int(said[3]) > restarts[kill], said
+        told = partial(tells_of_end, project, kill, restarts[kill])
+        eventually(told, f"the end of {kill} is told")
         eventually(lambda: all_run(project), f"{kill} is back", HEALING, pause=2)
         after = rows(project)
         # Once more if it has also lost the database that was killed before it.
@@ -115,9 +128,9 @@ def test_a_start_heals_killed_watchers_and_needs_no_login(
     for watcher in watchers:
         assert watcher
         watcher.kill()
-    status = project.launcher("status")
-    assert status.returncode == 1
-    assert status.stdout.count("the watcher was killed: make start begins anew") == 2
+    told = project.launcher("status")
+    assert told.returncode == 1
+    assert told.stdout.count("the watcher was killed: make start begins anew") == 2
 
     started = project.launcher("start", AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_ALL_ADMINS="False")
 
