@@ -28,9 +28,9 @@ DBT_CLOUD_CONN_ID = "dbt_cloud_default"  # its login is your account id
 PROJECT = "Jaffle shop"
 ENVIRONMENT = "Production"
 JOB: dict[str, Any] = {
-    "name": "Marts only",
+    "name": "Marts and what they read",
     "description": "Kept by the Airflow Dag create_and_run_dbt_cloud_job",
-    "execute_steps": ["dbt build --select marts"],
+    "execute_steps": ["dbt build --select +marts"],
     "settings": {"threads": 4, "target_name": "default"},
     "triggers": {"github_webhook": False, "git_provider_webhook": False, "schedule": False},
 }

@@ -141,7 +141,7 @@ def test_a_job_is_created_once_updated_when_different_and_run(
     dag_id = "create_and_run_dbt_cloud_job"
 
     def jobs() -> list[dict[str, Any]]:
-        found = project.dbt_cloud.get("/jobs/", params={"name__icontains": "Marts only"})
+        found = project.dbt_cloud.get("/jobs/", params={"name__icontains": "marts and"})
         listed: list[dict[str, Any]] = found.raise_for_status().json()["data"]
         return listed
 
@@ -150,7 +150,7 @@ def test_a_job_is_created_once_updated_when_different_and_run(
     together = [airflow.trigger(dag_id) for _ in range(2)]
     assert [airflow.wait(dag_id, run_id) for run_id in together] == ["success", "success"]
     (created,) = jobs()
-    assert created["execute_steps"] == ["dbt build --select marts"]
+    assert created["execute_steps"] == ["dbt build --select +marts"]
 
     changed = created | {"execute_steps": ["dbt run"]}
     project.dbt_cloud.post(f"/jobs/{created['id']}/", json=changed).raise_for_status()
@@ -159,8 +159,18 @@ def test_a_job_is_created_once_updated_when_different_and_run(
     assert set(states.values()) == {"success"}
     (updated,) = jobs()
     assert updated["id"] == created["id"]
-    assert updated["execute_steps"] == ["dbt build --select marts"]
+    assert updated["execute_steps"] == ["dbt build --select +marts"]
     assert airflow.xcom(dag_id, run_id, "create_or_update_job") == created["id"]
+
+    first = {"cause": "the first of all", "schema_override": "nothing_there"}
+    asked = project.dbt_cloud.post(f"/jobs/{created['id']}/run/", json=first).raise_for_status()
+    number = asked.json()["data"]["id"]
+
+    def ended() -> list[dict[str, Any]]:
+        return [run for run in project.dbt_runs(pk=number) if run["is_complete"]]
+
+    (run,) = eventually(ended, "the run in an empty schema ends")
+    assert run["is_success"], run["status_message"]
 
 
 def test_the_newest_failed_run_is_resumed_where_it_failed(
