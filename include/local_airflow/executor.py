@@ -1,8 +1,9 @@
-"""Airflow's LocalExecutor for `make start`, which never gives a task two processes at a time.
+"""Airflow's LocalExecutor, which here never gives a task two processes at a time.
 
-A deferred task keeps its key when it is resumed. Where its trigger fires before the executor has
-reported the end of the deferring process, Airflow 3.3 takes that end for the resumed task's and
-counts a failed try: https://github.com/apache/airflow/issues/72716.
+`make start` and `astro dev start` use it. A deferred task keeps its key when it is resumed. Where
+its trigger fires before the executor has reported the end of the deferring process, Airflow 3.3
+takes that end for the resumed task's and counts a failed try:
+https://github.com/apache/airflow/issues/72716.
 """
 
 from __future__ import annotations
