@@ -12,6 +12,7 @@ import pytest
 
 from include.local_dbt_cloud.api.pages import ago, in_words
 from include.local_dbt_cloud.times import now
+from tests.contract.test_queue import wait_until
 from tests.pictures.browser import Page, browser, needs_browser
 from tests.running_dbt_cloud import DAILY_BUILD, RunningDbtCloud
 
@@ -105,6 +106,28 @@ def test_a_run_s_page_follows_it_until_it_has_ended(local_dbt_cloud: RunningDbtC
 def window() -> Iterator[Page]:
     with browser() as window:
         yield window
+
+
+@needs_browser
+@pytest.mark.parametrize("has_scripts", [True, False])
+def test_a_browser_follows_a_run_by_itself(
+    local_dbt_cloud: RunningDbtCloud, window: Page, has_scripts: bool
+) -> None:
+    local_dbt_cloud.wait(local_dbt_cloud.trigger(steps_override=["dbt deps"]))
+    window.command("Emulation.setScriptExecutionDisabled", value=not has_scripts)
+    with duckdb.connect(local_dbt_cloud.data / "warehouse.duckdb"):  # dbt waits for it
+        run_id = local_dbt_cloud.trigger(steps_override=["dbt run --select stg_stores"])
+        window.open(
+            f"{local_dbt_cloud.url}{PLACE}/runs/{run_id}/", f"run #{run_id}", f"Finished\n{DASH}"
+        )
+
+    def shows_the_end() -> bool:
+        shown = window.evaluate("document.body.innerText") or ""
+        return "Finished\n" in shown and f"Finished\n{DASH}" not in shown
+
+    wait_until(shows_the_end)
+    window.wait_for("Success")
+    window.command("Emulation.setScriptExecutionDisabled", value=False)
 
 
 @needs_browser

@@ -125,6 +125,10 @@ def test_a_retry_that_fails_can_be_retried(server: RunningDbtCloud, dbt_project:
     assert resumed["run_steps"][-1]["name"] == RUN_ONE
     assert "analytics.one" not in resumed["run_steps"][-2]["logs"]
 
+    fresh = server.request("POST", f"jobs/{DAILY_BUILD}/rerun/").json()["data"]
+    assert fresh["retrying_run_id"] is None
+    assert server.wait(fresh["id"])["is_success"]
+
 
 def test_a_run_that_was_cut_off_starts_from_the_beginning(server: RunningDbtCloud) -> None:
     """By the server's end, which dbt does not outlive; what waited runs after the next start."""

@@ -132,6 +132,7 @@ def parsed_run(local_dbt_cloud: RunningDbtCloud) -> int:
         "../logs.txt",
         "..%2flogs.txt",
         "..%252flogs.txt",
+        "%2e%2e/logs.txt",
         "%2e%2e%2flogs.txt",
         "compiled/../../logs.txt",
         "..\\logs.txt",
