@@ -182,13 +182,8 @@ def running_project() -> Iterator[Project]:
     """A copy of this checkout in a temporary folder, started as `make start` does."""
     with tempfile.TemporaryDirectory() as folder:
         project = Project.copy_to(Path(folder))
-        try:
-            started = project.launcher("start")
-            if started.returncode:
-                raise BrowserError(f"Airflow did not start:\n{started.stderr or started.stdout}")
+        with project.started():
             yield project
-        finally:
-            project.launcher("stop")
 
 
 def main() -> int:
