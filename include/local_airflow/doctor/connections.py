@@ -40,13 +40,14 @@ def find_connection(
         if connection and (is_running or not is_local):
             return Found(connection, _source(name, conn_id))
     for wanted in settings.connections:
-        if wanted.conn_id == conn_id and is_running:
+        if wanted.conn_id != conn_id:
+            continue
+        if is_running:
             return Finding(
                 f"The Airflow that runs has no connection {conn_id}.",
                 f"make stop, then make start takes that of {NAME}; or enter yours in the UI.",
             )
-        if wanted.conn_id == conn_id:
-            return Found(Connection(conn_id=conn_id, **connection_fields(wanted, launch)), NAME)
+        return Found(Connection(conn_id=conn_id, **connection_fields(wanted, launch)), NAME)
     return Finding(f"The connection {conn_id} is nowhere.", no_connection(conn_id))
 
 
