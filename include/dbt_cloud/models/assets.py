@@ -28,8 +28,10 @@ def asset_of(relation: str, namespace: str) -> Asset:
 
 def assets_in(lineage: Lineage, namespace: str) -> dict[str, Asset]:
     """Unique id → asset, of all that dbt builds; none without a namespace."""
-    built = {key: node for key, node in lineage.nodes.items() if node.type in BUILT and namespace}
-    return {unique_id: asset_of(node.relation, namespace) for unique_id, node in built.items()}
+    if not namespace:
+        return {}
+    nodes = (node for node in lineage.nodes.values() if node.type in BUILT and node.relation)
+    return {node.unique_id: asset_of(node.relation, namespace) for node in nodes}
 
 
 def extra_of(told: dict[str, Any]) -> dict[str, Any]:

@@ -8,21 +8,24 @@ https://docs.getdbt.com/reference/artifacts/manifest-json
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Container, Iterable
 from dataclasses import asdict, dataclass, field, replace
 from fnmatch import fnmatchcase
 from functools import lru_cache
+from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 from typing import Any
 
 from airflow.providers.dbt.cloud.hooks.dbt import DbtCloudHook
 
-from ..artifacts import BUILT, TESTS
+from ..artifacts import BUILT, TESTS, every_node
 from ..client import DbtCloudClient
-from ..responses import DbtCloudRefusedError
-from .live_log import without_database
+from ..live_log import label_of
+from ..loose_json import record, text
+from ..responses import NOT_FOUND, DbtCloudRefusedError
 
 VERSION = 1
+TEXTS, LISTS = ("unique_id", "name", "type", "folder", "relation"), ("parents", "tags")
 HOW = "the Dag write_lineage writes it anew"
 
 
@@ -44,9 +47,7 @@ class LineageNode:
     @property
     def label(self) -> str:
         """What dbt calls it in its log."""
-        if self.type == "unit_test":
-            return "::".join(self.unique_id.split(".")[2:4])
-        return without_database(self.relation) or self.name
+        return label_of(self.unique_id, self.name, self.relation)
 
 
 @dataclass(frozen=True)
@@ -56,19 +57,16 @@ class Lineage:
     nodes: dict[str, LineageNode] = field(default_factory=dict)
     problem: str = ""
 
-    def parents_among(self, unique_id: str, wanted: Iterable[str]) -> set[str]:
-        """The nearest ancestors that are wanted: what is left out passes its parents on."""
-        among, found, seen = set(wanted), set(), set()
-        left = list(self.nodes[unique_id].parents)
-        while left:
-            parent = left.pop()
-            if parent in seen or parent not in self.nodes:
-                continue
-            seen.add(parent)
-            if parent in among:
-                found.add(parent)
-            else:
-                left.extend(self.nodes[parent].parents)
+    def parents_among(self, wanted: Container[str]) -> dict[str, set[str]]:
+        """Unique id of each node → its nearest ancestors that are wanted, in one pass.
+
+        What is left out passes its parents on.
+        """
+        found: dict[str, set[str]] = {}
+        for unique_id, node in self.nodes.items():
+            found[unique_id] = set()
+            for parent in self.nodes.keys() & set(node.parents):
+                found[unique_id] |= {parent} if parent in wanted else found[parent]
         return found
 
     def select(self, select: Iterable[str], exclude: Iterable[str]) -> set[str]:
@@ -97,27 +95,47 @@ def matches(selector: str) -> Callable[[LineageNode], bool]:
 
 
 def read_lineage(path: Path) -> Lineage:
-    """Never raises: without a good file a Dag still parses, and its run says what to do."""
+    """Never raises: ``problem`` says what is wrong with the file, and what to do."""
     try:
         return _read(path, path.stat().st_mtime_ns)
     except OSError as error:
         return Lineage(problem=f"The lineage file {path} cannot be read ({error.strerror}): {HOW}.")
+    except ValueError as error:  # of a path that cannot be
+        return Lineage(problem=f"The lineage file {path!r} cannot be read ({error}): {HOW}.")
 
 
 @lru_cache(maxsize=32)
 def _read(path: Path, _written_at: int) -> Lineage:
     try:
-        content = json.loads(path.read_text())
+        content = json.loads(path.read_text(encoding="utf-8"))
         if content["version"] != VERSION:
-            return Lineage(problem=f"{path} is of version {content['version']}: {HOW}.")
-        nodes = [LineageNode(**_tuples(node)) for node in content["nodes"]]
-    except (ValueError, KeyError, TypeError) as error:
-        return Lineage(problem=f"{path} is no lineage file ({error!r}): {HOW}.")
+            version = text(content["version"])[:50]
+            return Lineage(problem=f"{path} is of version {version}: {HOW}.")
+        nodes = parents_first(map(_node_in_file, content["nodes"]))
+    except (ValueError, KeyError, TypeError, RecursionError) as error:
+        return Lineage(problem=f"{path} is no lineage file ({error!r:.200}): {HOW}.")
     return Lineage({node.unique_id: node for node in nodes})
 
 
-def _tuples(node: dict[str, Any]) -> dict[str, Any]:
-    return {key: tuple(value) if isinstance(value, list) else value for key, value in node.items()}
+def _node_in_file(node: Any) -> LineageNode:
+    """What is null is as missing. Raises TypeError if something is missing or of another type."""
+    if not isinstance(node, dict):
+        raise TypeError(f"a node is {node!r}")
+    found: dict[str, Any] = {key: node[key] for key in TEXTS if node.get(key) is not None}
+    for key, value in found.items():
+        if not _is_text(value):
+            raise TypeError(f"{key} is {value!r}")
+    for key in LISTS:
+        value = node.get(key) or []
+        if not isinstance(value, list) or not all(map(_is_text, value)):
+            raise TypeError(f"{key} is {value!r}")
+        found[key] = tuple(value)
+    return LineageNode(**found)
+
+
+def _is_text(value: Any) -> bool:
+    """Whether it is text that every database takes."""
+    return isinstance(value, str) and text(value) == value
 
 
 def write_lineage(hook: DbtCloudHook, run_id: int, path: Path) -> int:
@@ -131,6 +149,8 @@ def write_lineage(hook: DbtCloudHook, run_id: int, path: Path) -> int:
         job_id = client.get(f"runs/{run_id}/")["job_definition_id"]
         manifest = client.get(f"runs/{run_id}/artifacts/manifest.json")
     except DbtCloudRefusedError as refusal:
+        if refusal.status != NOT_FOUND:
+            raise
         raise ValueError(
             f"Run {run_id} has no manifest ({refusal.reason}): name one that has parsed it."
         ) from None
@@ -152,51 +172,58 @@ def _slim(node: LineageNode) -> dict[str, Any]:
 def nodes_in_manifest(manifest: dict[str, Any]) -> list[LineageNode]:
     """Models, seeds, snapshots and tests, parents first; what is ephemeral passes its parents on.
 
-    dbt runs no ephemeral model, so it has neither a result nor a task.
+    dbt runs no ephemeral model, so it has neither a result nor a task. Raises ValueError if nodes
+    depend on each other.
     """
     found = {
-        unique_id: node
-        for unique_id, node in {**manifest["nodes"], **manifest.get("unit_tests", {})}.items()
-        if node["resource_type"] in BUILT + TESTS
+        text(unique_id): node
+        for unique_id, node in every_node(manifest).items()
+        if isinstance(node, dict) and node.get("resource_type") in BUILT + TESTS
     }
     run = {
         unique_id
         for unique_id, node in found.items()
-        if node.get("config", {}).get("materialized") != "ephemeral"
+        if record(node.get("config")).get("materialized") != "ephemeral"
     }
-    everything = Lineage({unique_id: _node(node) for unique_id, node in found.items()})
-    nodes = [
-        replace(
-            everything.nodes[unique_id],
-            parents=tuple(sorted(everything.parents_among(unique_id, run))),
-        )
+    nodes = parents_first(_node(*found_node) for found_node in sorted(found.items()))
+    everything = Lineage({node.unique_id: node for node in nodes})
+    parents = everything.parents_among(run)
+    return parents_first(
+        replace(everything.nodes[unique_id], parents=tuple(sorted(parents[unique_id])))
         for unique_id in sorted(run)
-    ]
-    return parents_first(nodes)
-
-
-def _node(node: dict[str, Any]) -> LineageNode:
-    is_test = node["resource_type"] in TESTS
-    place = [node.get("database"), node.get("schema"), node.get("alias") or node["name"]]
-    return LineageNode(
-        unique_id=node["unique_id"],
-        name=node["name"] + (f"_v{node['version']}" if node.get("version") else ""),
-        type=node["resource_type"],
-        parents=tuple(node.get("depends_on", {}).get("nodes", ())),
-        tags=tuple(sorted(node.get("tags") or ())),
-        folder="/".join(node["fqn"][1:-1]),
-        relation="" if is_test else ".".join(part for part in place if part),
     )
 
 
+def _node(unique_id: str, node: dict[str, Any]) -> LineageNode:
+    name = text(node.get("name")) or unique_id.rpartition(".")[2]
+    version = text(node.get("version"))
+    place = [text(node.get(key)) for key in ("database", "schema", "alias")]
+    return LineageNode(
+        unique_id=unique_id,
+        name=f"{name}_v{version}" if version else name,
+        type=node["resource_type"],
+        parents=tuple(_texts(record(node.get("depends_on")).get("nodes"))),
+        tags=tuple(sorted(_texts(node.get("tags")))),
+        folder="/".join(_texts(node.get("fqn"))[1:-1]),
+        relation=".".join(filter(None, [*place[:2], place[2] or name]))
+        if node["resource_type"] in BUILT
+        else "",
+    )
+
+
+def _texts(value: Any) -> list[str]:
+    return [text(one) for one in value] if isinstance(value, list) else []
+
+
 def parents_first(nodes: Iterable[LineageNode]) -> list[LineageNode]:
-    waiting, done = {node.unique_id: node for node in nodes}, dict[str, LineageNode]()
-    while waiting:
-        ready = [
-            node for node in waiting.values() if not any(one in waiting for one in node.parents)
-        ]
-        if not ready:
-            raise ValueError(f"The nodes {', '.join(waiting)} depend on each other.")
-        for node in ready:
-            done[node.unique_id] = waiting.pop(node.unique_id)
-    return list(done.values())
+    """Level by level, and in each as before; raises ValueError if nodes depend on each other."""
+    found = {node.unique_id: node for node in nodes}
+    parents = {key: found.keys() & set(node.parents) for key, node in found.items()}
+    levels: dict[str, int] = {}
+    try:
+        for unique_id in TopologicalSorter(parents).static_order():
+            levels[unique_id] = 1 + max((levels[one] for one in parents[unique_id]), default=0)
+    except CycleError as error:
+        nodes_of_cycle = ", ".join(error.args[1][:20])
+        raise ValueError(f"The nodes {nodes_of_cycle} depend on each other.") from None
+    return sorted(found.values(), key=lambda node: levels[node.unique_id])

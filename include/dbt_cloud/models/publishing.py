@@ -15,8 +15,9 @@ from airflow.providers.dbt.cloud.hooks.dbt import DbtCloudHook
 from airflow.sdk import Asset
 
 from ..airflow_compat import InletEventsAccessor
-from ..artifacts import BUILT, FAILED, TESTS, Node, read_artifact
+from ..artifacts import BUILT, TESTS, Node, every_node, has_failed, read_artifact
 from ..client import DbtCloudClient
+from ..loose_json import record
 from ..recovery import PULL_REQUEST_IDS
 from .assets import asset_of, extra_of
 
@@ -57,7 +58,7 @@ def news_in(
         last = {node.unique_id: node for node in nodes}
         tests = troubles(client, run["id"], last)
         for node in filter(is_built, last.values()):
-            if not any(test["status"] in FAILED for test in tests[node.unique_id]):
+            if not any(has_failed(test["status"]) for test in tests[node.unique_id]):
                 asset = asset_of(plain(node.relation), namespace)
                 extra = extra_of(told(node, run) | {"tests": tests[node.unique_id]})
                 events[asset.uri] = (asset, extra, run)
@@ -74,11 +75,11 @@ def troubles(
     """Node → its tests that have not passed; only then the manifest is read, which can be big."""
     found: dict[str, list[dict[str, str]]] = defaultdict(list)
     for test in nodes.values():
-        if test.kind not in TESTS or test.status not in {*FAILED, "warn"}:
+        if test.kind not in TESTS or not test.is_trouble:
             continue
         manifest = read_artifact(client, run_id, "manifest.json", test.step) or {}
-        every = {**manifest.get("nodes", {}), **manifest.get("unit_tests", {})}
-        for parent in every.get(test.unique_id, {}).get("depends_on", {}).get("nodes", ()):
+        depends_on = record(record(every_node(manifest).get(test.unique_id)).get("depends_on"))
+        for parent in depends_on.get("nodes") or ():
             found[parent].append({"unique_id": test.unique_id, "status": test.status})
     return found
 

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import re
-from collections import Counter, defaultdict
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from hashlib import sha256
-from pathlib import Path, PurePosixPath
+from functools import cached_property
+from pathlib import Path
 from typing import Any
 
 from airflow.sdk import Asset, TaskGroup
@@ -15,14 +14,11 @@ from airflow.sdk import Asset, TaskGroup
 from ..artifacts import BUILT, TESTS
 from .assets import assets_in
 from .lineage import Lineage, LineageNode, read_lineage
-from .operators import (
-    DbtCloudNodeOperator,
-    DbtCloudRestOfRunOperator,
-    DbtCloudStartJobOperator,
-)
+from .operators import DbtCloudNodeOperator, DbtCloudStartJobOperator
+from .rest_of_run import DbtCloudCheckResultsOperator, DbtCloudRestOfRunOperator
+from .task_names import LONGEST_ID, Groups, names_of, paths_of
 
-LONGEST_NAME = 120  # of a task; Airflow takes 250 characters with the names of its groups
-RUN_JOB, REST_OF_RUN = "run_job", "rest_of_run"
+RESERVED = RUN_JOB, REST_OF_RUN, CHECK_RESULTS = "run_job", "rest_of_run", "check_results"
 
 
 def dbt_cloud_models(
@@ -39,10 +35,14 @@ def dbt_cloud_models(
 ) -> TaskGroup:
     """Makes the task group; to be called inside a Dag.
 
+    Its last task is ``check_results``. A task after the group runs if no node's task has failed;
+    nodes that the run does not build are skipped, which skips nothing after the group. Give a task
+    after a single node the trigger rule ``none_failed`` if the job does not always build that node.
+
     Args:
         group_id: The task group's name.
         job_id: The dbt Cloud job.
-        lineage: The file that ``write_lineage`` has written.
+        lineage: The file that ``write_lineage`` has written; ValueError without a good one.
         select: Which nodes get a task: ``tag:daily``, ``folder:marts``, or a name in which *
             stands for anything. All, if it is empty.
         exclude: The same, for those that get none.
@@ -53,11 +53,28 @@ def dbt_cloud_models(
             node that was built then publishes its asset, for which its task needs a worker.
         job: What ``DbtCloudRunJobExactlyOnceOperator`` takes, such as ``check_interval``.
     """
-    found = read_lineage(Path(lineage))
-    with TaskGroup(group_id, tooltip=found.problem or "Models of a dbt Cloud job") as group:
+    found = good_lineage(Path(lineage))
+    with TaskGroup(group_id, tooltip="Models of a dbt Cloud job") as group:
+        refuse_mapped(group)
         chosen = chosen_nodes(found, select, exclude, types, tests_as_tasks)
         add_tasks(found, chosen, assets_in(found, namespace), {"job_id": job_id, **job})
     return group
+
+
+def good_lineage(path: Path) -> Lineage:
+    found = read_lineage(path)
+    if found.problem:
+        raise ValueError(found.problem)
+    return found
+
+
+def refuse_mapped(group: TaskGroup) -> None:
+    """Its tasks find each other by their ids, of which each map index would have the same."""
+    for mapped in group.iter_mapped_task_groups():
+        raise ValueError(
+            f"dbt_cloud_models cannot be mapped, as the task group {mapped.group_id} is: call it "
+            "in a loop, for each value once, with a group_id of its own."
+        )
 
 
 def add_tasks(
@@ -66,16 +83,15 @@ def add_tasks(
     assets: dict[str, Asset],
     job: dict[str, Any],
 ) -> None:
-    run_job = DbtCloudStartJobOperator(task_id=RUN_JOB, problem=lineage.problem, **job)
+    run_job = DbtCloudStartJobOperator(task_id=RUN_JOB, **job)
     nodes = Nodes(lineage, chosen, run_job, assets)
     # What fails in it fails for good. But Airflow counts a failed try if the run ends so soon that
     # the task is resumed before its first process has ended.
-    rest = {"retries": 2, **job}
-    rest_of_run = DbtCloudRestOfRunOperator(
-        task_id=REST_OF_RUN, job_task_id=run_job.task_id, labels=nodes.labels, **rest
-    )
-    nodes.make()
+    about: dict[str, Any] = {"job_task_id": run_job.task_id, "retries": 2, **job}
+    rest_of_run = DbtCloudRestOfRunOperator(task_id=REST_OF_RUN, **about)
+    check_results = DbtCloudCheckResultsOperator(task_id=CHECK_RESULTS, **about)
     run_job >> rest_of_run
+    [rest_of_run, *nodes.make()] >> check_results
 
 
 def chosen_nodes(
@@ -109,6 +125,10 @@ class Nodes:
     run_job: DbtCloudStartJobOperator
     assets: dict[str, Asset]
 
+    @cached_property
+    def inlets(self) -> dict[str, set[str]]:
+        return self.lineage.parents_among(self.assets)
+
     @property
     def labels(self) -> dict[str, str]:
         """Of what has a task; the name that dbt's log gives to several nodes says nothing."""
@@ -117,66 +137,44 @@ class Nodes:
         nodes = (self.lineage.nodes[unique_id] for unique_id in [*self.chosen, *tests])
         return {one.unique_id: one.label if times[one.label] == 1 else "" for one in nodes}
 
-    def make(self) -> None:
+    def make(self) -> list[DbtCloudNodeOperator]:
+        """Adds the tasks, and returns those that no other one of them follows."""
         labels, tasks = self.labels, dict[str, DbtCloudNodeOperator]()
-        folders: dict[str, list[str]] = defaultdict(list)
-        for unique_id in self.chosen:
-            folders[self.lineage.nodes[unique_id].folder].append(unique_id)
-        names = task_names(self.lineage.nodes[unique_id] for unique_id in self.chosen)
-        groups: dict[str, TaskGroup] = {}
-        for folder, unique_ids in sorted(folders.items()):
-            group = group_of(folder, groups, self.run_job.task_group)
-            for unique_id in unique_ids:
-                tasks[unique_id] = self._task(unique_id, names[unique_id], group, labels)
+        root: Any = self.run_job.task_group
+        nodes = [self.lineage.nodes[unique_id] for unique_id in self.chosen]
+        room = LONGEST_ID - len(root.child_id(""))
+        paths = paths_of({node.folder for node in nodes}, RESERVED, room)
+        names = names_of(nodes, paths, RESERVED, room)
+        groups: dict[Groups, Any] = {(): root}
+        for node in sorted(nodes, key=lambda node: node.folder):
+            group = group_of(paths[node.folder], groups)
+            name = names[node.unique_id]
+            tasks[node.unique_id] = self._task(node.unique_id, name, group, labels)
+        parents = self.lineage.parents_among(tasks)
         for unique_id, task in tasks.items():
-            parents = self.lineage.parents_among(unique_id, tasks)
-            task.set_upstream([tasks[one] for one in sorted(parents)] or [self.run_job])
+            task.set_upstream([tasks[one] for one in sorted(parents[unique_id])] or [self.run_job])
+        return [task for task in tasks.values() if not task.downstream_task_ids]
 
     def _task(
         self, unique_id: str, name: str, group: Any, labels: dict[str, str]
     ) -> DbtCloudNodeOperator:
         asset = self.assets.get(unique_id)
         tests = [test.unique_id for test in self.chosen[unique_id]]
-        parents = self.lineage.parents_among(unique_id, self.assets) if asset else set()
+        parents = self.inlets[unique_id] if asset else set()
         return DbtCloudNodeOperator(
             task_id=name,
             task_group=group,
             run_job=self.run_job,
             nodes={one: labels[one] for one in (unique_id, *tests)},
+            folder=self.lineage.nodes[unique_id].folder,
             asset=asset,
             inlets=[self.assets[one] for one in sorted(parents)],
             outlets=[asset] if asset else [],
         )
 
 
-def group_of(folder: str, groups: dict[str, TaskGroup], root: Any) -> Any:
-    """The task group of a folder, inside those of the folders above it."""
-    if not folder:
-        return root
-    if folder not in groups:
-        above, _, name = folder.rpartition("/")
-        parent = group_of(above, groups, root)
-        groups[folder] = TaskGroup(safe(name), parent_group=parent)
-    return groups[folder]
-
-
-def task_names(nodes: Iterable[LineageNode]) -> dict[str, str]:
-    """Unique id → name; the unique id itself where several nodes, or a group, have the name."""
-    listed = list(nodes)
-    times = Counter(node.name for node in listed)
-    folders = {PurePosixPath(node.folder) for node in listed}
-    groups = folders.union(*(folder.parents for folder in folders))
-    taken = {PurePosixPath(RUN_JOB), PurePosixPath(REST_OF_RUN), *groups}
-
-    def is_free(node: LineageNode) -> bool:
-        return times[node.name] == 1 and PurePosixPath(node.folder, node.name) not in taken
-
-    return {node.unique_id: safe(node.name if is_free(node) else node.unique_id) for node in listed}
-
-
-def safe(name: str) -> str:
-    """A name that Airflow takes."""
-    name = re.sub(r"[^\w-]", "_", name)
-    if len(name) <= LONGEST_NAME:
-        return name
-    return f"{name[: LONGEST_NAME - 9]}_{sha256(name.encode()).hexdigest()[:8]}"
+def group_of(path: Groups, groups: dict[Groups, Any]) -> Any:
+    """The task group at the end of a path, inside those before it."""
+    if path not in groups:
+        groups[path] = TaskGroup(path[-1], parent_group=group_of(path[:-1], groups))
+    return groups[path]

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import time
 from collections.abc import AsyncIterator, Hashable
-from dataclasses import dataclass
 from typing import Any
 
 from ..airflow_compat import (
@@ -15,22 +15,14 @@ from ..airflow_compat import (
     TriggerEvent,
     XCom,
 )
+from ..polling import Silence
 from ..recovery import selector
-from .following import LATEST, Followed, follow
-from .progress import Progress, Result, RunProgress, as_data
+from .following import LATEST, NO_RUN, Followed, follow
+from .outcome import Outcome, data_about, lines_about, outcome_of, run_of
+from .progress import Progress, RunProgress
 
-FOLLOWED = "dbt_cloud_run_id"  # XCom: the run that a task's newest state comes from
+FOLLOWED = "dbt_cloud_run_id"  # XCom: the run that a task's state comes from
 REBUILD = "rebuild"
-
-
-@dataclass(frozen=True)
-class Outcome:
-    """How a task ends: ``success``, ``failed`` or ``skipped``, and why."""
-
-    state: str
-    run: RunProgress
-    results: dict[str, Result]
-    reason: str = ""
 
 
 class DbtCloudNodeTrigger(BaseEventTrigger):
@@ -38,7 +30,8 @@ class DbtCloudNodeTrigger(BaseEventTrigger):
 
     All triggers of a task group share one poll. If the newest run that builds the node is the one
     that an earlier try has followed to its end, the task was cleared or is tried again: it fires
-    ``{"outcome": "rebuild"}`` for a worker to start such a run. Needs Airflow 3.3.
+    ``{"outcome": "rebuild"}`` for a worker to start such a run. A node that the job's run does not
+    build stays skipped. Needs Airflow 3.3.
 
     Args:
         conn_id: The connection to dbt Cloud.
@@ -49,6 +42,7 @@ class DbtCloudNodeTrigger(BaseEventTrigger):
         max_silence: Seconds without a good answer of dbt Cloud after which the task fails.
         publishes: A node that was built ends in a worker, which alone can publish its asset.
         patience: Seconds before a rebuild is asked for, while another task may do so.
+        folder: The folder of the node's file, as in the lineage file; None if it is not known.
     """
 
     def __init__(
@@ -61,6 +55,7 @@ class DbtCloudNodeTrigger(BaseEventTrigger):
         max_silence: float,
         publishes: bool = False,
         patience: float = 0.0,
+        folder: str | None = None,
     ) -> None:
         super().__init__()  # type: ignore[no-untyped-call]  # Airflow's has no types
         self.conn_id = conn_id
@@ -71,10 +66,14 @@ class DbtCloudNodeTrigger(BaseEventTrigger):
         self.max_silence = max_silence
         self.publishes = publishes
         self.patience = patience
+        self.folder = folder
+        self._began, self._silence = time.monotonic(), Silence()
+        self._told: set[str] = set()
 
     def serialize(self) -> tuple[str, dict[str, Any]]:
-        names = ("conn_id", "job", "followed", "nodes", "poll_interval", "max_silence")
-        saved = {name: getattr(self, name) for name in (*names, "publishes", "patience")}
+        names = ["conn_id", "job", "followed", "nodes", "poll_interval", "max_silence"]
+        names += ["publishes", "patience", "folder"]
+        saved = {name: getattr(self, name) for name in names}
         return f"{type(self).__module__}.{type(self).__qualname__}", saved
 
     @property
@@ -82,8 +81,9 @@ class DbtCloudNodeTrigger(BaseEventTrigger):
         """The unique id of the node itself."""
         return next(iter(self.nodes))
 
-    def shared_stream_key(self) -> Hashable:
-        return Followed.of(self.conn_id, self.job)
+    def shared_stream_key(self) -> Hashable | None:
+        """None if there is no run to follow: then nothing is polled."""
+        return Followed.of(self.conn_id, self.job) if self.job else None
 
     @classmethod
     async def open_shared_stream(cls, kwargs: dict[str, Any]) -> AsyncIterator[Progress]:
@@ -94,8 +94,6 @@ class DbtCloudNodeTrigger(BaseEventTrigger):
     async def filter_shared_stream(
         self, shared_stream: AsyncIterator[Progress]
     ) -> AsyncIterator[TriggerEvent]:
-        self._began = self._heard_at = time.monotonic()
-        self._told: set[str] = set()
         latest = LATEST.get(Followed.of(self.conn_id, self.job))
         if latest and (event := self.event(latest)):
             yield event
@@ -106,33 +104,40 @@ class DbtCloudNodeTrigger(BaseEventTrigger):
                 return
 
     async def run(self) -> AsyncIterator[TriggerEvent]:
-        """Without a triggerer, as ``airflow dags test`` runs it: a poll of its own."""
+        """Without a run to follow, or as ``airflow dags test`` runs it: with a poll of its own."""
+        if not self.job:
+            self.log.warning(NO_RUN)
+            yield TaskSkippedEvent()
+            return
         _, kwargs = self.serialize()
         async for event in self.filter_shared_stream(self.open_shared_stream(kwargs)):
             yield event
 
     def event(self, progress: Progress) -> TriggerEvent | None:
         """What there is to tell, if anything."""
+        self._silence.update(is_good=not progress.problem)
         if progress.problem:
-            silence = time.monotonic() - self._heard_at
             self._tell_once(f"dbt Cloud gave no good answer: {progress.problem}")
-            if silence > self.max_silence:
-                self.log.error("dbt Cloud said nothing for %.0f s: this task gives up.", silence)
-                return TaskFailedEvent()
-            return None
-        self._heard_at = time.monotonic()
+            return self._give_up(progress) if self._silence.seconds > self.max_silence else None
         run = progress.newest(selector(self.node), int(self.followed or 0))
         if run is None:
-            return self._rebuild(progress)
+            return self._event_again(progress)
         self._tell_once(f"Following dbt Cloud run {run.run.id}: {run.run.url}")
         if run.log_is_unread and not run.is_settled:
             self._tell_once("Its log cannot be read: the results at its end tell.")
-        outcome = outcome_of(run, self.nodes)
+        outcome = outcome_of(run, self.nodes, self.folder)
         if outcome is None:
             self._tell_progress(run)
             return None
-        is_outdated = outcome.state == "skipped" and progress.runs[-1].run.id > run.run.id
+        # What had kept dbt from building it was built again since.
+        is_outdated = outcome.is_held_back and progress.runs[-1].run.id > run.run.id
         return self._rebuild(progress) if is_outdated else self._end(outcome)
+
+    def _event_again(self, progress: Progress) -> TriggerEvent | None:
+        """An earlier try has followed the newest run: a node that it builds is built again."""
+        outcome = outcome_of(progress.job_run, self.nodes, self.folder)
+        is_left_out = outcome is not None and outcome.is_left_out
+        return self._end(outcome) if outcome and is_left_out else self._rebuild(progress)
 
     def _rebuild(self, progress: Progress) -> TriggerEvent | None:
         waited = time.monotonic() - self._began
@@ -158,62 +163,33 @@ class DbtCloudNodeTrigger(BaseEventTrigger):
             self._tell_once(line)
         told = data_about(outcome, self.node)
         xcoms: dict[str, Any] = {FOLLOWED: outcome.run.run.id, "return_value": told}
-        if outcome.state == "failed":
-            self._remember(outcome.run.run.id)
-            return TaskFailedEvent(xcoms=xcoms)
-        if outcome.state == "skipped":
-            return TaskSkippedEvent(xcoms=xcoms)
-        if self.publishes and told["status"] == "success":
+        if outcome.state == "success" and self.publishes and told["status"] == "success":
             return TriggerEvent({"outcome": "built", **xcoms})  # type: ignore[no-untyped-call]
-        return TaskSuccessEvent(xcoms=xcoms)
+        if self.task_instance:  # `dag.test()` gives a trigger none
+            remember(self.task_instance, self.job, outcome.run.run.id)
+        ending = {"failed": TaskFailedEvent, "skipped": TaskSkippedEvent}
+        return ending.get(outcome.state, TaskSuccessEvent)(xcoms=xcoms)
 
-    def _remember(self, run_id: int) -> None:
-        """Airflow keeps no XCom of a task that fails and is tried again."""
-        ti: Any = self.task_instance
-        if ti:  # `dag.test()` gives a trigger none
-            place = {"dag_id": ti.dag_id, "task_id": ti.task_id, "run_id": ti.run_id}
-            XCom.set(FOLLOWED, run_id, **place, map_index=ti.map_index)
-
-
-def outcome_of(run: RunProgress, nodes: dict[str, str]) -> Outcome | None:
-    """None as long as the run may still say otherwise. The first of ``nodes`` is the task's own."""
-    found = {key: run.result(key, label) for key, label in nodes.items()}
-    results = {key: result for key, result in found.items() if result}
-    own = found[next(iter(nodes))]
-    if any(result.has_failed for result in results.values()):
-        return Outcome("failed", run, results)
-    if own and own.status == "skipped":
-        return Outcome("skipped", run, results, "dbt skipped it: something before it failed.")
-    if own and (len(results) == len(nodes) or run.is_settled or not run.can_test):
-        return Outcome("success", run, results)
-    if not run.is_settled:
-        return None
-    if run.run.has_succeeded:
-        return Outcome("skipped", run, results, "The run does not build this node.")
-    return Outcome("failed", run, results, f"The run ended before this node: {run.status_message}")
+    def _give_up(self, progress: Progress) -> TriggerEvent:
+        """Without ``FOLLOWED``: the next try follows the same run."""
+        reason = f"dbt Cloud said nothing for {self._silence.seconds:.0f} s: {progress.problem}"
+        self.log.error("%s", reason)
+        run = progress.newest(selector(self.node), int(self.followed or 0))
+        place = run_of(run) if run else {"run_id": Followed.of(self.conn_id, self.job).runs[-1]}
+        told = {"unique_id": self.node, "status": "unknown", "reason": reason, **place}
+        return TaskFailedEvent(xcoms={"return_value": told})
 
 
-def lines_about(outcome: Outcome) -> list[str]:
-    lines = []
-    for result in outcome.results.values():
-        rows = "" if result.rows is None else f", {result.rows} rows"
-        lines.append(f"{result.unique_id}: {result.status} in {result.seconds:.2f} s{rows}")
-        if result.message and (result.has_failed or result.status == "warn"):
-            lines.append(result.message)
-        if result.compiled_sql and result.has_failed:
-            lines.append(f"Compiled SQL of {result.unique_id}:\n{result.compiled_sql.strip()}")
-        if result.last_sql:
-            lines.append(f"Last SQL for {result.unique_id}:\n{result.last_sql}")
-    if outcome.reason:
-        lines.append(outcome.reason)
-    return [*lines, f"See {outcome.run.run.url}"]
+def followed_by(task_id: str) -> str:
+    """The key of the XCom that tells a task's later tries which run it has followed to its end."""
+    return f"{FOLLOWED}.{task_id}"
 
 
-def data_about(outcome: Outcome, node: str) -> dict[str, Any]:
-    """The same as data, for XCom."""
-    own = outcome.results.get(node)
-    others = [as_data(one) for key, one in outcome.results.items() if key != node]
-    about = as_data(own) if own else {"unique_id": node, "status": "not built"}
-    reason = {"reason": outcome.reason} if outcome.reason else {}
-    run = {"run_id": outcome.run.run.id, "run_url": outcome.run.run.url}
-    return {**about, **reason, **run, **({"tests": others} if others else {})}
+def remember(ti: Any, job: str, run_id: int) -> None:
+    """Tell later tries which run this task has followed to its end.
+
+    With the XComs of the job's task: Airflow 3.4 hides a task's own from its later tries.
+    """
+    if task_id := json.loads(job).get("task_id"):  # what an earlier version has told has none
+        place = {"dag_id": ti.dag_id, "task_id": task_id, "run_id": ti.run_id}
+        XCom.set(followed_by(ti.task_id), run_id, **place)

@@ -5,7 +5,8 @@ from typing import Any
 
 import pytest
 
-from include.dbt_cloud.models.live_log import Failure
+from include.dbt_cloud.live_log import Failure
+from include.dbt_cloud.models.outcome import lines_about, outcome_of
 from include.dbt_cloud.models.progress import (
     LOOKS,
     NO_MESSAGE,
@@ -13,9 +14,7 @@ from include.dbt_cloud.models.progress import (
     RunProgress,
     heard_after,
     progress_of,
-    results_in,
 )
-from include.dbt_cloud.models.trigger import lines_about, outcome_of
 
 STG, ORDERS, TEST = "model.shop.stg_orders", "model.shop.orders", "test.shop.unique_orders.f00"
 LABELS = {STG: "analytics.stg_orders", ORDERS: "analytics.orders", TEST: "unique_orders"}
@@ -49,6 +48,14 @@ def artifact(which: str = "build", **statuses: str) -> dict[str, Any]:
     return {"args": {"which": which}, "results": results}
 
 
+def ended(
+    status: int, *artifacts: dict[str, Any], log: str = "", commands: tuple[str, ...] = ()
+) -> RunProgress:
+    """A run whose commands have left these results, one after the other."""
+    left = {4 + number: one for number, one in enumerate(artifacts)}
+    return progress_of(details(status, log, *commands), left)
+
+
 def line(said: str, label: str) -> str:
     return f"1 of 3 {said} {label} ..... [{said} in 0.10s]\n"
 
@@ -56,6 +63,7 @@ def line(said: str, label: str) -> str:
 BUILT, PASSED = line("OK created sql table model", LABELS[ORDERS]), line("PASS", LABELS[TEST])
 
 FAILED = line("ERROR creating", LABELS[ORDERS])
+SKIPPED = f"   Skipped [-------] model {LABELS[ORDERS]} (table)\n"
 
 
 def heard(looks: int, log: str) -> RunProgress:
@@ -86,27 +94,31 @@ def explained(log: str) -> RunProgress:
         (progress_of(details(RUNNING, FAILED), None), None),  # why is still to come
         (heard(LOOKS, FAILED), "failed"),
         (explained(FAILED), "failed"),
-        (progress_of(details(RUNNING, line("SKIP relation", LABELS[ORDERS])), None), "skipped"),
+        (progress_of(details(RUNNING, line("SKIP relation", LABELS[ORDERS])), None), None),
+        (progress_of(details(RUNNING, SKIPPED), None), "skipped"),
         (progress_of(details(RUNNING, line("REUSED model", LABELS[ORDERS]) + PASSED), None),
          "success"),
-        (progress_of(details(SUCCESS), [artifact(orders="success", test="pass")]), "success"),
-        (progress_of(details(SUCCESS), [artifact(orders="no-op")]), "success"),
-        (progress_of(details(SUCCESS), [artifact(stg="success")]), "skipped"),  # not in this run
-        (progress_of(details(ERROR), [artifact(orders="success", test="fail")]), "failed"),
-        (progress_of(details(ERROR), [artifact(orders="partial success")]), "failed"),
-        (progress_of(details(ERROR), [artifact(stg="error", orders="skipped")]), "skipped"),
-        (progress_of(details(ERROR), []), "failed"),
-        (progress_of(details(CANCELLED, BUILT + PASSED), []), "success"),  # the log is all
-        (progress_of(details(CANCELLED), []), "failed"),
+        (ended(SUCCESS, artifact(orders="success", test="pass")), "success"),
+        (ended(SUCCESS, artifact(orders="no-op")), "success"),
+        (ended(SUCCESS, artifact(stg="success")), "skipped"),  # not in this run
+        (ended(ERROR, artifact(orders="success", test="fail")), "failed"),
+        (ended(ERROR, artifact(orders="partial success")), "failed"),
+        (ended(ERROR, artifact(orders="cancelled")), "failed"),
+        (ended(SUCCESS, artifact(orders="Success")), "failed"),
+        (ended(ERROR, artifact(orders="success", test="timed out")), "failed"),
+        (ended(ERROR, artifact(stg="error", orders="skipped")), "skipped"),
+        (ended(ERROR), "failed"),
+        (ended(CANCELLED, log=BUILT + PASSED), "success"),  # the log is all
+        (ended(CANCELLED), "failed"),
     ],
 )  # fmt: skip
-def test_a_task_ends_as_its_node_and_tests_do(run: RunProgress, state: str | None) -> None:
+def test_outcome_of_follows_the_node_and_its_tests(run: RunProgress, state: str | None) -> None:
     outcome = outcome_of(run, OWN)
 
     assert (outcome.state if outcome else None) == state
 
 
-def test_a_node_that_fails_while_the_run_goes_on_is_told_with_dbt_s_message() -> None:
+def test_failed_node_of_an_active_run_has_message_and_sql() -> None:
     run = explained(FAILED)
 
     result = run.result(ORDERS, LABELS[ORDERS])
@@ -123,7 +135,7 @@ def test_a_node_that_fails_while_the_run_goes_on_is_told_with_dbt_s_message() ->
     ]
 
 
-def test_after_some_looks_a_node_is_told_without_dbt_s_message() -> None:
+def test_failed_node_is_reported_without_message_after_enough_polls() -> None:
     assert [heard(looks, FAILED).lacks_messages for looks in (1, LOOKS, LOOKS + 1)] == [
         True,
         True,
@@ -136,30 +148,66 @@ def test_after_some_looks_a_node_is_told_without_dbt_s_message() -> None:
     assert result.message == f"{FAILED.strip()}\n{NO_MESSAGE}"
 
 
-def test_what_the_results_deny_is_named() -> None:
+def test_results_override_the_log() -> None:
     said = BUILT + line("FAIL 3", LABELS[TEST]) + line("OK created", LABELS[STG])
-    results = [artifact(orders="error", test="pass", stg="success")]
+    run = ended(ERROR, artifact(orders="error", test="pass", stg="success"), log=said)
 
-    run = progress_of(details(ERROR, said), results)
+    results = {key: run.result(key, label) for key, label in LABELS.items()}
 
-    assert run.denied(LABELS) == {ORDERS: ("success", "error"), TEST: ("fail", "pass")}
+    assert {key: one.status for key, one in results.items() if one} == {
+        STG: "success",
+        ORDERS: "error",
+        TEST: "pass",
+    }
+
+
+def test_step_without_own_results_takes_outcomes_from_its_log() -> None:
+    """dbt Cloud still shows the results of the step before."""
+    left = artifact(orders="success") | {"metadata": {"invocation_id": "1"}}
+    commands = ("dbt build", "dbt build --threads 1")
+    run = ended(CANCELLED, left, left, log=FAILED, commands=commands)
+
+    assert run.result(ORDERS, LABELS[ORDERS])
     outcome = outcome_of(run, OWN)
     assert outcome
     assert outcome.state == "failed"
 
 
-def test_a_node_is_what_its_last_step_says_and_other_commands_do_not_count() -> None:
-    steps = [
-        artifact(orders="error"),
-        artifact("run", orders="success"),
-        artifact("generate", orders="error"),
-    ]
+def test_node_in_progress_when_its_run_was_cancelled_has_failed() -> None:
+    begun = line("START sql table model", LABELS[ORDERS])
+    run = ended(CANCELLED, artifact(orders="success"), log=begun, commands=("dbt run", "dbt run"))
 
-    assert results_in(steps)[ORDERS].status == "success"
+    outcome = outcome_of(run, OWN)
+
+    assert outcome
+    assert outcome.state == "failed"
+    assert "ended without a result of this node" in outcome.reason
 
 
-def test_a_run_that_resumes_keeps_what_had_succeeded() -> None:
-    failed = progress_of(details(ERROR), [artifact(stg="success", orders="error")])
+@pytest.mark.parametrize(
+    ("steps", "status"),
+    [
+        ([artifact("run", orders="success"), artifact(orders="error")], "error"),
+        ([artifact(orders="error"), artifact("run", orders="success")], "error"),
+        ([artifact(orders="success"), artifact(orders="skipped")], "skipped"),
+        ([artifact(orders="skipped"), artifact(orders="success")], "success"),
+        ([artifact(orders="success"), artifact("generate", orders="error")], "success"),
+    ],
+)
+def test_node_that_runs_twice_has_its_failure_or_its_last_status(
+    steps: list[dict[str, Any]], status: str
+) -> None:
+    commands = ("dbt run", "dbt build")
+    run = ended(ERROR, *steps, commands=commands)
+
+    result = run.result(ORDERS, LABELS[ORDERS])
+
+    assert result
+    assert result.status == run.results[ORDERS].status == status
+
+
+def test_resumed_run_keeps_results_of_succeeded_nodes() -> None:
+    failed = ended(ERROR, artifact(stg="success", orders="error"))
     resuming = progress_of(details(RUNNING), None)
     run = RunProgress(resuming.run, continues=failed)
 
@@ -167,9 +215,10 @@ def test_a_run_that_resumes_keeps_what_had_succeeded() -> None:
     assert not run.result(ORDERS, LABELS[ORDERS])
 
 
-def test_the_newest_run_that_builds_a_node_counts() -> None:
-    job = progress_of(details(ERROR), [])
-    again = RunProgress(progress_of(details(RUNNING, id=9), None).run, frozenset({"orders"}))
+def test_newest_returns_the_newest_run_that_builds_a_node() -> None:
+    job = ended(ERROR)
+    active = progress_of(details(RUNNING, id=9), None)
+    again = replace(active, selection=frozenset({"orders"}))
     progress = Progress((job, again))
 
     assert progress.newest("orders", after=0) is again
@@ -179,7 +228,7 @@ def test_the_newest_run_that_builds_a_node_counts() -> None:
     assert progress.newest("stg_orders", after=7) is None
 
 
-def test_a_long_log_of_which_nothing_is_understood_is_unread() -> None:
+def test_log_is_unread_for_a_long_log_without_known_lines() -> None:
     assert progress_of(details(RUNNING, "Zzz\n" * 30), None).log_is_unread
     assert not progress_of(details(RUNNING, "Zzz\n" * 30 + BUILT), None).log_is_unread
     assert not progress_of(details(RUNNING, "Running with dbt=1.11\n"), None).log_is_unread

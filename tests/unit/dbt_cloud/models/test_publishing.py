@@ -48,7 +48,7 @@ def news(server: RunningDbtCloud, *run_ids: int) -> dict[str, dict[str, Any]]:
     return {asset.uri: extra for asset, extra, _ in news_in(client, pairs, NAMESPACE)}
 
 
-def test_what_was_built_is_told_as_a_task_of_the_model_would(
+def test_asset_events_describe_each_built_model(
     dbt_cloud_connection: RunningDbtCloud, runs: dict[str, int]
 ) -> None:
     found = news(dbt_cloud_connection, runs["good"])
@@ -65,13 +65,13 @@ def test_what_was_built_is_told_as_a_task_of_the_model_would(
     }
 
 
-def test_a_test_that_fails_withholds_its_model(
+def test_failed_test_withholds_the_asset_event_of_its_model(
     dbt_cloud_connection: RunningDbtCloud, runs: dict[str, int]
 ) -> None:
     assert set(news(dbt_cloud_connection, runs["failed"])) == {f"{ANALYTICS}/stg_stores"}
 
 
-def test_of_several_runs_the_last_one_counts(
+def test_asset_events_of_several_runs_use_the_last_one(
     dbt_cloud_connection: RunningDbtCloud, runs: dict[str, int]
 ) -> None:
     found = news(dbt_cloud_connection, runs["failed"], runs["good"])
@@ -79,7 +79,7 @@ def test_of_several_runs_the_last_one_counts(
     assert {extra["run_id"] for extra in found.values()} == {runs["good"]}
 
 
-def test_a_run_into_another_schema_is_no_news(
+def test_run_into_another_schema_has_no_asset_events(
     dbt_cloud_connection: RunningDbtCloud, runs: dict[str, int]
 ) -> None:
     assert news(dbt_cloud_connection, runs["elsewhere"]) == {}
@@ -94,5 +94,5 @@ def test_a_run_into_another_schema_is_no_news(
         "shop.public.my orders",
     ],
 )
-def test_a_relation_has_the_same_name_in_each_warehouse(relation: str) -> None:
+def test_plain_removes_the_quotes_of_each_warehouse(relation: str) -> None:
     assert plain(relation) == "shop.public.my orders"

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 from collections.abc import Iterator
 from pathlib import Path
 from types import SimpleNamespace
@@ -13,8 +14,19 @@ from airflow.sdk import DAG
 from include.dbt_cloud.airflow_compat import AirflowException
 from include.dbt_cloud.models import dbt_cloud_models
 from include.dbt_cloud.models.rebuilding import PATIENCE, Rebuilding
+from include.dbt_cloud.models.trigger import FOLLOWED
+from include.dbt_cloud.recovery import selector
 from tests.running_dbt_cloud import RunningDbtCloud
 from tests.unit.dbt_cloud.conftest import MakeTask, go_wrong
+from tests.unit.dbt_cloud.models.scripted_airflow import MakeAirflow, ScriptedAirflow
+from tests.unit.dbt_cloud.models.scripted_dbt_cloud import (
+    NODES,
+    B,
+    C,
+    ScriptedDbtCloud,
+    build_only,
+    in_turn,
+)
 
 
 class Group:
@@ -30,7 +42,7 @@ class Group:
         file = folder / "lineage.json"
         file.write_text(json.dumps({"version": 1, "nodes": nodes}))
         with DAG("shop", schedule=None, start_date=pendulum.datetime(2026, 4, 1)) as self.dag:
-            dbt_cloud_models("g", job_id=65767, lineage=file)
+            dbt_cloud_models("g", job_id=65767, lineage=file, lost_answer_seconds=1)
 
     @staticmethod
     def entry(name: str, *parents: str) -> dict[str, Any]:
@@ -47,12 +59,14 @@ class Group:
             run_id="now",
             task_id=task.task_id,
             map_index=-1,
-            max_tries=0,
+            try_number=2,
+            max_tries=1,
             task=task,
             get_task_states=lambda dag_id, run_ids: {"now": self.states},
         )
         kept = SimpleNamespace(get=store.get, set=store.__setitem__)
-        context: Any = {"ti": ti, "task_state_store": kept}
+        dag_run = SimpleNamespace(clear_number=1)
+        context: Any = {"ti": ti, "dag_run": dag_run, "task_state_store": kept}
         return Rebuilding(task, context, self.job).run()
 
     @property
@@ -69,15 +83,23 @@ class Group:
             self.server.request("POST", f"runs/{run['id']}/cancel/")
 
 
+def command(verb: str, *names: str) -> str:
+    return shlex.join(
+        ["dbt", verb, "--select", *(selector(f"model.shop.{name}") for name in names)]
+    )
+
+
 @pytest.fixture
 def group(make_task: MakeTask, tmp_path: Path) -> Iterator[Group]:
-    task = make_task("dbt build --select stg_stores", "dbt parse", "dbt test")
+    # It fails before it builds any node, so that it may be one that was to build all of them.
+    steps = ("dbt run-operation missing", "dbt build --select tag:shop", "dbt parse", "dbt test")
+    task = make_task(*steps)
     group = Group(task.server, task.start(), tmp_path)
     yield group
     group.cancel()
 
 
-def test_one_of_the_waiting_tasks_starts_the_run_for_all(group: Group) -> None:
+def test_rebuild_starts_one_run_for_all_waiting_tasks(group: Group) -> None:
     group.states |= {"g.a": "deferred", "g.b": "up_for_retry", "g.c": None, "g.d": "success"}
 
     assert group.rebuild("b") == PATIENCE
@@ -85,30 +107,30 @@ def test_one_of_the_waiting_tasks_starts_the_run_for_all(group: Group) -> None:
     assert group.rebuild("a") == 0.0
     assert group.rebuild("b") == 0.0  # it is in the run that `a` has started
 
-    assert group.rebuilt == [["dbt build --select a b c", "dbt test --select a b c"]]
+    assert group.rebuilt == [[command("build", "a", "b", "c"), command("test", "a", "b", "c")]]
 
 
-def test_a_run_that_a_task_has_followed_before_does_not_count(group: Group) -> None:
+def test_rebuild_starts_another_run_after_the_one_already_followed(group: Group) -> None:
     group.states |= {"g.a": "deferred"}
     group.rebuild("a")
     (first,) = group.server.get("runs/", order_by="-id", limit=1)
 
     group.rebuild("a", followed=first["id"])
 
-    assert group.rebuilt == [["dbt build --select a", "dbt test --select a"]] * 2
+    assert group.rebuilt == [[command("build", "a"), command("test", "a")]] * 2
 
 
-def test_a_node_that_the_run_leaves_out_gets_one_of_its_own(group: Group) -> None:
+def test_rebuild_starts_another_run_for_a_node_the_first_one_lacks(group: Group) -> None:
     group.states |= {"g.a": "deferred"}
     group.rebuild("a")
 
     group.states |= {"g.a": "success", "g.d": "deferred"}
     group.rebuild("d")
 
-    assert group.rebuilt[1:] == [["dbt build --select d", "dbt test --select d"]]
+    assert group.rebuilt[1:] == [[command("build", "d"), command("test", "d")]]
 
 
-def test_a_lost_answer_starts_no_second_run(group: Group) -> None:
+def test_rebuild_finds_its_run_after_a_lost_response(group: Group) -> None:
     group.states |= {"g.a": "deferred"}
     go_wrong(group.server, "close-after", method="POST", path="*/jobs/*/run*")
 
@@ -118,10 +140,7 @@ def test_a_lost_answer_starts_no_second_run(group: Group) -> None:
     assert len(group.rebuilt) == 1
 
 
-def test_a_call_that_did_nothing_is_made_again_by_the_next_try(
-    group: Group, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("include.dbt_cloud.task_state.UNANSWERED_SECONDS", 1.0)
+def test_rebuild_repeats_a_failed_call_on_the_next_try(group: Group) -> None:
     group.states |= {"g.a": "deferred"}
     go_wrong(group.server, "503", method="POST", path="*/jobs/*/run*")
 
@@ -132,7 +151,21 @@ def test_a_call_that_did_nothing_is_made_again_by_the_next_try(
     assert len(group.rebuilt) == 1
 
 
-def test_a_job_that_selects_nothing_is_for_its_own_task_to_run(
+def test_rebuild_omits_commands_for_other_kinds_of_nodes(
+    make_task: MakeTask, tmp_path: Path
+) -> None:
+    """With ``--warn-error`` a `dbt seed` without seeds fails."""
+    task = make_task("dbt seed", "dbt run", "dbt snapshot --exclude b")
+    group = Group(task.server, task.start(), tmp_path)
+    group.states |= {"g.a": "deferred"}
+
+    group.rebuild("a")
+    group.cancel()
+
+    assert group.rebuilt == [[command("run", "a")]]
+
+
+def test_rebuild_raises_when_no_command_of_the_job_selects_nodes(
     make_task: MakeTask, tmp_path: Path
 ) -> None:
     task = make_task("dbt run-operation grant_all")
@@ -140,3 +173,85 @@ def test_a_job_that_selects_nothing_is_for_its_own_task_to_run(
 
     with pytest.raises(AirflowException, match="No command of the job selects nodes"):
         group.rebuild("a")
+
+
+def test_rebuild_omits_nodes_outside_the_run_of_the_job(
+    make_task: MakeTask, tmp_path: Path
+) -> None:
+    task = make_task("dbt run-operation missing", "dbt build --select a d")
+    group = Group(task.server, task.start(), tmp_path)
+    group.states |= {"g.a": "deferred", "g.b": "deferred", "g.c": None, "g.d": "success"}
+
+    group.rebuild("a")
+
+    assert group.rebuilt == [[command("build", "a")]]
+    group.cancel()
+
+
+def fail_to_rebuild(make_airflow: MakeAirflow) -> ScriptedAirflow:
+    """A group whose ``c`` has failed in the job's run, and again in one that built it again."""
+    dbt_cloud = ScriptedDbtCloud(NODES, "dbt build")
+    dbt_cloud.choose = in_turn(C, "error", "error")
+    airflow = make_airflow(dbt_cloud)
+    airflow.run()
+    airflow.clear("b")
+    airflow.settle()
+    assert [run.steps_override for run in dbt_cloud.runs] == [None, [build_only(B, C)]]
+    assert airflow.names("failed", "upstream_failed") == {"c", "check_results"}
+    return airflow
+
+
+@pytest.mark.parametrize("tells_retried", [True, False])
+@pytest.mark.parametrize("when", ["before", "before the scheduler", "before the worker"])
+def test_rebuild_follows_a_manual_retry_of_its_run(
+    make_airflow: MakeAirflow, when: str, tells_retried: bool
+) -> None:
+    airflow = fail_to_rebuild(make_airflow)
+    dbt_cloud = airflow.dbt_cloud
+    dbt_cloud.tells_retried = tells_retried
+
+    if when != "before":
+        airflow.clear("c")
+    if when == "before the worker":  # which is then to start another
+        airflow.schedule()
+        airflow.poll()
+        assert airflow.state("c") == "scheduled"
+    run = dbt_cloud.retry(dbt_cloud.runs[-1])
+    if when == "before":
+        dbt_cloud.finish()
+        airflow.clear("c")
+    airflow.settle()
+
+    assert dbt_cloud.runs[-1] is run
+    assert airflow.is_green
+    assert airflow.instances[airflow.task_id("c")].xcoms[FOLLOWED] == run.id
+
+
+def test_rebuild_counts_nodes_built_before_a_manual_retry(
+    make_airflow: MakeAirflow,
+) -> None:
+    airflow = fail_to_rebuild(make_airflow)
+    run = airflow.dbt_cloud.retry(airflow.dbt_cloud.runs[-1])
+    airflow.clear("b")
+    airflow.settle()
+
+    assert airflow.dbt_cloud.runs[-1] is run
+    assert airflow.is_green
+
+
+def test_rebuild_ignores_a_manual_run_that_was_retried(
+    make_airflow: MakeAirflow,
+) -> None:
+    airflow = fail_to_rebuild(make_airflow)
+    dbt_cloud = airflow.dbt_cloud
+    dbt_cloud.choose = in_turn(C, "error")
+    failed = dbt_cloud.start()
+    dbt_cloud.finish()
+    dbt_cloud.retry(failed)
+
+    airflow.clear("c")
+    airflow.settle()
+
+    assert dbt_cloud.runs[-1].steps_override == [build_only(C)]
+    assert len(dbt_cloud.runs) == 5
+    assert airflow.is_green

@@ -6,7 +6,8 @@ from typing import Any
 
 import pendulum
 import pytest
-from airflow.sdk import DAG
+from airflow.dag_processing.dagbag import DagBag
+from airflow.sdk import DAG, TaskGroup
 
 from include.dbt_cloud.airflow_compat import AirflowException, AirflowSkipException
 from include.dbt_cloud.models import dbt_cloud_models
@@ -53,7 +54,7 @@ def nodes_of(task: DbtCloudNodeOperator) -> list[str]:
     return [unique_id.split(".")[2] for unique_id in task.trigger_kwargs["nodes"]]
 
 
-def test_edges_are_dbt_s_and_groups_its_folders(make_tasks: Any) -> None:
+def test_task_group_has_the_edges_and_folders_of_dbt(make_tasks: Any) -> None:
     tasks = make_tasks()
 
     assert {name: after(task) for name, task in tasks.items()} == {
@@ -63,25 +64,27 @@ def test_edges_are_dbt_s_and_groups_its_folders(make_tasks: Any) -> None:
         "staging.stg_stores": {"run_job"},
         "marts.orders": {"staging.stg_orders"},
         "marts.finance.stores": {"marts.orders", "staging.stg_stores"},
+        "check_results": {"rest_of_run", "marts.finance.stores"},
     }
 
 
-def test_a_run_that_ends_at_once_may_cost_a_try_of_the_task_that_waits(make_tasks: Any) -> None:
+def test_only_rest_of_run_and_check_results_have_retries(make_tasks: Any) -> None:
     tasks = make_tasks()
 
     assert {name: task.retries for name, task in tasks.items() if task.retries} == {
-        "rest_of_run": 2
+        "rest_of_run": 2,
+        "check_results": 2,
     }
 
 
-def test_a_test_belongs_to_the_last_of_what_it_tests(make_tasks: Any) -> None:
+def test_tests_belong_to_the_task_of_the_last_tested_node(make_tasks: Any) -> None:
     tasks = make_tasks()
 
     assert nodes_of(tasks["marts.orders"]) == ["orders", "unique_orders", "counts"]
     assert nodes_of(tasks["marts.finance.stores"]) == ["stores", "both_add_up"]
 
 
-def test_tests_can_be_tasks_of_their_own(make_tasks: Any) -> None:
+def test_tests_as_tasks_gives_data_tests_their_own_tasks(make_tasks: Any) -> None:
     tasks = make_tasks(tests_as_tasks=True)
 
     assert nodes_of(tasks["marts.orders"]) == ["orders", "counts"]
@@ -89,7 +92,7 @@ def test_tests_can_be_tasks_of_their_own(make_tasks: Any) -> None:
     assert after(tasks["both_add_up"]) == {"marts.orders", "marts.finance.stores"}
 
 
-def test_what_is_left_out_passes_its_edges_on(make_tasks: Any) -> None:
+def test_exclude_connects_children_to_the_parents_of_a_node(make_tasks: Any) -> None:
     tasks = make_tasks(exclude=["orders"])
 
     assert "marts.orders" not in tasks
@@ -98,7 +101,7 @@ def test_what_is_left_out_passes_its_edges_on(make_tasks: Any) -> None:
     assert "test.shop.unique_orders" not in tasks["rest_of_run"].labels
 
 
-def test_names_that_airflow_would_refuse_or_confuse_are_changed(make_tasks: Any) -> None:
+def test_invalid_and_ambiguous_task_names_are_changed(make_tasks: Any) -> None:
     twins = [entry("orders"), {**entry("orders"), "unique_id": "model.other.orders"}]
 
     names = set(make_tasks([*twins, entry("café com leite"), entry("long" * 60)]))
@@ -107,7 +110,7 @@ def test_names_that_airflow_would_refuse_or_confuse_are_changed(make_tasks: Any)
     assert max(map(len, names)) == 120
 
 
-def test_a_model_may_be_called_as_a_folder_or_as_a_task_of_the_group(make_tasks: Any) -> None:
+def test_model_may_share_the_name_of_a_folder_or_a_group_task(make_tasks: Any) -> None:
     nodes = [
         entry("customers"),
         entry("customer_orders", "customers", folder="customers"),
@@ -115,6 +118,7 @@ def test_a_model_may_be_called_as_a_folder_or_as_a_task_of_the_group(make_tasks:
         entry("revenue", folder="marts/finance/monthly"),
         entry("stores", folder="stores"),
         entry("run_job", "stores"),
+        entry("check_results"),
     ]
 
     tasks = make_tasks(nodes)
@@ -128,10 +132,19 @@ def test_a_model_may_be_called_as_a_folder_or_as_a_task_of_the_group(make_tasks:
         "marts.finance.monthly.revenue": {"run_job"},
         "stores.stores": {"run_job"},
         "model_shop_run_job": {"stores.stores"},
+        "model_shop_check_results": {"run_job"},
+        "check_results": {
+            "rest_of_run",
+            "customers.customer_orders",
+            "marts.model_shop_finance",
+            "marts.finance.monthly.revenue",
+            "model_shop_run_job",
+            "model_shop_check_results",
+        },
     }
 
 
-def test_a_name_that_the_log_gives_to_two_nodes_tells_of_neither(make_tasks: Any) -> None:
+def test_labels_are_empty_for_nodes_that_share_a_log_name(make_tasks: Any) -> None:
     twins = [entry("orders"), {**entry("orders"), "unique_id": "model.other.orders"}]
 
     tasks = make_tasks(twins)
@@ -139,14 +152,14 @@ def test_a_name_that_the_log_gives_to_two_nodes_tells_of_neither(make_tasks: Any
     assert set(tasks["rest_of_run"].labels.values()) == {""}
 
 
-def test_assets_are_named_as_openlineage_does_and_show_dbt_s_lineage(make_tasks: Any) -> None:
+def test_assets_have_openlineage_uris_and_the_lineage_of_dbt(make_tasks: Any) -> None:
     orders = make_tasks(namespace="snowflake://acme")["marts.orders"]
 
     assert [asset.uri for asset in orders.outlets] == ["snowflake://acme/db/analytics/orders"]
     assert [asset.uri for asset in orders.inlets] == ["snowflake://acme/db/analytics/stg_orders"]
 
 
-def test_an_asset_has_the_uri_that_cosmos_gives_it(make_tasks: Any) -> None:
+def test_asset_uri_equals_that_of_cosmos(make_tasks: Any) -> None:
     from cosmos.dataset import construct_dataset_uri
 
     (asset,) = make_tasks(namespace="duckdb://shop.duckdb")["marts.orders"].outlets
@@ -154,7 +167,7 @@ def test_an_asset_has_the_uri_that_cosmos_gives_it(make_tasks: Any) -> None:
     assert asset.uri == construct_dataset_uri("duckdb://shop.duckdb", "db.analytics.orders")
 
 
-def test_without_a_triggerer_a_node_ends_as_with_one(make_tasks: Any) -> None:
+def test_execute_complete_ends_the_task_with_the_state_of_the_trigger(make_tasks: Any) -> None:
     """`dag.test()` hands a trigger's end of a task to the task, as a word."""
     orders = make_tasks()["marts.orders"]
 
@@ -163,3 +176,57 @@ def test_without_a_triggerer_a_node_ends_as_with_one(make_tasks: Any) -> None:
         orders.execute_complete({}, "skipped")
     with pytest.raises(AirflowException, match="has failed"):
         orders.execute_complete({}, "failed")
+
+
+@pytest.mark.parametrize("content", [None, "", '{"version": 9, "nodes": []}'])
+def test_dbt_cloud_models_raises_without_a_valid_lineage_file(
+    tmp_path: Path, content: str | None
+) -> None:
+    file = tmp_path / "lineage.json"
+    if content is not None:
+        file.write_text(content)
+
+    with (
+        DAG("shop", schedule=None, start_date=pendulum.datetime(2026, 4, 1)),
+        pytest.raises(ValueError, match=f"{file} .*: the Dag write_lineage writes it anew"),
+    ):
+        dbt_cloud_models("shop", job_id=1, lineage=file)
+
+
+@pytest.mark.parametrize("groups_between", [0, 2])
+@pytest.mark.parametrize("how", ["expand", "expand_kwargs"])
+def test_dbt_cloud_models_rejects_a_mapped_task_group_on_import(
+    tmp_path: Path, how: str, groups_between: int
+) -> None:
+    (tmp_path / "lineage.json").write_text(json.dumps({"version": 1, "nodes": NODES}))
+    inner = "".join(f"{'    ' * (n + 2)}with TaskGroup('g{n}'):\n" for n in range(groups_between))
+    indent = "    " * (groups_between + 2)
+    regions = {"expand": "region=['eu', 'us']", "expand_kwargs": "[{'region': 'eu'}]"}[how]
+    (tmp_path / "mapped.py").write_text(
+        "from airflow.sdk import TaskGroup, dag, task_group\n"
+        "from include.dbt_cloud.models import dbt_cloud_models\n"
+        "@dag(schedule=None)\n"
+        "def mapped():\n"
+        "    @task_group\n"
+        "    def per_region(region):\n"
+        f"{inner}{indent}dbt_cloud_models('shop', job_id=1, lineage='{tmp_path}/lineage.json')\n"
+        f"    per_region.{how}({regions})\n"
+        "mapped()\n"
+    )
+
+    bag = DagBag(tmp_path)
+
+    (error,) = bag.import_errors.values()
+    assert not bag.dags
+    assert "dbt_cloud_models cannot be mapped, as the task group per_region is" in error
+    assert "in a loop" in error
+
+
+def test_dbt_cloud_models_accepts_an_outer_task_group_without_mapping(tmp_path: Path) -> None:
+    file = tmp_path / "lineage.json"
+    file.write_text(json.dumps({"version": 1, "nodes": NODES}))
+
+    with DAG("shop", schedule=None), TaskGroup("eu"):
+        group = dbt_cloud_models("shop", job_id=1, lineage=file)
+
+    assert group.group_id == "eu.shop"

@@ -8,7 +8,6 @@ from typing import Any
 import pytest
 from airflow.triggers.shared_stream import SharedStreamManager
 
-from include.dbt_cloud.models.following import SETTLED
 from include.dbt_cloud.models.trigger import DbtCloudNodeTrigger
 from tests.conftest import MakeDbtCloud
 from tests.running_dbt_cloud import RunningDbtCloud
@@ -19,7 +18,8 @@ MANY = 1_000_000
 
 
 def trigger_of(server: RunningDbtCloud, run_id: int, **arguments: Any) -> DbtCloudNodeTrigger:
-    job = {"account_id": server.account_id, "job_id": 65767, "runs": [run_id], "key": "airflow-x"}
+    key = f"airflow-models:{server.host}"  # two servers may each have a run of this number
+    job = {"account_id": server.account_id, "job_id": 65767, "runs": [run_id], "key": key}
     default: dict[str, Any] = {
         "conn_id": "dbt_cloud_default",
         "job": json.dumps(job),
@@ -48,7 +48,9 @@ def events(*triggers: DbtCloudNodeTrigger) -> list[Any]:
     return asyncio.run(all_events())
 
 
-def test_a_trigger_is_made_again_from_what_it_saves(dbt_cloud_connection: RunningDbtCloud) -> None:
+def test_node_trigger_is_restored_from_its_serialized_form(
+    dbt_cloud_connection: RunningDbtCloud,
+) -> None:
     trigger = trigger_of(dbt_cloud_connection, 7, patience=3.0, publishes=True)
     path, saved = trigger.serialize()
 
@@ -56,7 +58,7 @@ def test_a_trigger_is_made_again_from_what_it_saves(dbt_cloud_connection: Runnin
     assert DbtCloudNodeTrigger(**saved).serialize() == (path, saved)
 
 
-def test_it_ends_as_its_node_does_and_tells_what_is_known(make_task: MakeTask) -> None:
+def test_node_trigger_returns_state_and_xcoms_of_the_node(make_task: MakeTask) -> None:
     task = make_task("dbt build --select stg_stores")
     run_id = task.start()
 
@@ -68,7 +70,7 @@ def test_it_ends_as_its_node_does_and_tells_what_is_known(make_task: MakeTask) -
     assert (told["status"], told["run_id"]) == ("success", run_id)
 
 
-def test_a_node_that_fails_has_message_and_sql(make_task: MakeTask) -> None:
+def test_node_trigger_reports_message_and_sql_of_a_failed_node(make_task: MakeTask) -> None:
     task = make_task("dbt build --select stg_stores")
     with missing_table(task.server, "stores"):
         run_id = task.start()
@@ -82,7 +84,7 @@ def test_a_node_that_fails_has_message_and_sql(make_task: MakeTask) -> None:
     assert '"raw"."stores"' in told["compiled_sql"]
 
 
-def test_a_node_that_fails_while_the_run_goes_on_has_dbt_s_message(
+def test_node_trigger_reports_the_message_while_the_run_is_active(
     make_local_dbt_cloud: MakeDbtCloud, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     project = tmp_path / "shop"
@@ -94,7 +96,6 @@ def test_a_node_that_fails_while_the_run_goes_on_has_dbt_s_message(
     server = make_local_dbt_cloud("--dbt-project", str(project))
     monkeypatch.setenv("AIRFLOW_CONN_DBT_CLOUD_DEFAULT", server.connection)
     run_id = server.trigger(steps_override=["dbt build"])
-    SETTLED.clear()  # another server's run may have had this id
 
     (event,) = events(trigger_of(server, run_id, nodes={"model.shop.stores": "analytics.stores"}))
 
@@ -106,7 +107,7 @@ def test_a_node_that_fails_while_the_run_goes_on_has_dbt_s_message(
     server.request("POST", f"runs/{run_id}/cancel/")
 
 
-def test_what_is_to_be_published_ends_in_a_worker(make_task: MakeTask) -> None:
+def test_node_trigger_leaves_publishing_to_a_worker(make_task: MakeTask) -> None:
     task = make_task("dbt build --select stg_stores")
 
     (event,) = events(trigger_of(task.server, task.start(), publishes=True))
@@ -115,21 +116,26 @@ def test_what_is_to_be_published_ends_in_a_worker(make_task: MakeTask) -> None:
     assert event.payload["outcome"] == "built"
 
 
-def test_a_node_that_was_followed_to_its_end_is_to_be_built_again(make_task: MakeTask) -> None:
-    task = make_task("dbt parse")
+@pytest.mark.parametrize(
+    ("command", "outcome"),
+    [("dbt build --select stg_stores", "{'outcome': 'rebuild'}"), ("dbt parse", "skipped")],
+)
+def test_node_trigger_rebuilds_or_skips_a_node_already_followed(
+    make_task: MakeTask, command: str, outcome: str
+) -> None:
+    task = make_task(command)
     run_id = task.start()
 
     (event,) = events(trigger_of(task.server, run_id, followed=str(run_id)))
 
-    assert event.payload == {"outcome": "rebuild"}
-    assert not task.runs[0]["in_progress"]
+    assert str(event.payload) == outcome
+    assert outcome == "skipped" or not task.runs[0]["in_progress"]
 
 
-def test_all_triggers_of_a_run_share_its_calls(make_task: MakeTask) -> None:
+def test_node_triggers_of_a_run_share_its_calls(make_task: MakeTask) -> None:
     task = make_task("dbt parse")
     run_id = task.start()
     task.server.wait(run_id)
-    SETTLED.clear()
     go_wrong(task.server, "slow", seconds=0, times=MANY, method="GET", path="*/runs*")
 
     def calls_of(count: int) -> int:
@@ -141,13 +147,13 @@ def test_all_triggers_of_a_run_share_its_calls(make_task: MakeTask) -> None:
         faults = task.server.request("GET", "../../../../faults").json()["data"]
         return int(faults[-1]["times"])
 
-    # The run, the results of its two dbt commands, and the list of runs that build nodes again.
-    assert calls_of(150) == 4
+    # The run, and the list of runs that build nodes again: its commands leave no results.
+    assert calls_of(150) == 2
     assert calls_of(1) == 1  # what has ended is not downloaded again
 
 
 @pytest.mark.parametrize("kind", ["429", "500", "close-before", "truncate"])
-def test_a_bad_poll_says_nothing_about_the_node(make_task: MakeTask, kind: str) -> None:
+def test_node_trigger_ignores_failed_polls(make_task: MakeTask, kind: str) -> None:
     task = make_task("dbt build --select stg_stores")
     run_id = task.start()
     go_wrong(task.server, kind, times=2, method="GET", path="*/runs/*")
@@ -157,7 +163,7 @@ def test_a_bad_poll_says_nothing_about_the_node(make_task: MakeTask, kind: str) 
     assert event.task_instance_state == "success"
 
 
-def test_a_long_silence_fails_the_task(
+def test_node_trigger_fails_the_task_after_max_silence(
     make_task: MakeTask, capsys: pytest.CaptureFixture[str]
 ) -> None:
     task = make_task("dbt parse")
@@ -167,5 +173,9 @@ def test_a_long_silence_fails_the_task(
     (event,) = events(trigger_of(task.server, run_id, max_silence=0.5))
 
     assert event.task_instance_state == "failed"
-    assert event.xcoms is None  # the next try follows the same run
+    assert event.xcoms.keys() == {"return_value"}  # the next try follows the same run
+    told = event.xcoms["return_value"]
+    assert (told["unique_id"], told["run_id"]) == (*STORES, run_id)
+    assert "said nothing for" in told["reason"]
+    assert "dbt Cloud answered 503" in told["reason"]
     assert "dbt Cloud answered 503" in capsys.readouterr().out

@@ -2,8 +2,9 @@ from __future__ import annotations
 
 import pytest
 
+from include.dbt_cloud.live_log import Failure, read_failures, read_line, read_log
 from include.dbt_cloud.models.lineage import LineageNode
-from include.dbt_cloud.models.live_log import Failure, read_failures, read_line, read_log
+from tests.unit.dbt_cloud.models.recordings.recording import RECORDINGS, UNTRUE, outcomes, steps
 
 CORE = """\
 18:54:04  Running with dbt=1.11.16
@@ -72,7 +73,7 @@ actual differs from expected:
 """  # noqa: E501  # as dbt writes it
 
 
-def test_dbt_core_s_lines_are_read() -> None:
+def test_read_log_reads_lines_of_dbt_core() -> None:
     said = read_log(CORE)
 
     assert {label: one.status for label, one in said.items()} == {
@@ -81,10 +82,8 @@ def test_dbt_core_s_lines_are_read() -> None:
         "unique_orders_order_id": "pass",
         "order_total_is_subtotal_plus_tax": "fail",
         "accepted_values_stg_orders_status__completed__returned": "warn",
-        "analytics.customers": "skipped",
         "analytics.stores": "error",
-        "revenue": "no-op",
-        "customers::spend_counts": "pass",
+        "spend_counts": "pass",
         "analytics.orders": "started",
     }
     assert said["analytics.stg_orders"].seconds == 0.91
@@ -99,7 +98,7 @@ def test_dbt_core_s_lines_are_read() -> None:
         " Succeeded [  0.09s] model elsewhere.analytics.orders (table)",
     ],
 )
-def test_a_model_in_another_database_is_called_as_in_the_lineage(line: str) -> None:
+def test_read_line_labels_models_of_other_databases_like_the_lineage(line: str) -> None:
     relation = "elsewhere.analytics.orders"
     node = LineageNode("model.shop.orders", "orders", "model", (), relation=relation)
 
@@ -109,13 +108,13 @@ def test_a_model_in_another_database_is_called_as_in_the_lineage(line: str) -> N
     assert said.label == node.label == "analytics.orders"
 
 
-def test_a_warehouse_without_databases_has_the_same_names() -> None:
+def test_lineage_node_label_is_unchanged_without_a_database() -> None:
     node = LineageNode("model.shop.orders", "orders", "model", (), relation="analytics.orders")
 
     assert node.label == "analytics.orders"
 
 
-def test_fusion_s_lines_are_read() -> None:
+def test_read_log_reads_lines_of_fusion() -> None:
     assert {label: one.status for label, one in read_log(FUSION).items()} == {
         "dbt_schema.whoami": "success",
         "main.referrer_mapping": "success",
@@ -139,11 +138,11 @@ def test_fusion_s_lines_are_read() -> None:
         "the model analytics.orders is OK [OK in 1s]",
     ],
 )
-def test_other_lines_tell_nothing(line: str) -> None:
+def test_read_line_returns_none_for_other_lines(line: str) -> None:
     assert read_line(line) is None
 
 
-def test_why_nodes_failed_is_in_the_debug_log_while_dbt_goes_on() -> None:
+def test_read_failures_reads_reasons_and_sql_from_the_debug_log() -> None:
     failures = read_failures(DEBUG)
 
     assert failures == {
@@ -164,5 +163,90 @@ def test_why_nodes_failed_is_in_the_debug_log_while_dbt_goes_on() -> None:
     }
 
 
-def test_a_log_without_threads_and_levels_tells_no_failures() -> None:
+def test_read_failures_returns_nothing_for_a_log_without_levels() -> None:
     assert read_failures(CORE) == {}
+
+
+TRUE = [one for one in RECORDINGS if one != UNTRUE]
+
+
+@pytest.mark.parametrize("recording", RECORDINGS)
+def test_log_and_results_agree(recording: str) -> None:
+    for step in steps(recording):
+        known = {key: pair for key, pair in outcomes(recording, step).items() if None not in pair}
+        differ = {key: pair for key, pair in known.items() if len(set(pair)) > 1}
+        assert bool(differ) is (recording == UNTRUE), differ
+
+
+@pytest.mark.parametrize("recording", TRUE)
+def test_log_has_the_outcome_of_every_node_that_ran(recording: str) -> None:
+    for step in steps(recording):
+        pairs = outcomes(recording, step)
+        unread = {key for key, (by_log, by_results) in pairs.items() if not by_log and by_results}
+        assert {key for key in unread if pairs[key][1] != "skipped"} == set()
+
+
+@pytest.mark.parametrize("recording", [one for one in TRUE if one.startswith("2.0/")])
+def test_log_of_dbt_2_has_the_outcome_of_skipped_nodes_too(recording: str) -> None:
+    for step in steps(recording):
+        pairs = outcomes(recording, step).values()
+        assert [pair for pair in pairs if not pair[0] and pair[1] == "skipped"] == []
+
+
+def test_recordings_are_of_three_versions_of_dbt() -> None:
+    assert {one.partition("/")[0] for one in RECORDINGS} == {"1.11", "1.12", "2.0"}
+
+
+@pytest.mark.parametrize(
+    ("line", "status", "seconds"),
+    [
+        ("1 of 2 OK created sql view model a.b ..... [OK in 0.31s]", "success", 0.31),
+        ("1 of 2 OK created sql view model a.b ..... [No new changes in 1.84s]", "reused", 1.84),
+        ("1 of 2 OK created sql table model a.b . [CREATE (2m rows) in 7.0s]", "success", 7),
+        ("1 of 2 PARTIALLY created a.b ... [PARTIAL SUCCESS (2/3) in 0.1s]",
+         "partial success", 0.1),
+        (" Succeeded [  2m19s] model a.b (table)", "success", 139),
+        (" Succeeded [1h 2m 3s] model a.b (table)", "success", 3723),
+        (" Succeeded [  874ms] model a.b (table)", "success", 0.874),
+        ("   Skipped [-------] model a.b (table)", "skipped", 0),
+        ("    Failed [  0.10s] seed  a.b (table)", "error", 0.1),
+    ],
+)  # fmt: skip
+def test_read_line_reads_status_and_seconds(line: str, status: str, seconds: float) -> None:
+    said = read_line(line)
+
+    assert said
+    assert (said.label, said.status, said.seconds) == ("a.b", status, seconds)
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "    Passed [  0.03s] unit_test analytics_dbt_test__audit.keeps_ids (models/a.yml:4:1)",
+        "    Passed [  0.03s] test  analytics_dbt_test__audit.keeps_ids",
+        "2 of 3 PASS orders::keeps_ids ........... [PASS in 0.14s]",
+        "2 of 3 SKIP test keeps_ids .............. [SKIP]",
+    ],
+)
+def test_read_line_finds_the_name_of_a_test(line: str) -> None:
+    said = read_line(line)
+
+    assert said
+    assert said.label == "keeps_ids"
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "1 of 2 SKIP relation analytics.orders ... [SKIP]",
+        "1 of 2 SKIP relation a.orders due to ephemeral model status 'error' ... [ERROR SKIP]",
+        "1 of 2 SKIP unit_test keeps_ids ......... [SKIP]",
+        "1 of 2 PASS freshness of analytics.orders ... [PASS in 0.10s]",
+        "1 of 2 ERROR STALE freshness of analytics.orders ... [ERROR STALE in 0.10s]",
+        "1 of 2 NO-OP exposure orders ............ [NO-OP in 0.00s]",
+        "1 of 2 NO-OP saved query revenue ........ [NO-OP in 0.00s]",
+        "1 of 1 OK hook: shop.on-run-start.0 ..... [OK in 0.01s]",
+    ],
+)
+def test_read_line_leaves_out_what_may_be_another_node(line: str) -> None:
+    assert read_line(line) is None

@@ -1,0 +1,2 @@
+{{ config(alias='versioned') }}
+select id, 'more' as further from {{ ref('first') }}

@@ -1,0 +1,1 @@
+select * from {{ ref('second') }} where {{ var('test_finds') }} > 0
