@@ -9,8 +9,8 @@ import aiohttp
 from airflow.providers.dbt.cloud.hooks.dbt import DbtCloudHook
 
 from .airflow_compat import get_async_connection, get_async_extra_dejson
-from .client import account_of
-from .responses import DbtCloudRefusedError, NoAnswerError, read_response
+from .client import account_of, proxies_of
+from .responses import DbtCloudRefusedError, NoAnswerError, read_data
 
 CALL_SECONDS = 30
 
@@ -28,12 +28,12 @@ class AsyncDbtCloudClient:
     async def __aenter__(self) -> Self:
         headers, host = await DbtCloudHook(self._conn_id).get_headers_tenants_from_connection()
         connection = await get_async_connection(self._conn_id)
-        extra = await get_async_extra_dejson(connection)
+        proxies = proxies_of(connection, await get_async_extra_dejson(connection))
         account_id = account_of(connection, self._account_id)
         self._address = f"https://{host}/api/v2/accounts/{account_id}/"
         self._session = aiohttp.ClientSession(
             headers=headers,
-            proxy=(extra.get("proxies") or {}).get("https"),
+            proxy=proxies.get("https"),
             timeout=aiohttp.ClientTimeout(total=CALL_SECONDS),
             trust_env=True,  # as the tasks' calls do
         )
@@ -74,5 +74,4 @@ class AsyncDbtCloudClient:
         except (aiohttp.ClientError, OSError) as error:  # a TimeoutError is an OSError
             reason = f"{type(error).__name__} {error}".strip()
             raise NoAnswerError(f"dbt Cloud did not answer: {reason}") from None
-        answer = read_response(response.status, response.headers, body)
-        return answer.get("data", answer)
+        return read_data(path, response.status, response.headers, body)

@@ -14,6 +14,7 @@ from collections import Counter
 from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass
+from itertools import islice
 from typing import Any
 
 from airflow.providers.dbt.cloud.hooks.dbt import DbtCloudHook, DbtCloudJobRunStatus
@@ -21,6 +22,7 @@ from airflow.providers.dbt.cloud.hooks.dbt import DbtCloudHook, DbtCloudJobRunSt
 from .airflow_compat import AirflowException, AirflowFailException, AirflowSkipException
 from .artifacts import BUILT, command_of
 from .client import DbtCloudClient
+from .node_names import distinct_names, short_name
 from .recovery import MAX_NODES, selector
 from .runs import MAX_PAGES, PAGE
 
@@ -47,8 +49,8 @@ class Change:
         return self.unique_id.partition(".")[0]
 
     @property
-    def name(self) -> str:
-        return selector(self.unique_id)
+    def short_name(self) -> str:
+        return short_name(self.unique_id)
 
     @property
     def shown_kind(self) -> str:
@@ -124,13 +126,13 @@ def read_changes(
     """
     client = DbtCloudClient(DbtCloudHook(dbt_cloud_conn_id), account_id)
     run = client.get(f"runs/{run_id}/", include_related="run_steps")
-    changes = sorted(changes_of(run), key=lambda change: (change.kind not in BUILT, change.name))
+    changes = sorted(changes_of(run), key=lambda one: (one.kind not in BUILT, one.short_name))
     if not changes:
         raise AirflowSkipException(
             f"Nothing differs from {compared_with(run)}: there is nothing to build or to approve."
         )
-    for change in changes:
-        log.info("%s (%s)", change.name, change.shown_kind)
+    for name, change in named(changes):
+        log.info("%s (%s)", name, change.shown_kind)
     return {
         "nodes": {change.unique_id: change.shown_kind for change in changes},
         "subject": f"Build {numbers(changes)}?",
@@ -142,7 +144,7 @@ def read_changes(
 
 def changes_of(run: dict[str, Any]) -> Iterator[Change]:
     """What dbt builds of what the run has listed; ``run`` comes with its steps."""
-    logs = [step["logs"] or "" for step in run["run_steps"] if is_list(step)]
+    logs = [step.get("logs") or "" for step in run["run_steps"] or () if is_list(step)]
     lines = "\n".join(logs).splitlines()
     listed = [node for line in lines if (node := node_in(line))]
     if not listed and not any(word in line for word in NOTHING for line in lines):
@@ -151,9 +153,15 @@ def changes_of(run: dict[str, Any]) -> Iterator[Change]:
             f"{run['href']}"
         )
     for node in listed:
-        change = Change(node["unique_id"], node.get("config.materialized") or "")
+        change = Change(node["unique_id"], str(node.get("config.materialized") or ""))
         if change.kind not in NOT_BUILT:
             yield change
+
+
+def named(changes: list[Change]) -> Iterator[tuple[str, Change]]:
+    """With what people call each of them."""
+    names = distinct_names(change.unique_id for change in changes)
+    return ((names[change.unique_id], change) for change in changes)
 
 
 def is_list(step: dict[str, Any], command: str = LIST_ALL) -> bool:
@@ -165,15 +173,15 @@ def has_compared(run: dict[str, Any]) -> bool:
 
     Its command tells: nobody says that a run which defers always has a `deferring_run_id`.
     """
-    return any(is_list(step, LIST_CHANGES) for step in run["run_steps"])
+    return any(is_list(step, LIST_CHANGES) for step in run["run_steps"] or ())
 
 
 def node_in(line: str) -> dict[str, Any] | None:
     """The JSON of a line, before which dbt may write the time; None for any other line."""
     found = re.search(r'\{.*"unique_id".*\}', line)
-    with suppress(ValueError):
-        node: dict[str, Any] | None = json.loads(found[0]) if found else None
-        return node
+    with suppress(ValueError, RecursionError):
+        node: dict[str, Any] = json.loads(found[0]) if found else {}
+        return node if isinstance(node.get("unique_id"), str) else None
     return None
 
 
@@ -186,7 +194,7 @@ def build_command(run: dict[str, Any], changes: list[Change]) -> str:
     """By name, since what differs from production may be something else by then."""
     if builds_all(run, changes):
         return "dbt build"
-    return shlex.join(["dbt", "build", "--select", *(change.name for change in changes)])
+    return shlex.join(["dbt", "build", "--select", *(selector(one.unique_id) for one in changes)])
 
 
 def compared_with(run: dict[str, Any]) -> str:
@@ -212,8 +220,8 @@ def lines_for_approver(run: dict[str, Any], changes: list[Change]) -> Iterator[s
     yield ""
     yield "| node | kind |"
     yield "|---|---|"
-    for change in changes[:MAX_SHOWN]:
-        yield f"| {code(change.name)} | {plain(change.shown_kind)} |"
+    for name, change in islice(named(changes), MAX_SHOWN):
+        yield f"| {code(name)} | {plain(change.shown_kind)} |"
     if len(changes) > MAX_SHOWN:
         yield f"\nand {len(changes) - MAX_SHOWN} more, in the log of the task before."
 

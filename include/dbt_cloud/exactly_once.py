@@ -39,23 +39,41 @@ class ExactlyOnce:
 
     def run(self) -> Run:
         """The one run of this generation of tries: still active, succeeded, resumed or new."""
-        runs = self._runs_of_task()
-        while self.task_state.is_waiting(newest_id(runs)):
-            log.info("An earlier try asked for a run and got no answer: looking for that run.")
-            time.sleep(LOOK_SECONDS)
-            runs = self._runs_of_task()
+        runs = self._runs_after_lost_answer()
+        if self.task_state.is_first_try:
+            runs = self._without_deleted(runs)
         newest = runs[-1] if runs else None
+        if self.task_state.is_new_generation:
+            self.task_state.begin_generation(newest)
         if newest is None:
             return self._begin(newest, "it has no run yet")
-        if self.task_state.is_own(newest, self.key.generation_in(newest.cause)):
+        if newest.id > self.task_state.after:
             return self._go_on_with(newest)
         return self._begin_after(newest)
+
+    def _runs_after_lost_answer(self) -> list[Run]:
+        runs = self._runs_of_task()
+        if self.task_state.awaits_run(newest_id(runs)):
+            log.info("An earlier try asked for a run and got no answer: looking for that run.")
+        while self.task_state.awaits_run(newest_id(runs)):
+            time.sleep(LOOK_SECONDS)
+            runs = self._runs_of_task()
+        return runs
+
+    def _without_deleted(self, runs: list[Run]) -> list[Run]:
+        """Before the first try, runs with the key are of a deleted Dag run with the same run id."""
+        deleted = [run for run in runs if self.key.is_in(run.cause)]
+        if not deleted:
+            return runs
+        log.info("Run %s belongs to a deleted Dag run with this run id.", newest_id(deleted))
+        self.task_state.ignore(newest_id(deleted))
+        return self._runs_of_task()
 
     def _go_on_with(self, own: Run) -> Run:
         """After a crash or an automatic retry."""
         if own.is_active or own.has_succeeded:
-            log.info("This task has started dbt Cloud run %s already: %s", own.id, own.url)
-            return own
+            log.info("This task has dbt Cloud run %s already: %s", own.id, own.url)
+            return self.task_state.follow(own)
         if own.has_failed:
             return self._resume(own, own)
         return self._begin(own, f"run {own.id} was cancelled")
@@ -63,11 +81,12 @@ class ExactlyOnce:
     def _begin_after(self, earlier: Run) -> Run:
         """After a user's clear, what came before is an earlier generation's.
 
-        A task that finishes somebody's failed run finds also who has resumed that run before.
+        Only a person's retry in dbt Cloud is not: the task follows it.
         """
-        if earlier.is_active and self.failed and not self.task_state.has_asked:
-            log.info("Somebody resumes run %s already: run %s", self.failed.id, earlier.id)
-            return earlier
+        is_persons = earlier.is_resumed and not self.task_state.has_started(earlier)
+        if is_persons and (earlier.is_active or earlier.has_succeeded):
+            log.info("A failed run was resumed in dbt Cloud: following run %s.", earlier.id)
+            return self.task_state.follow(earlier)
         if earlier.is_active:
             earlier = self._cancel(earlier)
         if earlier.has_failed:
@@ -106,6 +125,9 @@ class ExactlyOnce:
                 return self._ask(f"{path}retry/", None, newest)
             except DbtCloudRefusedError as refusal:
                 why = refusal.reason
+        if resumed := self._newer_than(newest.id if newest else 0):
+            log.info("Run %s was resumed in dbt Cloud: following run %s.", failed.id, resumed.id)
+            return self.task_state.follow(resumed)
         body = self.body | (overrides_of(details) if self.failed else {})
         commands = commands_after_failure(self.client, details)
         if not commands:
@@ -133,7 +155,7 @@ class ExactlyOnce:
         try:
             run = Run.of(self.client.post(path, body))
             log.info("dbt Cloud has made run %s: %s", run.id, run.url)
-            return run
+            return self.task_state.follow(run)
         except DbtCloudRefusedError:
             self.task_state.was_refused()
             raise
@@ -146,19 +168,23 @@ class ExactlyOnce:
 
     def _find_unanswered(self, last: int, lost: NoAnswerError) -> Run:
         self.task_state.asks(last)  # the time counts from the moment the answer was lost
-        while True:
-            runs = self._runs_of_task()
-            if newest_id(runs) > last:
-                log.info("It has: run %s, %s", runs[-1].id, runs[-1].url)
-                return runs[-1]
-            if not self.task_state.is_waiting(last):
+        while not (run := self._newer_than(last)):
+            if not self.task_state.awaits_run(last):
                 raise AirflowException(
                     f"{lost}, and no run has appeared. The next try looks again before it asks."
                 ) from lost
             time.sleep(LOOK_SECONDS)
+        log.info("It has: run %s, %s", run.id, run.url)
+        return self.task_state.follow(run)
+
+    def _newer_than(self, known: int) -> Run | None:
+        """The newest run of the task, if it is newer than the run with this id."""
+        runs = self._runs_of_task()
+        return runs[-1] if newest_id(runs) > known else None
 
     def _runs_of_task(self) -> list[Run]:
-        return runs_of_task(self.client, self.job_id, self.key, self.since, self.failed)
+        ignored = self.task_state.ignored
+        return runs_of_task(self.client, self.job_id, self.key, self.since, self.failed, ignored)
 
 
 def newest_id(runs: list[Run]) -> int:

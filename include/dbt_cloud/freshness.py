@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -11,6 +12,7 @@ from typing import Any, NoReturn
 
 import pendulum
 from airflow.providers.dbt.cloud.hooks.dbt import DbtCloudHook
+from airflow.providers.dbt.cloud.hooks.dbt import DbtCloudJobRunStatus as Status
 from airflow.providers.standard.triggers.temporal import TimeDeltaTrigger
 from airflow.sdk import BaseOperator
 
@@ -18,13 +20,20 @@ from .airflow_compat import AirflowException, AirflowFailException
 from .artifacts import read_artifact
 from .client import DbtCloudClient
 from .failures import describe_failure
+from .loose_json import number, record, records, text
 from .trigger import DbtCloudRunTrigger
 
-STALE = ("error", "runtime error")  # dbt fails the step for these, and only warns of "warn"
+FRESH = ("pass", "warn")  # any other status, letter by letter, keeps the gate shut
 POLL_SECONDS = 5
 GRACE_SECONDS = 600  # for a check that is under way when the time is over
 GIVE_UP_AT = "give_up_at"  # key of the XCom
-LONG_AGO = pendulum.datetime(1900, 1, 1)  # dbt says year 1 of a source that was never loaded
+FIRST_YEAR = 1900  # dbt says year 1 of a source that was never loaded
+LONGEST_AGE = 100 * 365 * 86400  # seconds; beyond, a moment says more
+LOOKS_AGAIN = "The next try, or clearing this task, looks with a new run."
+
+
+class NotLookedError(AirflowException):
+    """A run was cancelled, or failed, before it had looked at any source."""
 
 
 @dataclass(frozen=True)
@@ -44,32 +53,40 @@ class SourceFreshness:
 
     @classmethod
     def of(cls, result: dict[str, Any]) -> SourceFreshness:
-        loaded_at = result.get("max_loaded_at")
-        if loaded_at and pendulum.parse(loaded_at) < LONG_AGO:  # type: ignore[operator]
-            loaded_at = None
+        loaded_at = loaded(result.get("max_loaded_at"))
         return cls(
-            name=".".join(result["unique_id"].split(".")[2:]),
-            status=result["status"],
+            name=".".join(text(result.get("unique_id")).split(".")[2:])
+            or "A source without a name",
+            status=text(result.get("status")) or "unknown",
             loaded_at=loaded_at,
-            age=result["max_loaded_at_time_ago_in_s"] if loaded_at else None,
-            allowed=allowed(result.get("criteria") or {}),
-            problem=result.get("error") or "",
+            age=number(result.get("max_loaded_at_time_ago_in_s")) if loaded_at else None,
+            allowed=allowed(record(result.get("criteria"))),
+            problem=text(result.get("error")),
         )
 
+    @property
+    def is_fresh(self) -> bool:
+        return self.status in FRESH
+
     def __str__(self) -> str:
-        if self.problem:
-            return f"{self.name} cannot be read: {self.problem}"
-        if self.age is None:
+        if self.problem or self.status == "runtime error":
+            return f"{self.name} cannot be read: {self.problem or 'dbt does not say why'}"
+        if self.status not in (*FRESH, "error"):
+            return f"{self.name} was not checked: dbt says {self.status}"
+        if self.loaded_at is None:
             return f"{self.name} was never loaded"
+        if self.age is None or not 0 <= self.age < LONGEST_AGE:
+            return f"{self.name} was loaded at {self.loaded_at}{self.allowed}"
         return f"{self.name} was loaded {in_words(self.age)} ago{self.allowed}"
 
 
 class WaitForFreshSourcesOperator(BaseOperator):
     """Succeeds once no source is staler than its ``error_after``; a warning only goes to the log.
 
-    Runs the freshness job, and again every ``check_interval`` while a source is stale. Between and
-    during these runs it holds no worker slot. The job reads only, so a run too many does no harm.
-    Returns when each source was loaded.
+    Runs the freshness job, and again every ``check_interval`` while a source is stale, or if the
+    run was cancelled or failed before it looked at sources. Between and during these runs it holds
+    no worker slot. The job reads only, so a run too many does no harm. Returns when each source was
+    loaded.
 
     Args:
         job_id: A dbt Cloud job with the step ``dbt source freshness``.
@@ -78,6 +95,7 @@ class WaitForFreshSourcesOperator(BaseOperator):
 
     Raises:
         AirflowFailException: sources are stale; with their names and ages.
+        AirflowException: the last run has not looked at sources; with dbt Cloud's reason.
     """
 
     template_fields: Sequence[str] = ("job_id", "max_wait")
@@ -124,35 +142,56 @@ class WaitForFreshSourcesOperator(BaseOperator):
         """Go on, look again later, or give up."""
         if event["outcome"] != "ended":
             raise AirflowException(event["message"])
-        sources = self.sources_of(event["run_id"])
+        try:
+            sources = self.sources_of(event["run_id"])
+        except NotLookedError as reason:
+            self.log.warning("%s", reason)
+            self.look_later(context, "No source was looked at", reason)
         for source in sources:
             self.log.info("%s: %s", source.status, source)
-        stale = [source for source in sources if source.status in STALE]
+        stale = [source for source in sources if not source.is_fresh]
+        if stale:
+            too_late = AirflowFailException(still_stale(stale, float(self.max_wait)))
+            self.look_later(context, f"{count(stale)} stale", too_late)
+        return {source.name: source.loaded_at for source in sources}
+
+    def look_later(self, context: Any, why: str, error: AirflowException) -> NoReturn:
+        """Wait for another look; raises ``error`` if the time is over."""
         left = give_up_at(context) - time.time()
-        if not stale:
-            return {source.name: source.loaded_at for source in sources}
         if left <= 0:
-            raise AirflowFailException(still_stale(stale, float(self.max_wait)))
+            raise error
         wait = min(self.check_interval, left)
-        self.log.info("%s stale: looking again in %.0f s.", count(stale), wait)
+        self.log.info("%s: looking again in %.0f s.", why, wait)
         self.defer(trigger=TimeDeltaTrigger(timedelta(seconds=wait)), method_name="look")
 
     def sources_of(self, run_id: int) -> list[SourceFreshness]:
-        """Raises if the run has no results: it failed for another reason than a stale source."""
+        """What a run that has ended has found; raises AirflowException if it has found nothing."""
         run = self.client.get(f"runs/{run_id}/", include_related="run_steps")
-        steps = [step["index"] for step in run["run_steps"] if "source freshness" in step["name"]]
-        if not steps:
-            raise AirflowFailException(
-                f"Job {self.job_id} has no step `dbt source freshness`: add it to its commands."
-            )
-        artifact = read_artifact(self.client, run_id, "sources.json", steps[-1])
+        steps = [step for step in run["run_steps"] or () if "source freshness" in step["name"]]
+        artifact = None
+        if steps:
+            artifact = read_artifact(self.client, run_id, "sources.json", steps[-1]["index"])
         if artifact is None:
-            raise AirflowException(describe_failure(self.client, run_id))
-        if not artifact["results"]:
+            raise self.why_without_sources(run, has_step=bool(steps))
+        sources = [SourceFreshness.of(result) for result in records(artifact.get("results"))]
+        if not sources:
             raise AirflowFailException(
                 f"Job {self.job_id} looked at no source: give them a `freshness` in dbt."
             )
-        return [SourceFreshness.of(result) for result in artifact["results"]]
+        return sources
+
+    def why_without_sources(self, run: dict[str, Any], has_step: bool) -> AirflowException:
+        if run["status"] == Status.SUCCESS.value and not has_step:
+            return AirflowFailException(
+                f"Job {self.job_id} has no step `dbt source freshness`: add it to its commands."
+            )
+        if run["status"] == Status.SUCCESS.value:
+            return AirflowException(
+                f"Run {run['id']} has left no sources.json, although it succeeded: {run['href']}"
+            )
+        reason = describe_failure(self.client, run["id"], LOOKS_AGAIN)
+        has_looked = has_step and run["status"] == Status.ERROR.value
+        return AirflowException(reason) if has_looked else NotLookedError(reason)
 
     @cached_property
     def client(self) -> DbtCloudClient:
@@ -179,12 +218,18 @@ def count(stale: list[SourceFreshness]) -> str:
     return "1 source is" if len(stale) == 1 else f"{len(stale)} sources are"
 
 
+def loaded(moment: Any) -> str | None:
+    """Return a moment as dbt writes it; None for that of a source that was never loaded."""
+    year = re.match(r"\s*(\d{1,4})-", text(moment))
+    return text(moment) if moment and not (year and int(year[1]) < FIRST_YEAR) else None
+
+
 def allowed(criteria: dict[str, Any]) -> str:
-    limit = criteria.get("error_after") or {}
-    if not limit.get("count"):
+    limit = record(criteria.get("error_after"))
+    number_of, period = number(limit.get("count")), text(limit.get("period"))
+    if not number_of or not period:
         return ""
-    plural = "" if limit["count"] == 1 else "s"
-    return f", allowed are {limit['count']} {limit['period']}{plural}"
+    return f", allowed are {number_of:g} {period}{'' if number_of == 1 else 's'}"
 
 
 def in_words(seconds: float) -> str:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import re
 from contextlib import suppress
 from dataclasses import dataclass
 from hashlib import sha256
@@ -17,20 +16,15 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class IdempotencyKey:
-    """Who started a run: a task instance (``token``) in a ``generation`` of its tries.
-
-    Automatic retries belong to one generation, a user's clear begins the next.
-    """
+    """Names the task instance that started a run; all tries of it share one ``token``."""
 
     token: str
-    generation: int
 
     @classmethod
     def of(cls, context: Context) -> IdempotencyKey:
-        """Of the running task; a clear sets ``max_tries`` to the tries made plus the retries."""
+        """Return the key of the running task."""
         ti: Any = context["ti"]
-        token = cls.token_of(ti.dag_id, ti.run_id, ti.task_id, ti.map_index)
-        return cls(token, generation=ti.max_tries - ti.task.retries)
+        return cls(cls.token_of(ti.dag_id, ti.run_id, ti.task_id, ti.map_index))
 
     @staticmethod
     def token_of(dag_id: str, run_id: str, task_id: str, map_index: int = -1) -> str:
@@ -42,7 +36,7 @@ class IdempotencyKey:
         return sha256(json.dumps(names).encode()).hexdigest()[:16]
 
     def __str__(self) -> str:
-        return f"airflow:{self.token}/{self.generation}"
+        return f"airflow:{self.token}"
 
     def cause(self, reason: str) -> str:
         """The reason with the key, within dbt Cloud's limit; JSON (OpenLineage's) stays JSON."""
@@ -53,7 +47,6 @@ class IdempotencyKey:
         ending = f" [{self}]"
         return reason[: DBT_CAUSE_MAX_LENGTH - len(ending)] + ending
 
-    def generation_in(self, cause: str) -> int | None:
-        """The generation whose try started a run with this cause; None if another task did."""
-        found = re.search(rf"airflow:{self.token}/(-?\d+)", cause)
-        return int(found[1]) if found else None
+    def is_in(self, cause: str) -> bool:
+        """Return whether this task instance started a run with this cause."""
+        return str(self) in cause

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from datetime import datetime, timedelta
+from datetime import datetime
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
@@ -20,16 +20,14 @@ from .client import DbtCloudClient
 from .exactly_once import ExactlyOnce
 from .failures import describe_failure
 from .idempotency_key import IdempotencyKey
-from .responses import NoAnswerError
+from .polling import Silence
+from .responses import NoAnswerError, back_off
 from .runs import Run
-from .task_state import TaskState
+from .task_state import LOST_ANSWER_SECONDS, TaskState
 from .trigger import DbtCloudRunTrigger
 
 if TYPE_CHECKING:
     from airflow.sdk import Context, XComArg
-
-
-CLOCK_SKEW = timedelta(minutes=1)  # between Airflow and dbt Cloud
 
 
 class DbtCloudRunJobExactlyOnceOperator(DbtCloudRunJobOperator):
@@ -40,10 +38,21 @@ class DbtCloudRunJobExactlyOnceOperator(DbtCloudRunJobOperator):
     no other one. Clearing the task cancels its active run, resumes a failed one, and otherwise
     starts afresh. A bad answer of dbt Cloud, or none, never fails a healthy run.
 
-    One gap is Airflow's: a trigger hears of a user's click only once the triggerer has started it,
-    a second or two after the task has deferred. A task marked failed before leaves its run going.
-    And two Airflows with the same Dag and job need an `[api] base_url` each, or take each other's
-    scheduled runs for their own.
+    A failed run that a person resumed in dbt Cloud counts as the task's own: the task follows it.
+
+    Limits:
+
+    - Airflow passes a user's click to a trigger only once the triggerer has started it, a second or
+      two after the task has deferred. A task marked failed before then leaves its run active.
+    - Two Airflows with the same Dag and job need a different `[api] base_url` each. Otherwise they
+      take each other's scheduled runs for their own.
+    - Airflow kills a worker five seconds after a user's click. Without an answer of dbt Cloud by
+      then, the run of a task with ``deferrable=False`` stays active.
+    - A task notices up to ten seconds late that ``timeout``, ``execution_timeout`` or
+      ``max_silence`` has passed while dbt Cloud gives no answer; with ``deferrable=False`` up to
+      one call later.
+    - A run that appears in dbt Cloud later than ``lost_answer_seconds`` after its answer was lost,
+      or clocks of Airflow and dbt Cloud that differ by more than a day, can cause a second run.
 
     Arguments, XComs (``job_run_url``, ``job_run_id``, the run's id as result) and the link are
     those of ``DbtCloudRunJobOperator``, with these differences:
@@ -51,11 +60,17 @@ class DbtCloudRunJobExactlyOnceOperator(DbtCloudRunJobOperator):
     Args:
         deferrable: True by default. False waits in the worker, with the same care.
         max_silence: How long, in seconds, dbt Cloud may give no good answer about a waiting run
-            before the task fails with that reason. The run goes on, and the next try finds it.
+            before the task fails with that reason, from the first bad answer on. The run goes on,
+            and the next try finds it.
+        lost_answer_seconds: How long a run may take to appear in dbt Cloud's list if the answer to
+            the call that starts it was lost. Only then does a try start another.
         failed_run_id: A failed run of the job, whoever started it: the task finishes that run as
-            it would its own, instead of starting afresh. The run's overrides stay. Templated.
+            it would its own, instead of starting afresh. If it was resumed already, the task
+            follows that run; but two tasks that finish one run which dbt Cloud cannot resume start
+            a run each. The run's overrides stay. Templated.
         reuse_existing_run: Has no effect: other tasks' runs are never reused.
         retry_from_failure: Has no effect: the task's own failed run is always resumed.
+        durable: Has no effect (provider 4.12): a retry always finds the task's own run.
         hook_params: Of these only ``timeout_seconds`` matters, the time for one call.
 
     Raises:
@@ -68,17 +83,20 @@ class DbtCloudRunJobExactlyOnceOperator(DbtCloudRunJobOperator):
         *DbtCloudRunJobOperator.template_fields,
         "failed_run_id",
     )
+    cancels = True  # its run, when the task is cleared, marked or out of time
 
     def __init__(
         self,
         *,
         deferrable: bool = True,
         max_silence: float = 1800.0,
+        lost_answer_seconds: float = LOST_ANSWER_SECONDS,
         failed_run_id: int | str | XComArg | None = None,
         **kwargs: Any,
     ) -> None:
         super().__init__(deferrable=deferrable, **kwargs)
         self.max_silence = max_silence
+        self.lost_answer_seconds = lost_answer_seconds
         self.failed_run_id = failed_run_id
         self.is_killed = False
 
@@ -98,18 +116,20 @@ class DbtCloudRunJobExactlyOnceOperator(DbtCloudRunJobOperator):
 
     def wait(self, context: Context, run_id: int) -> int:
         trigger = self.trigger(run_id)
+        self.log.info("Waiting for run %s: polling every %s s.", run_id, self.check_interval)
         if self.deferrable:
             self.defer(trigger=trigger, method_name="execute_complete")
         return self.execute_complete(context, wait_in_worker(self.client, trigger))
 
     def run_of_this_task(self, context: Context, job_id: int) -> Run:
         key = IdempotencyKey.of(context)
+        task_state = TaskState(context, self.lost_answer_seconds)
         return ExactlyOnce(
             client=self.client,
             job_id=job_id,
             key=key,
-            task_state=TaskState(context.get("task_state_store"), key.generation),
-            since=since(context, key),
+            task_state=task_state,
+            since=since(context, task_state),
             body=self.overrides | {"cause": key.cause(self.reason(context))},
             failed=self.failed_run(job_id),
         ).run()
@@ -152,6 +172,7 @@ class DbtCloudRunJobExactlyOnceOperator(DbtCloudRunJobOperator):
             end_time=now + self.timeout,
             execution_deadline=now + limit.total_seconds() if limit else None,
             max_silence=self.max_silence,
+            cancels=self.cancels,
         )
 
     def execute_complete(self, context: Context, event: dict[str, Any] | None = None) -> int:
@@ -184,7 +205,7 @@ class DbtCloudRunJobExactlyOnceOperator(DbtCloudRunJobOperator):
     def on_kill(self) -> None:
         """Cancels the run; the task has been cleared, marked or has run out of time."""
         self.is_killed = True
-        if not self.run_id:
+        if not self.run_id or not self.cancels:
             return
         try:
             self.client.cancel(self.run_id)
@@ -197,26 +218,32 @@ class DbtCloudRunJobExactlyOnceOperator(DbtCloudRunJobOperator):
         return DbtCloudClient(self.hook, self.account_id)
 
 
-def since(context: Context, key: IdempotencyKey) -> datetime:
+def since(context: Context, task_state: TaskState) -> datetime:
     """No run of this task is older. A clear moves the Dag run's start, so then it is not enough."""
     dag_run: Any = context["dag_run"]
     start: datetime = dag_run.start_date or dag_run.run_after
-    if key.generation:
+    if task_state.is_new_generation and not task_state.is_first_try:
         start = min(start, dag_run.run_after)
-    return start - CLOCK_SKEW
+    return start
 
 
 def wait_in_worker(client: DbtCloudClient, trigger: DbtCloudRunTrigger) -> dict[str, Any]:
-    """The payload of the event that the trigger would fire."""
-    heard_at = time.monotonic()
+    """The payload of the event that the trigger would fire.
+
+    A call that hangs delays it by ``timeout_seconds`` of ``hook_params`` at most.
+    """
+    wait, silence, failures = trigger.wait, Silence(), 0
     while True:
-        status, problem = None, ""
+        status, problem, pause = None, "", wait.poll_interval
         try:
-            status = client.get(f"runs/{trigger.wait.run_id}/")["status"]
-            heard_at = time.monotonic()
+            status = client.get_once(f"runs/{wait.run_id}/")["status"]
+            failures = 0
         except AirflowException as error:  # a refusal, such as of a new token, is no end either
-            problem = str(error)
-        if event := trigger.event(status, time.monotonic() - heard_at, problem):
+            problem, failures = str(error), failures + 1
+            pause = back_off(failures, getattr(error, "retry_after", 0.0))
+        silence.update(is_good=not problem)
+        if event := trigger.event(status, silence.seconds, problem):
             payload: dict[str, Any] = event.payload
             return payload
-        time.sleep(trigger.wait.poll_interval)
+        left = min(wait.seconds_left, wait.max_silence - silence.seconds)
+        time.sleep(max(0.0, min(pause, left)))

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import logging
 import re
-from collections.abc import Iterator
+from collections.abc import Container, Iterable
+from contextlib import suppress
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from airflow.providers.dbt.cloud.hooks.dbt import DbtCloudHook, DbtCloudJobRunStatus
 
-from .artifacts import BUILT, FAILED, TESTS, Node, nodes_of_run, read_artifact
+from .artifacts import BUILT, TESTS, Node, nodes_of_run, read_artifact
 from .client import DbtCloudClient
 from .failures import shortened
+from .node_names import distinct_names
 from .operator import DbtCloudRunJobExactlyOnceOperator
 from .recovery import PULL_REQUEST_IDS
 from .runs import PAGE, Run
@@ -74,17 +76,28 @@ def keep_newest_run(
 
 def is_of_other_commit(run: dict[str, Any], check: dict[str, Any]) -> bool:
     """Of the same pull request; without a commit in ``check``, every run of it."""
-    number = {name: check[name] for name in PULL_REQUEST_IDS if check.get(name) is not None}
-    commit, trigger = check.get("git_sha"), run["trigger"]
-    return number.items() <= trigger.items() and (
-        commit is None or trigger.get("git_sha") != commit
-    )
+    wanted, commit = pull_request_of(check), check.get("git_sha")
+    trigger = run["trigger"] or {}
+    is_same = bool(wanted) and wanted.items() <= pull_request_of(trigger).items()
+    return is_same and (commit is None or text(trigger.get("git_sha")) != text(commit))
+
+
+def pull_request_of(trigger: dict[str, Any]) -> dict[str, str]:
+    """Return its numbers as text: a template leaves text, and dbt Cloud tells a number."""
+    return {name: text(trigger[name]) for name in PULL_REQUEST_IDS if trigger.get(name) is not None}
+
+
+def text(value: Any) -> str:
+    return str(value).strip().lower()
 
 
 def asked_at_in(run: dict[str, Any]) -> datetime | None:
-    """None for runs that another operator started, or dbt Cloud itself."""
-    found = ASKED.match(run["trigger"].get("cause") or "")
-    return datetime.fromisoformat(found[1]) if found else None
+    """None for runs that another operator started, a person, or dbt Cloud itself."""
+    found = ASKED.match((run["trigger"] or {}).get("cause") or "")
+    with suppress(ValueError):  # a person may write anything
+        moment = datetime.fromisoformat(found[1]) if found else None
+        return moment if moment and moment.tzinfo else None
+    return None
 
 
 def report_check(
@@ -98,36 +111,50 @@ def report_check(
     """
     client = DbtCloudClient(DbtCloudHook(dbt_cloud_conn_id), account_id)
     run = client.get(f"runs/{run_id}/", include_related="run_steps")
-    nodes = list(nodes_of_run(client, run))
-    failed = [node for node in nodes if node.status in FAILED]
-    found = {
-        "status": run["status_humanized"],
-        "commit": run["git_sha"],
-        "url": run["href"],
-        "built": names(node for node in nodes if node.kind in BUILT and node.status == "success"),
-        "deferred": deferred(client, run, nodes) if run["deferring_run_id"] else [],
-        "failed_tests": names(node for node in failed if node.kind in TESTS),
-        "failed_models": names(node for node in failed if node.kind in BUILT),
-    }
+    nodes = outcomes(nodes_of_run(client, run))
+    parents = deferred(client, run, nodes) if run["deferring_run_id"] else set()
+    found = findings(run, nodes, parents)
     log.info("\n%s", "\n".join(f"{title:<14}{shown(value)}" for title, value in found.items()))
-    for node in failed:
-        log.info("%s: %s", node.name, shortened(node.message))
+    for node in nodes:
+        if node.has_failed:
+            log.info("%s: %s", node.unique_id, shortened(node.message))
     return found
 
 
-def deferred(client: DbtCloudClient, run: dict[str, Any], nodes: list[Node]) -> list[str]:
-    """The parents of what was built or tested that this run has not built itself."""
+def outcomes(nodes: Iterable[Node]) -> list[Node]:
+    """Each node once, as the last step left it that ran it."""
+    return list({node.unique_id: node for node in nodes}.values())
+
+
+def findings(run: dict[str, Any], nodes: list[Node], parents: set[str]) -> dict[str, Any]:
+    """``parents`` are the unique ids of what was read from production."""
+    names = distinct_names([*(node.unique_id for node in nodes), *parents])
+    failed = [node for node in nodes if node.has_failed]
+
+    def named(kinds: Container[str], nodes: Iterable[Node]) -> list[str]:
+        return sorted(names[one.unique_id] for one in nodes if one.kind in kinds)
+
+    return {
+        "status": run["status_humanized"],
+        "commit": run["git_sha"],
+        "url": run["href"],
+        "built": named(BUILT, (one for one in nodes if one.status == "success")),
+        "deferred": sorted(names[unique_id] for unique_id in parents),
+        "failed_tests": named(TESTS, failed),
+        "failed_models": named(BUILT, failed),
+    }
+
+
+def deferred(client: DbtCloudClient, run: dict[str, Any], nodes: list[Node]) -> set[str]:
+    """Unique ids of the parents of what was built or tested that the run has not built itself."""
     seen = {node.unique_id for node in nodes}
     parents: set[str] = set()
     for step in {node.step for node in nodes}:
         manifest = read_artifact(client, run["id"], "manifest.json", step) or {}
+        parents_of = manifest.get("parent_map") or {}
         for node in nodes:
-            parents.update(manifest.get("parent_map", {}).get(node.unique_id, []))
-    return sorted(name.split(".", 2)[2] for name in parents - seen if name.split(".")[0] in BUILT)
-
-
-def names(nodes: Iterator[Node]) -> list[str]:
-    return sorted({node.name for node in nodes})
+            parents.update(parents_of.get(node.unique_id) or [])
+    return {name for name in parents - seen if name.split(".")[0] in BUILT}
 
 
 def shown(value: Any) -> str:

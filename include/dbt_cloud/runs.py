@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
-from datetime import datetime
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
 from itertools import takewhile
 from typing import Any
 
@@ -14,6 +14,7 @@ from .client import DbtCloudClient
 from .idempotency_key import IdempotencyKey
 
 PAGE = 100  # the most that dbt Cloud lists in one call
+CLOCK_SKEW = timedelta(days=1)  # at most, between Airflow and dbt Cloud
 MAX_PAGES = 20  # runs of one job are serial: what is active is never further back
 
 
@@ -47,6 +48,11 @@ class Run:
         return self.status not in Status.TERMINAL_STATUSES.value
 
     @property
+    def is_resumed(self) -> bool:
+        """Whether it goes on where another run failed, whoever asked for that."""
+        return self.is_rerun or self.resumes is not None
+
+    @property
     def has_succeeded(self) -> bool:
         return self.status == Status.SUCCESS.value
 
@@ -69,11 +75,16 @@ def runs_of_task(
     key: IdempotencyKey,
     since: datetime,
     failed: Run | None = None,
+    ignored: int = 0,
 ) -> list[Run]:
-    """The runs that any try of the task started, oldest first, and ``failed`` that it finishes."""
+    """The runs that any try of the task started, oldest first, and ``failed`` that it finishes.
+
+    Without those up to the id ``ignored``. None is older than ``since`` by Airflow's clock.
+    """
+    since -= CLOCK_SKEW
     start = min(since, failed.created_at) if failed else since
     runs = takewhile(lambda run: run.created_at >= start, runs_of_job(client, job_id))
-    return chain(reversed(list(runs)), key, failed)
+    return chain(reversed(list(runs)), str(key), failed, ignored)
 
 
 def runs_of_job(client: DbtCloudClient, job_id: int) -> Iterator[Run]:
@@ -89,12 +100,12 @@ def runs_of_job(client: DbtCloudClient, job_id: int) -> Iterator[Run]:
     return map(Run.of, listed)
 
 
-def chain(runs: Iterable[Run], key: IdempotencyKey, failed: Run | None = None) -> list[Run]:
-    """Of a job's runs, oldest first, those with the task's key, ``failed``, and their resumes.
+def chain(runs: Iterable[Run], key: str, failed: Run | None = None, ignored: int = 0) -> list[Run]:
+    """Of a job's runs, oldest first, those with a key, ``failed``, and their resumes.
 
     A resumed run's cause is dbt Cloud's own. It is known by ``retrying_run_id``; should the service
     leave that out, by its place: only a job's newest run can be resumed, so a rerun resumes the
-    failed run right before it.
+    failed run right before it. Each run that is returned names the one that it resumes.
     """
     found = {failed.id: failed} if failed else {}
     before: Run | None = None
@@ -102,7 +113,7 @@ def chain(runs: Iterable[Run], key: IdempotencyKey, failed: Run | None = None) -
         resumes = run.resumes
         if resumes is None and run.is_rerun and before and before.has_failed:
             resumes = before.id
-        if key.generation_in(run.cause) is not None or resumes in found:
-            found[run.id] = run
+        if (run.id > ignored and key in run.cause) or resumes in found:
+            found[run.id] = replace(run, resumes=resumes)
         before = run
     return sorted(found.values(), key=lambda run: run.id)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import math
 import time
 from collections.abc import AsyncIterator, Hashable
 from dataclasses import asdict, dataclass
@@ -12,11 +13,11 @@ from airflow.providers.dbt.cloud.hooks.dbt import DbtCloudJobRunStatus as Status
 
 from .airflow_compat import BaseEventTrigger, TriggerEvent
 from .async_client import AsyncDbtCloudClient
-from .polling import Account, Poll, poll_for_ever, waiting
+from .polling import TICK, Account, Poll, Silence, poll_for_ever, waiting
 from .responses import DbtCloudRefusedError, NoAnswerError, back_off
 from .runs import status_in_words
 
-CANCEL_TRIES = 5  # about half a minute
+CANCEL_TRIES = 5  # about half a minute, or as long as dbt Cloud asks to wait
 CANCELLING: set[asyncio.Task[None]] = set()  # the event loop itself keeps no task alive
 
 
@@ -25,7 +26,8 @@ class Wait:
     """What to wait for, and how long. Times are in seconds, deadlines since the epoch.
 
     ``end_time`` ends the waiting, ``execution_deadline`` the run. ``max_silence`` is how long
-    dbt Cloud may give no good answer about the run.
+    dbt Cloud may give no good answer about the run. ``cancels`` says whether the run ends with
+    the waiting task.
     """
 
     conn_id: str
@@ -35,6 +37,12 @@ class Wait:
     end_time: float
     execution_deadline: float | None
     max_silence: float
+    cancels: bool = True
+
+    @property
+    def seconds_left(self) -> float:
+        """Until the first of the two deadlines; negative once it has passed."""
+        return min(self.end_time, self.execution_deadline or math.inf) - time.time()
 
 
 class DbtCloudRunTrigger(BaseEventTrigger):
@@ -64,22 +72,26 @@ class DbtCloudRunTrigger(BaseEventTrigger):
         return self.account
 
     @classmethod
-    async def open_shared_stream(cls, kwargs: dict[str, Any]) -> AsyncIterator[Poll]:
+    async def open_shared_stream(cls, kwargs: dict[str, Any]) -> AsyncIterator[Poll | None]:
         async for poll in poll_for_ever(Account(kwargs["conn_id"], kwargs["account_id"])):
             yield poll
 
     async def filter_shared_stream(
-        self, shared_stream: AsyncIterator[Poll]
+        self, shared_stream: AsyncIterator[Poll | None]
     ) -> AsyncIterator[TriggerEvent]:
-        status, heard_at = None, time.monotonic()
-        with waiting(self.account, self.wait.run_id, self.wait.poll_interval):
+        status, problem, silence = None, "", Silence()
+        deadline = time.monotonic() + self.wait.seconds_left
+        with waiting(self.account, self.wait.run_id, self.wait.poll_interval, deadline):
             async for poll in shared_stream:
-                before, status = status, poll.statuses.get(self.wait.run_id, status)
-                if self.wait.run_id in poll.statuses:
-                    heard_at = time.monotonic()
-                if status != before:
-                    self.log.info("Run %s is %s.", self.wait.run_id, status_in_words(status))
-                if event := self.event(status, time.monotonic() - heard_at, poll.problem):
+                if poll:
+                    before, status = status, poll.statuses.get(self.wait.run_id, status)
+                    problem = poll.problem
+                    silence.update(is_good=self.wait.run_id in poll.statuses)
+                    if status != before:
+                        self.log.info("Run %s is %s.", self.wait.run_id, status_in_words(status))
+                # Without a problem the poll at the deadline may still be under way.
+                grace = 0.0 if poll or problem else TICK
+                if event := self.event(status, silence.seconds, problem, grace):
                     yield event
                     return
 
@@ -88,9 +100,11 @@ class DbtCloudRunTrigger(BaseEventTrigger):
         async for event in self.filter_shared_stream(self.open_shared_stream(asdict(self.wait))):
             yield event
 
-    def event(self, status: int | None, silence: float, problem: str) -> TriggerEvent | None:
-        """What there is to tell, if anything."""
-        run, now = self.wait.run_id, time.time()
+    def event(
+        self, status: int | None, silence: float, problem: str, grace: float = 0.0
+    ) -> TriggerEvent | None:
+        """What there is to tell, if anything; ``grace`` seconds after a deadline."""
+        run, now = self.wait.run_id, time.time() - grace
         if status in Status.TERMINAL_STATUSES.value:
             return self._event("ended", f"Run {run} has ended.")
         if self.wait.execution_deadline and now > self.wait.execution_deadline:
@@ -114,6 +128,8 @@ class DbtCloudRunTrigger(BaseEventTrigger):
         interrupts it after a second, since it repeats the user's click until the trigger has ended:
         the cancelling goes on by itself.
         """
+        if not self.wait.cancels:
+            return
         cancelling = asyncio.create_task(self._cancel())
         CANCELLING.add(cancelling)
         cancelling.add_done_callback(CANCELLING.discard)

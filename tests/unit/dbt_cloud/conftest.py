@@ -4,6 +4,7 @@ import itertools
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
+from functools import cache
 from types import SimpleNamespace
 from typing import Any
 
@@ -25,7 +26,7 @@ class Task:
     def __init__(
         self,
         server: RunningDbtCloud,
-        kind: type[DbtCloudRunJobExactlyOnceOperator] = DbtCloudRunJobExactlyOnceOperator,
+        kind: Callable[..., DbtCloudRunJobExactlyOnceOperator] = DbtCloudRunJobExactlyOnceOperator,
         **arguments: Any,
     ) -> None:
         self.server = server
@@ -33,9 +34,12 @@ class Task:
         self.arguments: dict[str, Any] = {"job_id": DAILY_BUILD, "check_interval": 0.1, **arguments}
         self.pushed: dict[str, Any] = {}
         self.run_id = f"run_{next(numbers)}"
+        self.map_index = -1
         self.started = datetime.now(UTC)
         self.try_number = 0
+        self.retries = RETRIES
         self.max_tries = RETRIES
+        self.clear_number = 0
         self.stored: dict[str, Any] = {}
 
     def try_(self, **arguments: Any) -> int:
@@ -49,12 +53,20 @@ class Task:
         return self.try_(wait_for_termination=False)
 
     def clear(self) -> None:
-        self.max_tries = self.try_number + RETRIES
+        self.max_tries = self.try_number + self.retries
+        self.clear_number += 1
+
+    def retry_as_a_person(self) -> int:
+        """The newest run, by the button in dbt Cloud. Returns the new run's id."""
+        answer = self.server.request("POST", f"runs/{self.runs[-1]['id']}/retry/")
+        assert answer.ok, answer.text
+        run_id: int = answer.json()["data"]["id"]
+        return run_id
 
     def operator(self, **arguments: Any) -> DbtCloudRunJobExactlyOnceOperator:
         return self.kind(
             task_id="run_job",
-            retries=RETRIES,
+            retries=self.retries,
             **{"deferrable": False, **self.arguments, **arguments},
         )
 
@@ -63,14 +75,16 @@ class Task:
             dag_id="dag",
             run_id=self.run_id,
             task_id="run_job",
-            map_index=-1,
+            map_index=self.map_index,
             try_number=self.try_number,
             max_tries=self.max_tries,
             task=operator,
             xcom_push=lambda key, value: self.pushed.update({key: value}),
             xcom_pull=lambda _task_ids, key, map_indexes: self.pushed.get(key),
         )
-        dag_run = SimpleNamespace(start_date=self.started, run_after=self.started)
+        dag_run = SimpleNamespace(
+            start_date=self.started, run_after=self.started, clear_number=self.clear_number
+        )
         store = SimpleNamespace(get=self.stored.get, set=self.stored.__setitem__)
         return {"ti": ti, "dag_run": dag_run, "task_state_store": store}
 
@@ -132,9 +146,14 @@ def missing_table(server: RunningDbtCloud, table: str) -> Iterator[None]:
 )
 def open_warehouse(server: RunningDbtCloud) -> duckdb.DuckDBPyConnection:
     """With all tables, once no other process has it open."""
-    # The first run of any job loads the tables; a later one of the same would hinder a retry.
-    server.wait(server.trigger(BUILD_AFTER_LOAD, steps_override=["dbt deps"]))
+    load_tables(server)
     return duckdb.connect(server.data / "warehouse.duckdb")
+
+
+@cache
+def load_tables(server: RunningDbtCloud) -> None:
+    """The first run of any job loads them; one of the test's own job would hinder a retry."""
+    server.wait(server.trigger(BUILD_AFTER_LOAD, steps_override=["dbt deps"]))
 
 
 def go_well(server: RunningDbtCloud) -> None:

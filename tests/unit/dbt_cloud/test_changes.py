@@ -53,7 +53,7 @@ def listed(server: RunningDbtCloud, wanted: dict[str, Any], **more: Any) -> dict
     return changes.read_changes(run["id"])
 
 
-def test_everything_is_listed_until_production_has_a_state(
+def test_changes_list_every_model_until_production_has_a_state(
     server: RunningDbtCloud, checkout: GitProject
 ) -> None:
     for _ in range(2):  # the list itself is no state
@@ -73,7 +73,7 @@ def test_everything_is_listed_until_production_has_a_state(
         listed(server, wanted)
 
 
-def test_what_differs_is_built_by_name_from_its_commit(
+def test_changes_build_a_modified_model_by_name_from_its_commit(
     server: RunningDbtCloud, checkout: GitProject
 ) -> None:
     assert server.wait(server.trigger(DAILY_BUILD))["is_success"]
@@ -81,13 +81,13 @@ def test_what_differs_is_built_by_name_from_its_commit(
 
     found = listed(server, changes.how_to_list(LISTS, BUILDS), git_branch="release")
 
-    assert found["steps"] == ["dbt build --select two"]
+    assert found["steps"] == ["dbt build --select 'package:small,fqn:*.two'"]
     assert found["state"] == {"git_sha": sha}
     assert f"of commit `{sha}` of branch `release`" in found["body"]
     assert "| `two` | model, view |" in found["body"]
 
 
-def test_jobs_that_do_not_fit_are_named(server: RunningDbtCloud) -> None:
+def test_how_to_list_rejects_unsuitable_jobs(server: RunningDbtCloud) -> None:
     with pytest.raises(AirflowFailException, match="does not compare with environment 29118"):
         changes.how_to_list(DAILY_BUILD, BUILDS)
     job = server.get(f"jobs/{DAILY_BUILD}/") | {"id": None, "deferring_environment_id": 29118}
@@ -101,23 +101,44 @@ def run_with(*lines: str) -> dict[str, Any]:
     return {"id": 7, "href": "https://dbt/7", "deferring_run_id": None, "run_steps": [step]}
 
 
-def line_of(unique_id: str, **more: str) -> str:
+def line_of(unique_id: str, **more: str | None) -> str:
     return json.dumps({"unique_id": unique_id, **more})
 
 
 @pytest.mark.parametrize(
     "empty", ["12:00:01  No nodes selected!", "warning: dbt1601: Nothing to do"]
 )
-def test_an_empty_list_is_known_by_both_of_dbt_s_engines(empty: str) -> None:
+def test_changes_of_returns_nothing_for_an_empty_list_of_either_engine(empty: str) -> None:
     assert list(changes.changes_of(run_with("12:00:00  Running with dbt", empty))) == []
 
 
-def test_a_log_without_a_list_is_not_taken_for_an_empty_one() -> None:
+def test_changes_of_raises_for_a_log_without_a_list() -> None:
     with pytest.raises(AirflowException, match=r"has no list.*https://dbt/7"):
         list(changes.changes_of(run_with("12:00:00  Found 12 models", '{"unique_id": cut off}')))
 
 
-def test_a_list_is_read_with_times_before_it_and_without_what_dbt_does_not_build() -> None:
+@pytest.mark.parametrize(
+    "other",
+    ['{"x": {"unique_id": "model.shop.x"}}', '{"unique_id": null}', '{"unique_id": ["x"]}', ""],
+)
+def test_changes_of_skips_lines_of_json_that_name_no_node(other: str) -> None:
+    node = line_of("model.shop.orders", **{"config.materialized": None})
+
+    assert list(changes.changes_of(run_with(node, other))) == [Change("model.shop.orders")]
+
+
+def test_changes_select_and_show_same_named_models_with_their_package() -> None:
+    run = run_with() | {"git_sha": None}
+    found = [Change("model.shop.orders"), Change("model.erp.orders"), Change("model.erp.stores")]
+
+    assert changes.build_command(run, found[:1]) == (
+        "dbt build --select 'package:shop,fqn:*.orders'"
+    )
+    body = "\n".join(changes.lines_for_approver(run, found))
+    assert "| `shop.orders` | model |\n| `erp.orders` | model |\n| `stores` | model |" in body
+
+
+def test_changes_of_skips_timestamps_and_sources() -> None:
     orders = line_of("model.shop.orders", **{"config.materialized": "table"})
     run = run_with(f"12:00:00  {orders}", line_of("seed.shop.rates"), line_of("source.shop.raw.x"))
 
@@ -127,11 +148,11 @@ def test_a_list_is_read_with_times_before_it_and_without_what_dbt_does_not_build
     ]
 
 
-def test_more_than_a_command_can_name_is_built_as_a_whole() -> None:
+def test_build_command_builds_everything_beyond_500_models() -> None:
     run = run_with() | {"git_sha": "a" * 40, "git_branch": "ma`in|<b>"}
     many = [Change(f"model.shop.m{number}") for number in range(501)]
 
-    assert changes.build_command(run, many[:500]).startswith("dbt build --select m0 m1 ")
+    assert changes.build_command(run, many[:500]).startswith("dbt build --select 'package:shop,fqn")
     assert changes.build_command(run, many) == "dbt build"
     body = "\n".join(changes.lines_for_approver(run, many))
     assert "more than 500, so **everything** would be built" in body

@@ -1,12 +1,16 @@
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 from airflow.providers.dbt.cloud.hooks.dbt import DbtCloudJobRunException
+from airflow.providers.dbt.cloud.hooks.dbt import DbtCloudJobRunStatus as Status
 
+from include.dbt_cloud.failures import lines_about
 from tests.unit.dbt_cloud.conftest import BUILD, MakeTask, missing_table
 
 
-def test_the_reason_names_step_nodes_messages_page_and_what_to_do(make_task: MakeTask) -> None:
+def test_failure_message_names_step_node_error_url_and_remedy(make_task: MakeTask) -> None:
     task = make_task("dbt build --select stg_stores stg_products")
 
     with (
@@ -24,14 +28,14 @@ def test_the_reason_names_step_nodes_messages_page_and_what_to_do(make_task: Mak
     assert "clear this task" in reason
 
 
-def test_a_step_without_results_shows_the_end_of_its_log(make_task: MakeTask) -> None:
+def test_failure_message_includes_the_log_of_a_step_without_results(make_task: MakeTask) -> None:
     task = make_task("dbt run-operation no_such_macro")
 
     with pytest.raises(DbtCloudJobRunException, match="could not find a macro"):
         task.try_()
 
 
-def test_a_cancelled_run_says_so(make_task: MakeTask, held_warehouse: None) -> None:
+def test_failure_message_reports_a_cancelled_run(make_task: MakeTask, held_warehouse: None) -> None:
     task = make_task(BUILD)
     run_id = task.start()
     task.server.request("POST", f"runs/{run_id}/cancel/")
@@ -39,3 +43,13 @@ def test_a_cancelled_run_says_so(make_task: MakeTask, held_warehouse: None) -> N
 
     with pytest.raises(DbtCloudJobRunException, match="was cancelled: Cancelled by user"):
         task.operator().result(run_id)
+
+
+@pytest.mark.parametrize("status", [Status.ERROR, Status.CANCELLED])
+def test_lines_about_ends_with_the_callers_advice(status: Status) -> None:
+    run = {"id": 7, "status": status.value, "href": "https://dbt/7", "run_steps": None}
+    client: Any = None  # a run without steps needs none
+
+    assert "clear this task" in " ".join(lines_about(client, run)).replace("clearing", "clear")
+    assert [*lines_about(client, run, "Ask Ann.")][-1] == "Ask Ann."
+    assert "this task" not in " ".join(lines_about(client, run, "Ask Ann."))

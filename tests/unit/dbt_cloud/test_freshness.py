@@ -2,15 +2,23 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
+from types import SimpleNamespace
 from typing import Any
 
 import duckdb
 import pytest
-from airflow.sdk.exceptions import AirflowFailException
+
+pytest.importorskip("hypothesis")  # not in the Astro image
+from airflow.sdk.exceptions import AirflowException, AirflowFailException, TaskDeferred
+from hypothesis import given
+from hypothesis import strategies as st
 
 from include.dbt_cloud.freshness import SourceFreshness, WaitForFreshSourcesOperator, still_stale
 from tests.running_dbt_cloud import DAILY_BUILD, RunningDbtCloud
+from tests.unit.dbt_cloud.conftest import BUILD
+from tests.unit.dbt_cloud.loose_json import MOMENTS, objects
 
 FRESHNESS = "dbt source freshness"
 
@@ -37,7 +45,7 @@ def server(dbt_cloud_connection: RunningDbtCloud) -> Iterator[RunningDbtCloud]:
     loaded(dbt_cloud_connection, orders="1 hour", payments="1 hour", stores="1 hour")
 
 
-def test_each_source_says_when_it_was_loaded_and_what_is_allowed(server: RunningDbtCloud) -> None:
+def test_sources_of_reads_status_age_and_limit_of_each_source(server: RunningDbtCloud) -> None:
     loaded(server, orders="30 hours", payments="74 hours", stores=None)
     run_id = server.trigger(steps_override=[FRESHNESS])
     server.wait(run_id)
@@ -56,7 +64,7 @@ def test_each_source_says_when_it_was_loaded_and_what_is_allowed(server: Running
     assert str(sources["jaffle_shop.stores"]) == "jaffle_shop.stores was never loaded"
 
 
-def test_a_run_without_results_fails_with_what_dbt_said(server: RunningDbtCloud) -> None:
+def test_sources_of_raises_for_a_run_without_results(server: RunningDbtCloud) -> None:
     run_id = server.trigger(steps_override=[f"{FRESHNESS} --no-such-option"])
     server.wait(run_id)
 
@@ -71,7 +79,7 @@ def test_a_run_without_results_fails_with_what_dbt_said(server: RunningDbtCloud)
         (f"{FRESHNESS} --select source:nothing", "looked at no source"),
     ],
 )
-def test_a_job_that_looks_at_no_source_is_refused(
+def test_sources_of_rejects_a_run_that_checked_no_source(
     server: RunningDbtCloud, command: str, reason: str
 ) -> None:
     run_id = server.trigger(steps_override=[command])
@@ -81,7 +89,7 @@ def test_a_job_that_looks_at_no_source_is_refused(
         gate().sources_of(run_id)
 
 
-def test_a_source_that_cannot_be_read_says_why() -> None:
+def test_source_freshness_reports_why_a_source_cannot_be_read() -> None:
     source = SourceFreshness.of(
         {
             "unique_id": "source.shop.erp.orders",
@@ -92,3 +100,113 @@ def test_a_source_that_cannot_be_read_says_why() -> None:
 
     assert str(source) == "erp.orders cannot be read: Table erp.orders does not exist"
     assert "1 source is stale after 2 hours of waiting:\n  erp.orders" in still_stale([source], 120)
+
+
+def decided(run_id: int, minutes_left: float = 60.0) -> dict[str, Any]:
+    """What the gate does once a run has ended, with so many minutes left."""
+    give_up_at = time.time() + 60 * minutes_left
+    ti = SimpleNamespace(task_id="wait", map_index=-1, xcom_pull=lambda **_: give_up_at)
+    context = {"ti": ti}
+    return gate(check_interval=7).decide(context, {"outcome": "ended", "run_id": run_id})
+
+
+def looks_again(run_id: int) -> bool:
+    with pytest.raises(TaskDeferred) as deferred:
+        decided(run_id)
+    return deferred.value.method_name == "look"
+
+
+def cancelled(server: RunningDbtCloud, run_id: int) -> None:
+    assert server.request("POST", f"runs/{run_id}/cancel/").ok
+    assert server.wait(run_id)["is_cancelled"]
+
+
+def test_wait_for_fresh_sources_retries_after_a_cancelled_run(
+    server: RunningDbtCloud, held_warehouse: None
+) -> None:
+    active = server.trigger(steps_override=[BUILD])
+    queued = server.trigger(steps_override=[FRESHNESS])
+    cancelled(server, queued)
+    cancelled(server, active)
+    assert server.get(f"runs/{queued}/", include_related="run_steps")["run_steps"] == []
+
+    for run_id in (queued, active):
+        assert looks_again(run_id)
+        with pytest.raises(AirflowException, match=f"run {run_id} was cancelled") as failure:
+            decided(run_id, minutes_left=0)
+        assert not isinstance(failure.value, AirflowFailException)
+
+
+def test_wait_for_fresh_sources_retries_after_a_failure_before_the_check(
+    server: RunningDbtCloud,
+) -> None:
+    run_id = server.trigger(steps_override=["dbt deps --no-such-option", FRESHNESS])
+    server.wait(run_id)
+
+    assert looks_again(run_id)
+    with pytest.raises(
+        AirflowException, match=r"(?s)No such option.*looks with a new run"
+    ) as failure:
+        decided(run_id, minutes_left=0)
+    assert not isinstance(failure.value, AirflowFailException)
+
+
+RESULTS = objects(
+    unique_id=st.sampled_from(["source.shop.erp.orders", "source", ""]),
+    status=st.sampled_from(["pass", "warn", "error", "runtime error", "Pass", "skipped", "stale"]),
+    max_loaded_at=MOMENTS,
+    max_loaded_at_time_ago_in_s=st.floats(0, 1e6),
+    criteria=objects(
+        error_after=objects(count=st.integers(), period=st.sampled_from(["day", "hour"]))
+    ),
+    error=st.text(max_size=9),
+)
+
+
+@given(RESULTS)
+def test_any_source_result_is_fresh_only_for_pass_and_warn(result: dict[str, Any]) -> None:
+    source = SourceFreshness.of(result)
+
+    assert source.is_fresh is (str(result.get("status")) in ("pass", "warn"))
+    still_stale([source], 120).encode()
+
+
+@pytest.mark.parametrize(
+    ("result", "sentence"),
+    [
+        ({"max_loaded_at": "0001-01-01T00:00:00+00:00Z"}, "erp.orders was never loaded"),
+        ({"max_loaded_at": "0001-01-01T00:00:00+14:00"}, "erp.orders was never loaded"),
+        ({}, "erp.orders was never loaded"),
+        (
+            {"max_loaded_at": "2026-11-26 10:00:00", "criteria": None},
+            "erp.orders was loaded at 2026-11-26 10:00:00",
+        ),
+        (
+            {"max_loaded_at": "9999-12-31", "max_loaded_at_time_ago_in_s": -2.5e11},
+            "erp.orders was loaded at 9999-12-31",
+        ),
+        (
+            {
+                "max_loaded_at": "2026-11-26T10:00:00Z",
+                "max_loaded_at_time_ago_in_s": "7200",
+                "criteria": {"error_after": {"count": "1", "period": "hour"}},
+            },
+            "erp.orders was loaded 2 hours ago, allowed are 1 hour",
+        ),
+        (
+            {"max_loaded_at": "noon", "criteria": {"error_after": {"count": 2, "period": None}}},
+            "erp.orders was loaded at noon",
+        ),
+        ({"status": "skipped"}, "erp.orders was not checked: dbt says skipped"),
+        ({"status": None}, "erp.orders was not checked: dbt says unknown"),
+        ({"status": "PASS"}, "erp.orders was not checked: dbt says PASS"),
+        ({"status": "runtime error"}, "erp.orders cannot be read: dbt does not say why"),
+        ({"error": {"code": 7}}, "erp.orders cannot be read: {'code': 7}"),
+    ],
+)
+def test_source_freshness_describes_incomplete_results(
+    result: dict[str, Any], sentence: str
+) -> None:
+    whole = {"unique_id": "source.shop.erp.orders", "status": "error"} | result
+
+    assert str(SourceFreshness.of(whole)) == sentence

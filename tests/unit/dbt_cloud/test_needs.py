@@ -9,11 +9,11 @@ from include.dbt_cloud.needs import NEEDS, check
     ("package", "older"),
     [("apache-airflow", "3.2.2"), ("apache-airflow-providers-dbt-cloud", "4.9.0")],
 )
-def test_an_older_package_is_refused_with_what_to_do(package: str, older: str) -> None:
+def test_check_rejects_an_older_package_with_advice(package: str, older: str) -> None:
     with pytest.raises(ImportError, match=rf"needs {package} \S+ or newer, here is {older}\. Upd"):
         check(NEEDS | {package: older})
 
 
 @pytest.mark.parametrize("airflow", ["3.3", "3.3.2+astro.1", "3.3.0rc1", "3.4.0"])
-def test_a_newer_one_will_do(airflow: str) -> None:
+def test_check_accepts_newer_airflow_versions(airflow: str) -> None:
     check(NEEDS | {"apache-airflow": airflow})

@@ -9,14 +9,16 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from airflow.dag_processing.dagbag import DagBag
 from airflow.providers.dbt.cloud.hooks.dbt import DbtCloudJobRunException
-from airflow.sdk.exceptions import AirflowFailException
+from airflow.sdk.exceptions import AirflowFailException, TaskDeferred
 
+from include.dbt_cloud.idempotency_key import IdempotencyKey
 from include.dbt_cloud.operator import wait_in_worker
-from include.dbt_cloud.responses import NoAnswerError
+from include.dbt_cloud.responses import LONGEST_WAIT, NoAnswerError
 from include.local_dbt_cloud.settings import default_dbt_python
 from tests.conftest import MakeDbtCloud
-from tests.running_dbt_cloud import BUILD_AFTER_LOAD
+from tests.running_dbt_cloud import BUILD_AFTER_LOAD, DAILY_BUILD
 from tests.unit.dbt_cloud.conftest import (
     BUILD,
     MakeTask,
@@ -27,6 +29,7 @@ from tests.unit.dbt_cloud.conftest import (
 )
 
 QUICK = "dbt deps"
+PATIENCE = 60.0  # seconds; for a busy machine
 DOWNSTREAM = "dbt run --select +stores"
 
 
@@ -39,7 +42,21 @@ def failed_run(make_task: MakeTask, *steps: str, **overrides: Any) -> int:
     return int(run["id"])
 
 
-def test_a_kill_while_dbt_cloud_starts_the_run_cancels_it(
+@pytest.mark.parametrize("deferrable", [True, False])
+def test_operator_logs_how_often_it_polls(
+    make_task: MakeTask, capfd: pytest.CaptureFixture[str], deferrable: bool
+) -> None:
+    """Nothing else shows that a short run takes as long as a long interval."""
+    task = make_task(QUICK, check_interval=600, deferrable=deferrable, timeout=0)
+
+    with pytest.raises(TaskDeferred if deferrable else DbtCloudJobRunException):
+        task.try_()
+
+    waits = f"Waiting for run {task.pushed['job_run_id']}: polling every 600 s."
+    assert waits in "".join(capfd.readouterr())
+
+
+def test_on_kill_cancels_a_run_whose_trigger_request_is_pending(
     make_task: MakeTask, held_warehouse: None
 ) -> None:
     task = make_task(BUILD)
@@ -56,7 +73,7 @@ def test_a_kill_while_dbt_cloud_starts_the_run_cancels_it(
     assert [run["status_humanized"] for run in task.runs] == ["Cancelled"]
 
 
-def test_an_event_of_another_run_says_nothing_about_this_one(make_task: MakeTask) -> None:
+def test_execute_complete_ignores_an_event_of_another_run(make_task: MakeTask) -> None:
     task = make_task(QUICK)
     started = task.start()
     operator = task.operator()
@@ -70,10 +87,9 @@ def test_an_event_of_another_run_says_nothing_about_this_one(make_task: MakeTask
     assert task.runs[0]["status_humanized"] == "Success"
 
 
-def test_a_long_silence_is_reported_with_its_reason(
-    make_task: MakeTask, held_warehouse: None, monkeypatch: pytest.MonkeyPatch
+def test_operator_raises_no_answer_error_after_max_silence(
+    make_task: MakeTask, held_warehouse: None
 ) -> None:
-    monkeypatch.setattr("include.dbt_cloud.client.RETRY_SECONDS", 1)
     task = make_task(BUILD)
     run_id = task.start()
     go_wrong(task.server, "503", times=1000, method="GET", path=f"*/runs/{run_id}")
@@ -84,7 +100,7 @@ def test_a_long_silence_is_reported_with_its_reason(
         task.try_(max_silence=0.5)
 
 
-def test_a_refusal_while_it_waits_in_the_worker_does_not_end_the_waiting(
+def test_wait_in_worker_reports_a_404_only_after_max_silence(
     make_task: MakeTask,
 ) -> None:
     """A run that is not there is refused as a token is that dbt Cloud does not accept."""
@@ -96,7 +112,53 @@ def test_a_refusal_while_it_waits_in_the_worker_does_not_end_the_waiting(
     assert "dbt Cloud answered 404" in event["message"]
 
 
-def test_it_is_resumed_where_it_failed_and_the_log_says_what_and_where(
+@pytest.mark.parametrize(
+    ("limits", "outcome"),
+    [({"timeout": 2}, "waited"), ({"max_silence": 2.0}, "silent")],
+    ids=["timeout", "max_silence"],
+)
+def test_wait_in_worker_keeps_its_limits_despite_a_long_retry_after(
+    make_task: MakeTask, limits: dict[str, float], outcome: str
+) -> None:
+    operator = make_task().operator(check_interval=1000, **limits)
+    go_wrong(make_task().server, "429", seconds=3600, times=1000, path="*/runs/*")
+    began = time.monotonic()
+
+    event = wait_in_worker(operator.client, operator.trigger(10**9))
+
+    assert event["outcome"] == outcome
+    assert time.monotonic() - began < LONGEST_WAIT
+
+
+def test_wait_in_worker_keeps_its_limit_despite_a_long_interval(
+    make_task: MakeTask, held_warehouse: None
+) -> None:
+    task = make_task(BUILD)
+    operator = task.operator(check_interval=1000, timeout=2)
+    began = time.monotonic()
+
+    event = wait_in_worker(operator.client, operator.trigger(task.start()))
+
+    assert event["outcome"] == "waited"
+    assert time.monotonic() - began < PATIENCE
+
+
+def test_wait_in_worker_tolerates_one_failed_poll_after_a_long_interval(
+    make_task: MakeTask, held_warehouse: None
+) -> None:
+    task = make_task(BUILD)
+    run_id = task.start()
+    operator = task.operator(check_interval=4, max_silence=3.0, timeout=10)
+    path = {"method": "GET", "path": f"*/runs/{run_id}"}
+    go_wrong(task.server, "slow", seconds=0, **path)  # the first look goes well
+    go_wrong(task.server, "503", **path)
+
+    event = wait_in_worker(operator.client, operator.trigger(run_id))
+
+    assert event["outcome"] == "waited"
+
+
+def test_failed_run_id_resumes_the_run_and_logs_its_failures(
     make_task: MakeTask, caplog: pytest.LogCaptureFixture
 ) -> None:
     failed = failed_run(make_task, DOWNSTREAM)
@@ -118,7 +180,7 @@ def test_it_is_resumed_where_it_failed_and_the_log_says_what_and_where(
     assert f"dbt Cloud has made run {finished}: {resumed['href']}" in said
 
 
-def test_one_that_cannot_be_resumed_is_finished_in_the_same_place(
+def test_failed_run_id_finishes_an_unresumable_run_in_its_schema(
     make_task: MakeTask, caplog: pytest.LogCaptureFixture
 ) -> None:
     command = f"{BUILD} --vars '{{who: me}}'"
@@ -141,7 +203,7 @@ def test_one_that_cannot_be_resumed_is_finished_in_the_same_place(
     assert "the job has run again since" in caplog.text
 
 
-def test_one_that_failed_before_its_first_step_runs_from_its_beginning(
+def test_failed_run_id_repeats_a_run_that_failed_before_any_step(
     make_local_dbt_cloud: MakeDbtCloud, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     python, mended = tmp_path / "python", tmp_path / "mended"
@@ -161,7 +223,7 @@ def test_one_that_failed_before_its_first_step_runs_from_its_beginning(
 
 
 @pytest.mark.parametrize("kind", ["close-after", "truncate"])
-def test_a_try_whose_call_went_unanswered_finds_its_run(make_task: MakeTask, kind: str) -> None:
+def test_failed_run_id_finds_its_run_after_a_lost_response(make_task: MakeTask, kind: str) -> None:
     failed = failed_run(make_task, BUILD)
     task = make_task(failed_run_id=failed)
     go_wrong(task.server, kind, method="POST", path="*/retry*")
@@ -173,7 +235,7 @@ def test_a_try_whose_call_went_unanswered_finds_its_run(make_task: MakeTask, kin
 
 
 @pytest.mark.parametrize("is_resumable", [True, False])
-def test_a_try_after_a_crash_goes_on_with_the_run_that_is_there(
+def test_failed_run_id_follows_the_existing_run_after_a_crash(
     make_task: MakeTask, is_resumable: bool
 ) -> None:
     failed = failed_run(make_task, BUILD)
@@ -186,7 +248,7 @@ def test_a_try_after_a_crash_goes_on_with_the_run_that_is_there(
     assert len(task.runs) == 1
 
 
-def test_a_finishing_run_that_fails_is_finished_itself(make_task: MakeTask) -> None:
+def test_failed_run_id_resumes_its_own_run_that_failed(make_task: MakeTask) -> None:
     failed = failed_run(make_task, BUILD)
     task = make_task(failed_run_id=failed)
     with missing_table(task.server, "stores"), pytest.raises(DbtCloudJobRunException):
@@ -199,7 +261,7 @@ def test_a_finishing_run_that_fails_is_finished_itself(make_task: MakeTask) -> N
     assert second["status_humanized"] == "Success"
 
 
-def test_a_clear_after_success_builds_again_what_had_failed(make_task: MakeTask) -> None:
+def test_clear_after_success_rebuilds_only_what_had_failed(make_task: MakeTask) -> None:
     task = make_task(failed_run_id=failed_run(make_task, BUILD))
     task.try_()
 
@@ -211,7 +273,7 @@ def test_a_clear_after_success_builds_again_what_had_failed(make_task: MakeTask)
     assert "stg_products" not in task.runs[1]["trigger"]["steps_override"][0]
 
 
-def test_a_clear_while_it_runs_cancels_the_run(make_task: MakeTask) -> None:
+def test_clear_while_running_cancels_the_run_and_starts_another(make_task: MakeTask) -> None:
     failed = failed_run(make_task, BUILD)
     task = make_task(failed_run_id=failed)
     with open_warehouse(task.server):
@@ -224,7 +286,7 @@ def test_a_clear_while_it_runs_cancels_the_run(make_task: MakeTask) -> None:
     assert "stg_stores" in again["trigger"]["steps_override"][0]
 
 
-def test_somebody_else_who_resumes_it_is_not_disturbed(make_task: MakeTask) -> None:
+def test_failed_run_id_follows_a_manual_retry(make_task: MakeTask) -> None:
     failed = failed_run(make_task, BUILD)
     task = make_task(failed_run_id=failed)
     with open_warehouse(task.server):
@@ -235,15 +297,60 @@ def test_somebody_else_who_resumes_it_is_not_disturbed(make_task: MakeTask) -> N
     assert len(task.runs) == 1
 
 
-def test_a_run_that_did_not_fail_is_refused(make_task: MakeTask) -> None:
+def test_failed_run_id_rejects_a_run_that_did_not_fail(make_task: MakeTask) -> None:
     succeeded = make_task(QUICK).try_()
 
     with pytest.raises(AirflowFailException, match=f"Run {succeeded} did not fail"):
         make_task(failed_run_id=succeeded).try_()
 
 
-def test_a_run_of_another_job_is_refused(make_task: MakeTask) -> None:
+def test_failed_run_id_rejects_a_run_of_another_job(make_task: MakeTask) -> None:
     failed = failed_run(make_task, BUILD)
 
     with pytest.raises(AirflowFailException, match=f"not one of job {BUILD_AFTER_LOAD}"):
         make_task(failed_run_id=failed, job_id=BUILD_AFTER_LOAD).try_()
+
+
+MAPPED = """
+from airflow.sdk import dag
+
+from include.dbt_cloud import DbtCloudRunJobExactlyOnceOperator
+from include.dbt_cloud.freshness import WaitForFreshSourcesOperator
+from include.dbt_cloud.pull_requests import DbtCloudCheckPullRequestOperator
+
+
+@dag(schedule=None)
+def mapped():
+    commits = [{"github_pull_request_id": 7, "git_sha": digit * 40} for digit in "12"]
+    DbtCloudRunJobExactlyOnceOperator.partial(
+        task_id="run_job",
+        retries=2,
+        deferrable=False,
+        check_interval=0.1,
+        steps_override=["dbt deps"],
+    ).expand(job_id=[65767, 65767])
+    WaitForFreshSourcesOperator.partial(task_id="wait").expand(job_id=[1, 2])
+    DbtCloudCheckPullRequestOperator.partial(task_id="check", job_id=1).expand(
+        additional_run_config=commits
+    )
+
+
+mapped()
+"""
+
+
+def test_each_map_index_has_a_run_of_its_own(make_task: MakeTask, tmp_path: Path) -> None:
+    (tmp_path / "mapped.py").write_text(MAPPED)
+    bag = DagBag(tmp_path)
+    assert not bag.import_errors
+    mapped: Any = bag.dags["mapped"].get_task("run_job")
+    tasks = [make_task(kind=lambda **_: mapped.unmap({"job_id": DAILY_BUILD})) for _ in "ab"]
+    for index, task in enumerate(tasks):
+        task.map_index, task.run_id = index, tasks[0].run_id
+
+    keys = {IdempotencyKey.of(task.context(task.operator())) for task in tasks}
+    first = [task.try_() for task in tasks]
+    second = [task.try_() for task in tasks]
+
+    assert len(keys) == len(set(first)) == 2
+    assert second == first

@@ -5,13 +5,16 @@ from __future__ import annotations
 import asyncio
 import re
 import time
+from collections.abc import AsyncIterator
 from contextlib import suppress
 from typing import Any
 
 import pytest
 from airflow.triggers.shared_stream import SharedStreamManager
 
-from include.dbt_cloud.polling import Account, Poll, pause, waiting
+from include.dbt_cloud.async_client import CALL_SECONDS
+from include.dbt_cloud.polling import LEAST_REST, Account, Poll, next_poll, pause, waiting
+from include.dbt_cloud.responses import LONGEST_WAIT
 from include.dbt_cloud.trigger import CANCELLING, DbtCloudRunTrigger
 from tests.running_dbt_cloud import RunningDbtCloud
 from tests.unit.dbt_cloud.conftest import BUILD, MakeTask, go_well, go_wrong
@@ -68,7 +71,9 @@ def count_calls(server: RunningDbtCloud) -> int:
     return MANY - int(left[-1]["times"])
 
 
-def test_a_trigger_is_made_again_from_what_it_saves(dbt_cloud_connection: RunningDbtCloud) -> None:
+def test_trigger_is_restored_from_its_serialized_form(
+    dbt_cloud_connection: RunningDbtCloud,
+) -> None:
     trigger = trigger_of(dbt_cloud_connection, 7, execution_deadline=8.0)
     path, saved = trigger.serialize()
 
@@ -76,7 +81,7 @@ def test_a_trigger_is_made_again_from_what_it_saves(dbt_cloud_connection: Runnin
     assert DbtCloudRunTrigger(**saved).wait == trigger.wait
 
 
-def test_it_fires_once_the_run_has_ended(make_task: MakeTask) -> None:
+def test_trigger_fires_once_the_run_has_ended(make_task: MakeTask) -> None:
     task = make_task("dbt deps")
     run_id = task.start()
 
@@ -86,7 +91,7 @@ def test_it_fires_once_the_run_has_ended(make_task: MakeTask) -> None:
     assert task.runs[0]["status_humanized"] == "Success"
 
 
-def test_it_works_without_a_triggerer(make_task: MakeTask) -> None:
+def test_trigger_runs_without_a_triggerer(make_task: MakeTask) -> None:
     """As ``airflow dags test`` runs it."""
     task = make_task("dbt deps")
     trigger = trigger_of(task.server, task.start())
@@ -97,7 +102,7 @@ def test_it_works_without_a_triggerer(make_task: MakeTask) -> None:
     assert asyncio.run(first_event()).payload["outcome"] == "ended"
 
 
-def test_all_triggers_share_one_call(make_task: MakeTask) -> None:
+def test_triggers_share_one_call(make_task: MakeTask) -> None:
     task = make_task("dbt deps")
     run_id = task.start()
     task.server.wait(run_id)
@@ -109,7 +114,7 @@ def test_all_triggers_share_one_call(make_task: MakeTask) -> None:
     assert count_calls(task.server) == 1
 
 
-def test_one_that_comes_later_does_not_wait_for_a_patient_one_s_interval(
+def test_later_trigger_does_not_wait_for_the_interval_of_another(
     make_task: MakeTask, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     task = make_task("dbt deps")
@@ -130,7 +135,7 @@ def test_one_that_comes_later_does_not_wait_for_a_patient_one_s_interval(
     assert asyncio.run(story())["run_id"] == run_id
 
 
-def test_a_hundred_and_one_runs_need_two_calls(make_task: MakeTask) -> None:
+def test_triggers_of_101_runs_make_two_calls(make_task: MakeTask) -> None:
     server = make_task().server
     count_calls(server)
 
@@ -140,7 +145,7 @@ def test_a_hundred_and_one_runs_need_two_calls(make_task: MakeTask) -> None:
 
 
 @pytest.mark.parametrize("kind", ["429", "500", "503", "close-before", "close-after", "truncate"])
-def test_a_bad_poll_says_nothing_about_the_run(make_task: MakeTask, kind: str) -> None:
+def test_trigger_ignores_failed_polls(make_task: MakeTask, kind: str) -> None:
     task = make_task("dbt deps")
     go_wrong(task.server, kind, times=2, **POLLS)
 
@@ -149,7 +154,7 @@ def test_a_bad_poll_says_nothing_about_the_run(make_task: MakeTask, kind: str) -
     assert event["outcome"] == "ended"
 
 
-def test_a_long_silence_is_reported_with_its_reason(
+def test_trigger_reports_the_reason_after_max_silence(
     make_task: MakeTask, held_warehouse: None, caplog: pytest.LogCaptureFixture
 ) -> None:
     task = make_task(BUILD)
@@ -166,14 +171,14 @@ def test_a_long_silence_is_reported_with_its_reason(
     assert task.runs[0]["in_progress"]
 
 
-def test_a_run_that_is_gone_is_reported(dbt_cloud_connection: RunningDbtCloud) -> None:
+def test_trigger_reports_a_run_that_is_not_listed(dbt_cloud_connection: RunningDbtCloud) -> None:
     (event,) = events(trigger_of(dbt_cloud_connection, 10**9, max_silence=0.1))
 
     assert event["outcome"] == "silent"
     assert "does not list this run" in event["message"]
 
 
-def test_a_connection_that_is_gone_is_reported(
+def test_trigger_reports_a_missing_connection(
     dbt_cloud_connection: RunningDbtCloud, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.delenv("AIRFLOW_CONN_DBT_CLOUD_DEFAULT")
@@ -187,7 +192,7 @@ def test_a_connection_that_is_gone_is_reported(
 @pytest.mark.parametrize(
     ("deadline", "outcome"), [("execution_deadline", "timeout"), ("end_time", "waited")]
 )
-def test_each_deadline_has_its_own_outcome(
+def test_trigger_reports_each_deadline_with_its_own_outcome(
     make_task: MakeTask, held_warehouse: None, deadline: str, outcome: str
 ) -> None:
     task = make_task(BUILD)
@@ -198,9 +203,94 @@ def test_each_deadline_has_its_own_outcome(
     assert task.runs[0]["in_progress"]
 
 
-def test_a_user_who_clears_the_task_cancels_the_run(
+def test_trigger_keeps_its_limits_despite_a_long_retry_after(
+    dbt_cloud_connection: RunningDbtCloud,
+) -> None:
+    server, soon = dbt_cloud_connection, time.time() + 2
+    go_wrong(server, "429", seconds=3600, times=MANY, **POLLS)
+    triggers = [
+        trigger_of(server, 1, execution_deadline=soon),
+        trigger_of(server, 2, end_time=soon),
+        trigger_of(server, 3, max_silence=2.0),
+    ]
+    began = time.monotonic()
+
+    fired = events(*triggers)
+
+    go_well(server)
+    assert [event["outcome"] for event in fired] == ["timeout", "waited", "silent"]
+    assert time.monotonic() - began < LONGEST_WAIT
+
+
+def test_trigger_keeps_its_limit_while_a_call_hangs(dbt_cloud_connection: RunningDbtCloud) -> None:
+    go_wrong(dbt_cloud_connection, "slow", seconds=2 * CALL_SECONDS, times=MANY, **POLLS)
+    began = time.monotonic()
+
+    (event,) = events(trigger_of(dbt_cloud_connection, 1, end_time=time.time() + 2))
+
+    go_well(dbt_cloud_connection)
+    assert event["outcome"] == "waited"
+    assert time.monotonic() - began < CALL_SECONDS
+
+
+def test_trigger_keeps_its_limit_despite_a_long_interval(
+    dbt_cloud_connection: RunningDbtCloud,
+) -> None:
+    soon = time.time() + 2
+    began = time.monotonic()
+
+    (event,) = events(trigger_of(dbt_cloud_connection, 10**9, poll_interval=1000, end_time=soon))
+
+    assert event["outcome"] == "waited"
+    assert time.monotonic() - began < PATIENCE
+
+
+def test_trigger_polls_once_more_when_its_limit_passes(
     make_task: MakeTask, held_warehouse: None
 ) -> None:
+    """So a run that has ended within the interval does not count as one that took too long."""
+    task = make_task(BUILD)
+    run_id = task.start()
+    count_calls(task.server)
+    trigger = trigger_of(task.server, run_id, poll_interval=1000, end_time=time.time() + 10)
+
+    async def story() -> dict[str, Any]:
+        waiting = asyncio.create_task(first_event(SharedStreamManager(), trigger, 0))
+        async with asyncio.timeout(PATIENCE):
+            while not await asyncio.to_thread(count_calls, task.server):
+                await asyncio.sleep(0.05)
+        await asyncio.to_thread(task.server.request, "POST", f"runs/{run_id}/cancel/")
+        return await waiting
+
+    assert asyncio.run(story())["outcome"] == "ended"
+    assert count_calls(task.server) == 2
+
+
+@pytest.mark.parametrize("between", [Poll(problem="503"), Poll(), None])
+def test_trigger_tolerates_one_failed_poll_after_a_long_interval(between: Poll | None) -> None:
+    trigger = DbtCloudRunTrigger(
+        conn_id="conn",
+        account_id=1,
+        run_id=7,
+        poll_interval=600.0,
+        end_time=time.time() + 60,
+        execution_deadline=None,
+        max_silence=0.1,
+    )
+
+    async def polls() -> AsyncIterator[Poll | None]:
+        yield Poll({7: 3})
+        await asyncio.sleep(0.2)
+        yield between
+        yield Poll({7: 10})
+
+    async def fired() -> list[str]:
+        return [event.payload["outcome"] async for event in trigger.filter_shared_stream(polls())]
+
+    assert asyncio.run(fired()) == ["ended"]
+
+
+def test_on_kill_cancels_the_run(make_task: MakeTask, held_warehouse: None) -> None:
     task = make_task(BUILD)
     run_id = task.start()
     go_wrong(task.server, "503", method="POST")
@@ -215,7 +305,7 @@ def test_a_user_who_clears_the_task_cancels_the_run(
     [({"kind": "503"}, 1 + 2), ({"kind": "429", "seconds": 3}, 3 + 3)],
     ids=["growing", "as dbt Cloud asks for"],
 )
-def test_a_cancelling_waits_between_its_tries(
+def test_on_kill_waits_between_attempts_to_cancel(
     make_task: MakeTask, held_warehouse: None, fault: dict[str, Any], seconds: int
 ) -> None:
     task = make_task(BUILD)
@@ -229,7 +319,7 @@ def test_a_cancelling_waits_between_its_tries(
     assert task.runs[0]["status_humanized"] == "Cancelled"
 
 
-def test_a_cancelling_that_airflow_interrupts_goes_on(
+def test_on_kill_finishes_cancelling_after_an_interruption(
     make_task: MakeTask, held_warehouse: None
 ) -> None:
     task = make_task(BUILD)
@@ -246,7 +336,7 @@ def test_a_cancelling_that_airflow_interrupts_goes_on(
     assert task.runs[0]["status_humanized"] == "Cancelled"
 
 
-def test_waits_grow_and_follow_retry_after() -> None:
+def test_pause_grows_and_follows_retry_after() -> None:
     account = Account("conn", 1)
     bad = Poll(problem="503")
 
@@ -255,4 +345,20 @@ def test_waits_grow_and_follow_retry_after() -> None:
         assert pause(account, Poll(), failures=0, took=2) == 3
         assert pause(account, Poll(), failures=0, took=9) == 0.5
         assert [pause(account, bad, failures=n) for n in (1, 2, 3, 20, 5000)] == [1, 2, 4, 60, 60]
-        assert pause(account, Poll(problem="429", retry_after=90), failures=1) == 90
+        assert pause(account, Poll(problem="429", retry_after=30), failures=1) == 30
+        assert pause(account, Poll(problem="429", retry_after=3600), failures=1) == 60
+
+
+def test_next_poll_is_brought_forward_to_a_deadline() -> None:
+    account, good, bad = Account("conn", 1), Poll(), Poll(problem="503")
+    now = time.monotonic()
+
+    with (
+        waiting(account, 1, interval=600, deadline=now + 300),
+        waiting(account, 2, interval=600, deadline=now + 0.2),
+        waiting(account, 3, interval=600, deadline=now - 5),  # its trigger is about to end
+    ):
+        assert next_poll(account, good, 0, ended=now) == pytest.approx(now + LEAST_REST)
+        assert next_poll(account, good, 0, ended=now + 1) == pytest.approx(now + 300)
+        assert next_poll(account, good, 0, ended=now + 301) == pytest.approx(now + 901)
+        assert next_poll(account, bad, 9, ended=now + 299) == pytest.approx(now + 359)
