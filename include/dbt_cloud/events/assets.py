@@ -6,7 +6,7 @@ from urllib.parse import urlencode
 
 from airflow.sdk import Asset, AssetWatcher
 
-from .wanted import prefix_of
+from .wanted import Wanted, prefix_of
 from .watcher import DbtCloudRunsTrigger
 
 CONN_ID = "dbt_cloud_default"
@@ -45,6 +45,7 @@ def account_runs(
 
 
 def _asset(uri: str, poll_interval: float | None) -> Asset:
+    Wanted.of_uri(uri)  # raises ValueError here, and not in the triggerer
     if poll_interval is None:
         return Asset(uri)
     if not poll_interval > 0:

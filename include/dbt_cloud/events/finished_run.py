@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import logging
 from dataclasses import asdict, dataclass
-from datetime import UTC, datetime
+from reprlib import repr as beginning_of
 from typing import Any, Self
 
 from airflow.providers.dbt.cloud.hooks.dbt import DbtCloudJobRunStatus as Status
+
+from .fields import iso, iso_or_empty, mapping, number, number_or_none, text
 
 STATUSES = {
     Status.SUCCESS.value: "success",
@@ -20,6 +23,8 @@ LISTED = {
     "include_related": "job,trigger",
 }
 NO_MESSAGE = "None"  # a webhook says it in a word
+EXTRA = "dbt_cloud_run"  # in an asset event's extra
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -28,13 +33,16 @@ class FinishedRun:
 
     ``status`` is ``success``, ``error`` or ``cancelled``; ``cause`` says who or what started it.
     ``started_at`` is empty if it was cancelled before it began. Times are ISO 8601 in UTC.
+
+    A webhook may lack ``projectId`` and ``environmentId``: these are None then, and without a
+    project ``url`` is the run's address in dbt Cloud's API, since that of its page has the project.
     """
 
     run_id: int
     job_id: int
     job_name: str
-    project_id: int
-    environment_id: int
+    project_id: int | None
+    environment_id: int | None
     status: str
     message: str
     cause: str
@@ -44,61 +52,93 @@ class FinishedRun:
 
     @classmethod
     def of_webhook(cls, body: dict[str, Any], host: str) -> Self:
-        """``body`` is that of ``job.run.completed``; ``host`` serves dbt Cloud's pages."""
-        data = body["data"]
-        message = data["runStatusMessage"]
-        path = f"deploy/{body['accountId']}/projects/{data['projectId']}/runs/{data['runId']}/"
-        return cls(
-            run_id=int(data["runId"]),
-            job_id=int(data["jobId"]),
-            job_name=data["jobName"],
-            project_id=int(data["projectId"]),
-            environment_id=int(data["environmentId"]),
-            status=STATUSES[data["runStatusCode"]],
-            message="" if message == NO_MESSAGE else message or "",
-            cause=data["runReason"] or "",
-            started_at=_utc(data["runStartedAt"]),
-            finished_at=_utc(data["runFinishedAt"] or body["timestamp"]),
-            url=f"https://{host}/{path}",
+        """Read the body of ``job.run.completed``; ``host`` serves dbt Cloud's pages.
+
+        Raises:
+            ValueError: says what is not as documented.
+        """
+        data = mapping("data", body.get("data"))
+        account = number("accountId", body.get("accountId"))
+        run_id = number("runId", data.get("runId"))
+        project_id = number_or_none("projectId", data.get("projectId"))
+        page, api = f"deploy/{account}/projects/{project_id}", f"api/v2/accounts/{account}"
+        message = text(data.get("runStatusMessage"))
+        finished_at = iso_or_empty("runFinishedAt", data.get("runFinishedAt"))
+        return cls._read(
+            run_id=run_id,
+            job_id=data.get("jobId"),
+            job_name=data.get("jobName"),
+            project_id=project_id,
+            environment_id=data.get("environmentId"),
+            status=status_of("runStatusCode", data.get("runStatusCode")),
+            message="" if message == NO_MESSAGE else message,
+            cause=data.get("runReason"),
+            started_at=data.get("runStartedAt"),
+            finished_at=finished_at or body.get("timestamp"),
+            url=f"https://{host}/{page if project_id else api}/runs/{run_id}/",
         )
 
     @classmethod
-    def of_listed(cls, run: dict[str, Any]) -> Self:
-        """``run`` is as dbt Cloud lists it, with its job and trigger."""
-        return cls(
-            run_id=run["id"],
-            job_id=run["job_definition_id"],
-            job_name=(run.get("job") or {}).get("name") or "",
-            project_id=run["project_id"],
-            environment_id=run["environment_id"],
-            status=STATUSES[run["status"]],
-            message=run.get("status_message") or "",
-            cause=(run.get("trigger") or {}).get("cause") or "",
-            started_at=_utc(run["started_at"]),
-            finished_at=_utc(run["finished_at"]),
-            url=run["href"],
+    def of_listed(cls, run: Any) -> Self:
+        """Read a run as dbt Cloud lists it, with its job and trigger.
+
+        Raises:
+            ValueError: says what is not as documented.
+        """
+        run = mapping("run", run)
+        job, trigger = run.get("job"), run.get("trigger")
+        return cls._read(
+            run_id=run.get("id"),
+            job_id=run.get("job_definition_id"),
+            job_name=job.get("name") if isinstance(job, dict) else None,
+            project_id=run.get("project_id"),
+            environment_id=run.get("environment_id"),
+            status=status_of("status", run.get("status")),
+            message=run.get("status_message"),
+            cause=trigger.get("cause") if isinstance(trigger, dict) else None,
+            started_at=run.get("started_at"),
+            finished_at=run.get("finished_at"),
+            url=run.get("href"),
         )
 
     @classmethod
-    def of_extra(cls, extra: dict[str, Any]) -> Self | None:
-        """What an asset event's ``extra`` tells; None if it tells of no run of dbt Cloud."""
-        told = extra.get(EXTRA)
-        return cls(**told) if told else None
+    def of_extra(cls, extra: Any) -> Self | None:
+        """What an asset event's ``extra`` tells; None if it tells of no run of dbt Cloud.
+
+        What another version of this module has written is read as far as it is the same.
+        """
+        told = extra.get(EXTRA) if isinstance(extra, dict) else None
+        if not told:
+            return None
+        try:
+            fields = mapping(EXTRA, told)
+            return cls._read(**{name: fields.get(name) for name in cls.__annotations__})
+        except ValueError as error:
+            log.warning("An asset event tells of no run: %s.", error)
+            return None
+
+    @classmethod
+    def _read(cls, **told: Any) -> Self:
+        return cls(
+            run_id=number("the run's id", told["run_id"]),
+            job_id=number("the job's id", told["job_id"]),
+            job_name=text(told["job_name"]),
+            project_id=number_or_none("the project's id", told["project_id"]),
+            environment_id=number_or_none("the environment's id", told["environment_id"]),
+            status=text(told["status"]),
+            message=text(told["message"]),
+            cause=text(told["cause"]),
+            started_at=iso_or_empty("the start", told["started_at"]),
+            finished_at=iso("the end", told["finished_at"]),
+            url=text(told["url"]),
+        )
 
     def as_extra(self) -> dict[str, Any]:
         """For an asset event's ``extra``."""
         return {EXTRA: asdict(self)}
 
 
-EXTRA = "dbt_cloud_run"
-
-
-def moment(written: str) -> datetime:
-    """A time as dbt Cloud writes it, which is UTC if it does not say so."""
-    read = datetime.fromisoformat(written)
-    return read if read.tzinfo else read.replace(tzinfo=UTC)
-
-
-def _utc(written: str | None) -> str:
-    """Webhooks and lists write the same second differently."""
-    return moment(written).astimezone(UTC).isoformat(timespec="seconds") if written else ""
+def status_of(name: str, code: Any) -> str:
+    if (status := STATUSES.get(number(name, code))) is None:
+        raise ValueError(f"{name} is {beginning_of(code)}, not that of a run that has ended")
+    return status

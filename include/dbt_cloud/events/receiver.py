@@ -25,8 +25,9 @@ from starlette.requests import ClientDisconnect
 from ..airflow_compat import AirflowNotFoundException
 from ..airflow_server import AssetModel, Connection, create_session
 from .assets import CONN_ID
-from .finished_run import STATUSES, FinishedRun, moment
-from .once import OncePerRunAssetManager
+from .fields import mapping, moment, number
+from .finished_run import STATUSES, FinishedRun
+from .once import register_once
 from .signature import is_signed
 from .wanted import Wanted, prefix_of
 
@@ -65,7 +66,13 @@ class Setup:
 @cached(TTLCache(maxsize=1, ttl=SETUP_SECONDS), lock=Lock())
 def read_setup() -> Setup:
     webhooks = connection(WEBHOOKS)
-    conn_id = webhooks.extra_dejson.get("dbt_cloud_conn_id", CONN_ID)
+    extra = webhooks.extra_dejson
+    conn_id = extra.get("dbt_cloud_conn_id", CONN_ID) if isinstance(extra, dict) else None
+    if not isinstance(conn_id, str):
+        example = f'{{"dbt_cloud_conn_id": "{CONN_ID}"}}'
+        raise RefusedError(
+            503, f"The extra of {WEBHOOKS} names no connection: write it as {example}."
+        )
     dbt_cloud = connection(conn_id)
     secrets = (webhooks.password or "").split()
     if not secrets:
@@ -122,12 +129,12 @@ def take(body: bytes, signature: str) -> str:
 def finished_run(body: bytes, setup: Setup) -> FinishedRun | None:
     """None for other events, and for the made-up run by which dbt Cloud tests an endpoint."""
     try:
-        told: dict[str, Any] = json.loads(body)
-        account_id, sent_at = str(told["accountId"]), moment(told["timestamp"])
-        is_finished = told["eventType"] == FINISHED and told["data"]["runStatusCode"] in STATUSES
-        run = FinishedRun.of_webhook(told, setup.host) if is_finished else None
-    except (ValueError, KeyError, TypeError) as error:
-        reason = f"It is signed and not what dbt Cloud documents: {error!r}."
+        told = mapping("The body", json.loads(body))
+        account_id = str(number("accountId", told.get("accountId")))
+        sent_at = moment("timestamp", told.get("timestamp"))
+        run = FinishedRun.of_webhook(told, setup.host) if tells_of_an_end(told) else None
+    except (ValueError, RecursionError) as error:  # a body of thousands of brackets
+        reason = f"It is signed and not what dbt Cloud documents: {error}."
         raise RefusedError(400, reason) from None
     if account_id != setup.account_id:
         reason = f"It is of account {account_id}, and {setup.conn_id} of {setup.account_id}."
@@ -136,6 +143,15 @@ def finished_run(body: bytes, setup: Setup) -> FinishedRun | None:
         log.warning("dbt Cloud run %s is told of more than %s late.", run.run_id, MAX_AGE)
         return None
     return run
+
+
+def tells_of_an_end(told: dict[str, Any]) -> bool:
+    if not isinstance(event_type := told.get("eventType"), str):
+        raise ValueError("eventType is missing")
+    if event_type != FINISHED:
+        return False
+    code = mapping("data", told.get("data")).get("runStatusCode")
+    return number("runStatusCode", code) in STATUSES
 
 
 def make_events(run: FinishedRun, conn_id: str) -> str:
@@ -148,12 +164,7 @@ def make_events(run: FinishedRun, conn_id: str) -> str:
             .order_by(AssetModel.id)  # whoever locks several does it in this order
         ).all()
         about = [asset for asset in assets if wants(asset, run)]
-        made = [
-            OncePerRunAssetManager.register_asset_change(
-                asset=asset, extra=run.as_extra(), session=session
-            )
-            for asset in about
-        ]
+        made = [register_once(asset, run, session) for asset in about]
         count = len([event for event in made if event])
     if not about:
         return f"Run {run.run_id} has ended, and no Dag has an asset that is about it."
@@ -172,6 +183,8 @@ def wants(asset: AssetModel, run: FinishedRun) -> bool:
 def connection(conn_id: str) -> Connection:
     try:
         return Connection.get_connection_from_secrets(conn_id)
-    except AirflowNotFoundException:  # or the database does not answer, which Airflow hides
-        reason = f"Airflow has no connection {conn_id}, or no database that answers."
+    except AirflowNotFoundException:  # also if it is malformed, or the database does not answer
+        reason = (
+            f"Airflow has no connection {conn_id} that can be used, or no database that answers."
+        )
         raise RefusedError(503, reason) from None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterable, Mapping
 from typing import Any
 
@@ -10,6 +11,10 @@ from airflow.providers.dbt.cloud.hooks.dbt import DbtCloudHook
 from ..client import DbtCloudClient
 from .assets import CONN_ID
 from .finished_run import LISTED, FinishedRun
+from .listed import read_page
+
+NEWEST = 10  # runs; one that cannot be read may come first
+log = logging.getLogger(__name__)
 
 
 def finished_runs(triggering_asset_events: Mapping[Any, Iterable[Any]] | None) -> list[FinishedRun]:
@@ -27,5 +32,8 @@ def finished_runs(triggering_asset_events: Mapping[Any, Iterable[Any]] | None) -
 def newest_finished_run(job_id: int, conn_id: str = CONN_ID) -> FinishedRun | None:
     """The job's run that a Dag run started by hand can take; None if there is none yet."""
     client = DbtCloudClient(DbtCloudHook(conn_id), None)
-    listed = client.get("runs/", job_definition_id=job_id, limit=1, **LISTED)
-    return FinishedRun.of_listed(listed[0]) if listed else None
+    listed = client.get("runs/", job_definition_id=job_id, limit=NEWEST, **LISTED)
+    runs, unreadable = read_page(listed)
+    for run_id, reason in unreadable.items():
+        log.warning("%s: dbt Cloud run %s is left out: %s.", conn_id, run_id, reason)
+    return runs[0][1] if runs else None

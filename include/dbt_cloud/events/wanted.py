@@ -9,6 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from urllib.parse import parse_qsl, quote, unquote, urlsplit
 
+from ..text import storable
 from .finished_run import FinishedRun
 
 SCHEME = "dbt-cloud"
@@ -30,7 +31,8 @@ class Wanted:
             return cls(job_id=int(split.path.removeprefix("/jobs/")))
         query = dict(parse_qsl(split.query))
         ids = {name: int(query[name]) for name in ("project_id", "environment_id") if name in query}
-        return cls(**ids, job_name=query.get("job_name"))
+        job_name = query.get("job_name")
+        return cls(**ids, job_name=None if job_name is None else storable(job_name))
 
     def fits(self, run: FinishedRun) -> bool:
         wanted = (self.job_id, self.project_id, self.environment_id, self.job_name)

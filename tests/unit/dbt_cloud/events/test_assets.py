@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 import pytest
 from airflow.sdk import Asset
@@ -36,20 +37,35 @@ RUN = FinishedRun(
     ],
     ids=lambda asset: asset.uri,
 )
-def test_an_asset_fits_its_runs_and_no_others(asset: Asset) -> None:
+def test_asset_matches_only_its_own_runs(asset: Asset) -> None:
     other = replace(RUN, job_id=1, job_name="Other", project_id=2, environment_id=3)
 
     assert Wanted.of_uri(asset.uri).fits(RUN)
     assert Wanted.of_uri(asset.uri).fits(other) == (asset == account_runs())
 
 
-def test_assets_of_two_connections_differ() -> None:
+def test_asset_matches_a_job_name_in_its_stored_form() -> None:
+    asset = account_runs(job_name="Daily \0 build")
+
+    assert Wanted.of_uri(asset.uri).fits(replace(RUN, job_name="Daily \ufffd build"))
+
+
+def test_asset_rejects_an_id_that_is_not_a_number() -> None:
+    """In the triggerer the watcher would fail again and again."""
+    daily: Any = "daily"
+    with pytest.raises(ValueError, match="daily"):
+        job_runs(daily)
+    with pytest.raises(ValueError, match="daily"):
+        account_runs(project_id=daily, poll_interval=None)
+
+
+def test_asset_uris_differ_by_connection() -> None:
     assert job_runs(65767).uri == "dbt-cloud://dbt_cloud_default/jobs/65767"
     assert job_runs(65767, "dbt_cloud_eu").uri == "dbt-cloud://dbt_cloud_eu/jobs/65767"
 
 
 @pytest.mark.parametrize("conn_id", ["dbt/cloud", "dbt#cloud", "dbt:1", "Dbt.Cloud", "dbt cloud"])
-def test_any_connection_is_known_by_the_asset_s_address(conn_id: str) -> None:
+def test_asset_uri_preserves_any_connection_id(conn_id: str) -> None:
     uri = job_runs(65767, conn_id).uri
 
     assert (conn_id_of(uri), Wanted.of_uri(uri)) == (conn_id, Wanted(job_id=65767))

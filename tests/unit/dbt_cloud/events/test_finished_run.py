@@ -39,7 +39,7 @@ LISTED: dict[str, Any] = {
 }
 
 
-def test_webhook_and_list_tell_the_same() -> None:
+def test_finished_run_is_equal_from_webhook_and_list() -> None:
     run = FinishedRun.of_webhook(WEBHOOK, "localhost:8580")
 
     assert run == FinishedRun.of_listed(LISTED)
@@ -47,19 +47,49 @@ def test_webhook_and_list_tell_the_same() -> None:
     assert run.finished_at == "2026-11-25T10:01:00+00:00"
 
 
-def test_an_event_tells_the_whole_run() -> None:
+def test_finished_run_is_restored_from_its_event_extra() -> None:
     run = FinishedRun.of_listed(LISTED)
 
     assert FinishedRun.of_extra(run.as_extra()) == run
     assert run.as_extra() == {"dbt_cloud_run": asdict(run)}
 
 
+def test_finished_run_reads_event_extras_of_other_versions() -> None:
+    run = FinishedRun.of_listed(LISTED)
+    newer = asdict(run) | {"dbt_version": "2.0", "steps": [{"name": "dbt build"}]}
+    older = {name: newer[name] for name in ("run_id", "job_id", "finished_at")}
+
+    assert FinishedRun.of_extra({"dbt_cloud_run": newer}) == run
+    read = FinishedRun.of_extra({"dbt_cloud_run": older})
+    assert read
+    assert (read.run_id, read.status, read.project_id, read.url) == (7, "", None, "")
+
+
+@pytest.mark.parametrize("field", ["id", "job_definition_id", "status", "finished_at"])
+def test_finished_run_requires_id_job_status_and_end(field: str) -> None:
+    unreadable: list[Any] = [None, [], {}, "soon", -1]
+    for value in unreadable:
+        with pytest.raises(ValueError, match=" is "):
+            FinishedRun.of_listed(LISTED | {field: value})
+
+
+def test_finished_run_accepts_missing_optional_fields() -> None:
+    unknown = ("job", "trigger", "status_message", "started_at", "project_id", "environment_id")
+    bare = {name: value for name, value in LISTED.items() if name not in (*unknown, "href")}
+
+    for run in (bare, bare | dict.fromkeys((*unknown, "href"))):
+        read = FinishedRun.of_listed(run)
+        assert (read.run_id, read.job_name, read.cause, read.url) == (7, "", "", "")
+        assert (read.project_id, read.environment_id, read.started_at) == (None, None, "")
+    assert FinishedRun.of_listed(LISTED | {"job": [], "trigger": "by hand"}).cause == ""
+
+
 @pytest.mark.parametrize("extra", [{}, {"from_rest_api": True}])
-def test_other_events_tell_of_no_run(extra: dict[str, Any]) -> None:
+def test_finished_run_is_none_for_other_events(extra: dict[str, Any]) -> None:
     assert FinishedRun.of_extra(extra) is None
 
 
-def test_a_run_that_was_cancelled_in_the_queue_never_began() -> None:
+def test_finished_run_cancelled_in_the_queue_has_no_start() -> None:
     run = FinishedRun.of_listed(LISTED | {"status": 30, "started_at": None})
 
     assert (run.status, run.started_at) == ("cancelled", "")

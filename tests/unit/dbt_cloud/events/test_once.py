@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -15,14 +16,26 @@ from airflow.models.asset import AssetEvent, AssetModel, AssetWatcherModel
 from airflow.models.trigger import Trigger
 from airflow.triggers.base import TriggerEvent
 from airflow.utils.session import create_session
-from sqlalchemy import select
+from sqlalchemy import select, text
+from sqlalchemy.exc import DBAPIError
 
 from include.dbt_cloud.events import FinishedRun, job_runs
+from include.dbt_cloud.events.finished_run import EXTRA
 from include.dbt_cloud.events.once import OncePerRunAssetManager
+from include.dbt_cloud.events.receiver import make_events
 from plugins import receive_dbt_cloud_webhooks
 from tests.unit.dbt_cloud.events.conftest import AddAssets, told
 from tests.unit.dbt_cloud.events.test_assets import RUN
 
+REFUSE_ON_SQLITE = [
+    "create trigger refuse before update on asset begin select raise(abort, 'locked by this test');"
+    " end"
+]
+REFUSE_ON_POSTGRESQL = [
+    "create or replace function refuse() returns trigger language plpgsql as"
+    " $$ begin raise 'locked by this test'; end $$",
+    "create trigger refuse before update on asset for each row execute function refuse()",
+]
 ASSET = job_runs(RUN.job_id)
 RUN_NOW = replace(RUN, finished_at=datetime.now(UTC).isoformat(timespec="seconds"))
 
@@ -37,7 +50,7 @@ def by_watcher(run: FinishedRun) -> dict[str, Any]:
     return {"from_trigger": True, "payload": run.as_extra()}
 
 
-def test_many_at_once_make_one_event(add_assets: AddAssets) -> None:
+def test_concurrent_reports_of_one_run_make_one_event(add_assets: AddAssets) -> None:
     add_assets(ASSET)
     extras = [RUN_NOW.as_extra(), by_watcher(RUN_NOW)] * 25
 
@@ -47,7 +60,7 @@ def test_many_at_once_make_one_event(add_assets: AddAssets) -> None:
     assert told(ASSET) == [RUN_NOW]
 
 
-def test_each_run_and_each_asset_has_its_own(add_assets: AddAssets) -> None:
+def test_each_run_has_one_event_per_asset(add_assets: AddAssets) -> None:
     other = job_runs(RUN.job_id, "dbt_cloud_eu")
     add_assets(ASSET, other)
     later = replace(RUN_NOW, run_id=70403103936332)
@@ -63,21 +76,63 @@ def test_each_run_and_each_asset_has_its_own(add_assets: AddAssets) -> None:
     assert told(other) == [RUN_NOW]
 
 
-def test_events_of_other_triggers_stay_as_they_are(add_assets: AddAssets) -> None:
-    add_assets(ASSET)
-    extra = {"from_trigger": True, "payload": "a message"}
+NOT_RUNS: list[Any] = [
+    None,
+    "text",
+    7,
+    [RUN_NOW.as_extra()],
+    {EXTRA: None},
+    {EXTRA: "text"},
+    {EXTRA: [7]},
+    {EXTRA: {}},
+    {EXTRA: {"run_id": RUN_NOW.run_id}},
+    {EXTRA: {**RUN_NOW.as_extra()[EXTRA], "run_id": "seven"}},
+    {EXTRA: {**RUN_NOW.as_extra()[EXTRA], "run_id": 10**400}},
+    {EXTRA: {**RUN_NOW.as_extra()[EXTRA], "finished_at": "0000-01-01T00:00:00Z"}},
+    {EXTRA: {**RUN_NOW.as_extra()[EXTRA], "finished_at": 7}},
+    {"note": "NUL \0"},
+    {"note": "half of a pair \ud83d"},
+    {"NUL \0": {"half of a pair \udc00": []}},
+]
+ODD_EXTRAS: list[dict[str, Any]] = [
+    *({"from_trigger": True, "payload": payload} for payload in NOT_RUNS),
+    *(payload for payload in NOT_RUNS if isinstance(payload, dict)),
+    {"from_trigger": True},
+]
 
-    register(extra)
-    register(extra)
+
+@pytest.mark.parametrize("extra", ODD_EXTRAS, ids=lambda extra: ascii(extra)[:60])
+def test_event_of_a_run_is_stored_once_after_any_other_event(
+    add_assets: AddAssets, extra: dict[str, Any]
+) -> None:
+    """PostgreSQL stores JSON with such text, and fails when it is to read a part of it."""
+    add_assets(ASSET)
+    with create_session() as session:
+        asset = session.scalars(select(AssetModel)).one()
+        AssetManager.register_asset_change(asset=asset, extra=extra, session=session)
+
+    for _ in range(2):
+        register(by_watcher(RUN_NOW))
+        register(RUN_NOW.as_extra())
+
+    assert told(ASSET).count(RUN_NOW) == 1
+    assert len(told(ASSET)) == 2
+
+
+@pytest.mark.parametrize("extra", ODD_EXTRAS, ids=lambda extra: ascii(extra)[:60])
+def test_unexpected_event_is_stored_unchanged(add_assets: AddAssets, extra: dict[str, Any]) -> None:
+    add_assets(ASSET)
+
+    for _ in range(2):
+        register(extra)
 
     with create_session() as session:
         assert session.scalars(select(AssetEvent.extra)).all() == [extra, extra]
 
 
-def test_the_plugin_brings_a_trigger_s_events_here(
-    add_assets: AddAssets, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """If this fails, Airflow has another way to a trigger's events than the one it replaces."""
+@pytest.fixture
+def trigger_id(add_assets: AddAssets, monkeypatch: pytest.MonkeyPatch) -> int:
+    """Of the asset's watcher, in a process in which the plugin takes a triggerer."""
     add_assets(ASSET)
     monkeypatch.setattr(airflow.models.trigger, "AssetManager", AssetManager)
     monkeypatch.setitem(sys.modules, receive_dbt_cloud_webhooks.TRIGGERER, airflow.models.trigger)
@@ -87,10 +142,54 @@ def test_the_plugin_brings_a_trigger_s_events_here(
         asset = session.scalars(select(AssetModel)).one()
         asset.watchers.append(AssetWatcherModel(name="watcher", trigger=trigger))
         session.flush()
-        trigger_id = trigger.id
+        return trigger.id
 
-    event = TriggerEvent(RUN_NOW.as_extra())  # type: ignore[no-untyped-call]  # Airflow's has none
+
+def fire(trigger_id: int, payload: Any) -> None:
+    """As the triggerer does it, which ends if this raises."""
+    Trigger.submit_event(trigger_id, TriggerEvent(payload))  # type: ignore[no-untyped-call]
+
+
+def test_plugin_deduplicates_events_of_a_trigger(trigger_id: int) -> None:
+    """If this fails, Airflow has another way to a trigger's events than the one it replaces."""
     for _ in range(2):
-        Trigger.submit_event(trigger_id, event)
+        fire(trigger_id, RUN_NOW.as_extra())
 
     assert told(ASSET) == [RUN_NOW]
+
+
+@pytest.fixture
+def no_lock() -> Iterator[None]:
+    """The database refuses to lock an asset's row."""
+    with create_session() as session:
+        on_sqlite = session.get_bind().dialect.name == "sqlite"
+        for statement in REFUSE_ON_SQLITE if on_sqlite else REFUSE_ON_POSTGRESQL:
+            session.execute(text(statement))
+    yield
+    with create_session() as session:
+        session.execute(text("drop trigger refuse" + ("" if on_sqlite else " on asset")))
+        engine = session.get_bind().engine
+    engine.dispose()  # connections to SQLite that were kept still know the trigger
+
+
+def test_trigger_event_is_stored_without_deduplication_on_a_database_error(
+    trigger_id: int, no_lock: None, caplog: pytest.LogCaptureFixture
+) -> None:
+    for _ in range(2):
+        fire(trigger_id, RUN_NOW.as_extra())
+
+    assert told(ASSET) == [RUN_NOW, RUN_NOW]
+    assert "is stored without a look for its like" in caplog.text
+    assert "locked by this test" in caplog.text
+
+
+def test_webhook_event_is_not_stored_on_a_database_error(
+    add_assets: AddAssets, no_lock: None
+) -> None:
+    """dbt Cloud sends it again, so nothing need be stored twice."""
+    add_assets(ASSET)
+
+    with pytest.raises(DBAPIError, match="locked by this test"):
+        make_events(RUN_NOW, "dbt_cloud_default")
+
+    assert told(ASSET) == []

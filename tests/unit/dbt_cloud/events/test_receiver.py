@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import re
 import socket
 import threading
 from collections.abc import Iterator
@@ -15,7 +16,9 @@ from typing import Any
 import httpx
 import pytest
 import uvicorn
+from airflow.models.connection import Connection
 from airflow.sdk import Asset
+from airflow.utils.session import create_session
 from fastapi import FastAPI
 from sqlalchemy.exc import OperationalError
 
@@ -75,7 +78,7 @@ def send(address: str, body: bytes, signature: str | None = None) -> httpx.Respo
     return httpx.post(f"{address}{PATH}", content=body, headers=headers, trust_env=False)
 
 
-def test_a_finished_run_is_an_event_of_each_asset_that_is_about_it(address: str) -> None:
+def test_webhook_makes_an_event_of_each_matching_asset(address: str) -> None:
     body = webhook()
 
     answer = send(address, body)
@@ -95,7 +98,9 @@ def test_a_finished_run_is_an_event_of_each_asset_that_is_about_it(address: str)
     ],
     ids=["no time zone", "cancelled in the queue"],
 )
-def test_a_time_may_lack_its_zone_or_be_missing(address: str, changes: dict[str, Any]) -> None:
+def test_webhook_accepts_times_without_a_zone_and_missing_times(
+    address: str, changes: dict[str, Any]
+) -> None:
     for _ in range(2):
         assert send(address, webhook(**changes)).status_code == 200
 
@@ -104,7 +109,7 @@ def test_a_time_may_lack_its_zone_or_be_missing(address: str, changes: dict[str,
     assert run.finished_at.endswith("+00:00")
 
 
-def test_the_same_again_and_at_once_is_no_second_event(address: str) -> None:
+def test_repeated_concurrent_webhooks_make_one_event(address: str) -> None:
     body = webhook()
     with ThreadPoolExecutor(5) as threads:
         answers = list(threads.map(lambda _: send(address, body), range(10)))
@@ -113,7 +118,7 @@ def test_the_same_again_and_at_once_is_no_second_event(address: str) -> None:
     assert len(told(OF_JOB)) == len(told(EVERY_RUN)) == 1
 
 
-def test_many_runs_have_an_event_each(address: str) -> None:
+def test_concurrent_webhooks_of_many_runs_make_an_event_each(address: str) -> None:
     bodies = [webhook(data={"runId": str(number)}) for number in range(20)]
     with ThreadPoolExecutor(8) as threads:
         answers = list(threads.map(lambda body: send(address, body), bodies * 2))
@@ -133,7 +138,7 @@ def test_many_runs_have_an_event_each(address: str) -> None:
     ],
     ids=["started", "errored", "test", "old", "another job"],
 )
-def test_what_is_not_wanted_is_taken_and_makes_no_event_of_the_job(
+def test_other_webhooks_return_200_and_make_no_event_of_the_job(
     address: str, changes: dict[str, Any]
 ) -> None:
     assert send(address, webhook(**changes)).status_code == 200
@@ -169,7 +174,7 @@ def test_what_is_not_wanted_is_taken_and_makes_no_event_of_the_job(
         "too large",
     ],
 )
-def test_what_is_wrong_is_refused_without_the_secret_in_the_log(
+def test_invalid_webhooks_are_rejected_without_logging_the_secret(
     address: str,
     body: bytes,
     signature: str | None,
@@ -186,7 +191,123 @@ def test_what_is_wrong_is_refused_without_the_secret_in_the_log(
     assert told(EVERY_RUN) == []
 
 
-def test_a_body_that_comes_too_slowly_is_given_up(
+ABSURD = ["NaN", "-Infinity", "1e400", "7e0", f"1{'0' * 400}", "9" * 5000, "9223372036854775808"]
+ABSURD += ["-7", "true", "null", '""', '"seven"', '"\\ud800"', '"-7"', "[7]", '{"id": 7}']
+
+NO_TIMES: list[Any] = ["0000-01-01T00:00:00Z", "10000-01-01T00:00:00Z", "1969-12-31T00:00:00Z"]
+NO_TIMES += ["9999-12-31T23:59:59-14:00", "yesterday", 1764064860, 1e400, True, ["2026"], {}]
+
+
+def raw(field: str, value: str) -> bytes:
+    """A webhook with JSON that Python would not write."""
+    written = (
+        webhook(data={field: "HERE"}) if field in WEBHOOK["data"] else webhook(**{field: "HERE"})
+    )
+    return written.replace(b'"HERE"', value.encode())
+
+
+@pytest.mark.parametrize("field", ["runId", "jobId", "accountId", "runStatusCode"])
+def test_webhook_with_an_invalid_required_number_returns_400(address: str, field: str) -> None:
+    for value in ABSURD:
+        answer = send(address, raw(field, value))
+
+        assert answer.status_code == 400, (value[:20], answer.text)
+        assert "not what dbt Cloud documents: " in answer.json()["detail"]
+        assert len(answer.text) < 300
+    assert told(EVERY_RUN) == []
+
+
+@pytest.mark.parametrize("field", ["projectId", "environmentId"])
+def test_webhook_with_an_invalid_optional_number_returns_400(address: str, field: str) -> None:
+    for value in {*ABSURD} - {"null", '""'}:
+        assert send(address, raw(field, value)).status_code == 400, value[:20]
+    assert told(EVERY_RUN) == []
+
+
+@pytest.mark.parametrize("field", ["timestamp", "runStartedAt", "runFinishedAt"])
+def test_webhook_with_an_invalid_time_returns_400(address: str, field: str) -> None:
+    for value in NO_TIMES:
+        changes = {"timestamp": value} if field == "timestamp" else {"data": {field: value}}
+
+        answer = send(address, webhook(**changes))
+
+        assert answer.status_code == 400, (value, answer.text)
+        assert "not a time since 1970" in answer.json()["detail"]
+    assert told(EVERY_RUN) == []
+
+
+def test_webhook_reads_a_time_in_year_1_as_missing(address: str) -> None:
+    """As Go writes a time that is not set."""
+    nothing = "0001-01-01T00:00:00Z"
+
+    data = {"runStatusCode": 30, "runStartedAt": nothing, "runFinishedAt": nothing}
+    assert send(address, webhook(data=data)).status_code == 200
+
+    (run,) = told(OF_JOB)
+    assert run
+    assert (run.started_at, run.finished_at[:4]) == ("", f"{datetime.now(UTC).year}")
+
+
+@pytest.mark.parametrize("opening", ["[", '{"a":'])
+def test_receiver_keeps_serving_after_deeply_nested_json(address: str, opening: str) -> None:
+    assert send(address, opening.encode() * 40_000).status_code == 400
+    deep = raw("jobName", "[" * 40_000 + "]" * 40_000)
+    assert send(address, deep).status_code in (200, 400)  # as deep as this Python can read
+    assert send(address, webhook()).status_code == 200
+
+
+@pytest.mark.parametrize("field", ["jobName", "runReason", "runStatusMessage"])
+@pytest.mark.parametrize("text", ["NUL \0", "half \ud83d", "\udc00\ud800", "whole \U0001f600"])
+def test_webhook_stores_any_text_in_storable_form(address: str, field: str, text: str) -> None:
+    for run_id in ("7", "8", "7"):
+        assert send(address, webhook(data={"runId": run_id, field: text})).status_code == 200
+
+    runs = told(OF_JOB)
+    assert [run and run.run_id for run in runs] == [7, 8]
+    assert runs[0]
+    taken = {"jobName": runs[0].job_name, "runReason": runs[0].cause}
+    assert taken.get(field, runs[0].message) == re.sub(r"[\0\ud800-\udfff]", "\ufffd", text)
+
+
+def test_webhook_reads_mistyped_names_as_empty(address: str) -> None:
+    assert send(address, webhook(data={"jobName": 7, "runReason": ["by hand"]})).status_code == 200
+
+    (run,) = told(OF_JOB)
+    assert run
+    assert (run.job_name, run.cause) == ("", "")
+
+
+@pytest.mark.parametrize("unknown", [None, ""])
+def test_webhook_accepts_a_missing_project_and_environment(
+    address: str, add_assets: AddAssets, unknown: str | None
+) -> None:
+    of_project = account_runs(project_id=36467)
+    add_assets(of_project)
+    data = {"projectId": unknown, "environmentId": unknown}
+    body = json.loads(webhook(data=data))
+    if unknown is None:
+        del body["data"]["projectId"], body["data"]["environmentId"], body["data"]["jobName"]
+
+    assert send(address, json.dumps(body).encode()).status_code == 200
+
+    (run,) = told(OF_JOB)
+    assert run
+    assert (run.project_id, run.environment_id) == (None, None)
+    assert run.url == "https://ab123.us1.dbt.com/api/v2/accounts/16173/runs/7/"
+    assert told(of_project) == []
+
+
+def test_webhooks_of_a_run_that_ends_in_the_future_make_one_event(address: str) -> None:
+    for _ in range(2):
+        assert (
+            send(address, webhook(data={"runFinishedAt": "9999-01-01T00:00:00Z"})).status_code
+            == 200
+        )
+
+    assert len(told(OF_JOB)) == 1
+
+
+def test_receiver_returns_408_for_a_slow_body(
     address: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(receiver, "BODY_SECONDS", 0.2)
@@ -196,7 +317,9 @@ def test_a_body_that_comes_too_slowly_is_given_up(
         assert b"408" in client.recv(1000).splitlines()[0]
 
 
-def test_a_secret_is_changed_without_a_gap(address: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_receiver_accepts_both_secrets_during_a_rotation(
+    address: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     connect(monkeypatch, receiver.WEBHOOKS, password=f"{SECRET} the-next-one")
 
     for secret in (SECRET, "the-next-one"):
@@ -211,7 +334,7 @@ def test_a_secret_is_changed_without_a_gap(address: str, monkeypatch: pytest.Mon
         ("dbt_cloud_default", {"host": "x"}, "has no login"),
     ],
 )
-def test_a_connection_that_is_missing_is_named_and_dbt_cloud_is_to_try_again(
+def test_receiver_returns_503_for_a_missing_or_incomplete_connection(
     address: str,
     conn_id: str,
     fields: dict[str, str] | None,
@@ -229,7 +352,40 @@ def test_a_connection_that_is_missing_is_named_and_dbt_cloud_is_to_try_again(
     assert reason in answer.text
 
 
-def test_without_the_database_dbt_cloud_is_to_try_again(
+@pytest.mark.parametrize(
+    ("extra", "reason"),
+    [
+        *((extra, "no connection dbt_cloud_webhooks that can be used") for extra in ("[1]", "7")),
+        *(
+            (f'{{"dbt_cloud_conn_id": {value}}}', "The extra of dbt_cloud_webhooks names no")
+            for value in ("7", "[]", "null", "{}", "true")
+        ),
+    ],
+)
+def test_receiver_returns_503_for_an_invalid_connection_extra(
+    address: str,
+    extra: str,
+    reason: str,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """In the database any extra can stand."""
+    monkeypatch.delenv(f"AIRFLOW_CONN_{receiver.WEBHOOKS.upper()}")
+    with create_session() as session:
+        stored = Connection(conn_id=receiver.WEBHOOKS, conn_type="generic", password=SECRET)
+        stored._extra = extra  # what it writes without a look
+        session.add(stored)
+    receiver.read_setup.cache_clear()
+
+    with caplog.at_level(logging.WARNING, receiver.__name__):
+        answer = send(address, webhook())
+
+    assert answer.status_code == 503, answer.text
+    assert reason in answer.json()["detail"]
+    assert f"A webhook is refused with 503: {answer.json()['detail']}" in caplog.text
+
+
+def test_receiver_returns_503_while_the_database_is_unavailable(
     address: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def no_database() -> None:
@@ -243,7 +399,7 @@ def test_without_the_database_dbt_cloud_is_to_try_again(
     assert len(told(OF_JOB)) == 1
 
 
-def test_an_asset_with_an_address_of_its_own_making_hinders_no_other(
+def test_asset_with_an_invalid_uri_does_not_affect_others(
     address: str, add_assets: AddAssets
 ) -> None:
     wrong = Asset("dbt-cloud://dbt_cloud_default/jobs/daily")
@@ -253,13 +409,13 @@ def test_an_asset_with_an_address_of_its_own_making_hinders_no_other(
     assert (len(told(OF_JOB)), told(wrong)) == (1, [])
 
 
-def test_pages_and_unknown_addresses_are_not_there(address: str) -> None:
+def test_receiver_serves_neither_docs_nor_unknown_paths(address: str) -> None:
     for path in ("/webhooks/docs", "/webhooks/openapi.json", "/webhooks/other"):
         assert httpx.get(f"{address}{path}", trust_env=False).status_code == 404
     assert httpx.get(f"{address}{PATH}", trust_env=False).status_code == 405
 
 
-def test_two_accounts_differ_by_their_connections(
+def test_webhook_reaches_only_assets_of_its_connection(
     address: str, add_assets: AddAssets, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     in_europe = job_runs(65767, "dbt_cloud_eu")

@@ -5,26 +5,24 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from itertools import count
 from typing import Any
+from urllib.parse import urlsplit
 
 import pytest
 from airflow.sdk import Asset
 from airflow.triggers.shared_stream import SharedStreamManager
+from sqlalchemy import delete
+from sqlalchemy.orm import Session
 
-from include.dbt_cloud.events import FinishedRun, account_runs, job_runs
-from include.dbt_cloud.events.watcher import (
-    CATCH_UP,
-    KEY,
-    LISTENING,
-    LOOK_BACK,
-    Cursor,
-    FinishedRuns,
-    Look,
-)
+from include.dbt_cloud.async_client import AsyncDbtCloudClient
+from include.dbt_cloud.events import FinishedRun, account_runs, job_runs, newest_finished_run
+from include.dbt_cloud.events.listed import CATCH_UP, LOOK_BACK, PAGE, Cursor, Look, look_at
+from include.dbt_cloud.events.watcher import KEY, LISTENING, FinishedRuns
 from include.dbt_cloud.responses import DbtCloudRefusedError, NoAnswerError
 from include.local_dbt_cloud.settings import JOBS_FILE
 from include.local_dbt_cloud.storage.jobs_file import read_jobs_file
@@ -32,13 +30,21 @@ from include.local_dbt_cloud.storage.statuses import Status
 from include.local_dbt_cloud.storage.store import Store
 from include.local_dbt_cloud.storage.tables import RunRow
 from tests.conftest import CERTIFICATES
-from tests.running_dbt_cloud import BUILD_AFTER_LOAD, DAILY_BUILD, RunningDbtCloud, prepare_data
+from tests.running_dbt_cloud import (
+    BUILD_AFTER_LOAD,
+    DAILY_BUILD,
+    TOKEN,
+    RunningDbtCloud,
+    prepare_data,
+)
 from tests.unit.dbt_cloud.conftest import go_well, go_wrong
 from tests.unit.dbt_cloud.events.test_assets import RUN
+from tests.unit.dbt_cloud.events.test_finished_run import WEBHOOK
 from tests.unit.dbt_cloud.test_trigger import count_calls
 
 CI_JOB, CI_ENVIRONMENT = 48621, 29119
 PATIENCE = 60.0  # seconds; for a busy machine
+LONG_AGO = datetime(1969, 1, 1, tzinfo=UTC)  # which no run can be from
 LOOKS = {"method": "GET", "path": "*/runs"}
 trigger_ids = count(1)
 
@@ -67,31 +73,42 @@ def finish(
     ago: timedelta = timedelta(0),
     status: Status = Status.SUCCESS,
     times: int = 1,
+    **odd: Any,
 ) -> list[int]:
     """Runs of a job that have ended so long ago; dbt itself need not run for that."""
     job = next(job for job in read_jobs_file(JOBS_FILE).jobs if job.id == job_id)
-    store, at = Store(server.data / "dbt_cloud.db"), datetime.now(UTC) - ago
-    with store.write() as session:
-        rows = [
-            RunRow(
-                account_id=server.account_id,
-                project_id=job.project_id,
-                environment_id=job.environment_id,
-                job_id=job.id,
-                trigger={"cause": "Kicked off by hand"},
-                job_definition=job.model_dump(mode="json"),
-                status_code=int(status),
-                created_at=at,
-                started_at=at,
-                finished_at=at,
-            )
-            for _ in range(times)
-        ]
+    at = datetime.now(UTC) - ago
+    fields: dict[str, Any] = {
+        "account_id": server.account_id,
+        "project_id": job.project_id,
+        "environment_id": job.environment_id,
+        "job_id": job.id,
+        "trigger": {"cause": "Kicked off by hand"},
+        "job_definition": job.model_dump(mode="json"),
+        "status_code": int(status),
+        "created_at": at,
+        "started_at": at,
+        "finished_at": at,
+    }
+    with changing(server) as session:
+        rows = [RunRow(**fields | odd) for _ in range(times)]
         session.add_all(rows)
         session.flush()
-        ids = [row.id for row in rows]
+        return [row.id for row in rows]
+
+
+@contextmanager
+def changing(server: RunningDbtCloud) -> Iterator[Session]:
+    store = Store(server.data / "dbt_cloud.db")
+    with store.write() as session:
+        yield session
     store.close()
-    return ids
+
+
+def forget(server: RunningDbtCloud, *runs: int) -> None:
+    """Other tests have a list without them."""
+    with changing(server) as session:
+        session.execute(delete(RunRow).where(RunRow.id.in_(runs)))
 
 
 @dataclass
@@ -165,7 +182,7 @@ def daily_build() -> Watched:
     return Watched(job_runs(DAILY_BUILD, poll_interval=0.1))
 
 
-def test_it_begins_now_and_tells_each_run_once(server: RunningDbtCloud) -> None:
+def test_watcher_starts_now_and_makes_one_event_per_run(server: RunningDbtCloud) -> None:
     watched = daily_build()
     finish(server)
 
@@ -186,7 +203,7 @@ def test_it_begins_now_and_tells_each_run_once(server: RunningDbtCloud) -> None:
     assert not LISTENING["dbt_cloud_default"]
 
 
-def test_all_assets_of_a_connection_share_one_call(server: RunningDbtCloud) -> None:
+def test_watchers_of_a_connection_share_one_call(server: RunningDbtCloud) -> None:
     jobs = (DAILY_BUILD, BUILD_AFTER_LOAD, CI_JOB)
     # The shortest interval counts.
     many = [Watched(job_runs(job, poll_interval=1000.0)) for job in jobs]
@@ -216,7 +233,9 @@ def test_all_assets_of_a_connection_share_one_call(server: RunningDbtCloud) -> N
     ],
     ids=lambda value: getattr(value, "uri", value),
 )
-def test_an_asset_hears_of_its_own_runs(server: RunningDbtCloud, asset: Asset, job: int) -> None:
+def test_watcher_makes_events_of_its_own_runs_only(
+    server: RunningDbtCloud, asset: Asset, job: int
+) -> None:
     watched = Watched(asset)
 
     async def story() -> None:
@@ -230,7 +249,7 @@ def test_an_asset_hears_of_its_own_runs(server: RunningDbtCloud, asset: Asset, j
     assert [run.job_id for run in watched.heard] == [job]
 
 
-def test_what_ends_while_no_triggerer_runs_is_told_by_the_next(server: RunningDbtCloud) -> None:
+def test_watcher_reports_runs_that_ended_while_no_triggerer_ran(server: RunningDbtCloud) -> None:
     watched = daily_build()
 
     async def story() -> None:
@@ -247,7 +266,7 @@ def test_what_ends_while_no_triggerer_runs_is_told_by_the_next(server: RunningDb
     asyncio.run(story())
 
 
-def test_what_has_not_reached_the_database_is_told_again(server: RunningDbtCloud) -> None:
+def test_watcher_repeats_an_event_that_was_not_stored(server: RunningDbtCloud) -> None:
     watched = daily_build()
 
     async def story() -> None:
@@ -265,7 +284,7 @@ def test_what_has_not_reached_the_database_is_told_again(server: RunningDbtCloud
     asyncio.run(story())
 
 
-def test_a_run_may_be_listed_late_or_end_with_another(server: RunningDbtCloud) -> None:
+def test_watcher_reports_runs_that_are_listed_late(server: RunningDbtCloud) -> None:
     watched = daily_build()
 
     async def story() -> None:
@@ -280,7 +299,7 @@ def test_a_run_may_be_listed_late_or_end_with_another(server: RunningDbtCloud) -
     asyncio.run(story())
 
 
-def test_an_asset_that_joins_later_has_its_own_cursor(server: RunningDbtCloud) -> None:
+def test_watcher_that_joins_later_uses_its_own_cursor(server: RunningDbtCloud) -> None:
     early, late = daily_build(), Watched(account_runs(poll_interval=0.1))
 
     async def story() -> None:
@@ -296,7 +315,7 @@ def test_an_asset_that_joins_later_has_its_own_cursor(server: RunningDbtCloud) -
     asyncio.run(story())
 
 
-def test_a_look_that_reaches_back_too_little_moves_no_cursor() -> None:
+def test_watcher_ignores_a_poll_that_starts_after_its_cursor() -> None:
     """A watcher may hear of one that was made before it had read its cursor."""
     watched = daily_build()
     an_hour_ago = datetime.now(UTC) - timedelta(hours=1)
@@ -318,7 +337,7 @@ def test_a_look_that_reaches_back_too_little_moves_no_cursor() -> None:
     assert asyncio.run(story()) == [run.as_extra() for _at, run in (earlier, later)]
 
 
-def test_days_without_a_run_are_no_absence(
+def test_watcher_omits_no_run_after_days_without_any(
     server: RunningDbtCloud, caplog: pytest.LogCaptureFixture
 ) -> None:
     watched = Watched(job_runs(48618, poll_interval=0.1))
@@ -337,7 +356,7 @@ def test_days_without_a_run_are_no_absence(
     assert "left out" not in caplog.text
 
 
-def test_a_long_absence_ends_with_its_last_days(
+def test_watcher_omits_runs_of_more_than_three_days_ago(
     server: RunningDbtCloud, caplog: pytest.LogCaptureFixture
 ) -> None:
     watched = Watched(job_runs(48620, poll_interval=0.1))
@@ -357,8 +376,182 @@ def test_a_long_absence_ends_with_its_last_days(
     assert "runs of more than 3 days ago are left out" in caplog.text
 
 
+def said(caplog: pytest.LogCaptureFixture) -> list[str]:
+    ours = "include.dbt_cloud.events."
+    return [record.message for record in caplog.records if record.name.startswith(ours)]
+
+
+def test_watcher_skips_an_unreadable_run_with_one_warning(
+    server: RunningDbtCloud, caplog: pytest.LogCaptureFixture
+) -> None:
+    watched = daily_build()
+
+    async def story() -> tuple[int, list[int]]:
+        async with triggerer(watched):
+            await until(lambda: watched.stored)
+            (odd,) = finish(server, started_at=LONG_AGO)
+            runs: list[int] = []
+            for _ in range(3):  # each is heard of by another look
+                runs += finish(server)
+                await until(partial(watched.knows, *runs))
+            return odd, runs
+
+    odd, runs = asyncio.run(story())
+    forget(server, odd)
+
+    assert watched.runs == runs
+    (warning,) = said(caplog)
+    assert f"dbt_cloud_default: dbt Cloud run {odd} is left out: the start is '1969-" in warning
+
+
+def test_poll_reads_the_page_after_one_of_runs_without_an_end(server: RunningDbtCloud) -> None:
+    """They come first in a list that a database has sorted, and last in the local dbt Cloud's."""
+    whole = server.get(f"runs/{finish(server)[0]}/", include_related="job,trigger")
+    pages = [[whole | {"id": at, "finished_at": None} for at in range(PAGE)], [whole]]
+    asked: list[int] = []
+
+    class FirstThoseWithoutAnEnd(AsyncDbtCloudClient):
+        async def get(self, path: str, **params: Any) -> Any:
+            asked.append(params["offset"])
+            return pages[params["offset"] // PAGE]
+
+    look = asyncio.run(look_at(FirstThoseWithoutAnEnd("dbt_cloud_default"), None))
+
+    assert [run for _at, run in look.runs] == [FinishedRun.of_listed(whole)]
+    assert (len(look.unreadable), asked) == (PAGE, [0, PAGE])
+
+
+def test_poll_stops_after_1000_unreadable_runs() -> None:
+    asked: list[int] = []
+
+    class Endless(AsyncDbtCloudClient):
+        async def get(self, path: str, **params: Any) -> Any:
+            asked.append(params["offset"])
+            return [{"id": params["offset"] + number} for number in range(PAGE)]
+
+    with pytest.raises(ValueError, match=r"none of 1000 listed runs can be read: status is None"):
+        asyncio.run(look_at(Endless("dbt_cloud_default"), None))
+
+    assert len(asked) == 10
+
+
+def test_watcher_reports_runs_beside_one_that_ends_in_the_future(server: RunningDbtCloud) -> None:
+    watched, late = daily_build(), Watched(account_runs(poll_interval=0.1))
+
+    async def story() -> list[int]:
+        async with triggerer(watched):
+            await until(lambda: watched.stored)
+            runs = finish(server, ago=timedelta(days=-3000))
+            await until(lambda: watched.knows(*runs))
+            for _ in range(2):
+                runs += finish(server)
+                await until(partial(watched.knows, *runs))
+            async with triggerer(late):  # which begins now
+                await until(lambda: late.stored)
+                runs += finish(server)
+                await until(lambda: watched.knows(*runs) and late.knows(*runs))
+            return runs
+
+    runs = asyncio.run(story())
+    forget(server, runs[0])
+
+    assert watched.runs == runs
+    assert late.runs == runs[-1:]
+
+
+def test_watcher_makes_an_event_of_a_run_with_unstorable_text(server: RunningDbtCloud) -> None:
+    watched = daily_build()
+
+    async def story() -> list[int]:
+        async with triggerer(watched):
+            await until(lambda: watched.stored)
+            job = read_jobs_file(JOBS_FILE).jobs[0].model_dump(mode="json") | {"name": "a\0b"}
+            runs = finish(server, trigger={"cause": "by \0 hand"}, job_definition=job)
+            await until(lambda: watched.knows(*runs))
+            return runs
+
+    (run,) = asyncio.run(story())
+    forget(server, run)
+
+    assert (watched.runs, watched.heard[0].cause) == ([run], "by \ufffd hand")
+
+
+class NotStored(Watched):
+    """Its cursor is stored once, and no longer."""
+
+    async def aset(self, key: str, value: Any) -> None:
+        if key in self.stored:
+            raise RuntimeError("the asset is gone")
+        await super().aset(key, value)
+
+
+def test_watcher_whose_cursor_cannot_be_stored_stops_no_other(
+    server: RunningDbtCloud, caplog: pytest.LogCaptureFixture
+) -> None:
+    gone, watched = NotStored(account_runs(poll_interval=0.1)), daily_build()
+
+    async def story() -> list[int]:
+        async with triggerer(gone, watched):
+            await until(lambda: gone.stored and watched.stored)
+            runs: list[int] = []
+            for _ in range(2):
+                runs += finish(server)
+                await until(partial(watched.knows, *runs))
+            return runs
+
+    assert asyncio.run(story()) == watched.runs == gone.runs
+    assert f"The cursor of {gone.asset.uri} stays where it was: the asset is gone" in caplog.text
+
+
+@pytest.mark.parametrize(
+    "stored",
+    ["text", {"until": "soon", "known": []}, {"until": "9999-01-01T00:00:00+00:00", "known": []}],
+    ids=str,
+)
+def test_watcher_starts_now_when_its_cursor_cannot_be_read(
+    server: RunningDbtCloud, caplog: pytest.LogCaptureFixture, stored: Any
+) -> None:
+    watched = daily_build()
+    watched.stored[KEY] = stored
+    finish(server)
+
+    async def story() -> list[int]:
+        async with triggerer(watched):
+            await until(lambda: watched.stored[KEY] != stored)
+            runs = finish(server)
+            await until(lambda: watched.knows(*runs))
+            return runs
+
+    assert asyncio.run(story()) == watched.runs
+    assert "A watcher begins now: its stored cursor cannot be read." in caplog.text
+
+
+def test_newest_finished_run_skips_unreadable_runs(
+    server: RunningDbtCloud, caplog: pytest.LogCaptureFixture
+) -> None:
+    (newest,) = finish(server)
+    (odd,) = finish(server, started_at=LONG_AGO)  # it ended later
+
+    run = newest_finished_run(DAILY_BUILD)
+    forget(server, odd)
+
+    assert run
+    assert run.run_id == newest
+    assert f"dbt Cloud run {odd} is left out: the start is '1969-" in caplog.text
+
+
+def test_url_of_a_finished_run_without_a_project_returns_that_run(server: RunningDbtCloud) -> None:
+    (made,) = finish(server)
+    data = WEBHOOK["data"] | {"runId": str(made), "projectId": None}
+
+    run = FinishedRun.of_webhook(WEBHOOK | {"data": data}, urlsplit(server.url).netloc)
+
+    answer = server.session.get(run.url, headers={"Authorization": f"Token {TOKEN}"})
+    assert answer.json()["data"]["id"] == made
+
+
 @pytest.mark.parametrize("kind", ["429", "503", "close-before"])
-def test_a_problem_is_said_once_and_nothing_lost(
+def test_watcher_logs_a_problem_once_and_loses_no_run(
     server: RunningDbtCloud, caplog: pytest.LogCaptureFixture, kind: str
 ) -> None:
     caplog.set_level("INFO")
@@ -388,7 +581,7 @@ def test_a_problem_is_said_once_and_nothing_lost(
     ],
     ids=["token", "account"],
 )
-def test_what_is_wrong_with_the_connection_is_said(
+def test_watcher_logs_a_connection_error(
     server: RunningDbtCloud,
     caplog: pytest.LogCaptureFixture,
     monkeypatch: pytest.MonkeyPatch,
@@ -405,18 +598,20 @@ def test_what_is_wrong_with_the_connection_is_said(
     asyncio.run(story())
 
 
-def test_waits_grow_and_follow_retry_after() -> None:
+def test_poll_delay_grows_and_follows_retry_after() -> None:
     poll = FinishedRuns("dbt_cloud_default")
     no_answer = NoAnswerError("dbt Cloud answered 503")
 
     assert [poll.failed(no_answer) for _ in range(7)] == [1, 2, 4, 8, 16, 32, 60]
-    assert poll.failed(NoAnswerError("dbt Cloud answered 429", retry_after=90)) == 90
+    poll.worked()
+    assert poll.failed(NoAnswerError("dbt Cloud answered 429", retry_after=30)) == 30
+    assert poll.failed(NoAnswerError("dbt Cloud answered 429", retry_after=86400)) == 60
     assert poll.failed(DbtCloudRefusedError(401, "Invalid token.")) == 60
     poll.worked()
     assert poll.failed(no_answer) == 1
 
 
-def test_an_interval_is_seconds_or_none() -> None:
+def test_poll_interval_must_be_positive_or_none() -> None:
     assert not job_runs(DAILY_BUILD, poll_interval=None).watchers
     with pytest.raises(ValueError, match="give seconds, or None for no watcher"):
         job_runs(DAILY_BUILD, poll_interval=0)
