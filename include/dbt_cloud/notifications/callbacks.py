@@ -9,21 +9,18 @@ that failed last.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 from urllib.parse import quote
 
 from airflow.providers.dbt.cloud.hooks.dbt import DbtCloudHook
-from airflow.providers.dbt.cloud.operators.dbt import DbtCloudRunJobOperator
 from asgiref.sync import sync_to_async
 
 from ..airflow_compat import conf
-from ..artifacts import Node, failed_nodes
 from ..client import DbtCloudClient
-from ..failures import what_failed
-from ..recovery import failed_step
-from .channels import Message, send
+from ..loose_json import record
+from .channels import Message, one_line, send
+from .failed_run import FailedRun, describe, facts_of_run, failed_run, run_of_task
 from .task_log import MAX_ERROR, error_in_log
 
 # Airflow's words for why a Dag run failed.
@@ -35,17 +32,6 @@ REASONS = {
 }
 
 
-@dataclass(frozen=True)
-class FailedRun:
-    """The dbt Cloud run of a failed task. ``details`` are lines for people."""
-
-    id: int
-    url: str
-    step: str = ""
-    nodes: list[Node] = field(default_factory=list)
-    details: str = ""
-
-
 def notify_failure(context: Any) -> None:
     """For ``on_failure_callback``: which task, step and nodes failed, why, how to run again."""
     reason = context.get("reason")  # only a whole Dag run has one
@@ -53,10 +39,12 @@ def notify_failure(context: Any) -> None:
         send(message_without_failed_task(context))
         return
     ti = context["ti"]
-    run = failed_run(ti)
+    error = context.get("exception")
+    run = failed_run(ti, error)
     details = run.details if run else ""
     if not details:
-        details = error_in_log(ti) if reason else error_text(context.get("exception"))
+        # Airflow tells no exception of a Dag run's task, nor of one that no worker has ended.
+        details = error_text(error) or error_in_log(ti)
     message = Message(
         event="dag_run.failed" if reason else "task.failed",
         subject=f"Failed: {ti.dag_id}.{ti.task_id}",
@@ -85,14 +73,16 @@ def notify_failed_run(context: Any, run_id: int, dbt_cloud_conn_id: str) -> None
     """Called in a task: a dbt Cloud run that nobody in Airflow started has not succeeded."""
     client = DbtCloudClient(DbtCloudHook(dbt_cloud_conn_id), None)
     run = client.get(f"runs/{run_id}/", include_related="run_steps,job,trigger")
-    failed, outcome = describe(client, run), run["status_humanized"]
-    facts = {"job_id": run["job_definition_id"], "cause": run["trigger"]["cause"]}
+    failed, job = describe(client, run), record(run.get("job"))
+    cause = record(run.get("trigger")).get("cause")
+    facts = {"job_id": run["job_definition_id"], "cause": cause}
+    name = job.get("name") or f"job {facts['job_id']}"
     message = Message(
         event="dbt_cloud_run.cancelled" if run["is_cancelled"] else "dbt_cloud_run.failed",
-        subject=f"{outcome}: {run['job']['name']} in dbt Cloud",
+        subject=f"{run['status_humanized']}: {name} in dbt Cloud",
         lines=[
             f"dbt Cloud run {run_id}: {failed.url}",
-            f"Who or what started it: {facts['cause']}",
+            f"Who or what started it: {one_line(cause)}",
             f"Failed step: {failed.step}" if failed.step else f"Why: {run['status_message']}",
         ],
         details=failed.details,
@@ -145,50 +135,11 @@ def lines_of_failure(ti: Any, run: FailedRun | None) -> Iterator[str]:
     tries = max(ti.try_number, ti.max_tries + 1, ti.task.retries + 1)
     yield f"Dag run {ti.run_id}, try {ti.try_number} of {tries}"
     if run:
-        yield f"dbt Cloud run {run.id}: {run.url}"
+        yield f"dbt Cloud run {run.id}: {run.url}".removesuffix(": ")
     if run and run.step:
         yield f"Failed step: {run.step}"
     yield f"To run it again: repair the cause, open {ti.log_url} and press Clear."
     yield "What came before it does not run again."
-
-
-def run_of_task(ti: Any) -> tuple[int | None, str]:
-    """What ``DbtCloudRunJobOperator`` leaves in its XComs; other tasks have none."""
-    if not isinstance(ti.task, DbtCloudRunJobOperator):
-        return None, ""
-    values = (
-        ti.xcom_pull(task_ids=ti.task_id, key=key, map_indexes=ti.map_index)
-        for key in ("job_run_id", "job_run_url")
-    )
-    run_id, url = values
-    return run_id, url or ""
-
-
-def failed_run(ti: Any) -> FailedRun | None:
-    """With its failed nodes, as far as dbt Cloud can still be asked."""
-    run_id, url = run_of_task(ti)
-    if run_id is None:
-        return None
-    try:
-        hook = DbtCloudHook(ti.task.dbt_cloud_conn_id)
-        client = DbtCloudClient(hook, ti.task.account_id)
-        return describe(client, client.get(f"runs/{run_id}/", include_related="run_steps"))
-    except Exception as error:  # dbt Cloud's trouble is often the very reason of the failure
-        return FailedRun(run_id, url, details=f"Its details are not to be had: {error}")
-
-
-def describe(client: DbtCloudClient, run: dict[str, Any]) -> FailedRun:
-    """``run`` comes with its steps."""
-    step = failed_step(run)
-    if step is None:
-        return FailedRun(run["id"], run["href"])
-    return FailedRun(
-        id=run["id"],
-        url=run["href"],
-        step=f"{step['index']}, {step['name'].strip()}",
-        nodes=failed_nodes(client, run["id"], step["index"]),
-        details="\n".join(what_failed(client, run["id"], step)),
-    )
 
 
 def facts_of_task(ti: Any) -> dict[str, Any]:
@@ -199,18 +150,6 @@ def facts_of_task(ti: Any) -> dict[str, Any]:
         "map_index": ti.map_index,
         "try_number": ti.try_number,
         "airflow_url": ti.log_url,
-    }
-
-
-def facts_of_run(run: FailedRun) -> dict[str, Any]:
-    return {
-        "dbt_cloud_run_id": run.id,
-        "dbt_cloud_run_url": run.url,
-        "failed_step": run.step,
-        "failed_nodes": [
-            {"unique_id": node.unique_id, "status": node.status, "message": node.message}
-            for node in run.nodes
-        ],
     }
 
 

@@ -10,8 +10,9 @@
 from __future__ import annotations
 
 import logging
+import re
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from html import escape
 from typing import Any
 
@@ -19,8 +20,11 @@ from airflow.sdk import BaseHook
 from jinja2 import Environment
 
 from ..airflow_compat import AirflowNotFoundException
+from ..loose_json import text
 
 SECONDS = 30  # for one call of a receiver
+MAX_SUBJECT = 200  # characters
+BREAKS = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]+")  # control characters and line breaks
 MAX_SLACK_DETAILS = 2500  # characters; Slack splits longer messages
 EMAIL = Environment(autoescape=True).from_string(
     '<pre style="white-space: pre-wrap">{{ text | urlize }}</pre>'
@@ -46,11 +50,26 @@ class Message:
         return "\n".join([*self.lines, *([f"\n{self.details}"] if self.details else [])])
 
 
+def one_line(value: Any) -> str:
+    """Return a name as text without line breaks, which would end a header."""
+    return " ".join(BREAKS.sub(" ", text(value)).split())
+
+
+def sendable(message: Message) -> Message:
+    """The message as every channel takes it, whatever names are in it."""
+    subject = one_line(message.subject) or "(no subject)"
+    if len(subject) > MAX_SUBJECT:
+        subject = f"{subject[: MAX_SUBJECT - 2]} …"
+    lines = [text(line) for line in message.lines]
+    return replace(message, subject=subject, lines=lines, details=text(message.details))
+
+
 def send(message: Message) -> list[str]:
     """Returns the connections that took it. Never raises: a message must not fail what it tells of.
 
     What nobody took is in the log.
     """
+    message = sendable(message)
     took = [conn_id for conn_id in CHANNELS if sent_by(conn_id, message)]
     if took:
         log.info("Sent by %s: %s", " and ".join(took), message.subject)

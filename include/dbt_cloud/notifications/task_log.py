@@ -1,19 +1,22 @@
 """The exception of a failed task, from the end of its log.
 
-Airflow tells a callback of a whole Dag run which task failed, and not by which exception. Where the
-log is on this machine's disk the exception is read from there.
+Airflow tells a callback of a whole Dag run which task failed, and not by which exception; nor does
+it tell of a task that its trigger has ended. Where the log is on this machine's disk the exception,
+or the last error that was logged, is read from there.
 """
 
 from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from glob import escape
 from pathlib import Path
 from typing import Any
 
 from jinja2 import Template
 
 from ..airflow_compat import conf
+from ..loose_json import record, records, text
 
 MAX_ERROR = 2000  # characters of an exception's text
 
@@ -25,17 +28,29 @@ def error_in_log(ti: Any) -> str:
 
 
 def lines_of_log(ti: Any) -> list[str]:
+    """Of the task's process, then of its triggers, whose logs stand beside."""
     template = Template(conf.get("logging", "log_filename_template"))
     name = template.render(ti=ti, try_number=ti.try_number)
     file = Path(conf.get("logging", "base_log_folder")) / name
-    return file.read_text(errors="replace").splitlines() if file.is_file() else []
+    triggers = file.parent.glob(f"{escape(file.name)}.trigger.*.log")
+    files = (one for one in (file, *sorted(triggers)) if one.is_file())
+    return [line for one in files for line in one.read_text(errors="replace").splitlines()]
 
 
 def errors(lines: list[str]) -> Iterator[str]:
-    """The exceptions of a log as Airflow writes it, one JSON object a line; the last one first."""
-    for line in reversed(lines):
-        try:
-            exceptions = json.loads(line)["error_detail"]
-            yield f"{exceptions[0]['exc_type']}: {exceptions[0]['exc_value']}"
-        except (ValueError, KeyError, IndexError, TypeError):
-            continue
+    """What went wrong in a log as Airflow writes it, one JSON object a line; the last one first.
+
+    Exceptions come before what was only logged as an error.
+    """
+    entries = [record(entry) for line in reversed(lines) if (entry := json_of(line))]
+    for entry in entries:
+        if exceptions := records(entry.get("error_detail")):
+            yield f"{exceptions[0].get('exc_type')}: {exceptions[0].get('exc_value')}"
+    yield from (text(entry.get("event")) for entry in entries if entry.get("level") == "error")
+
+
+def json_of(line: str) -> Any:
+    try:
+        return json.loads(line)
+    except (ValueError, RecursionError):
+        return None

@@ -6,18 +6,23 @@ may read the Dag that keeps the history may see the page.
 
 from __future__ import annotations
 
+import logging
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, FastAPI, HTTPException, Request
+from fastapi import Path as InPath
+from fastapi.exceptions import RequestValidationError
 from fastapi.responses import HTMLResponse, Response
 from fastapi.staticfiles import StaticFiles
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from starlette.exceptions import HTTPException as StarletteHTTPException
 
 from ..airflow_api_server import GetUserDep, get_auth_manager, requires_access_dag
-from ..reports.dbt_docs import documented_projects, newest_docs
+from ..artifacts import has_failed
+from ..loose_json import LARGEST
+from ..reports.dbt_docs import documented_projects, read_newest_docs
 from ..reports.history import History
 from . import charts
 from .content import FindDagRuns, details_of, jobs_of
@@ -25,6 +30,8 @@ from .newest_runs import SECONDS, NewestRuns
 from .started_by import dag_runs_of
 
 FOLDER = Path(__file__).parent
+Id = Annotated[int, InPath(ge=1, le=LARGEST)]
+log = logging.getLogger(__name__)
 HEADERS = {
     "Cache-Control": "no-store",
     "Content-Security-Policy": (
@@ -52,7 +59,9 @@ ENVIRONMENT = Environment(
     trim_blocks=True,
     lstrip_blocks=True,
 )
-ENVIRONMENT.globals.update(bars=charts.bars, line=charts.line, refresh_seconds=int(SECONDS))
+ENVIRONMENT.globals.update(
+    bars=charts.bars, line=charts.line, has_failed=has_failed, refresh_seconds=int(SECONDS)
+)
 
 
 def make_page(history: Any, dbt_cloud_conn_id: str, dag_id: str) -> FastAPI:
@@ -75,6 +84,17 @@ def make_page(history: Any, dbt_cloud_conn_id: str, dag_id: str) -> FastAPI:
         text = TROUBLES.get(error.status_code, str(error.detail)).replace("{dag_id}", dag_id)
         return page("trouble.html", root_of(request), error.status_code, text=text)
 
+    @app.exception_handler(RequestValidationError)
+    def tell_of_no_number(request: Request, _error: RequestValidationError) -> Response:
+        text = "There is no such page: the address has no number that a job or project can have."
+        return page("trouble.html", root_of(request), 404, text=text)
+
+    @app.exception_handler(OSError)
+    def tell_of_the_history(request: Request, error: OSError) -> Response:
+        log.error("The kept runs below %s cannot be read: %r", history, error)
+        text = f"The kept runs cannot be read: {error}"
+        return page("trouble.html", root_of(request), 503, text=text)
+
     return app
 
 
@@ -96,7 +116,7 @@ def router(history: History, newest_runs: NewestRuns, dag_id: str) -> APIRouter:
         )
 
     @routes.get("/jobs/{job_id}")
-    def show_job(request: Request, job_id: int, user: GetUserDep) -> Response:
+    def show_job(request: Request, job_id: Id, user: GetUserDep) -> Response:
         answer = newest_runs.answer()
         found = details_of(job_id, answer, history, dag_runs_for(user))
         if found is None:
@@ -104,11 +124,11 @@ def router(history: History, newest_runs: NewestRuns, dag_id: str) -> APIRouter:
         return page("job.html", root_of(request), problem=answer.problem, found=found)
 
     @routes.get("/docs/{project_id}")
-    def show_docs(project_id: int) -> Response:
-        file = newest_docs(history.folder, project_id)
-        if file is None:
+    def show_docs(project_id: Id) -> Response:
+        docs = read_newest_docs(history.folder, project_id)
+        if docs is None:
             raise HTTPException(404, f"No documentation of project {project_id} is kept.")
-        return HTMLResponse(file.read_text(), headers=DOCS_HEADERS)
+        return HTMLResponse(docs, headers=DOCS_HEADERS)
 
     return routes
 
@@ -127,4 +147,5 @@ def root_of(request: Request) -> str:
 
 def page(template: str, root: str, status: int = 200, **values: Any) -> Response:
     text = ENVIRONMENT.get_template(template).render(root=root, **values)
-    return HTMLResponse(text, status, HEADERS)
+    # dbt's messages may have halves of characters.
+    return HTMLResponse(text.encode(errors="replace"), status, HEADERS)

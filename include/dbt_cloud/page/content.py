@@ -7,7 +7,8 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any
 
-from ..artifacts import FAILED, Node
+from ..artifacts import Node
+from ..node_names import distinct_names
 from ..reports.dbt_docs import newest_docs
 from ..reports.history import History
 from ..reports.results import Results
@@ -20,7 +21,6 @@ from .started_by import DagRun
 BARS = 10  # runs of each job, in the list of jobs
 SHOWN = 50  # runs of one job
 TESTS_OVER = 30  # runs
-TROUBLE = {*FAILED, "warn"}
 FindDagRuns = Callable[[list[dict[str, Any]]], dict[int, DagRun]]  # by the ids of their runs
 
 
@@ -29,8 +29,12 @@ class Job:
     """``runs`` are its newest ones, newest first."""
 
     id: int
-    name: str
     runs: list[Run]
+
+    @property
+    def name(self) -> str:
+        """As the newest run tells it that does: the job may have been deleted."""
+        return next((run.job_name for run in self.runs if run.job_name), f"Job {self.id}")
 
     @property
     def newest(self) -> Run:
@@ -67,7 +71,7 @@ def jobs_of(answer: Answer, history: History, dag_runs_of: FindDagRuns) -> list[
     shown: dict[int, list[Run]] = defaultdict(list)
     for run in runs:
         shown[run["job_definition_id"]].append(Run.of(run, dag_runs))
-    return [Job(job_id, some[0].job_name, some[:BARS]) for job_id, some in shown.items()]
+    return [Job(job_id, some[:BARS]) for job_id, some in shown.items()]
 
 
 def newest_of_each(runs: list[dict[str, Any]]) -> list[dict[str, Any]]:
@@ -83,14 +87,14 @@ def details_of(
 ) -> JobDetails | None:
     """None if nobody knows a run of the job."""
     kept = history.results(job_id, SHOWN)
-    listed = [run for run in answer.runs if run["job_definition_id"] == job_id]
-    runs = newest_first(listed, (one.run for one in kept))[:SHOWN]
+    known = newest_first(answer.runs, (one.run for one in kept))
+    runs = [run for run in known if run["job_definition_id"] == job_id][:SHOWN]
     if not runs:
         return None
     dag_runs = dag_runs_of(runs)
     shown = [Run.of(run, dag_runs) for run in runs]
     unreadable = len(history.runs(job_id)[:SHOWN]) - len(kept)
-    job = Job(job_id, shown[0].job_name, shown)
+    job = Job(job_id, shown)
     troubles = troubles_of(kept[:TESTS_OVER])
     has_docs = newest_docs(history.folder, job.newest.project_id) is not None
     return JobDetails(job, model_times(kept), troubles, unreadable, has_docs)
@@ -103,11 +107,12 @@ def model_times(kept: Iterable[Results]) -> list[RunTime]:
     """
     seconds: dict[str, list[float]] = defaultdict(list)
     for results in kept:
-        for name, took in results.model_seconds.items():
-            seconds[name].append(took)
+        for unique_id, took in results.model_seconds.items():
+            seconds[unique_id].append(took)
+    names = distinct_names(seconds)
     times = [
-        RunTime(name, newest, earlier[:EARLIER_RUNS][::-1])
-        for name, (newest, *earlier) in seconds.items()
+        RunTime(names[unique_id], newest, earlier[:EARLIER_RUNS][::-1])
+        for unique_id, (newest, *earlier) in seconds.items()
     ]
     return sorted(times, key=lambda time: (time.is_slower, time.seconds), reverse=True)
 
@@ -118,11 +123,12 @@ def troubles_of(kept: list[Results]) -> list[Trouble]:
     last: dict[str, Node] = {}
     for nodes in runs:
         for node in nodes.values():
-            if node.status in TROUBLE:
+            if node.is_trouble:
                 last.setdefault(node.unique_id, node)
+    names = distinct_names(last)
     return [
         Trouble(
-            name=f"{node.kind} {node.name}",
+            name=f"{node.kind} {names[key]}",
             statuses=[nodes[key].status if key in nodes else "" for nodes in reversed(runs)],
             message=node.message,
         )

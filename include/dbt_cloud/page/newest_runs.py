@@ -58,7 +58,8 @@ class NewestRuns:
             hook = DbtCloudHook(self._conn_id, timeout_seconds=TIMEOUT)
             client = DbtCloudClient(hook, None, patience=0)
             related = "job,trigger"
-            return Answer(client.get("runs/", order_by="-id", limit=MOST, include_related=related))
+            runs = client.get("runs/", order_by="-id", limit=MOST, include_related=related)
+            return Answer(runs or [])
         except (AirflowException, ValueError) as error:
             log.warning(
                 "dbt Cloud, as the connection %s says, is not reached: %s", self._conn_id, error

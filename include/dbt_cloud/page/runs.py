@@ -2,25 +2,34 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
+from ..loose_json import identifier, moment, record, text
 from ..runs import status_in_words
 from .started_by import DagRun
+
+ACTIVE = ("queued", "starting", "running")
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
 class Run:
-    """``seconds`` is how long it ran, or has run until now; None before it began."""
+    """``seconds`` is how long it ran, or has run until now; None before it began.
+
+    ``queued_seconds`` is how long it waited before that; None if dbt Cloud does not say.
+    """
 
     id: int
     job_id: int
     job_name: str
     project_id: int
     state: str
-    created_at: datetime
+    started_at: datetime | None
+    queued_seconds: float | None
     seconds: float | None
     cause: str
     message: str
@@ -29,17 +38,22 @@ class Run:
 
     @classmethod
     def of(cls, run: dict[str, Any], dag_runs: dict[int, DagRun]) -> Run:
-        url = run["href"]
+        """``run`` is one that can be shown; what else is missing or odd in it is empty."""
+        url = text(run.get("href"))
+        state = status_in_words(run.get("status"))
+        started_at = moment(run.get("started_at"))
+        end = datetime.now(UTC) if state in ACTIVE else moment(run.get("finished_at"))
         return cls(
             id=run["id"],
             job_id=run["job_definition_id"],
-            job_name=(run.get("job") or {}).get("name") or f"Job {run['job_definition_id']}",
-            project_id=run["project_id"],
-            state=status_in_words(run["status"]),
-            created_at=datetime.fromisoformat(run["created_at"]),
-            seconds=_seconds(run),
-            cause=(run.get("trigger") or {}).get("cause") or "",
-            message=run.get("status_message") or "",
+            job_name=text(record(run.get("job")).get("name")),
+            project_id=identifier(run.get("project_id")) or 0,
+            state=state,
+            started_at=started_at,
+            queued_seconds=_between(moment(run.get("created_at")), started_at or end),
+            seconds=_between(started_at, end),
+            cause=text(record(run.get("trigger")).get("cause")),
+            message=text(run.get("status_message")),
             # A browser follows other addresses too, such as javascript:
             url=url if url.startswith("https://") else "",
             dag_run=dag_runs.get(run["id"]),
@@ -47,18 +61,34 @@ class Run:
 
     @property
     def is_active(self) -> bool:
-        return self.state in ("queued", "starting", "running")
+        return self.state in ACTIVE
 
     @property
     def took(self) -> str:
         return "" if self.seconds is None else in_words(self.seconds)
 
+    @property
+    def queued(self) -> str:
+        return "" if self.queued_seconds is None else in_words(self.queued_seconds)
 
-def newest_first(*lists: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Each run once, as the first list that has it tells it."""
+
+def that_can_be_shown(runs: Iterable[Any]) -> list[dict[str, Any]]:
+    """Without those that lack their numbers, which the log names."""
+    found = []
+    for run in runs:
+        names = ("id", "job_definition_id")
+        if all(identifier(record(run).get(name)) for name in names):
+            found.append(run)
+        else:
+            log.warning("A run cannot be shown, since it lacks its numbers: %.200r", run)
+    return found
+
+
+def newest_first(*lists: Iterable[Any]) -> list[dict[str, Any]]:
+    """Each run that can be shown once, as the first list that has it tells it."""
     found: dict[int, dict[str, Any]] = {}
     for runs in lists:
-        for run in runs:
+        for run in that_can_be_shown(runs):
             found.setdefault(run["id"], run)
     return [found[run_id] for run_id in sorted(found, reverse=True)]
 
@@ -71,9 +101,6 @@ def in_words(seconds: float) -> str:
     return f"{hours} h {minutes:02} min" if hours else f"{minutes} min {rest:02} s"
 
 
-def _seconds(run: dict[str, Any]) -> float | None:
-    if not run["started_at"]:
-        return None
-    end = run["finished_at"]
-    until = datetime.fromisoformat(end) if end else datetime.now(UTC)
-    return max(0.0, (until - datetime.fromisoformat(run["started_at"])).total_seconds())
+def _between(start: datetime | None, end: datetime | None) -> float | None:
+    """Seconds; 0 if a clock was set back meanwhile."""
+    return max(0.0, (end - start).total_seconds()) if start and end else None

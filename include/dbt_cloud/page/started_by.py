@@ -13,12 +13,13 @@ from sqlalchemy import select
 
 from ..airflow_server import XComModel, create_session
 from ..idempotency_key import IdempotencyKey
+from ..loose_json import moment, record, text
 
 URL = "job_run_url"  # the XCom by which dbt Cloud's operators give their link
 MOST = 1000  # XComs that are looked at
 CLOCKS_DIFFER = timedelta(hours=1)  # at most, dbt Cloud's and the database's
-# What DbtCloudRunJobExactlyOnceOperator says: Airflow: DAG.TASK, DAG RUN [airflow:TOKEN/GENERATION]
-CAUSE = re.compile(r"Airflow[^:]*: (?P<task>\S+), (?P<run>.+) \[airflow:(?P<token>\w+)/")
+# What DbtCloudRunJobExactlyOnceOperator says: Airflow: DAG.TASK, DAG RUN [airflow:TOKEN]
+CAUSE = re.compile(r"Airflow[^:]*: (?P<task>\S+), (?P<run>.+) \[airflow:(?P<token>\w+)\]")
 
 
 @dataclass(frozen=True)
@@ -48,10 +49,11 @@ class DagRun:
 def dag_runs_of(runs: Iterable[dict[str, Any]], readable: set[str]) -> dict[int, DagRun]:
     """dbt Cloud run → Dag run, of those Dags alone that somebody may read."""
     listed = list(runs)
-    urls = _urls_in_xcoms(min((_created(run) for run in listed), default=None))
+    created = filter(None, (moment(run.get("created_at")) for run in listed))
+    urls = _urls_in_xcoms(min(created, default=None))
     found = {
-        run["id"]: urls.get(run["href"])
-        or DagRun.in_cause((run.get("trigger") or {}).get("cause") or "")
+        run["id"]: urls.get(text(run.get("href")))
+        or DagRun.in_cause(text(record(run.get("trigger")).get("cause")))
         for run in listed
     }
     return {run_id: one for run_id, one in found.items() if one and one.dag_id in readable}
@@ -69,7 +71,3 @@ def _urls_in_xcoms(since: datetime | None) -> dict[str, DagRun]:
     with create_session() as session:
         rows = session.execute(query).all()
     return {str(url).strip('"'): DagRun(f"{dag_id}", f"{run_id}") for url, dag_id, run_id in rows}
-
-
-def _created(run: dict[str, Any]) -> datetime:
-    return datetime.fromisoformat(run["created_at"])

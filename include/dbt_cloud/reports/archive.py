@@ -7,6 +7,7 @@ from typing import Any
 
 from ..artifacts import command_of, read_artifact
 from ..client import DbtCloudClient
+from .history import write
 
 # https://docs.getdbt.com/reference/artifacts/dbt-artifacts
 ARTIFACTS = ("run_results.json", "manifest.json", "catalog.json", "sources.json")
@@ -19,7 +20,7 @@ def archive(client: DbtCloudClient, run: dict[str, Any], folder: Any) -> list[st
     ``debug_log.txt`` all that it did.
     """
     archived = []
-    for step in run["run_steps"]:
+    for step in run["run_steps"] or ():
         place = f"step-{step['index']}"
         files = {"log.txt": step.get("logs"), "debug_log.txt": step.get("debug_logs")}
         for name in ARTIFACTS if command_of(step) else ():
@@ -27,7 +28,6 @@ def archive(client: DbtCloudClient, run: dict[str, Any], folder: Any) -> list[st
             files[name] = json.dumps(artifact) if artifact else None
         for name, text in files.items():
             if text:
-                (folder / place).mkdir(parents=True, exist_ok=True)
-                (folder / place / name).write_text(text)
+                write(folder / place / name, text)
                 archived.append(f"{place}/{name}")
     return archived

@@ -7,6 +7,17 @@ import io
 from .run_times import RunTime
 
 CHARTS, COLUMNS = 12, 3  # the slowest models
+TITLE = 46  # characters above one of them
+
+
+def title(name: str) -> str:
+    """Return a name as one line that fits; of a long one its end, which says most.
+
+    >>> title("x" * 99 + "orders")[-8:]
+    'xxorders'
+    """
+    line = " ".join(name.split())
+    return line if len(line) <= TITLE else f"…{line[1 - TITLE :]}"
 
 
 def as_chart(times: list[RunTime]) -> bytes:
@@ -25,7 +36,7 @@ def as_chart(times: list[RunTime]) -> bytes:
         axis.plot([0], [time.seconds], color=color, marker="o")
         if time.history:
             axis.axhline(time.median, color="#999999", linestyle=":")
-        axis.set_title(time.name, fontsize=9, color=color)
+        axis.set_title(title(time.name), fontsize=9, color=color, parse_math=False)
         axis.set_ylim(0, 1.15 * max(*time.history, time.seconds, 0.01))
         axis.xaxis.set_major_locator(MaxNLocator(integer=True))
         axis.tick_params(labelsize=7)

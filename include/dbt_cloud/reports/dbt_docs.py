@@ -7,13 +7,16 @@ with manifest and catalog in it. Only that of the newest run is kept.
 from __future__ import annotations
 
 import json
+import logging
 from typing import Any
 
 from ..artifacts import command_of, read_artifact
 from ..client import DbtCloudClient
-from ..responses import DbtCloudRefusedError
-from .history import numbers_in, write
+from ..commands import verb_of
+from ..responses import NOT_FOUND, DbtCloudRefusedError
+from .history import delete, numbers_in, write
 
+log = logging.getLogger(__name__)
 FOLDER = "docs"
 PLACES = {  # in dbt's page
     "manifest.json": '"MANIFEST.JSON INLINE DATA"',
@@ -24,22 +27,26 @@ PLACES = {  # in dbt's page
 def keep_docs(client: DbtCloudClient, run: dict[str, Any], history: Any) -> None:
     """``run`` comes with its steps. One without documentation changes nothing."""
     folder = history / FOLDER / str(run["project_id"])
-    others = numbers_in(folder, ".html")
-    if not run["has_docs_generated"] or any(other >= run["id"] for other in others):
+    others = [other for other in numbers_in(folder, ".html") if other != run["id"]]
+    if not run.get("has_docs_generated") or any(other > run["id"] for other in others):
         return
     if page := docs_of(client, run):
         write(folder / f"{run['id']}.html", page)
         for other in others:
-            (folder / f"{other}.html").unlink(missing_ok=True)
+            delete(folder / f"{other}.html")
 
 
 def docs_of(client: DbtCloudClient, run: dict[str, Any]) -> str | None:
     """None if the run has left no page, or not all that belongs into it."""
-    commands = {step["index"]: command_of(step) or "" for step in run["run_steps"]}
-    steps = [index for index, command in commands.items() if "docs generate" in command]
+    commands = {step["index"]: command_of(step) or "" for step in run["run_steps"] or ()}
+    steps = [index for index, command in commands.items() if verb_of(command) == "docs"]
+    if not steps:
+        return None
     try:
         page = client.text(f"runs/{run['id']}/artifacts/index.html", step=steps[-1])
-    except (DbtCloudRefusedError, IndexError):
+    except DbtCloudRefusedError as refusal:
+        if refusal.status != NOT_FOUND:
+            raise
         return None
     for name, place in PLACES.items():
         artifact = read_artifact(client, run["id"], name, steps[-1])
@@ -56,9 +63,23 @@ def in_script(artifact: Any) -> str:
 
 def newest_docs(history: Any, project_id: int) -> Any:
     """The path of the page; None if none is kept."""
+    return next(iter(docs_in(history, project_id)), None)
+
+
+def read_newest_docs(history: Any, project_id: int) -> bytes | None:
+    """The page itself; one that was deleted meanwhile or cannot be read is passed over."""
+    for file in docs_in(history, project_id):
+        try:
+            page: bytes = file.read_bytes()
+            return page
+        except OSError as error:
+            log.warning("The documentation %s cannot be read (%r): delete it.", file, error)
+    return None
+
+
+def docs_in(history: Any, project_id: int) -> list[Any]:
     folder = history / FOLDER / str(project_id)
-    runs = numbers_in(folder, ".html")
-    return folder / f"{runs[0]}.html" if runs else None
+    return [folder / f"{run_id}.html" for run_id in numbers_in(folder, ".html")]
 
 
 def documented_projects(history: Any) -> list[int]:

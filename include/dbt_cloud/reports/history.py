@@ -8,21 +8,26 @@ from __future__ import annotations
 
 import json
 import logging
+import math
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import PurePosixPath
 from typing import Any, TypeVar
+from uuid import uuid4
 
-from ..artifacts import FAILED, Node
+from fsspec.utils import tokenize
+
+from ..artifacts import Node
 from ..failures import shortened
+from ..loose_json import identifier
 from .results import Results
 
 VERSION = 1
 RUNS = 200  # that are kept of each job
 PARSED = 500  # runs that a reader has in memory with their nodes
 HEADS = 20_000  # and without
-TOLD = {*FAILED, "warn"}  # statuses whose message is kept
 KEPT = (
     "id",
     "job_definition_id",
@@ -36,6 +41,8 @@ KEPT = (
     "finished_at",
     "href",
     "git_sha",
+    "artifacts_saved",
+    "has_docs_generated",
 )
 T = TypeVar("T")
 log = logging.getLogger(__name__)
@@ -47,14 +54,21 @@ class History:
 
     folder: Any
 
-    def keep(self, results: Results) -> None:
-        """Writes the run's file, and deletes those of the job's oldest runs."""
+    def keep(self, results: Results) -> bool:
+        """Write the run's file, and delete those of the job's oldest runs.
+
+        Return False, and change nothing, if the ``RUNS`` runs that are kept of the job are newer.
+        """
         run = kept_run(results.run)
+        newer = [one for one in self.runs(run["job_definition_id"]) if one > run["id"]]
+        if len(newer) >= RUNS:
+            return False
         content = {"version": VERSION, "run": run, "nodes": [slim(node) for node in results.nodes]}
         job = self.folder / str(run["job_definition_id"])
         write(job / f"{run['id']}.json", json.dumps(content, separators=(",", ":")))
         for run_id in self.runs(run["job_definition_id"])[RUNS:]:
-            (job / f"{run_id}.json").unlink(missing_ok=True)
+            delete(job / f"{run_id}.json")
+        return True
 
     def jobs(self) -> list[int]:
         return numbers_in(self.folder, "")
@@ -71,10 +85,11 @@ class History:
         """The same without their nodes, for who looks at many jobs."""
         return self._read(job_id, most, head)
 
-    def _read(self, job_id: int, most: int, how: Callable[[Any], T]) -> list[T]:
+    def _read(self, job_id: int, most: int, how: Callable[[Any, str], T]) -> list[T]:
         job = self.folder / str(job_id)
-        files = (job / f"{run_id}.json" for run_id in self.runs(job_id)[:most])
-        return [found for file in files if (found := read(file, how))]
+        listed = list(versions_in(job, ".json").items())[:most]
+        files = ((job / f"{run_id}.json", version) for run_id, version in listed)
+        return [found for file, version in files if (found := read(file, version, how))]
 
 
 def kept_run(run: dict[str, Any]) -> dict[str, Any]:
@@ -88,49 +103,85 @@ def kept_run(run: dict[str, Any]) -> dict[str, Any]:
 
 def slim(node: Node) -> dict[str, Any]:
     entry = {"unique_id": node.unique_id, "status": node.status, "seconds": round(node.seconds, 2)}
-    told = {"message": shortened(node.message)} if node.status in TOLD else {}
+    told = {"message": shortened(node.message)} if node.is_trouble else {}
     return entry | told | {"step": node.step}
 
 
 def write(file: Any, text: str) -> None:
     """The whole file or none: whoever reads meanwhile sees the one before."""
     file.parent.mkdir(parents=True, exist_ok=True)
-    part = file.parent / f".{file.name}.part"
-    part.write_text(text)
-    part.replace(file)
+    part = file.parent / f".{file.name}.{uuid4().hex}.part"  # another process may write the same
+    try:
+        part.write_bytes(text.encode(errors="replace"))
+        part.replace(file)
+    except BaseException:
+        with suppress(OSError):
+            delete(part)
+        raise
+
+
+def delete(file: Any) -> None:
+    """Another process may have deleted it, even between a look and this."""
+    with suppress(FileNotFoundError):
+        file.unlink(missing_ok=True)
 
 
 def numbers_in(folder: Any, suffix: str) -> list[int]:
-    """Of the files ``NUMBER.suffix`` in a folder that need not be there: highest first.
+    """Of the files ``NUMBER.suffix`` in a folder that need not be there: highest first."""
+    return list(versions_in(folder, suffix))
+
+
+def versions_in(folder: Any, suffix: str) -> dict[int, str]:
+    """Return number → what changes whenever the file ``NUMBER.suffix`` does; highest first.
 
     Object stores list from memory what they have listed before, and other processes write here.
     """
     folder.fs.invalidate_cache(folder.path)
     try:
-        files = folder.fs.ls(folder.path, detail=False)
+        listed = folder.fs.ls(folder.path, detail=True)
     except (FileNotFoundError, NotADirectoryError):
-        return []
-    names = (PurePosixPath(file).name.removesuffix(suffix) for file in files)
-    return sorted((int(name) for name in names if name.isdecimal()), reverse=True)
+        return {}
+    names = {PurePosixPath(file["name"]).name.removesuffix(suffix): file for file in listed}
+    numbers = sorted((int(name) for name in names if is_number(name)), reverse=True)
+    return {number: tokenize(names[str(number)]) for number in numbers}
 
 
-def read(file: Any, how: Callable[[Any], T]) -> T | None:
+def is_number(name: str) -> bool:
+    """Whether it is how this project writes a number: without other digits, signs or zeros."""
+    return name.isdecimal() and str(int(name)) == name
+
+
+def read(file: Any, version: str, how: Callable[[Any, str], T]) -> T | None:
     try:
-        return how(file)
-    except (OSError, ValueError, KeyError, TypeError) as error:
+        return how(file, version)
+    except Exception as error:  # whatever is wrong with one file, the others are shown
         log.warning("The kept run %s cannot be read (%r): delete it.", file, error)
         return None
 
 
 @lru_cache(maxsize=PARSED)
-def parsed(file: Any) -> Results:
+def parsed(file: Any, _version: str) -> Results:
+    """Its version is one of what is remembered, so that a run kept again is read again."""
     content = json.loads(file.read_text())
     if content["version"] != VERSION:
         raise ValueError(f"it is of version {content['version']}")
-    nodes = [Node(**{"message": "", **node}) for node in content["nodes"]]
-    return Results(content["run"], nodes)
+    run, nodes = content["run"], content["nodes"]
+    numbers = (run["id"], run["job_definition_id"])
+    if not all(map(identifier, numbers)) or not isinstance(nodes, list):
+        raise ValueError("it is no run with its nodes")
+    return Results(run, [node_of(entry) for entry in nodes])
+
+
+def node_of(entry: dict[str, Any]) -> Node:
+    """The opposite of ``slim``; raises an error for what that does not write."""
+    node = Node(**{"message": "", **entry})
+    texts = (node.unique_id, node.status, node.message)
+    is_good = all(isinstance(text, str) for text in texts) and isinstance(node.step, int)
+    if not is_good or not math.isfinite(node.seconds):
+        raise ValueError(f"{entry} is no node")
+    return node
 
 
 @lru_cache(maxsize=HEADS)
-def head(file: Any) -> dict[str, Any]:
-    return parsed(file).run
+def head(file: Any, version: str) -> dict[str, Any]:
+    return parsed(file, version).run

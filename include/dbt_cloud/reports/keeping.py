@@ -12,13 +12,19 @@ from ..airflow_compat import AirflowFailException
 from ..client import DbtCloudClient
 from ..responses import NOT_FOUND, DbtCloudRefusedError
 from .dbt_docs import keep_docs
-from .history import History
+from .history import RUNS, History
 from .results import Results, results_of
 
 DETAILS = "run_steps,job,trigger"
 FINISHED = f"{sorted(Status.TERMINAL_STATUSES.value)}"
 NEWEST = 50  # runs that are looked at when nobody names one
+# What of a run may change after it has ended, or was kept: artifacts can come later.
+CHANGING = ("status", "finished_at", "artifacts_saved", "has_docs_generated")
 log = logging.getLogger(__name__)
+
+
+class NotKeptError(AirflowFailException):
+    """A run is not there any more, or older than all that are kept."""
 
 
 def keep_runs(
@@ -29,30 +35,41 @@ def keep_runs(
 ) -> list[Results]:
     """Keep runs that have ended below ``history``, an ObjectStoragePath; returns what they came to.
 
-    A run that dbt Cloud does not know any more is only told, if there are others.
+    A run that cannot be kept is only told, if there are others.
 
     Raises:
-        AirflowFailException: A run goes on, or dbt Cloud knows none of them.
+        NotKeptError: None can be kept: dbt Cloud knows none of them, or newer ones fill the place.
+        AirflowFailException: A run goes on.
     """
     client = DbtCloudClient(DbtCloudHook(dbt_cloud_conn_id), account_id)
-    kept = [results for run_id in run_ids if (results := keep_run(client, run_id, history))]
-    if run_ids and not kept:
-        raise AirflowFailException("Nothing is kept: dbt Cloud knows none of these runs.")
+    kept: list[Results] = []
+    problem = None
+    for run_id in run_ids:
+        try:
+            kept.append(keep_run(client, run_id, history))
+        except NotKeptError as error:
+            log.warning("%s", error)
+            problem = error
+    if problem and not kept:
+        raise problem
     return kept
 
 
-def keep_run(client: DbtCloudClient, run_id: int, history: Any) -> Results | None:
+def keep_run(client: DbtCloudClient, run_id: int, history: Any) -> Results:
+    """Raises NotKeptError."""
     try:
         run = client.get(f"runs/{run_id}/", include_related=DETAILS)
     except DbtCloudRefusedError as refusal:
         if refusal.status != NOT_FOUND:
             raise
-        log.warning("Run %s is not kept: %s", run_id, refusal)
-        return None
+        raise NotKeptError(f"Run {run_id} is not kept: {refusal}") from None
     if run["status"] not in Status.TERMINAL_STATUSES.value:
         raise AirflowFailException(f"Run {run_id} goes on: keep it when it has ended.")
     results = results_of(client, run)
-    History(history).keep(results)
+    if not History(history).keep(results):
+        raise NotKeptError(
+            f"Run {run_id} is not kept: the {RUNS} runs that are kept of its job are newer."
+        )
     keep_docs(client, run, history)
     log.info("Kept %s: %s", run["href"], results.counts or "no results")
     return results
@@ -63,9 +80,17 @@ def runs_not_kept(
     dbt_cloud_conn_id: str = DbtCloudHook.default_conn_name,
     account_id: int | None = None,
 ) -> list[int]:
-    """Of the account's newest finished runs those that are not kept, oldest first."""
+    """Of the account's newest finished runs those not kept as they are now, oldest first."""
     client = DbtCloudClient(DbtCloudHook(dbt_cloud_conn_id), account_id)
     newest = client.get("runs/", status__in=FINISHED, order_by="-id", limit=NEWEST)
-    jobs = {run["job_definition_id"] for run in newest}
-    kept = {job_id: set(History(history).runs(job_id)) for job_id in jobs}
-    return sorted(run["id"] for run in newest if run["id"] not in kept[run["job_definition_id"]])
+    kept = {
+        run["id"]: run
+        for job_id in {run["job_definition_id"] for run in newest}
+        for run in History(history).heads(job_id, NEWEST)
+    }
+    return sorted(run["id"] for run in newest if has_changed(run, kept.get(run["id"])))
+
+
+def has_changed(run: dict[str, Any], kept: dict[str, Any] | None) -> bool:
+    """Whether dbt Cloud lists the run otherwise than it was kept, or it is not kept."""
+    return kept is None or any(run.get(name) != kept[name] for name in CHANGING if name in kept)

@@ -59,17 +59,22 @@ def lines_of(results: Results, times: list[RunTime]) -> Iterator[str]:
     for title, nodes in (("Failed", results.failed), ("Warned", results.warned)):
         if nodes:
             yield f"\n{title}"
-            yield from (f"  {node.kind} {node.name}: {shortened(node.message)}" for node in nodes)
+            yield from (f"  {results.called(node)}: {why(node)}" for node in nodes)
     yield f"\n{'The slowest':<50} {'seconds':>8} {'median':>8} {'spread':>8} {'runs':>5}"
     by_name = {time.name: time for time in times}
     for node in results.slowest:
-        yield row(node, by_name.get(node.name) if node.kind == "model" else None)
+        time = by_name.get(results.names[node.unique_id]) if node.kind == "model" else None
+        yield row(results.called(node), node.seconds, time)
     if slower := [time.name for time in times if time.is_slower]:
         yield f"\nSlower than usual: {', '.join(slower)}"
 
 
-def row(node: Node, time: RunTime | None) -> str:
-    cells = f"  {node.kind + ' ' + node.name:<48} {node.seconds:8.2f}"
+def why(node: Node) -> str:
+    return shortened(node.message) or node.status
+
+
+def row(name: str, seconds: float, time: RunTime | None) -> str:
+    cells = f"  {name:<48} {seconds:8.2f}"
     if time is None or not time.history:
         return cells
     return f"{cells} {time.median:8.2f} {time.spread:8.2f} {len(time.history):5}"

@@ -69,10 +69,11 @@ def compare(results: Results, earlier: Iterable[Results]) -> list[RunTime]:
     """Slowest first; ``earlier`` runs are newest first."""
     history: dict[str, list[float]] = defaultdict(list)
     for run in earlier:
-        for name, seconds in run.model_seconds.items():
-            history[name].insert(0, seconds)
+        for unique_id, seconds in run.model_seconds.items():
+            history[unique_id].insert(0, seconds)
     times = [
-        RunTime(name, seconds, history[name]) for name, seconds in results.model_seconds.items()
+        RunTime(results.names[unique_id], seconds, history[unique_id])
+        for unique_id, seconds in results.model_seconds.items()
     ]
     return sorted(times, key=lambda time: time.seconds, reverse=True)
 

@@ -6,25 +6,41 @@ import asyncio
 import json
 import os
 from collections.abc import Iterator
+from datetime import UTC, datetime
+from email.header import decode_header, make_header
 from email.message import Message as Mail
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+import pendulum
 import pytest
 
 pytest.importorskip("aiosmtpd", reason="needs requirements-dev.txt")
+pytest.importorskip("hypothesis", reason="needs requirements-dev.txt")
 
 from aiosmtpd.controller import Controller
 from aiosmtpd.handlers import Message as MailHandler
 from airflow.providers.dbt.cloud.operators.dbt import DbtCloudRunJobOperator
+from airflow.sdk import DAG
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
+from include.dbt_cloud.models import dbt_cloud_models
+from include.dbt_cloud.models.outcome import Outcome, data_about
+from include.dbt_cloud.models.progress import Progress, RunProgress
+from include.dbt_cloud.models.steps import Result
+from include.dbt_cloud.models.trigger import DbtCloudNodeTrigger
 from include.dbt_cloud.notifications.callbacks import notify_failure, notify_late, notify_success
-from include.dbt_cloud.notifications.channels import Message, slack_text
+from include.dbt_cloud.notifications.channels import Message, send, slack_text
+from include.dbt_cloud.runs import Run
 from include.local_airflow.processes import free_port
 from tests.running_dbt_cloud import RunningDbtCloud
 from tests.unit.dbt_cloud.conftest import missing_table
 from tests.webhook_receiver import WebhookReceiver
+
+ORDERS, TEST = "model.shop.orders", "test.shop.unique_orders.a1"
+RUN = Run(7, 20, "https://dbt/7", "", False, None, datetime(2026, 11, 26, tzinfo=UTC))
 
 
 class Mailbox(MailHandler):
@@ -101,7 +117,7 @@ def context(run: dict[str, Any] | None = None, error: Exception | None = None) -
     return {"ti": ti, "exception": error}
 
 
-def test_a_webhook_gets_the_failure_in_words_and_as_data(
+def test_failure_webhook_has_text_and_data(
     dbt_cloud_connection: RunningDbtCloud, webhook: WebhookReceiver, broken_run: dict[str, Any]
 ) -> None:
     notify_failure(context(broken_run, RuntimeError("the provider's own words")))
@@ -128,7 +144,7 @@ def test_a_webhook_gets_the_failure_in_words_and_as_data(
         assert words in event["text"]
 
 
-def test_an_e_mail_says_the_same_to_everybody(
+def test_failure_email_reaches_all_recipients(
     dbt_cloud_connection: RunningDbtCloud, mailbox: Mailbox, broken_run: dict[str, Any]
 ) -> None:
     notify_failure(context(broken_run))
@@ -141,7 +157,7 @@ def test_an_e_mail_says_the_same_to_everybody(
     assert "model.jaffle_shop.stg_stores (error)" in body
 
 
-def test_slack_shows_what_dbt_said_in_a_block(
+def test_slack_message_shows_dbt_errors_in_a_code_block(
     dbt_cloud_connection: RunningDbtCloud, slack: WebhookReceiver, broken_run: dict[str, Any]
 ) -> None:
     notify_failure(context(broken_run))
@@ -151,7 +167,7 @@ def test_slack_shows_what_dbt_said_in_a_block(
     assert "```  model.jaffle_shop.stg_stores (error)" in text
 
 
-def test_slack_takes_no_markup_from_a_message() -> None:
+def test_slack_text_escapes_markup_and_limits_its_length() -> None:
     details = "<!channel> ``` " + "x" * 9999
     text = slack_text(Message("task.failed", "a < b", ["<http://x>"], details))
 
@@ -160,7 +176,7 @@ def test_slack_takes_no_markup_from_a_message() -> None:
     assert len(text) < 3000  # Slack splits longer ones
 
 
-def test_without_a_connection_the_log_has_it(
+def test_failure_is_logged_without_a_connection(
     dbt_cloud_connection: RunningDbtCloud,
     broken_run: dict[str, Any],
     caplog: pytest.LogCaptureFixture,
@@ -171,7 +187,7 @@ def test_without_a_connection_the_log_has_it(
     assert "model.jaffle_shop.stg_stores (error)" in caplog.text
 
 
-def test_a_receiver_in_trouble_does_not_keep_the_others_from_hearing(
+def test_failing_receiver_does_not_stop_the_others(
     webhook: WebhookReceiver, slack: WebhookReceiver, caplog: pytest.LogCaptureFixture
 ) -> None:
     slack.answers = [500]
@@ -181,7 +197,7 @@ def test_a_receiver_in_trouble_does_not_keep_the_others_from_hearing(
     assert "Not sent by notify_slack" in caplog.text
 
 
-def test_a_mail_without_a_recipient_says_what_to_do(
+def test_email_without_a_recipient_is_logged_with_advice(
     monkeypatch: pytest.MonkeyPatch, mailbox: Mailbox, caplog: pytest.LogCaptureFixture
 ) -> None:
     connection = json.loads(os.environ["AIRFLOW_CONN_NOTIFY_EMAIL"])
@@ -193,7 +209,7 @@ def test_a_mail_without_a_recipient_says_what_to_do(
     assert "Revenue does not add up" in caplog.text
 
 
-def test_a_failure_is_told_even_if_dbt_cloud_is_gone(
+def test_failure_is_sent_while_dbt_cloud_is_unreachable(
     monkeypatch: pytest.MonkeyPatch, webhook: WebhookReceiver, broken_run: dict[str, Any]
 ) -> None:
     monkeypatch.setattr("include.dbt_cloud.client.RETRY_SECONDS", 0)
@@ -212,7 +228,7 @@ def test_a_failure_is_told_even_if_dbt_cloud_is_gone(
     assert "not to be had" in event["text"]
 
 
-def test_success_is_told_with_the_run_and_ones_own_words(
+def test_success_message_has_the_run_and_custom_text(
     webhook: WebhookReceiver, broken_run: dict[str, Any]
 ) -> None:
     notify_success(context(broken_run), "1,500 customers")
@@ -223,7 +239,7 @@ def test_success_is_told_with_the_run_and_ones_own_words(
     assert "1,500 customers" in event["text"]
 
 
-def test_lateness_is_told_with_the_time_that_was_promised(webhook: WebhookReceiver) -> None:
+def test_lateness_message_has_the_deadline(webhook: WebhookReceiver) -> None:
     late = {
         "dag_run": {"dag_id": "shop", "dag_run_id": "manual__a+b", "state": "running"},
         "deadline": {"id": "1", "deadline_time": "2026-10-01T06:30:00+00:00"},
@@ -243,7 +259,7 @@ def dag_run_context(reason: str, run: dict[str, Any] | None = None) -> Any:
     return told | {"reason": reason, "run_id": "manual__1", "dag": SimpleNamespace(dag_id="shop")}
 
 
-def test_a_dag_run_s_failure_tells_of_its_task_as_the_task_s_own_would(
+def test_dag_run_failure_equals_the_message_of_its_task(
     dbt_cloud_connection: RunningDbtCloud, webhook: WebhookReceiver, broken_run: dict[str, Any]
 ) -> None:
     notify_failure(dag_run_context("task_failure", broken_run))
@@ -254,7 +270,7 @@ def test_a_dag_run_s_failure_tells_of_its_task_as_the_task_s_own_would(
     assert "model.jaffle_shop.stg_stores (error)" in of_dag_run["text"]
 
 
-def test_a_dag_run_s_failure_has_the_exception_from_the_task_s_log(
+def test_dag_run_failure_has_the_exception_from_the_task_log(
     webhook: WebhookReceiver, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("AIRFLOW__LOGGING__BASE_LOG_FOLDER", str(tmp_path))
@@ -279,7 +295,7 @@ def test_a_dag_run_s_failure_has_the_exception_from_the_task_s_log(
         ("a_new_one", "Dag run manual__1: a_new_one. Not finished: run_job."),
     ],
 )
-def test_a_dag_run_that_no_task_ended_says_why(
+def test_dag_run_failure_without_a_failed_task_has_the_reason(
     webhook: WebhookReceiver, reason: str, words: str
 ) -> None:
     notify_failure(dag_run_context(reason))
@@ -289,3 +305,159 @@ def test_a_dag_run_that_no_task_ended_says_why(
     assert event["subject"] == "Failed: shop"
     assert words in event["text"]
     assert f"See {event['airflow_url']}" in event["text"]
+
+
+@pytest.fixture
+def model_task(tmp_path: Path) -> Any:
+    orders = {"unique_id": ORDERS, "name": "orders", "type": "model", "parents": []}
+    file = tmp_path / "lineage.json"
+    file.write_text(json.dumps({"version": 1, "nodes": [orders]}))
+    with DAG("shop", schedule=None, start_date=pendulum.datetime(2026, 4, 1)) as dag:
+        dbt_cloud_models("jaffle_shop", job_id=1, lineage=file)
+    return dag.get_task("jaffle_shop.orders")
+
+
+def model_context(task: Any, xcoms: dict[str, Any], error: Exception | None = None) -> Any:
+    """What the Dag processor hands to a callback once a trigger has ended the task."""
+    told = context(error=error)
+    told["ti"].task, told["ti"].task_id = task, task.task_id
+    told["ti"].xcom_pull = lambda task_ids, key, map_indexes: xcoms.get(key)
+    return told if error else {"ti": told["ti"]}
+
+
+def ended(status: str, reason: str = "") -> dict[str, Any]:
+    """XComs of a model and its tests, as its trigger leaves them: Airflow 3.3 hands out text."""
+    results = {
+        ORDERS: Result(ORDERS, status, 1.0, "Runtime Error: no table"),
+        TEST: Result(TEST, "fail", 0.1, "Got 3 results"),
+        "test.shop.good.b2": Result("test.shop.good.b2", "pass", 0.1, "fine"),
+    }
+    outcome = Outcome("failed", RunProgress(RUN), {} if reason else results, reason)
+    return {"return_value": json.dumps(data_about(outcome, ORDERS)), "dbt_cloud_run_id": "7"}
+
+
+def test_model_failure_has_the_run_and_dbt_messages(
+    webhook: WebhookReceiver, model_task: Any
+) -> None:
+    notify_failure(model_context(model_task, ended("error")))
+
+    event = webhook.wait(1)[0].event
+    assert event["subject"] == "Failed: shop.jaffle_shop.orders"
+    assert (event["dbt_cloud_run_id"], event["dbt_cloud_run_url"]) == (7, "https://dbt/7")
+    assert [(node["unique_id"], node["status"]) for node in event["failed_nodes"]] == [
+        (ORDERS, "error"),
+        (TEST, "fail"),
+    ]
+    assert "dbt Cloud run 7: https://dbt/7" in event["text"]
+    assert f"{ORDERS} (error): Runtime Error: no table" in event["text"]
+    assert f"{TEST} (fail): Got 3 results" in event["text"]
+    assert "fine" not in event["text"]
+
+
+def test_model_failure_of_a_test_lists_only_the_test(
+    webhook: WebhookReceiver, model_task: Any
+) -> None:
+    notify_failure(model_context(model_task, ended("success")))
+
+    assert [node["unique_id"] for node in webhook.wait(1)[0].event["failed_nodes"]] == [TEST]
+
+
+def test_model_failure_has_the_reason_of_an_unbuilt_node(
+    webhook: WebhookReceiver, model_task: Any
+) -> None:
+    reason = "The run ended before this node: Cancelled by user."
+    notify_failure(model_context(model_task, ended("error", reason)))
+
+    assert f"{ORDERS} (not built): {reason}" in webhook.wait(1)[0].event["text"]
+
+
+@pytest.mark.parametrize("is_known", [True, False])
+def test_model_failure_after_max_silence_has_the_reason(
+    webhook: WebhookReceiver, model_task: Any, is_known: bool
+) -> None:
+    job = {"account_id": 1, "job_id": 1, "runs": [5, 7], "key": "airflow-models:1"}
+    about: dict[str, Any] = {**model_task.trigger_kwargs, "max_silence": -1.0, "followed": ""}
+    trigger = DbtCloudNodeTrigger(**about, job=json.dumps(job))
+    runs = (RunProgress(RUN),) if is_known else ()
+    event: Any = trigger.event(Progress(runs, problem="dbt Cloud answered 503"))
+
+    notify_failure(model_context(model_task, event.xcoms))
+
+    told = webhook.wait(1)[0].event
+    assert f"{ORDERS} (unknown): dbt Cloud said nothing for 0 s" in told["text"]
+    assert "dbt Cloud answered 503" in told["text"]
+    assert told["dbt_cloud_run_id"] == 7
+    where = "dbt Cloud run 7: https://dbt/7" if is_known else "dbt Cloud run 7"
+    assert where in told["text"].splitlines()
+
+
+def test_model_failure_in_a_worker_has_only_the_exception(
+    webhook: WebhookReceiver, model_task: Any
+) -> None:
+    notify_failure(model_context(model_task, ended("error"), ValueError("501 nodes are too many")))
+
+    event = webhook.wait(1)[0].event
+    assert "ValueError: 501 nodes are too many" in event["text"]
+    assert "dbt_cloud_run_id" not in event
+
+
+def test_model_failure_without_xcoms_has_the_error_of_the_trigger_log(
+    webhook: WebhookReceiver, model_task: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("AIRFLOW__LOGGING__BASE_LOG_FOLDER", str(tmp_path))
+    log = tmp_path / "dag_id=shop/run_id=manual__1/task_id=jaffle_shop.orders/attempt=3.log"
+    log.parent.mkdir(parents=True)
+    told = {"level": "error", "event": "dbt Cloud said nothing for 1800 s: this task gives up."}
+    log.with_name("attempt=3.log.trigger.12.log").write_text(json.dumps(told) + "\n[1]\nno JSON\n")
+
+    notify_failure(model_context(model_task, {}))
+
+    assert told["event"] in webhook.wait(1)[0].event["text"]
+
+
+@pytest.mark.parametrize("told", ["no JSON", "[1]", "7", 7, None, {"unique_id": ORDERS}])
+def test_model_failure_with_malformed_xcoms_has_no_run(
+    webhook: WebhookReceiver, model_task: Any, told: Any
+) -> None:
+    notify_failure(model_context(model_task, {"return_value": told}))
+
+    event = webhook.wait(1)[0].event
+    assert "dbt_cloud_run_id" not in event
+    assert "The exception is in the task's log: http" in event["text"]
+
+
+def test_model_success_has_the_run(webhook: WebhookReceiver, model_task: Any) -> None:
+    told = json.loads(ended("success")["return_value"])  # by a worker, which publishes an asset
+    notify_success(model_context(model_task, {"return_value": told}))
+
+    assert webhook.wait(1)[0].event["dbt_cloud_run_url"] == "https://dbt/7"
+
+
+@pytest.mark.parametrize(
+    ("subject", "sent"),
+    [
+        (
+            "Error: Daily\nBcc: eve@shop.example\n\nbuild",
+            "Error: Daily Bcc: eve@shop.example build",
+        ),
+        ("Error:\r\n\tDaily build", "Error: Daily build"),
+        ("Error: Daily\u2028build\x0b\x85\x00\x1b[31m", "Error: Daily build \ufffd [31m"),
+        ("Fehler: Tägliche Größen 📈", "Fehler: Tägliche Größen 📈"),
+        ("Error: half of \ud83d a character", "Error: half of \ufffd a character"),
+        ("Error: " + "x" * 9999, f"Error: {'x' * 191} …"),
+        ("", "(no subject)"),
+    ],
+)
+def test_email_subject_is_one_line_for_any_names(mailbox: Mailbox, subject: str, sent: str) -> None:
+    assert send(Message("task.failed", subject, ["of \ud83d and \x00"])) == ["notify_email"]
+
+    (mail,) = mailbox.mails
+    assert str(make_header(decode_header(mail["Subject"]))) == sent
+    assert mail["Bcc"] is None
+    assert mail["X-RcptTo"] == "ann@shop.example, bob@shop.example"
+
+
+@given(subject=st.text(), line=st.text())
+@settings(deadline=None, max_examples=50, suppress_health_check=list(HealthCheck))
+def test_send_mails_any_message(mailbox: Mailbox, subject: str, line: str) -> None:
+    assert send(Message("task.failed", subject, [line])) == ["notify_email"]

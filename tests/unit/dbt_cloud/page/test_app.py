@@ -1,122 +1,193 @@
-"""What the templates make of foreign text. Who may see it is tested on a real Airflow."""
+"""What the page answers over HTTP, whatever is asked for. Airflow's login is tested end to end."""
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
-from html.parser import HTMLParser
+from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
+from airflow.api_fastapi.app import create_auth_manager
+from airflow.api_fastapi.auth.managers.simple.user import SimpleAuthManagerUser
+from airflow.api_fastapi.core_api.security import get_user
+from airflow.sdk import ObjectStoragePath
+from fastapi import FastAPI
+from fastapi.testclient import TestClient
 
-from include.dbt_cloud.page.app import page
-from include.dbt_cloud.page.content import Job, JobDetails, Trouble
-from include.dbt_cloud.page.runs import Run
-from include.dbt_cloud.page.started_by import DagRun
-from include.dbt_cloud.reports.run_times import RunTime
+from include.dbt_cloud.page import make_page
+from include.dbt_cloud.reports.dbt_docs import FOLDER
+from include.dbt_cloud.reports.history import History
+from include.dbt_cloud.reports.results import Results
+from tests.unit.dbt_cloud.events.conftest import airflow_s_tables, database_url
+from tests.unit.dbt_cloud.page.test_content import DAILY, run
 
-EVIL = "\"><script>alert('x')</script><img src=x onerror=alert(1)>"
-
-
-def run(**more: Any) -> Run:
-    values: dict[str, Any] = {
-        "id": 7,
-        "job_id": 65767,
-        "job_name": EVIL,
-        "project_id": 36467,
-        "state": "error",
-        "created_at": datetime(2026, 11, 25, tzinfo=UTC),
-        "seconds": 12.0,
-        "cause": EVIL,
-        "message": EVIL,
-        "url": "https://localhost/runs/7/",
-    }
-    return Run(**{**values, **more})
-
-
-class Tags(HTMLParser):
-    def __init__(self, text: str) -> None:
-        super().__init__()
-        self.found: list[tuple[str, dict[str, str | None]]] = []
-        self.feed(text)
-
-    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        self.found.append((tag, dict(attrs)))
-
-
-def jobs_page(**values: Any) -> str:
-    shown: dict[str, Any] = {
-        "jobs": [],
-        "problem": "",
-        "is_kept": True,
-        "projects": [],
-        "dag_id": "keep",
-    }
-    return bytes(page("jobs.html", "./", **{**shown, **values}).body).decode()
-
-
-def job_page(found: JobDetails) -> str:
-    return bytes(page("job.html", "../", problem=EVIL, found=found).body).decode()
+__all__ = ["airflow_s_tables", "database_url"]
+PROJECT = 36467
+LONG = "9" * 5000
+SEGMENTS = [
+    LONG,
+    "9" * 300,
+    "9" * 19,
+    "x" * 5000,
+    "-1",
+    "0",
+    "1.5",
+    "1e3",
+    "0x10",
+    "1_000",
+    "nan",
+    "%00",
+    "1%00",
+    "..",
+    "%2e%2e",
+    "..%2f..%2fetc%2fpasswd",
+    "%2e%2e%2f" * 50,
+    "%",
+    "%zz",
+    "%ff%fe",
+    "%ed%a0%80",
+    "é",
+    "%C3%A9",
+    "\u0661\u0662",
+    "\uff11\uff12",
+    "%20",
+    "1%20",
+    "%0a",
+    "1%0a2",
+    "<script>",
+    "65767/",
+    "65767/runs",
+    "/" * 2000,
+    "1?" + "x=" * 25_000,
+    "1;a=b",
+    "1#x",
+]
 
 
 @pytest.fixture
-def details() -> JobDetails:
-    times = [RunTime(EVIL, 3.0, [1.0] * 12), RunTime("orders", 1.0, [])]
-    troubles = [Trouble(EVIL, ["pass", "", "fail", "warn", "runtime error"], EVIL)]
-    return JobDetails(Job(65767, EVIL, [run()]), times, troubles, unreadable=1, has_docs=True)
+def history(tmp_path: Path) -> History:
+    folder = ObjectStoragePath(f"file://{tmp_path}/history")
+    folder.mkdir()
+    return History(folder)
 
 
-def test_foreign_text_stays_text(details: JobDetails) -> None:
-    job = Job(65767, EVIL, [run()])
-    for text in (
-        jobs_page(jobs=[job], problem=EVIL, dag_id=EVIL, is_kept=False),
-        job_page(details),
-    ):
-        scripts = [attributes for tag, attributes in Tags(text).found if tag == "script"]
-        assert [script["src"] for script in scripts if script] in (
-            ["./static/page.js"],
-            ["../static/page.js"],
-        )
-        assert "img" not in {tag for tag, _ in Tags(text).found}
-        assert not [
-            name
-            for _, attributes in Tags(text).found
-            for name in attributes
-            if name.startswith("on")
-        ]
-        assert "&lt;script&gt;alert" in text
-
-
-def test_no_address_depends_on_where_airflow_is(details: JobDetails) -> None:
-    dag_run = DagRun("sales", "manual__1")
-    texts = (
-        jobs_page(jobs=[Job(1, "Daily", [run(dag_run=dag_run)])], projects=[3]),
-        job_page(details),
+@pytest.fixture
+def client(history: History, airflow_s_tables: None) -> Iterator[TestClient]:
+    """Of somebody whom Airflow knows, without a connection to dbt Cloud."""
+    create_auth_manager()
+    page = make_page(history.folder, "dbt_cloud_missing", "keep")
+    page.dependency_overrides[get_user] = lambda: SimpleAuthManagerUser(
+        username="ada", role="admin"
     )
-    links = [tag.get("href") or tag.get("src") for text in texts for _, tag in Tags(text).found]
-
-    assert "./../dags/sales/runs/manual__1" in links
-    assert not [link for link in links if link and link.startswith("/")]
-
-
-def test_a_slower_model_is_flagged_and_what_failed_marked(details: JobDetails) -> None:
-    text = job_page(details)
-
-    assert text.count(">slower<") == 1
-    assert [text.count(f">{mark}</td>") for mark in "·✗!"] == [1, 2, 1]
-    assert "1 kept file of this job cannot be read" in text
+    airflow = FastAPI()
+    airflow.mount("/dbt-cloud-page", page)
+    with TestClient(airflow, base_url="http://airflow/dbt-cloud-page/") as client:
+        yield client
 
 
-def test_as_long_as_nothing_is_kept_it_says_what_to_do() -> None:
-    text = jobs_page(is_kept=False)
+def test_page_serves_overview_job_and_docs(client: TestClient, history: History) -> None:
+    history.keep(Results(run(1), []))
+    docs = history.folder / FOLDER / str(PROJECT) / "1.html"
+    docs.parent.mkdir(parents=True)
+    docs.write_text("dbt's page")
 
-    assert "Nothing is kept yet." in text
-    assert 'href="./../dags/keep"' in text
+    answers = [client.get(path) for path in ("", f"jobs/{DAILY}", f"docs/{PROJECT}")]
+
+    assert [answer.status_code for answer in answers] == [200, 200, 200]
+    assert "Daily build" in answers[0].text
+    assert answers[2].text == "dbt's page"
 
 
-def test_nothing_runs_but_the_page_s_own_script() -> None:
-    response = page("trouble.html", "./", 403, text=EVIL)
+@pytest.mark.parametrize("view", ["jobs", "docs", "static"])
+def test_page_returns_404_or_a_redirect_for_malformed_paths(client: TestClient, view: str) -> None:
+    answers = {one: client.get(f"{view}/{one}", follow_redirects=False) for one in SEGMENTS}
 
-    assert response.status_code == 403
-    policy = response.headers["content-security-policy"]
-    assert "default-src 'none'; script-src 'self'" in policy
-    assert "unsafe" not in policy
+    assert {answer.status_code for answer in answers.values()} <= {307, 404}
+
+
+@pytest.mark.parametrize("path", ["jobs/x", f"jobs/{LONG}", "docs/-1", "elsewhere"])
+def test_page_returns_an_html_404_for_an_unknown_path(client: TestClient, path: str) -> None:
+    answer = client.get(path)
+
+    assert answer.status_code == 404
+    assert answer.headers["content-type"].startswith("text/html")
+    assert '<p class="notice">' in answer.text
+    assert "default-src 'none'" in answer.headers["content-security-policy"]
+
+
+@pytest.mark.parametrize("method", ["POST", "PUT", "DELETE", "HEAD", "OPTIONS"])
+def test_page_rejects_methods_other_than_get(client: TestClient, method: str) -> None:
+    assert client.request(method, "").status_code == 405
+
+
+def test_page_renders_runs_with_lone_surrogates(client: TestClient, history: History) -> None:
+    lone: dict[str, Any] = {"status_message": "\ud800", "trigger": {"cause": "\udfff\x00"}}
+    history.keep(Results(run(1, job={"name": "Daily \ud83d"}, **lone), []))
+
+    assert [client.get(path).status_code for path in ("", f"jobs/{DAILY}")] == [200, 200]
+
+
+def test_docs_view_skips_missing_and_unreadable_files(client: TestClient, history: History) -> None:
+    docs = history.folder / FOLDER / str(PROJECT)
+    docs.mkdir(parents=True)
+    Path(docs.path, "3.html").symlink_to("nowhere")  # listed, and not there when it is read
+
+    assert client.get(f"docs/{PROJECT}").status_code == 404
+
+    Path(docs.path, "2.html").write_text("dbt's page")
+    assert client.get(f"docs/{PROJECT}").text == "dbt's page"
+
+    Path(docs.path, "4.html").mkdir()
+    assert client.get(f"docs/{PROJECT}").text == "dbt's page"
+
+    Path(docs.path, "5.html").write_bytes(b"\xff\xfe")
+    assert client.get(f"docs/{PROJECT}").status_code == 200
+
+
+def test_page_returns_503_when_the_history_is_unreadable(
+    client: TestClient, history: History
+) -> None:
+    folder = Path(history.folder.path)
+    folder.rmdir()
+    folder.symlink_to(folder)  # also root cannot read this
+
+    answers = [client.get(path) for path in ("", f"jobs/{DAILY}", f"docs/{PROJECT}")]
+
+    assert {answer.status_code for answer in answers} == {503}
+    assert "The kept runs cannot be read" in answers[0].text
+
+
+def test_page_skips_and_counts_damaged_files(client: TestClient, history: History) -> None:
+    history.keep(Results(run(1), []))
+    for run_id, content in enumerate(("", "{", '{"version": 2}', "[" * 100_000, "\x00"), start=2):
+        Path(history.folder.path, str(DAILY), f"{run_id}.json").write_text(content)
+
+    overview, job = client.get(""), client.get(f"jobs/{DAILY}")
+
+    assert (overview.status_code, job.status_code) == (200, 200)
+    assert "Daily build" in overview.text
+    assert "5 kept files of this job cannot be read" in job.text
+
+
+def test_page_shows_start_queued_time_and_run_time(client: TestClient, history: History) -> None:
+    started: dict[str, Any] = {
+        "started_at": "2026-11-25T11:05:00Z",
+        "finished_at": "2026-11-25T11:05:30Z",
+    }
+    history.keep(Results(run(1, created_at="2026-11-25T11:00:00Z", **started), []))
+
+    for path in ("", f"jobs/{DAILY}"):
+        text = client.get(path).text
+        assert '<td class="number" data-is="Queued">5 min 00 s</td>' in text
+        assert '<time datetime="2026-11-25T11:05:00+00:00">2026-11-25 11:05</time>' in text
+        assert '<td class="number" data-is="Took">30.0 s</td>' in text
+
+
+def test_page_leaves_the_start_empty_for_a_run_that_never_started(
+    client: TestClient, history: History
+) -> None:
+    never: dict[str, Any] = {"started_at": None, "finished_at": None, "status": 30}
+    history.keep(Results(run(1, **never), []))
+
+    for path in ("", f"jobs/{DAILY}"):
+        assert '<td data-is="Started"></td>' in client.get(path).text

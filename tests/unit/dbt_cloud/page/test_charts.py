@@ -7,7 +7,7 @@ from include.dbt_cloud.page.runs import Run
 from tests.unit.dbt_cloud.page.test_content import run
 
 
-def test_the_longest_run_is_as_high_as_the_chart_and_the_oldest_on_the_left() -> None:
+def test_bars_scale_to_the_longest_run_with_the_oldest_first() -> None:
     waiting = Run.of(run(3, started_at=None, finished_at=None, status=1), {})
     long = Run.of(run(2), {})
     short = Run.of(run(1, finished_at="2026-11-25 10:01:20+00:00"), {})
@@ -20,10 +20,10 @@ def test_the_longest_run_is_as_high_as_the_chart_and_the_oldest_on_the_left() ->
     assert [bar.y + bar.height for bar in found] == [61, 61, 61]
 
 
-def test_without_runs_there_are_no_bars() -> None:
+def test_bars_and_line_are_empty_without_runs() -> None:
     assert (bars([], 24), line([])) == ([], "")
 
 
-def test_a_line_begins_at_zero() -> None:
+def test_line_starts_its_scale_at_zero() -> None:
     assert line([0.0, 1.0, 2.0]) == "0.0,23.0 60.0,12.0 120.0,1.0"
     assert line([0.0]) == "0.0,23.0"

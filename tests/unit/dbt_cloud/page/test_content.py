@@ -50,7 +50,7 @@ def nobody(_: Any) -> dict[int, DagRun]:
     return {}
 
 
-def test_jobs_are_those_listed_and_those_kept_the_newest_first(history: History) -> None:
+def test_job_list_merges_listed_and_kept_runs_newest_first(history: History) -> None:
     history.keep(Results(run(1, HOURLY), []))
     history.keep(Results(run(2), []))
     live = run(4, status=3, finished_at=None)
@@ -63,7 +63,7 @@ def test_jobs_are_those_listed_and_those_kept_the_newest_first(history: History)
     assert hourly.newest.took == "30.5 s"
 
 
-def test_what_dbt_cloud_says_now_counts_more_than_what_is_kept(history: History) -> None:
+def test_job_list_prefers_the_listed_status_to_the_kept_one(history: History) -> None:
     history.keep(Results(run(2, status=20), []))
 
     (daily,) = jobs_of(Answer([run(2, status=10)]), history, nobody)
@@ -71,7 +71,7 @@ def test_what_dbt_cloud_says_now_counts_more_than_what_is_kept(history: History)
     assert daily.newest.state == "success"
 
 
-def test_only_the_newest_run_of_each_job_asks_who_started_it(history: History) -> None:
+def test_job_list_looks_up_only_the_newest_dag_run(history: History) -> None:
     asked: list[int] = []
 
     def find(runs: list[dict[str, Any]]) -> dict[int, DagRun]:
@@ -84,7 +84,7 @@ def test_only_the_newest_run_of_each_job_asks_who_started_it(history: History) -
     assert [one.dag_run for one in daily.runs] == [DagRun("sales", "manual"), None]
 
 
-def test_a_model_is_compared_with_the_runs_that_have_built_it(history: History) -> None:
+def test_job_details_compare_a_model_with_the_runs_that_built_it(history: History) -> None:
     for run_id in range(1, 12):
         history.keep(Results(run(run_id), nodes(1.0)))
     history.keep(Results(run(12), nodes(3.0)))
@@ -98,7 +98,7 @@ def test_a_model_is_compared_with_the_runs_that_have_built_it(history: History) 
     assert time.is_slower
 
 
-def test_what_failed_is_shown_over_the_runs_oldest_first(history: History) -> None:
+def test_job_details_list_statuses_of_a_failed_node_oldest_first(history: History) -> None:
     for run_id, status in enumerate(("pass", "fail", "warn"), 1):
         history.keep(Results(run(run_id), nodes(1.0, status)))
     history.keep(Results(run(4), []))
@@ -112,7 +112,7 @@ def test_what_failed_is_shown_over_the_runs_oldest_first(history: History) -> No
     assert trouble.message == "Got 3 results"
 
 
-def test_files_that_cannot_be_read_are_counted(history: History) -> None:
+def test_job_details_count_unreadable_files(history: History) -> None:
     history.keep(Results(run(1), []))
     (history.folder / str(DAILY) / "2.json").write_text("{")
 
@@ -122,5 +122,48 @@ def test_files_that_cannot_be_read_are_counted(history: History) -> None:
     assert (len(found.job.runs), found.unreadable) == (1, 1)
 
 
-def test_a_job_that_nobody_knows_has_no_page(history: History) -> None:
+def test_job_details_are_none_for_an_unknown_job(history: History) -> None:
     assert details_of(DAILY, Answer([run(1, HOURLY)]), history, nobody) is None
+
+
+def test_name_of_a_deleted_job_comes_from_its_kept_runs(history: History) -> None:
+    history.keep(Results(run(1), []))
+    listed = Answer([run(2, job=None), run(3, HOURLY, job=None)])
+
+    names = {job.id: job.name for job in jobs_of(listed, history, nobody)}
+    details = details_of(DAILY, listed, history, nobody)
+
+    assert names == {DAILY: "Daily build", HOURLY: f"Job {HOURLY}"}
+    assert details
+    assert details.job.name == "Daily build"
+
+
+def test_job_list_and_details_leave_out_malformed_runs(history: History) -> None:
+    history.keep(Results(run(1), nodes(1.0)))
+    job = Path(history.folder.path, str(DAILY))
+    (job / "2.json").write_text((job / "1.json").read_text().replace('"id":1,', '"id":true,'))
+    listed = Answer([{}, run(3, HOURLY), {**run(4), "job_definition_id": None}])
+
+    shown = jobs_of(listed, history, nobody)
+    details = details_of(DAILY, listed, history, nobody)
+
+    assert [(job.id, [one.id for one in job.runs]) for job in shown] == [
+        (HOURLY, [3]),
+        (DAILY, [1]),
+    ]
+    assert details
+    assert [one.id for one in details.job.runs] == [1]
+    assert details.unreadable == 1
+
+
+def test_job_list_and_details_reread_a_run_kept_twice(history: History) -> None:
+    history.keep(Results(run(1, status=30), []))
+    details_of(DAILY, Answer(), history, nobody)
+    history.keep(Results(run(1, status=10), nodes(2.0)))
+
+    (daily,) = jobs_of(Answer(), history, nobody)
+    found = details_of(DAILY, Answer(), history, nobody)
+
+    assert daily.newest.state == "success"
+    assert found
+    assert [time.seconds for time in found.times] == [2.0]

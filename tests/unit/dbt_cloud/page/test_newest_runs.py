@@ -46,7 +46,7 @@ def run_id(dbt_cloud_connection: RunningDbtCloud) -> Iterator[int]:
     go_well(dbt_cloud_connection)
 
 
-def test_an_answer_holds_for_five_seconds(run_id: int, calls: list[str]) -> None:
+def test_newest_runs_caches_an_answer_for_five_seconds(run_id: int, calls: list[str]) -> None:
     clock = Clock()
     newest_runs = NewestRuns(CONN_ID, clock=clock)
 
@@ -62,7 +62,7 @@ def test_an_answer_holds_for_five_seconds(run_id: int, calls: list[str]) -> None
     assert (second is first, second.problem, calls) == (False, "", ["runs/", "runs/"])
 
 
-def test_many_who_look_at_once_make_one_call(run_id: int, calls: list[str]) -> None:
+def test_newest_runs_makes_one_call_for_concurrent_viewers(run_id: int, calls: list[str]) -> None:
     newest_runs, together = NewestRuns(CONN_ID), threading.Barrier(10)
 
     def look(_: int) -> int:
@@ -75,7 +75,7 @@ def test_many_who_look_at_once_make_one_call(run_id: int, calls: list[str]) -> N
     assert (seen, calls) == ({run_id}, ["runs/"])
 
 
-def test_without_an_answer_the_last_one_stays_and_a_sentence_says_so(
+def test_newest_runs_keeps_the_last_runs_during_an_outage(
     run_id: int, dbt_cloud_connection: RunningDbtCloud, calls: list[str]
 ) -> None:
     clock = Clock()
@@ -95,7 +95,7 @@ def test_without_an_answer_the_last_one_stays_and_a_sentence_says_so(
     assert len(calls) == 3
 
 
-def test_a_connection_that_is_not_there_is_told() -> None:
+def test_newest_runs_reports_a_missing_connection() -> None:
     answer = NewestRuns("dbt_cloud_missing").answer()
 
     assert answer.runs == []

@@ -7,7 +7,7 @@ import json
 from include.dbt_cloud.reports.dbt_docs import in_script
 
 
-def test_no_description_ends_the_script() -> None:
+def test_in_script_escapes_closing_script_tags() -> None:
     artifact = {"description": "</script><script>alert(1)</script><!--"}
 
     text = in_script(artifact)

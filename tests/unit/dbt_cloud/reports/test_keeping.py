@@ -12,7 +12,7 @@ from airflow.sdk import ObjectStoragePath
 from include.dbt_cloud.airflow_compat import AirflowFailException
 from include.dbt_cloud.reports import keep_runs, runs_not_kept
 from include.dbt_cloud.reports.dbt_docs import documented_projects, newest_docs
-from include.dbt_cloud.reports.history import History
+from include.dbt_cloud.reports.history import RUNS, History, write
 from include.dbt_cloud.responses import DbtCloudRefusedError
 from tests.running_dbt_cloud import RunningDbtCloud
 from tests.unit.dbt_cloud.conftest import MakeTask, missing_table
@@ -39,11 +39,11 @@ def history(dbt_cloud_connection: RunningDbtCloud, tmp_path: Path) -> Any:
     return ObjectStoragePath(f"file://{tmp_path}/history")
 
 
-def test_runs_are_kept_with_what_failed_in_them(history: Any, runs: list[int]) -> None:
+def test_keep_runs_stores_results_and_failures(history: Any, runs: list[int]) -> None:
     good, failed = keep_runs(runs, history)
 
     assert (good.counts, failed.counts) == ({"success": 2}, {"success": 1, "error": 1})
-    assert set(good.model_seconds) == {"stg_orders", "stg_stores"}
+    assert {good.names[key] for key in good.model_seconds} == {"stg_orders", "stg_stores"}
     kept = {one.run["id"]: one for one in History(history).results(JOB)}
     assert list(kept) == runs[::-1]
     (node,) = kept[runs[1]].failed
@@ -51,7 +51,7 @@ def test_runs_are_kept_with_what_failed_in_them(history: Any, runs: list[int]) -
     assert kept[runs[1]].run["trigger"]["cause"] == "</script>"
 
 
-def test_without_names_it_is_the_newest_finished_runs_that_are_not_kept(
+def test_runs_not_kept_lists_finished_runs_missing_from_the_history(
     history: Any, runs: list[int]
 ) -> None:
     keep_runs(runs[:1], history)
@@ -63,18 +63,56 @@ def test_without_names_it_is_the_newest_finished_runs_that_are_not_kept(
     assert left == sorted(left)
 
 
-def test_a_run_that_is_gone_is_told_and_the_others_are_kept(
+def test_keep_runs_reports_a_missing_run_and_keeps_the_others(
     history: Any, runs: list[int], caplog: pytest.LogCaptureFixture
 ) -> None:
     (kept,) = keep_runs([10**9, runs[0]], history)
 
     assert kept.run["id"] == runs[0]
     assert "Run 1000000000 is not kept: dbt Cloud answered 404" in caplog.text
-    with pytest.raises(AirflowFailException, match="dbt Cloud knows none of these runs"):
+    with pytest.raises(AirflowFailException, match=r"Run 1000000000 is not kept: .* 404"):
         keep_runs([10**9], history)
 
 
-def test_a_token_that_is_refused_is_told_as_that(
+def test_keep_runs_rejects_a_run_older_than_all_kept_runs(
+    history: Any, runs: list[int], caplog: pytest.LogCaptureFixture
+) -> None:
+    job = history / str(JOB)
+    job.mkdir(parents=True)
+    for newer in range(RUNS):
+        (job / f"{10**9 + newer}.json").write_text("{")
+
+    with pytest.raises(AirflowFailException, match=f"Run {runs[0]} is not kept: the {RUNS} runs"):
+        keep_runs(runs[:1], history)
+
+    assert "Kept " not in caplog.text
+    assert not (job / f"{runs[0]}.json").exists()
+    assert not (history / "docs").exists()
+
+
+def test_runs_not_kept_includes_runs_changed_since_they_were_kept(
+    history: Any, runs: list[int]
+) -> None:
+    keep_runs(runs, history)
+    assert not {*runs} & {*runs_not_kept(history)}
+
+    changes: list[dict[str, Any]] = [{"status": 20}, {"artifacts_saved": False}]
+    for run_id, change in zip(runs, changes, strict=True):
+        file = history / str(JOB) / f"{run_id}.json"
+        content = json.loads(file.read_text())
+        write(file, json.dumps({**content, "run": {**content["run"], **change}}))
+
+    assert {*runs} <= {*runs_not_kept(history)}
+
+
+def test_runs_not_kept_includes_a_run_with_a_damaged_file(history: Any, runs: list[int]) -> None:
+    keep_runs(runs, history)
+    (history / str(JOB) / f"{runs[0]}.json").write_text("{")
+
+    assert runs[0] in runs_not_kept(history)
+
+
+def test_keep_runs_raises_for_an_invalid_token(
     history: Any, local_dbt_cloud: RunningDbtCloud, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     connection = json.dumps(json.loads(local_dbt_cloud.connection) | {"password": "wrong"})
@@ -84,7 +122,7 @@ def test_a_token_that_is_refused_is_told_as_that(
         keep_runs([1], history)
 
 
-def test_a_run_that_goes_on_is_not_kept(
+def test_keep_runs_rejects_a_run_that_is_still_running(
     history: Any, local_dbt_cloud: RunningDbtCloud, make_task: MakeTask, held_warehouse: None
 ) -> None:
     run_id = local_dbt_cloud.trigger(JOB, steps_override=STEPS)
@@ -96,9 +134,7 @@ def test_a_run_that_goes_on_is_not_kept(
     assert local_dbt_cloud.request("POST", f"runs/{run_id}/cancel/").ok
 
 
-def test_dbt_s_documentation_is_one_file_of_the_newest_run_that_has_it(
-    history: Any, runs: list[int]
-) -> None:
+def test_keep_runs_keeps_only_the_newest_docs_file(history: Any, runs: list[int]) -> None:
     old = history / "docs" / str(PROJECT) / "0.html"
     old.parent.mkdir(parents=True)
     old.write_text("of an older run")
@@ -113,7 +149,17 @@ def test_dbt_s_documentation_is_one_file_of_the_newest_run_that_has_it(
     assert json.dumps("model.jaffle_shop.stg_orders") in text
 
 
-def test_the_documentation_of_a_later_run_stays(history: Any, runs: list[int]) -> None:
+def test_keep_runs_replaces_incomplete_docs_of_the_same_run(history: Any, runs: list[int]) -> None:
+    page = history / "docs" / str(PROJECT) / f"{runs[0]}.html"
+    page.parent.mkdir(parents=True)
+    page.write_text("not all of it")
+
+    keep_runs(runs[:1], history)
+
+    assert "model.jaffle_shop.stg_orders" in page.read_text()
+
+
+def test_keep_runs_preserves_docs_of_a_later_run(history: Any, runs: list[int]) -> None:
     later = history / "docs" / str(PROJECT) / f"{10**9}.html"
     later.parent.mkdir(parents=True)
     later.write_text("of a later run")

@@ -11,7 +11,7 @@ from airflow.sdk import ObjectStoragePath
 from matplotlib.image import imread
 
 from include.dbt_cloud.artifacts import Node
-from include.dbt_cloud.reports.chart import as_chart
+from include.dbt_cloud.reports.chart import as_chart, title
 from include.dbt_cloud.reports.report import as_table, report_run
 from include.dbt_cloud.reports.results import Results
 from include.dbt_cloud.reports.run_times import RunTime
@@ -46,15 +46,15 @@ def report(
     return report_run(runs[-1], ObjectStoragePath(f"file://{tmp_path}/report"))
 
 
-def test_every_step_counts_once(report: dict[str, Any]) -> None:
+def test_report_counts_every_node_once(report: dict[str, Any]) -> None:
     assert report["status"] == "Success"
-    assert report["counts"]["success"] == 4  # two models, run and built; docs count nothing
+    assert report["counts"]["success"] == 2  # models, run and built; docs count nothing
     assert report["counts"]["pass"] >= 1
     assert report["failed"] == []
     assert set(report["models"]) == {"stg_orders", "stg_stores"}
 
 
-def test_a_model_is_compared_with_the_runs_before_and_not_with_failed_ones(
+def test_report_compares_models_with_earlier_successful_runs_only(
     report: dict[str, Any],
 ) -> None:
     stores = report["models"]["stg_stores"]
@@ -64,7 +64,9 @@ def test_a_model_is_compared_with_the_runs_before_and_not_with_failed_ones(
     assert stores["is_slower"] is False
 
 
-def test_artifacts_and_logs_of_every_step_are_kept(report: dict[str, Any], tmp_path: Path) -> None:
+def test_report_stores_artifacts_and_logs_of_every_step(
+    report: dict[str, Any], tmp_path: Path
+) -> None:
     folder = tmp_path / "report"
     steps = {path.name: {file.name for file in path.iterdir()} for path in folder.glob("step-*")}
 
@@ -77,7 +79,7 @@ def test_artifacts_and_logs_of_every_step_are_kept(report: dict[str, Any], tmp_p
     assert "stg_orders" in (folder / "step-4" / "log.txt").read_text()
 
 
-def test_the_page_shows_what_failed_and_the_chart_is_a_picture(
+def test_report_of_a_failed_run_shows_its_failures_and_a_chart(
     dbt_cloud_connection: RunningDbtCloud, runs: list[int], tmp_path: Path
 ) -> None:
     data = report_run(runs[1], ObjectStoragePath(f"file://{tmp_path}/report"))
@@ -92,12 +94,14 @@ def test_the_page_shows_what_failed_and_the_chart_is_a_picture(
     assert imread(tmp_path / "report" / "run_times.png").shape[1] == 1200  # pixels
 
 
-def test_an_unknown_run_is_refused(dbt_cloud_connection: RunningDbtCloud, tmp_path: Path) -> None:
+def test_report_run_raises_for_an_unknown_run(
+    dbt_cloud_connection: RunningDbtCloud, tmp_path: Path
+) -> None:
     with pytest.raises(DbtCloudRefusedError, match="404"):
         report_run(999_999, ObjectStoragePath(f"file://{tmp_path}/report"))
 
 
-def test_the_log_names_what_warned_and_what_became_slower() -> None:
+def test_report_table_lists_warnings_and_slower_models() -> None:
     run = {"id": 7, "status_humanized": "Success", "href": "https://cloud.getdbt.com/7"}
     nodes = [
         Node("model.shop.orders", "success", 13.0, "", 4),
@@ -111,8 +115,29 @@ def test_the_log_names_what_warned_and_what_became_slower() -> None:
     assert "Slower than usual: orders" in text
 
 
-def test_no_more_charts_than_fit(tmp_path: Path) -> None:
+def test_chart_size_is_limited_for_many_models(tmp_path: Path) -> None:
     picture = tmp_path / "run_times.png"
     picture.write_bytes(as_chart([RunTime(f"model_{i}", 1.0, [1.0, 2.0]) for i in range(40)]))
 
     assert imread(picture).shape[:2] == (960, 1200)
+
+
+def test_chart_renders_names_with_special_characters() -> None:
+    names = ["a$b", "$", "$$", "$x_{1}$", r"$\frac{1}{$", "a^b_c", "{", r"\alpha", "", "a\nb", "é"]
+
+    assert as_chart([RunTime(name, 1.0, [1.0, 2.0]) for name in names]).startswith(b"\x89PNG")
+
+
+def test_chart_shortens_long_names_to_their_end(tmp_path: Path) -> None:
+    picture = tmp_path / "run_times.png"
+    times = [RunTime("x" * 500, 1.0, [1.0]), RunTime("orders", 1.0, [1.0])]
+
+    picture.write_bytes(as_chart(times))
+
+    assert imread(picture).shape[:2] == (240, 1200)
+    assert title("x" * 500 + ".orders") == f"…{'x' * 38}.orders"
+    assert title("orders\nof today") == "orders of today"
+
+
+def test_chart_renders_extreme_times() -> None:
+    assert as_chart([RunTime("a", 0.0, [0.0]), RunTime("b", 1e12, []), RunTime("c", -1.0, [-2.0])])

@@ -17,7 +17,7 @@ def results(**seconds: float) -> Results:
     return Results({}, nodes)
 
 
-def test_the_spread_is_the_median_distance_from_the_median() -> None:
+def test_spread_is_the_median_absolute_deviation() -> None:
     assert spread(STEADY) == pytest.approx(0.1)
     assert spread(WILD) == pytest.approx(2.0)
     assert spread([]) == 0
@@ -39,13 +39,13 @@ def test_the_spread_is_the_median_distance_from_the_median() -> None:
         (1.0, [], False),
     ],
 )
-def test_slower_is_what_stands_out_and_matters(
+def test_is_slower_requires_an_outlier_of_relevant_size(
     seconds: float, history: list[float], expected: bool
 ) -> None:
     assert is_slower(seconds, history) is expected
 
 
-def test_each_model_is_compared_with_its_own_runs_oldest_first() -> None:
+def test_compare_uses_each_models_own_history_oldest_first() -> None:
     earlier = [results(orders=3.0), results(orders=2.0, stores=1.0), results(stores=9.0)]
 
     orders, stores = compare(results(stores=0.5, orders=5.0), earlier)
@@ -54,7 +54,7 @@ def test_each_model_is_compared_with_its_own_runs_oldest_first() -> None:
     assert (stores.history, stores.median, stores.spread) == ([9.0, 1.0], 5.0, 4.0)
 
 
-def test_a_model_that_failed_has_no_run_time_and_one_built_twice_has_the_sum() -> None:
+def test_model_seconds_sum_repeated_builds_and_omit_failed_models() -> None:
     run = Results(
         {},
         [
@@ -66,4 +66,4 @@ def test_a_model_that_failed_has_no_run_time_and_one_built_twice_has_the_sum() -
         ],
     )
 
-    assert run.model_seconds == {"orders": 5.0}
+    assert run.model_seconds == {"model.shop.orders": 5.0}

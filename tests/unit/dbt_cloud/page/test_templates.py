@@ -1,0 +1,138 @@
+"""What the templates make of foreign text. Who may see it is tested on a real Airflow."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from html.parser import HTMLParser
+from typing import Any
+
+import pytest
+
+from include.dbt_cloud.page.app import page
+from include.dbt_cloud.page.content import Job, JobDetails, Trouble
+from include.dbt_cloud.page.runs import Run
+from include.dbt_cloud.page.started_by import DagRun
+from include.dbt_cloud.reports.run_times import RunTime
+
+EVIL = "\"><script>alert('x')</script><img src=x onerror=alert(1)>"
+
+
+def run(**more: Any) -> Run:
+    values: dict[str, Any] = {
+        "id": 7,
+        "job_id": 65767,
+        "job_name": EVIL,
+        "project_id": 36467,
+        "state": "error",
+        "started_at": datetime(2026, 11, 25, 0, 5, tzinfo=UTC),
+        "queued_seconds": 300.0,
+        "seconds": 12.0,
+        "cause": EVIL,
+        "message": EVIL,
+        "url": "https://localhost/runs/7/",
+    }
+    return Run(**{**values, **more})
+
+
+class Tags(HTMLParser):
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        self.found: list[tuple[str, dict[str, str | None]]] = []
+        self.feed(text)
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.found.append((tag, dict(attrs)))
+
+
+def jobs_page(**values: Any) -> str:
+    shown: dict[str, Any] = {
+        "jobs": [],
+        "problem": "",
+        "is_kept": True,
+        "projects": [],
+        "dag_id": "keep",
+    }
+    return bytes(page("jobs.html", "./", **{**shown, **values}).body).decode()
+
+
+def job_page(found: JobDetails) -> str:
+    return bytes(page("job.html", "../", problem=EVIL, found=found).body).decode()
+
+
+@pytest.fixture
+def details() -> JobDetails:
+    times = [RunTime(EVIL, 3.0, [1.0] * 12), RunTime("orders", 1.0, [])]
+    troubles = [Trouble(EVIL, ["pass", "", "fail", "warn", "runtime error"], EVIL)]
+    return JobDetails(Job(65767, [run()]), times, troubles, unreadable=1, has_docs=True)
+
+
+def test_templates_escape_foreign_text(details: JobDetails) -> None:
+    job = Job(65767, [run()])
+    for text in (
+        jobs_page(jobs=[job], problem=EVIL, dag_id=EVIL, is_kept=False),
+        job_page(details),
+    ):
+        scripts = [attributes for tag, attributes in Tags(text).found if tag == "script"]
+        assert [script["src"] for script in scripts if script] in (
+            ["./static/page.js"],
+            ["../static/page.js"],
+        )
+        assert "img" not in {tag for tag, _ in Tags(text).found}
+        assert not [
+            name
+            for _, attributes in Tags(text).found
+            for name in attributes
+            if name.startswith("on")
+        ]
+        assert "&lt;script&gt;alert" in text
+
+
+def test_templates_use_only_relative_links(details: JobDetails) -> None:
+    dag_run = DagRun("sales", "manual__1")
+    texts = (
+        jobs_page(jobs=[Job(1, [run(dag_run=dag_run)])], projects=[3]),
+        job_page(details),
+    )
+    links = [tag.get("href") or tag.get("src") for text in texts for _, tag in Tags(text).found]
+
+    assert "./../dags/sales/runs/manual__1" in links
+    assert not [link for link in links if link and link.startswith("/")]
+
+
+def test_job_page_flags_slower_models_and_marks_failures(details: JobDetails) -> None:
+    text = job_page(details)
+
+    assert text.count(">slower<") == 1
+    assert [text.count(f">{mark}</td>") for mark in "·✗!"] == [1, 2, 1]
+    assert "1 kept file of this job cannot be read" in text
+
+
+@pytest.mark.parametrize(
+    ("status", "mark"),
+    [
+        *((status, "·") for status in ("success", "pass", "reused", "no-op")),
+        *((status, "✗") for status in ("error", "partial success", "cancelled", "Success")),
+        ("warn", "!"),
+        ("", ""),
+    ],
+)
+def test_job_page_marks_each_status(details: JobDetails, status: str, mark: str) -> None:
+    details.troubles[:] = [Trouble("model orders", [status], "")]
+
+    assert f'title="{status}">{mark}</td>' in job_page(details)
+
+
+def test_jobs_page_links_to_the_keeping_dag_when_nothing_is_kept() -> None:
+    text = jobs_page(is_kept=False)
+
+    assert "Nothing is kept yet." in text
+    assert 'href="./../dags/keep"' in text
+
+
+def test_content_security_policy_allows_only_the_pages_own_script() -> None:
+    response = page("trouble.html", "./", 403, text=EVIL)
+
+    assert response.status_code == 403
+    policy = response.headers["content-security-policy"]
+    assert "default-src 'none'; script-src 'self'" in policy
+    assert "unsafe" not in policy
