@@ -127,6 +127,6 @@ class RunningDbtCloud:
 def prepare_data(source: Path, data: Path) -> None:
     """Gives another data folder the authority that the tests trust, and what dbt has parsed."""
     data.mkdir(parents=True, exist_ok=True)
-    for name in ("ca.pem", "ca-key.pem", "partial_parse.msgpack"):
-        if (source / name).exists():
-            shutil.copy(source / name, data / name)
+    for pattern in ("ca.pem", "ca-key.pem", "partial_parse_*.msgpack"):
+        for file in source.glob(pattern):
+            shutil.copy(file, data)

@@ -23,18 +23,19 @@ from include.local_dbt_cloud.settings import (
 from include.local_dbt_cloud.storage.jobs_file import JobsFileError
 from include.local_servers.connections import DBT_CLOUD
 from include.local_servers.data_folder import DataFolderError, default_data, hold
+from include.local_servers.dbt_pythons import DbtPythonError, given_pythons
 from include.local_servers.serving import ANY_HOST, LOOPBACK_HOSTS, StartError, listen, serve
 
 
 def main(arguments: list[str] | None = None) -> int:
     """Returns the exit code; what hinders the start is said in one sentence on stderr."""
-    settings = parse_settings(arguments)
     logging.basicConfig(level=logging.WARNING, format="%(levelname)s: %(message)s")
     try:
+        settings = parse_settings(arguments)
         check(settings)
         with hold(settings.data), listen(settings.host, settings.port) as listener:
             start(settings, listener)
-    except (StartError, DataFolderError, JobsFileError) as error:
+    except (StartError, DataFolderError, DbtPythonError, JobsFileError) as error:
         print(f"The local dbt Cloud did not start. {error}", file=sys.stderr)
         return 1
     return 0
@@ -49,7 +50,9 @@ def command_line() -> argparse.ArgumentParser:
     parser.add_argument("--host", default="127.0.0.1", help="default: %(default)s")
     parser.add_argument("--port", type=int, default=DBT_CLOUD.port, help="0 takes a free one")
     parser.add_argument("--data", type=Path, default=default_data(), help="where everything is")
-    parser.add_argument("--dbt-python", type=Path, default=default_dbt_python())
+    parser.add_argument(
+        "--dbt-python", type=dbt_python, action="append", default=[], metavar="[VERSION=]PATH"
+    )
     parser.add_argument("--dbt-project", type=Path, default=DBT_PROJECT)
     parser.add_argument("--jobs", type=Path, default=JOBS_FILE, help="a jobs.yaml")
     parser.add_argument("--keep-runs", type=int, default=200, help="run folders to keep")
@@ -82,12 +85,15 @@ def command_line() -> argparse.ArgumentParser:
 
 def parse_settings(arguments: list[str] | None) -> Settings:
     options = command_line().parse_args(arguments)
+    pythons = {"": default_dbt_python()} | given_pythons(os.environ, Path.cwd())
+    pythons |= dict(options.dbt_python)
     return Settings(
         data=options.data.resolve(),
         token=os.environ.get("LOCAL_DBT_CLOUD_TOKEN") or DEFAULT_TOKEN,
         host=options.host,
         port=options.port,
-        dbt_python=options.dbt_python.absolute(),  # not resolved: a venv's Python is a link
+        dbt_python=pythons.pop(""),
+        dbt_pythons=pythons,
         dbt_project=options.dbt_project.resolve(),
         jobs_file=options.jobs,
         keep_runs=max(1, options.keep_runs),
@@ -96,6 +102,14 @@ def parse_settings(arguments: list[str] | None) -> Settings:
         webhook_timeout=options.webhook_timeout,
         faults=tuple(options.fault),
     )
+
+
+def dbt_python(text: str) -> tuple[str, Path]:
+    """Return version and path; the version of the default dbt is empty."""
+    version, separator, path = text.partition("=")
+    if not separator or "/" in version:
+        version, path = "", text
+    return version, Path(path).absolute()  # not resolved: a venv's Python is a link
 
 
 def public_url(text: str) -> str:
@@ -134,6 +148,9 @@ def check(settings: Settings) -> None:
             f"There is no {settings.dbt_python}: run `make run` once, which installs dbt there, "
             "or name another Python that has dbt-duckdb with --dbt-python."
         )
+    for version, python in settings.dbt_pythons.items():
+        if not python.exists():
+            raise StartError(f"There is no {python}: --dbt-python {version}= needs a Python.")
     if not (settings.dbt_project / "dbt_project.yml").exists():
         raise StartError(f"{settings.dbt_project} is not a dbt project. See --dbt-project.")
 

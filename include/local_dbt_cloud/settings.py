@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from include.local_servers.connections import DBT_CLOUD
@@ -24,6 +25,7 @@ def default_dbt_python() -> Path:
 class Settings:
     """Everything a start can choose.
 
+    ``dbt_python`` has the default dbt, ``dbt_pythons`` those of other versions by name;
     ``keep_runs`` counts run folders, the newest ones; ``public_url`` is how browsers reach the
     server if not by the address of the call; ``webhook_waits`` are the seconds before each
     further try of a delivery, ``webhook_timeout`` those that a receiver has to answer; ``faults``
@@ -42,6 +44,7 @@ class Settings:
     webhook_waits: tuple[float, ...] = WEBHOOK_WAITS
     webhook_timeout: float = WEBHOOK_TIMEOUT
     faults: tuple[str, ...] = ()
+    dbt_pythons: Mapping[str, Path] = field(default_factory=dict)
 
     @property
     def database(self) -> Path:
@@ -55,7 +58,9 @@ class Settings:
     def runs(self) -> Path:
         return self.data / "runs"
 
-    @property
-    def partial_parse(self) -> Path:
-        """dbt's parse cache, carried from run to run so that a warm run parses only changes."""
-        return self.data / "partial_parse.msgpack"
+    def partial_parse(self, dbt_version: str) -> Path:
+        """dbt's parse cache, carried from run to run so that a warm run parses only changes.
+
+        A dbt of another version cannot read it.
+        """
+        return self.data / f"partial_parse_{dbt_version}.msgpack"

@@ -41,6 +41,7 @@ def serve(app: Any, listener: socket.socket, certificates: Certificates, **optio
         access_log=False,
         log_level="warning",
         timeout_graceful_shutdown=1,  # seconds
+        timeout_keep_alive=75,  # seconds; uvicorn's 5 race with clients that poll every 5 seconds
         server_header=False,
         **options,
     )

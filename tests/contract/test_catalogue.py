@@ -25,12 +25,12 @@ def project(api: httpx.Client) -> Iterator[int]:
     api.delete(f"{V3}/projects/{made.json()['data']['id']}")
 
 
-def test_who_am_i(api: httpx.Client) -> None:
+def test_whoami_returns_the_account_id(api: httpx.Client) -> None:
     assert api.get("v2/whoami/").json()["data"]["account_id"] == ACCOUNT_ID
 
 
 @pytest.mark.parametrize("version", ["v2", "v3"])
-def test_accounts(api: httpx.Client, version: str) -> None:
+def test_accounts_endpoints_return_the_only_account(api: httpx.Client, version: str) -> None:
     listed = api.get(f"{version}/accounts").json()
     assert listed["extra"]["order_by"] is None
     assert listed["extra"]["pagination"] == {"count": 1, "total_count": 1}
@@ -50,7 +50,7 @@ def test_the_hook_reads_projects_and_environments(dbt_cloud_connection: RunningD
 
 
 @pytest.mark.parametrize("home", [V2, V3])
-def test_a_project_lives_and_dies(api: httpx.Client, home: str) -> None:
+def test_project_is_created_updated_and_deleted(api: httpx.Client, home: str) -> None:
     made = api.post(f"{home}/projects/", json={"id": None, "name": "Shop", "type": 0})
     assert (made.status_code, made.json()["status"]["code"]) == (201, 201)
     one = f"{home}/projects/{made.json()['data']['id']}"
@@ -68,11 +68,11 @@ def test_a_project_lives_and_dies(api: httpx.Client, home: str) -> None:
     ("method", "path"),
     [("POST", f"{V3}/projects"), ("POST", f"{V2}/jobs"), ("DELETE", f"{V2}/jobs/1/")],
 )
-def test_no_slash_is_ever_a_redirect(api: httpx.Client, method: str, path: str) -> None:
+def test_trailing_slash_never_causes_a_redirect(api: httpx.Client, method: str, path: str) -> None:
     assert api.request(method, path, json={}).status_code in (400, 404)
 
 
-def test_an_environment_is_replaced_as_a_whole(api: httpx.Client, project: int) -> None:
+def test_environment_update_replaces_all_fields(api: httpx.Client, project: int) -> None:
     every = f"{V3}/projects/{project}/environments/"
     body = {"name": "Staging", "deployment_type": "staging", "dbt_version": "1.11"}
     made = api.post(every, json=body).json()["data"]
@@ -84,7 +84,9 @@ def test_an_environment_is_replaced_as_a_whole(api: httpx.Client, project: int) 
     assert api.get(f"{every}{made['id']}").status_code == 404
 
 
-def test_environments_of_the_account(api: httpx.Client, project: int) -> None:
+def test_account_environments_are_created_listed_and_deleted(
+    api: httpx.Client, project: int
+) -> None:
     body = {"name": "CI", "type": "development", "project_id": project}
     made = api.post(f"{V2}/environments", json=body).json()["data"]
     assert "T" in made["created_at"]
@@ -114,12 +116,12 @@ def test_environments_of_the_account(api: httpx.Client, project: int) -> None:
         ("no_such_parameter=1", True),
     ],
 )
-def test_filters_of_environments(api: httpx.Client, query: str, found: bool) -> None:
+def test_environments_list_applies_its_filters(api: httpx.Client, query: str, found: bool) -> None:
     answer = api.get(f"{V3}/projects/{PROJECT}/environments/?{query}")
     assert (PRODUCTION in ids(answer)) is found
 
 
-def test_what_an_environment_embeds(api: httpx.Client) -> None:
+def test_environment_embeds_requested_related_objects(api: httpx.Client) -> None:
     one = f"{V3}/projects/{PROJECT}/environments/{PRODUCTION}/"
     assert api.get(one).json()["data"]["project"] is None
     embedded = api.get(one, params={"include_related": "[project,connection]"}).json()["data"]
@@ -139,7 +141,7 @@ def test_what_an_environment_embeds(api: httpx.Client) -> None:
         (f"{V3}/projects/{PROJECT}/environments", {"name": "x", "type": "y"}, "type"),
     ],
 )
-def test_a_body_at_fault_names_the_field(
+def test_invalid_body_is_400_and_names_the_field(
     api: httpx.Client, path: str, body: dict[str, Any], field: str
 ) -> None:
     answer = api.post(path, json=body)
@@ -148,20 +150,22 @@ def test_a_body_at_fault_names_the_field(
 
 
 @pytest.mark.parametrize("order", ["credentials", "-", "id,name", "id desc"])
-def test_only_known_orders_are_accepted(api: httpx.Client, order: str) -> None:
+def test_projects_list_rejects_an_invalid_order_by(api: httpx.Client, order: str) -> None:
     answer = api.get(f"{V3}/projects", params={"order_by": order})
     assert answer.status_code == 400
     assert "order_by" in answer.json()["data"]
 
 
-def test_pages_of_projects(api: httpx.Client, project: int) -> None:
+def test_projects_list_applies_order_by_and_limit(api: httpx.Client, project: int) -> None:
     page = api.get(f"{V3}/projects?order_by=-id&limit=1&offset=0").json()
     assert [one["id"] for one in page["data"]] == [project]
     assert page["extra"]["pagination"]["count"] == 1
     assert page["extra"]["pagination"]["total_count"] >= 2
 
 
-def test_what_belongs_to_a_deleted_project_goes_with_it(api: httpx.Client, project: int) -> None:
+def test_deleting_a_project_deletes_its_environments_and_jobs(
+    api: httpx.Client, project: int
+) -> None:
     every = f"{V3}/projects/{project}/environments"
     environment = api.post(every, json={"name": "Production"}).json()["data"]["id"]
     body = {**JOB, "project_id": project, "environment_id": environment}
@@ -175,7 +179,9 @@ def test_what_belongs_to_a_deleted_project_goes_with_it(api: httpx.Client, proje
 def test_an_unknown_endpoint_is_501_and_named(api: httpx.Client) -> None:
     answer = api.get(f"{V3}/service-tokens/")
     assert answer.status_code == answer.json()["status"]["code"] == 501
-    assert f"GET /api/{V3}/service-tokens" in answer.json()["status"]["user_message"]
+    message = answer.json()["status"]["user_message"]
+    assert f"GET /api/{V3}/service-tokens" in message
+    assert "README.md lists" in message
 
 
 def test_a_wrong_method_is_405_and_lists_the_right_ones(api: httpx.Client) -> None:

@@ -18,6 +18,8 @@ from tests.running_dbt_cloud import (
     prepare_data,
 )
 
+pytestmark = pytest.mark.slow
+
 MACRO = PROJECT / "include" / "jaffle_shop" / "macros" / "drop_pull_request_schema.sql"
 CHANGED = TWO.replace("main", "branch")
 
@@ -49,7 +51,7 @@ def built(server: RunningDbtCloud, run_id: int) -> str:
 
 
 @pytest.mark.parametrize("by", ["git_sha", "git_branch"])
-def test_a_run_builds_the_commit_it_is_asked_for(
+def test_run_builds_the_requested_commit_or_branch(
     server: RunningDbtCloud, project: GitProject, by: str
 ) -> None:
     sha = project.commit_on_branch(by, "models/two.sql", CHANGED)
@@ -68,7 +70,7 @@ def test_a_run_builds_the_commit_it_is_asked_for(
     project.git("checkout", "--quiet", ".")
 
 
-def test_without_a_commit_a_run_takes_the_folder_as_it_is(
+def test_run_without_a_commit_builds_uncommitted_changes(
     server: RunningDbtCloud, project: GitProject
 ) -> None:
     project.write("models/two.sql", TWO.replace("main", "uncommitted"))
@@ -80,7 +82,7 @@ def test_without_a_commit_a_run_takes_the_folder_as_it_is(
     assert "as it is in the folder.\n" in run["run_steps"][0]["logs"]
 
 
-def test_a_commit_that_is_not_there_ends_the_run_in_its_first_step(
+def test_run_of_an_unknown_commit_fails_in_its_first_step(
     server: RunningDbtCloud,
 ) -> None:
     run = server.wait(server.trigger(git_sha="0" * 40))
@@ -90,7 +92,9 @@ def test_a_commit_that_is_not_there_ends_the_run_in_its_first_step(
     assert "has no commit 0000" in clone["logs"]
 
 
-def test_an_environment_s_branch_is_built(server: RunningDbtCloud, project: GitProject) -> None:
+def test_run_builds_the_custom_branch_of_its_environment(
+    server: RunningDbtCloud, project: GitProject
+) -> None:
     sha = project.commit_on_branch("staging", "models/two.sql", CHANGED)
     environment = {"name": "Staging", "use_custom_branch": True, "custom_branch": "staging"}
     place = {"account_id": server.account_id, "project_id": 36467}
@@ -109,7 +113,7 @@ def production(server: RunningDbtCloud, project: GitProject) -> int:
     return int(server.wait(server.trigger(git_branch="main"), until={10})["id"])
 
 
-def test_a_job_builds_what_differs_and_reads_the_rest_from_production(
+def test_deferring_job_builds_modified_models_and_reads_the_rest_from_production(
     server: RunningDbtCloud, project: GitProject, production: int
 ) -> None:
     sha = project.commit_on_branch("feature", "models/two.sql", CHANGED)
@@ -129,16 +133,16 @@ def test_a_job_builds_what_differs_and_reads_the_rest_from_production(
     assert run["id"] in {one["id"] for one in deferring}
 
 
-def test_nothing_is_built_where_nothing_differs(server: RunningDbtCloud, production: int) -> None:
+def test_deferring_job_builds_nothing_when_nothing_is_modified(
+    server: RunningDbtCloud, production: int
+) -> None:
     run = server.wait(server.trigger(PULL_REQUEST_CHECK, git_branch="main"))
 
     assert run["is_success"], run["run_steps"][-1]["logs"]
     assert results(server, run["id"]) == {}
 
 
-def test_every_command_of_a_job_that_defers_still_runs(
-    server: RunningDbtCloud, production: int
-) -> None:
+def test_deferring_job_runs_every_dbt_command(server: RunningDbtCloud, production: int) -> None:
     steps = ["dbt parse", "dbt ls --select state:modified+", "dbt compile", "dbt test", "dbt seed"]
     steps += ["dbt show --select one", "dbt clone --select one", "dbt snapshot"]
     steps += ["dbt build --no-defer", "dbt source freshness", "dbt retry"]
@@ -154,7 +158,7 @@ def test_every_command_of_a_job_that_defers_still_runs(
     assert len(run["run_steps"]) == 3 + len(steps) + 1
 
 
-def test_a_retry_of_a_run_that_deferred_defers_too(
+def test_retry_of_a_deferring_run_also_defers(
     server: RunningDbtCloud, project: GitProject, production: int
 ) -> None:
     project.write("models/two.sql", "select * from {{ ref('one') }}, nowhere\n")
@@ -170,7 +174,7 @@ def test_a_retry_of_a_run_that_deferred_defers_too(
     assert resumed["deferring_run_id"] == production
 
 
-def test_a_pull_request_s_schemas_are_dropped_with_the_custom_ones(
+def test_drop_pull_request_schema_also_drops_custom_schemas(
     server: RunningDbtCloud, project: GitProject, production: int
 ) -> None:
     project.write("macros/drop.sql", MACRO.read_text())
@@ -193,7 +197,7 @@ def test_a_pull_request_s_schemas_are_dropped_with_the_custom_ones(
     assert not [name for (name,) in left if name.startswith(schema)]
 
 
-def test_without_a_manifest_to_defer_to_the_run_fails_and_says_what_to_do(
+def test_deferring_run_without_a_manifest_fails_and_suggests_dbt_parse(
     server: RunningDbtCloud,
 ) -> None:
     place = {"account_id": server.account_id, "project_id": 36467, "environment_id": 29119}

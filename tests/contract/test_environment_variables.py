@@ -12,6 +12,8 @@ from tests.conftest import MakeDbtCloud
 from tests.contract.conftest import http_client
 from tests.running_dbt_cloud import ACCOUNT_ID, DAILY_BUILD, RunningDbtCloud
 
+pytestmark = pytest.mark.slow
+
 PROJECT, PRODUCTION = 36467, 29118
 VARIABLES = f"v3/accounts/{ACCOUNT_ID}/projects/{PROJECT}/environment-variables"
 NAME = "DBT_SHOP"
@@ -35,7 +37,7 @@ def seen_by_job(api: httpx.Client) -> Any:
     return answer.json()["data"]
 
 
-def test_a_value_lives_and_dies(api: httpx.Client) -> None:
+def test_job_value_is_created_updated_and_deleted(api: httpx.Client) -> None:
     made = api.post(f"{VARIABLES}/", json=variable("job", "a", job_definition_id=DAILY_BUILD))
     assert made.status_code == 201
     data = made.json()["data"]
@@ -50,7 +52,9 @@ def test_a_value_lives_and_dies(api: httpx.Client) -> None:
     assert seen_by_job(api) == {}
 
 
-def test_all_values_of_a_variable_at_once(api: httpx.Client) -> None:
+def test_bulk_endpoint_creates_updates_and_deletes_all_values_of_a_variable(
+    api: httpx.Client,
+) -> None:
     body = {"env_var": {"new_name": NAME, "project": "all", "Production": "europe"}}
     made = api.post(f"{VARIABLES}/bulk/", json=body)
     assert (made.status_code, len(made.json()["data"]["new_var_ids"])) == (201, 2)
@@ -65,7 +69,7 @@ def test_all_values_of_a_variable_at_once(api: httpx.Client) -> None:
     assert api.get(f"{VARIABLES}/environment").json()["data"]["variables"] == {}
 
 
-def test_several_variables_at_once_or_none(api: httpx.Client) -> None:
+def test_bulk_endpoint_creates_all_variables_or_none(api: httpx.Client) -> None:
     good, bad = {"new_name": NAME, "project": "1"}, {"new_name": "DBT_X", "No such": "2"}
     assert api.post(f"{VARIABLES}/bulk", json={"env_var": [good, bad]}).status_code == 400
     assert api.get(f"{VARIABLES}/environment").json()["data"]["variables"] == {}
@@ -88,13 +92,15 @@ def test_several_variables_at_once_or_none(api: httpx.Client) -> None:
         ({"account_id": 1}, "account_id"),
     ],
 )
-def test_a_variable_at_fault_is_400(api: httpx.Client, body: dict[str, Any], field: str) -> None:
+def test_invalid_variable_is_400_and_names_the_field(
+    api: httpx.Client, body: dict[str, Any], field: str
+) -> None:
     answer = api.post(VARIABLES, json={**variable("project", "x"), **body})
     assert answer.status_code == 400, answer.text
     assert list(answer.json()["data"]) == [field]
 
 
-def test_a_place_has_one_value(api: httpx.Client) -> None:
+def test_second_value_of_one_scope_is_400(api: httpx.Client) -> None:
     assert api.post(VARIABLES, json=variable("project", "x")).status_code == 201
     assert api.post(VARIABLES, json=variable("project", "y")).status_code == 400
 
@@ -103,7 +109,9 @@ def test_a_place_has_one_value(api: httpx.Client) -> None:
     ("query", "code"),
     [("", 400), ("job_definition_id=x", 400), ("job_definition_id=1", 404)],
 )
-def test_which_job_must_be_said(api: httpx.Client, query: str, code: int) -> None:
+def test_job_values_endpoint_requires_an_existing_job(
+    api: httpx.Client, query: str, code: int
+) -> None:
     assert api.get(f"{VARIABLES}/job/?{query}").status_code == code
 
 
@@ -115,7 +123,7 @@ def test_secrets_are_not_shown(api: httpx.Client) -> None:
     assert "hunter2" not in shown
 
 
-def test_job_beats_environment_beats_project(make_local_dbt_cloud: MakeDbtCloud) -> None:
+def test_dbt_reads_the_value_of_the_most_specific_scope(make_local_dbt_cloud: MakeDbtCloud) -> None:
     """dbt sees the value, and no variable leads it out of its run's folder."""
     server = make_local_dbt_cloud()
     with http_client(server) as api:

@@ -25,7 +25,9 @@ def test_a_wrong_token_is_401(local_dbt_cloud: RunningDbtCloud, sent: str) -> No
 
 
 @pytest.mark.parametrize("scheme", ["Token", "Bearer"])
-def test_both_schemes_are_accepted(local_dbt_cloud: RunningDbtCloud, scheme: str) -> None:
+def test_token_and_bearer_schemes_are_accepted(
+    local_dbt_cloud: RunningDbtCloud, scheme: str
+) -> None:
     sent = {"Authorization": f"{scheme} {local_dbt_cloud.token}"}
     assert local_dbt_cloud.request("GET", "jobs/", headers=sent).status_code == 200
 
@@ -40,14 +42,16 @@ def test_another_account_is_403(local_dbt_cloud: RunningDbtCloud) -> None:
     "path",
     ["jobs/1/", "runs/999999/", "runs/99999999999999999999999/", "runs/abc/", "runs/-1/"],
 )
-def test_what_does_not_exist_is_404(local_dbt_cloud: RunningDbtCloud, path: str) -> None:
+def test_unknown_job_or_run_is_404(local_dbt_cloud: RunningDbtCloud, path: str) -> None:
     answer = local_dbt_cloud.request("GET", path)
     assert answer.status_code == 404
     assert status_of(answer)["user_message"].startswith("The requested resource was not found.")
 
 
 @pytest.mark.parametrize("path", ["jobs/1/run/", "runs/999999/cancel/"])
-def test_doing_something_to_nothing_is_404(local_dbt_cloud: RunningDbtCloud, path: str) -> None:
+def test_action_on_an_unknown_job_or_run_is_404(
+    local_dbt_cloud: RunningDbtCloud, path: str
+) -> None:
     answer = local_dbt_cloud.request("POST", path, json={"cause": "test"})
     assert answer.status_code == 404
     status_of(answer)
@@ -86,19 +90,9 @@ def test_an_unreadable_body_is_400(local_dbt_cloud: RunningDbtCloud, body: bytes
 @pytest.mark.parametrize(
     "query", ["limit=0", "limit=x", "offset=-1", "order_by=name", "status=x", "state__in=["]
 )
-def test_a_wrong_parameter_is_400(local_dbt_cloud: RunningDbtCloud, query: str) -> None:
+def test_invalid_parameter_is_400_and_an_unknown_one_is_ignored(
+    local_dbt_cloud: RunningDbtCloud, query: str
+) -> None:
     answer = local_dbt_cloud.request("GET", f"runs/?{query}")
     known = not query.startswith("state__in")  # a parameter that nobody knows is ignored
     assert answer.status_code == (400 if known else 200)
-
-
-def test_an_unknown_endpoint_is_501(local_dbt_cloud: RunningDbtCloud) -> None:
-    answer = local_dbt_cloud.request("GET", "invites/")
-    assert answer.status_code == 501
-    assert "README.md lists" in status_of(answer)["user_message"]
-
-
-def test_a_wrong_method_is_405(local_dbt_cloud: RunningDbtCloud) -> None:
-    answer = local_dbt_cloud.request("PUT", "runs/")
-    assert (answer.status_code, answer.headers["allow"]) == (405, "GET")
-    status_of(answer)

@@ -75,7 +75,7 @@ def fetch_with(client: str, server: RunningDbtCloud) -> int:
     ("client", "lost", "cut"),
     list(zip(("requests", "httpx", "aiohttp"), LOST, CUT, strict=True)),
 )
-def test_a_connection_ends_as_if_the_network_had_failed(
+def test_connection_faults_raise_the_clients_own_network_errors(
     faults: Faults, client: str, lost: type[Exception], cut: type[Exception]
 ) -> None:
     for kind, error in (("close-before", lost), ("close-after", lost), ("truncate", cut)):
@@ -88,27 +88,27 @@ def test_a_connection_ends_as_if_the_network_had_failed(
 
 @pytest.mark.parametrize("client", ["requests", "httpx", "aiohttp"])
 @pytest.mark.parametrize("kind", ["429", "500", "503"])
-def test_an_error_has_its_status(faults: Faults, client: str, kind: str) -> None:
+def test_http_error_fault_returns_its_status_code(faults: Faults, client: str, kind: str) -> None:
     faults.add(kind)
     assert fetch_with(client, faults.server) == int(kind)
     assert fetch_with(client, faults.server) == 200
 
 
-def test_429_says_when_to_try_again(faults: Faults) -> None:
+def test_429_fault_sets_retry_after(faults: Faults) -> None:
     faults.add("429", seconds=7)
     answer = faults.get_jobs()
     assert answer.headers["Retry-After"] == "7"
     assert answer.json()["status"]["code"] == 429
 
 
-def test_503_is_a_page(faults: Faults) -> None:
+def test_503_fault_returns_an_html_page(faults: Faults) -> None:
     faults.add("503")
     answer = faults.get_jobs()
     assert answer.headers["Content-Type"].startswith("text/html")
     assert answer.text.startswith("<html>")
 
 
-def test_a_slow_answer_is_the_right_one(faults: Faults) -> None:
+def test_slow_fault_delays_the_correct_response(faults: Faults) -> None:
     faults.add("slow", seconds=0.1)
     faults.add("slow", seconds=30)
     assert faults.get_jobs().json()["data"]
@@ -117,7 +117,9 @@ def test_a_slow_answer_is_the_right_one(faults: Faults) -> None:
 
 
 @pytest.mark.parametrize(("kind", "runs"), [("close-before", 0), ("close-after", 1)])
-def test_work_is_done_before_or_not_at_all(faults: Faults, kind: str, runs: int) -> None:
+def test_close_after_triggers_the_run_and_close_before_does_not(
+    faults: Faults, kind: str, runs: int
+) -> None:
     server = faults.server
     before = server.get("runs/", job_definition_id=BUILD_AFTER_LOAD, order_by="-id", limit=100)
     faults.add(kind, path=RUN, method="post")
@@ -137,7 +139,7 @@ def test_faults_count_down_and_can_be_cleared(faults: Faults) -> None:
     assert faults.get_jobs().status_code == 200
 
 
-def test_a_pattern_leaves_other_calls_alone(faults: Faults) -> None:
+def test_fault_applies_only_to_paths_that_match_its_pattern(faults: Faults) -> None:
     faults.add("500", path="/api/*/runs/*", times=9)
     assert faults.get_jobs().status_code == 200
     assert faults.server.request("GET", "runs/1/").status_code == 500
@@ -154,7 +156,7 @@ def test_faults_need_the_token(faults: Faults, method: str, path: str) -> None:
     assert faults.call("GET").json()["data"] == []
 
 
-def test_a_call_without_token_uses_no_fault_up(faults: Faults) -> None:
+def test_call_without_a_token_does_not_consume_a_fault(faults: Faults) -> None:
     faults.add("500")
     url = f"{faults.server.url}{JOBS}"
     assert requests.get(url, timeout=30).status_code == 401
@@ -172,11 +174,11 @@ def test_a_call_without_token_uses_no_fault_up(faults: Faults) -> None:
         {"kind": "slow", "seconds": 1e308},
     ],
 )
-def test_an_unknown_fault_is_400(faults: Faults, body: dict[str, Any]) -> None:
+def test_invalid_fault_is_400(faults: Faults, body: dict[str, Any]) -> None:
     assert faults.call("POST", json=body).status_code == 400
 
 
-def test_a_server_can_start_with_faults(make_local_dbt_cloud: MakeDbtCloud) -> None:
+def test_fault_options_apply_from_server_start(make_local_dbt_cloud: MakeDbtCloud) -> None:
     server = make_local_dbt_cloud("--fault", f"503 GET {JOBS} times=2", "--fault", "429 POST")
     codes = [server.request("GET", "jobs/").status_code for _ in range(3)]
     assert codes == [503, 503, 200]

@@ -122,7 +122,7 @@ def ended(sync_run: int) -> dict[str, Any]:
     return eventually(find, "the sync run ends")
 
 
-def test_a_sync_lands_what_is_missing_and_nothing_twice(servers: Servers) -> None:
+def test_fivetran_sync_loads_missing_rows_without_duplicates(servers: Servers) -> None:
     assert sync()
     with servers.warehouse() as warehouse:
         (orders,) = warehouse.execute("select count(*) from raw.orders").fetchone() or (0,)
@@ -137,7 +137,7 @@ def test_a_sync_lands_what_is_missing_and_nothing_twice(servers: Servers) -> Non
         assert warehouse.execute(loads).fetchall() == [(False,), (True,)]
 
 
-def test_the_trigger_sees_the_end_of_a_sync(servers: Servers) -> None:
+def test_fivetran_trigger_reports_a_successful_sync(servers: Servers) -> None:
     from fivetran_provider_async.triggers import FivetranTrigger
 
     before = pendulum.now()
@@ -151,7 +151,7 @@ def test_the_trigger_sees_the_end_of_a_sync(servers: Servers) -> None:
     assert payload["status"] == "success", payload
 
 
-def test_a_sync_that_cannot_land_fails(servers: Servers) -> None:
+def test_fivetran_sync_fails_on_an_incompatible_table(servers: Servers) -> None:
     from airflow.sdk.exceptions import AirflowException
 
     with servers.warehouse() as warehouse:
@@ -161,12 +161,12 @@ def test_a_sync_that_cannot_land_fails(servers: Servers) -> None:
         sync()
 
 
-def test_a_connector_can_be_found_by_its_name(servers: Servers) -> None:
+def test_fivetran_hook_finds_a_connector_by_its_name(servers: Servers) -> None:
     assert fivetran().get_connector_id("raw", "Warehouse") == CONNECTOR
     assert fivetran().test_connection() == (True, "Fivetran connection test passed")
 
 
-def test_census_writes_what_it_would_have_sent(servers: Servers) -> None:
+def test_census_sync_writes_valid_records_to_a_file(servers: Servers) -> None:
     with servers.warehouse() as warehouse:
         warehouse.execute("create schema analytics")
         warehouse.execute(
@@ -191,7 +191,7 @@ def test_census_writes_what_it_would_have_sent(servers: Servers) -> None:
     assert census().test_connection()[0]
 
 
-def test_census_fails_before_dbt_has_built_the_mart(servers: Servers) -> None:
+def test_census_sync_fails_when_the_mart_does_not_exist(servers: Servers) -> None:
     from airflow_provider_census.triggers.census import CensusTrigger
 
     sync_run = census().trigger_sync(51)
@@ -218,7 +218,7 @@ def test_wrong_credentials_are_refused(servers: Servers, monkeypatch: pytest.Mon
     assert not os.path.exists(servers.data / "warehouse.duckdb")
 
 
-def test_nobody_else_gets_in_with_the_known_credentials(tmp_path: Path) -> None:
+def test_public_host_requires_custom_credentials(tmp_path: Path) -> None:
     command = [sys.executable, "-m", "include.local_fivetran_census"]
     refused = subprocess.run(
         [*command, "--data", str(tmp_path), "--host", "0.0.0.0", "--port", "0"],
@@ -233,7 +233,7 @@ def test_nobody_else_gets_in_with_the_known_credentials(tmp_path: Path) -> None:
     assert "set LOCAL_FIVETRAN_SECRET and LOCAL_CENSUS_TOKEN" in refused.stderr
 
 
-def test_what_is_not_there_is_said_so(servers: Servers) -> None:
+def test_invalid_requests_return_an_error_status_and_a_message(servers: Servers) -> None:
     expected = {
         ("GET", "/v1/connectors/another"): 404,
         ("PATCH", f"/v1/connectors/{CONNECTOR}"): 400,  # paused is no boolean
@@ -255,7 +255,7 @@ def test_what_is_not_there_is_said_so(servers: Servers) -> None:
     assert answers == expected
 
 
-def test_a_connection_without_a_host_goes_to_fivetran(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_connection_without_a_host_calls_the_real_fivetran(monkeypatch: pytest.MonkeyPatch) -> None:
     connect(monkeypatch, "fivetran", conn_type="Fivetran", login=KEY)
     hook = fivetran()
     called: list[str] = []

@@ -18,6 +18,8 @@ from hypothesis import HealthCheck, Phase, given, settings  # noqa: E402  # come
 from hypothesis import strategies as st  # noqa: E402
 from hypothesis.errors import Unsatisfiable  # noqa: E402
 
+pytestmark = pytest.mark.slow
+
 EXAMPLES = 4  # per endpoint; the whole file takes about half a minute
 QUIETLY = settings(
     max_examples=EXAMPLES,
@@ -122,7 +124,9 @@ def check(answer: Any) -> None:
 @pytest.mark.parametrize(
     ("mode", "deletes"), [("POSITIVE", False), ("NEGATIVE", False), ("POSITIVE", True)]
 )
-def test_no_call_is_a_server_error(operations: list[Any], mode: str, deletes: bool) -> None:
+def test_documented_operations_cause_no_server_error(
+    operations: list[Any], mode: str, deletes: bool
+) -> None:
     """Positive: what the document allows. Negative: what it does not. Deletions come last."""
     chosen = [one for one in operations if (one.method.upper() == "DELETE") is deletes]
     assert chosen
@@ -143,7 +147,7 @@ def test_no_call_is_a_server_error(operations: list[Any], mode: str, deletes: bo
 @pytest.mark.parametrize("listing", ["v2/{}/runs/", "v2/{}/jobs/", "v3/{}/projects/"])
 @QUIETLY
 @given(query=st.lists(st.tuples(st.sampled_from(PARAMETERS), st.text(max_size=40)), max_size=6))
-def test_no_query_is_a_server_error(
+def test_list_queries_cause_no_server_error(
     fuzzed: RunningDbtCloud, listing: str, query: list[tuple[str, str]]
 ) -> None:
     path = listing.format(f"accounts/{ACCOUNT_ID}")
@@ -153,7 +157,7 @@ def test_no_query_is_a_server_error(
 
 @QUIETLY
 @given(body=st.binary(max_size=200))
-def test_no_body_is_a_server_error(fuzzed: RunningDbtCloud, body: bytes) -> None:
+def test_binary_bodies_cause_no_server_error(fuzzed: RunningDbtCloud, body: bytes) -> None:
     address = f"{fuzzed.url}/api/v3/accounts/{ACCOUNT_ID}/webhooks/subscriptions"
     for kind in ("application/json", "application/x-www-form-urlencoded", "multipart/form-data"):
         headers = {**HEADERS, "Content-Type": kind}

@@ -60,13 +60,13 @@ def test_the_hook_lists_jobs(dbt_cloud_connection: RunningDbtCloud) -> None:
     assert hook.get_job_by_name(**names, job_name="Daily build")["id"] == DAILY_BUILD
 
 
-def test_a_job_has_exactly_the_keys_of_the_wire(api: httpx.Client, job: dict[str, Any]) -> None:
+def test_job_has_exactly_the_keys_of_the_contract(api: httpx.Client, job: dict[str, Any]) -> None:
     assert set(job) == KEYS
     assert set(api.get(f"{JOBS}/{DAILY_BUILD}").json()["data"]) == KEYS
     assert all(set(one) == KEYS for one in api.get(JOBS).json()["data"])
 
 
-def test_what_is_left_out_gets_its_default(job: dict[str, Any]) -> None:
+def test_created_job_has_defaults_for_omitted_fields(job: dict[str, Any]) -> None:
     assert job["settings"] == {"threads": 1, "target_name": "default"}
     assert job["execution"] == {"timeout_seconds": 0}
     assert set(job["triggers"].values()) == {False}
@@ -76,7 +76,9 @@ def test_what_is_left_out_gets_its_default(job: dict[str, Any]) -> None:
     assert job["schedule"]["cron"] == "0 * * * *"
 
 
-def test_what_does_nothing_is_recorded(api: httpx.Client, job: dict[str, Any]) -> None:
+def test_job_update_stores_settings_that_have_no_effect(
+    api: httpx.Client, job: dict[str, Any]
+) -> None:
     recorded = {
         "run_lint": True,
         "triggers_on_draft_pr": True,
@@ -89,7 +91,9 @@ def test_what_does_nothing_is_recorded(api: httpx.Client, job: dict[str, Any]) -
     assert changed | recorded == changed
 
 
-def test_nulls_ids_and_unknown_keys_are_harmless(api: httpx.Client, job: dict[str, Any]) -> None:
+def test_job_creation_ignores_nulls_ids_and_unknown_keys(
+    api: httpx.Client, job: dict[str, Any]
+) -> None:
     """One client posts null for all that it does not choose, another a whole job."""
     nulls = {**dict.fromkeys(KEYS - JOB.keys()), **JOB, "no_such_key": {"a": [1]}}
     for body in (nulls, {**job, "name": "Clone"}):
@@ -99,7 +103,7 @@ def test_nulls_ids_and_unknown_keys_are_harmless(api: httpx.Client, job: dict[st
         api.delete(f"{JOBS}/{clone.json()['data']['id']}")
 
 
-def test_a_form_makes_a_job(api: httpx.Client) -> None:
+def test_job_creation_accepts_a_form(api: httpx.Client) -> None:
     made = api.post(JOBS, data={**JOB, "generate_docs": "true"})
     assert made.status_code == 201, made.text
     assert made.json()["data"]["generate_docs"] is True
@@ -116,7 +120,7 @@ def test_an_update_replaces_the_job(api: httpx.Client, job: dict[str, Any]) -> N
 
 
 @pytest.mark.parametrize("how", ["delete", "state"])
-def test_a_deleted_job_is_gone_but_not_lost(
+def test_deleted_job_is_404_but_listed_by_state(
     api: httpx.Client, job: dict[str, Any], how: str
 ) -> None:
     one = f"{JOBS}/{job['id']}"
@@ -159,7 +163,9 @@ def test_a_deleted_job_is_gone_but_not_lost(
         ),
     ],
 )
-def test_a_job_at_fault_is_400(api: httpx.Client, change: dict[str, Any], field: str) -> None:
+def test_invalid_job_is_400_and_names_the_field(
+    api: httpx.Client, change: dict[str, Any], field: str
+) -> None:
     answer = api.post(JOBS, json={**JOB, **change})
     assert answer.status_code == 400, answer.text
     assert list(answer.json()["data"]) == [field]
@@ -176,7 +182,7 @@ def test_a_job_at_fault_is_400(api: httpx.Client, change: dict[str, Any], field:
         ({"schedule": True}, "adaptive", "adaptive"),
     ],
 )
-def test_the_type_of_a_job(
+def test_job_type_follows_the_triggers_unless_it_is_posted(
     api: httpx.Client,
     job: dict[str, Any],
     triggers: dict[str, bool],
@@ -225,18 +231,18 @@ def test_a_schedule_is_echoed_with_its_cron(
         ("status_in=1&trigger_id=7", True),
     ],
 )
-def test_filters_of_jobs(api: httpx.Client, query: str, found: bool) -> None:
+def test_jobs_list_applies_its_filters(api: httpx.Client, query: str, found: bool) -> None:
     assert (DAILY_BUILD in ids(api.get(f"{JOBS}/?{query}"))) is found
 
 
 @pytest.mark.parametrize("query", ["is_system=perhaps", "pk=x", "limit=0", "offset=-1", "state=3"])
-def test_filters_that_cannot_be_read(api: httpx.Client, query: str) -> None:
+def test_jobs_list_rejects_invalid_filters(api: httpx.Client, query: str) -> None:
     answer = api.get(f"{JOBS}/?{query}")
     assert answer.status_code == 400
     assert list(answer.json()["data"]) == [query.partition("=")[0]]
 
 
-def test_what_a_job_embeds(
+def test_job_embeds_requested_related_objects(
     api: httpx.Client, job: dict[str, Any], local_dbt_cloud: RunningDbtCloud
 ) -> None:
     first = local_dbt_cloud.trigger(job["id"], steps_override=["dbt deps"])
@@ -260,7 +266,7 @@ def test_the_job_inside_a_run_has_a_flat_schedule(
     assert inside["schedule"] == {"cron": "0 * * * *", "date": "every_day", "time": "every_hour"}
 
 
-def test_what_the_api_changed_survives_a_restart(make_local_dbt_cloud: MakeDbtCloud) -> None:
+def test_job_changes_survive_a_restart(make_local_dbt_cloud: MakeDbtCloud) -> None:
     server = make_local_dbt_cloud()
     with http_client(server) as api:
         made = api.post(JOBS, json=JOB).json()["data"]

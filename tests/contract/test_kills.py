@@ -19,6 +19,8 @@ from tests.contract.test_environment_variables import VARIABLES
 from tests.contract.test_queue import cancel, children, is_dead, wait_until
 from tests.running_dbt_cloud import RunningDbtCloud
 
+pytestmark = pytest.mark.slow
+
 # The kill comes when the round's run has one of these statuses, or up to a second later.
 MOMENTS = [{1, 2, 3, 10}, {2, 3, 10}, {3, 10}, {10}]
 BUILD = "dbt build --select stg_orders stg_payments"
@@ -31,7 +33,7 @@ packages:
 """
 
 
-def test_no_kill_loses_a_finished_run_or_leaves_one_active(
+def test_killed_server_keeps_finished_runs_and_ends_active_ones(
     make_local_dbt_cloud: MakeDbtCloud, tmp_path_factory: pytest.TempPathFactory
 ) -> None:
     project = write_slow_project(tmp_path_factory.mktemp("project"))
@@ -59,7 +61,7 @@ def test_no_kill_loses_a_finished_run_or_leaves_one_active(
 
 
 @pytest.mark.skipif(shutil.which("git") is None, reason="needs git")
-def test_git_ends_with_the_dbt_that_it_fetches_for_and_its_password_is_in_no_log(
+def test_git_of_dbt_deps_is_killed_with_its_run_and_its_password_is_not_logged(
     make_local_dbt_cloud: MakeDbtCloud, tmp_path_factory: pytest.TempPathFactory
 ) -> None:
     folder = tmp_path_factory.mktemp("project")

@@ -44,7 +44,7 @@ def page(server: RunningDbtCloud, path: str) -> str:
     return answer.text
 
 
-def test_a_job_s_page_says_what_starts_it_and_what_it_runs(
+def test_job_page_shows_triggers_and_commands_with_escaped_markup(
     local_dbt_cloud: RunningDbtCloud, api: httpx.Client
 ) -> None:
     job_id = api.post(JOBS, json=JOB).json()["data"]["id"]
@@ -66,7 +66,7 @@ def test_a_job_s_page_says_what_starts_it_and_what_it_runs(
     assert ESCAPED not in page(local_dbt_cloud, "/")
 
 
-def test_the_first_page_has_jobs_beside_runs(local_dbt_cloud: RunningDbtCloud) -> None:
+def test_home_page_lists_jobs_and_runs(local_dbt_cloud: RunningDbtCloud) -> None:
     run = local_dbt_cloud.wait(local_dbt_cloud.trigger(cause=MARKUP, steps_override=["dbt parse"]))
 
     first = page(local_dbt_cloud, "/")
@@ -80,7 +80,7 @@ def test_the_first_page_has_jobs_beside_runs(local_dbt_cloud: RunningDbtCloud) -
     assert "alert(1)</script>" not in first
 
 
-def test_a_run_s_page_follows_it_until_it_has_ended(local_dbt_cloud: RunningDbtCloud) -> None:
+def test_run_page_follows_its_run_until_the_end(local_dbt_cloud: RunningDbtCloud) -> None:
     warehouse = local_dbt_cloud.data / "warehouse.duckdb"
     local_dbt_cloud.wait(local_dbt_cloud.trigger(steps_override=["dbt deps"]))
     with duckdb.connect(warehouse):  # dbt waits for it
@@ -110,7 +110,7 @@ def window() -> Iterator[Page]:
 
 @needs_browser
 @pytest.mark.parametrize("has_scripts", [True, False])
-def test_a_browser_follows_a_run_by_itself(
+def test_run_page_refreshes_in_a_browser_with_and_without_scripts(
     local_dbt_cloud: RunningDbtCloud, window: Page, has_scripts: bool
 ) -> None:
     local_dbt_cloud.wait(local_dbt_cloud.trigger(steps_override=["dbt deps"]))
@@ -148,7 +148,9 @@ def test_the_pages_fit_a_narrow_window(local_dbt_cloud: RunningDbtCloud, window:
 @pytest.mark.parametrize(
     "path", ["/jobs/1", "/jobs/x", "/runs/999999", f"/../1/jobs/{DAILY_BUILD}"]
 )
-def test_what_is_not_there_is_said_in_words(local_dbt_cloud: RunningDbtCloud, path: str) -> None:
+def test_page_of_an_unknown_job_or_run_is_404_with_an_explanation(
+    local_dbt_cloud: RunningDbtCloud, path: str
+) -> None:
     answer = local_dbt_cloud.session.get(local_dbt_cloud.url + PLACE + path)
 
     assert answer.status_code == 404
@@ -157,7 +159,7 @@ def test_what_is_not_there_is_said_in_words(local_dbt_cloud: RunningDbtCloud, pa
     assert '<a href="/">' in answer.text
 
 
-def test_times_are_said_as_people_say_them() -> None:
+def test_ago_and_in_words_return_readable_times() -> None:
     assert ago(now().isoformat()) == "just now"
     assert ago((now() - timedelta(hours=3, minutes=5)).isoformat()) == "3 hours ago"
     assert in_words("00:00:00") == "under a second"

@@ -39,18 +39,11 @@ def hook(dbt_cloud_connection: RunningDbtCloud) -> DbtCloudHook:
     return DbtCloudHook()
 
 
-def test_connection_is_tested(hook: DbtCloudHook) -> None:
+def test_hook_test_connection_succeeds(hook: DbtCloudHook) -> None:
     assert hook.test_connection() == (True, "Successfully connected to dbt Cloud.")
 
 
-def test_a_job_is_found_by_its_names(hook: DbtCloudHook) -> None:
-    found = hook.get_job_by_name(
-        project_name="Jaffle shop", environment_name="Production", job_name="Daily build"
-    )
-    assert found["id"] == DAILY_BUILD
-
-
-def test_the_operator_runs_a_job(hook: DbtCloudHook, context: Any) -> None:
+def test_run_job_operator_returns_a_successful_run(hook: DbtCloudHook, context: Any) -> None:
     run_job = DbtCloudRunJobOperator(
         task_id="run_job", job_id=DAILY_BUILD, check_interval=1, dag=DAG("contract", schedule=None)
     )
@@ -60,7 +53,7 @@ def test_the_operator_runs_a_job(hook: DbtCloudHook, context: Any) -> None:
     assert context["pushed"]["job_run_url"] == run["href"]
 
 
-def test_the_operator_reports_dbts_own_error(
+def test_run_job_operator_reports_the_dbt_error(
     dbt_cloud_connection: RunningDbtCloud,
     context: Any,
     capsys: pytest.CaptureFixture[str],
@@ -83,7 +76,7 @@ def test_the_operator_reports_dbts_own_error(
     ("command", "status"),
     [("dbt parse", "success"), ("dbt run-operation no_such_macro", "error")],
 )
-def test_the_trigger_reports_the_end(
+def test_run_job_trigger_reports_the_final_status(
     dbt_cloud_connection: RunningDbtCloud, command: str, status: str
 ) -> None:
     run_id = dbt_cloud_connection.trigger(steps_override=[command])
@@ -102,7 +95,7 @@ def test_the_trigger_reports_the_end(
     assert (event.payload["status"], event.payload["run_id"]) == (status, run_id)
 
 
-def test_the_sensor_sees_success_and_refuses_failure(
+def test_job_run_sensor_succeeds_or_raises_for_a_failed_run(
     dbt_cloud_connection: RunningDbtCloud, context: Any
 ) -> None:
     good = dbt_cloud_connection.trigger(steps_override=["dbt parse"])
@@ -113,7 +106,7 @@ def test_the_sensor_sees_success_and_refuses_failure(
         DbtCloudJobRunSensor(task_id="bad", run_id=bad).poke(context)
 
 
-def test_an_artifact_is_downloaded(
+def test_get_artifact_operator_downloads_run_results(
     dbt_cloud_connection: RunningDbtCloud, context: Any, tmp_path: Path
 ) -> None:
     run_id = dbt_cloud_connection.trigger()
@@ -129,7 +122,9 @@ def test_an_artifact_is_downloaded(
     assert "model.jaffle_shop.customers" in {one["unique_id"] for one in results["results"]}
 
 
-def test_every_page_of_runs_is_listed(dbt_cloud_connection: RunningDbtCloud, context: Any) -> None:
+def test_list_job_runs_operator_reads_every_page(
+    dbt_cloud_connection: RunningDbtCloud, context: Any
+) -> None:
     """More than one page: 100 is the most that dbt Cloud sends at once."""
     server = dbt_cloud_connection
     created = [server.trigger(BUILD_AFTER_LOAD) for _ in range(103)]

@@ -22,6 +22,8 @@ from tests.running_dbt_cloud import (
     prepare_data,
 )
 
+pytestmark = pytest.mark.slow
+
 QUICK = ["dbt deps"]
 WAIT_SECONDS = 60.0
 
@@ -46,7 +48,7 @@ def slow_run(server: RunningDbtCloud) -> Iterator[int]:
     cancel(server, run_id)
 
 
-def test_pull_requests_wait_for_no_run_but_take_turns_with_the_warehouse(
+def test_pull_request_runs_skip_the_queue_but_share_the_warehouse(
     server: RunningDbtCloud, slow_run: int
 ) -> None:
     queued = server.trigger()
@@ -67,9 +69,7 @@ def test_pull_requests_wait_for_no_run_but_take_turns_with_the_warehouse(
     assert server.wait(queued)["is_success"]
 
 
-def test_runs_of_one_pull_request_follow_one_another(
-    server: RunningDbtCloud, slow_run: int
-) -> None:
+def test_runs_of_one_pull_request_run_one_at_a_time(server: RunningDbtCloud, slow_run: int) -> None:
     first = server.trigger(github_pull_request_id=9)
     wait_for_command(server, first)
     second = server.trigger(github_pull_request_id=9, steps_override=["dbt parse"])
@@ -84,7 +84,7 @@ def test_runs_of_one_pull_request_follow_one_another(
     assert server.wait(second)["is_success"]
 
 
-def test_a_slot_is_for_one_run_whatever_its_job(server: RunningDbtCloud, slow_run: int) -> None:
+def test_run_slot_is_shared_by_all_jobs(server: RunningDbtCloud, slow_run: int) -> None:
     other = server.trigger(BUILD_AFTER_LOAD, steps_override=QUICK)
     waiting = server.get(f"runs/{other}/")
     assert (waiting["status"], waiting["blocked_by"]) == (1, [])
@@ -92,7 +92,7 @@ def test_a_slot_is_for_one_run_whatever_its_job(server: RunningDbtCloud, slow_ru
     assert server.wait(other)["is_success"]
 
 
-def test_as_many_jobs_run_at_once_as_there_are_slots(
+def test_two_run_slots_run_two_jobs_at_once(
     make_local_dbt_cloud: MakeDbtCloud, tmp_path_factory: pytest.TempPathFactory
 ) -> None:
     folder = tmp_path_factory.mktemp("two_slots")
@@ -121,7 +121,7 @@ def test_a_run_that_waits_for_the_warehouse_can_time_out_and_be_cancelled(
     assert server.get(f"runs/{slow_run}/")["status"] == 3
 
 
-def test_a_command_that_hangs_is_cancelled_when_its_time_is_up(server: RunningDbtCloud) -> None:
+def test_hanging_command_is_cancelled_at_its_timeout(server: RunningDbtCloud) -> None:
     run_id = server.trigger(steps_override=[SLOW], timeout_seconds_override=3)
     server.wait(run_id, until={3})
     for process in children(server):
@@ -131,7 +131,7 @@ def test_a_command_that_hangs_is_cancelled_when_its_time_is_up(server: RunningDb
     assert run["status_message"].startswith("This run timed out after running for 3 seconds")
 
 
-def test_a_run_is_cancelled_while_it_starts(server: RunningDbtCloud) -> None:
+def test_cancel_ends_a_starting_run(server: RunningDbtCloud) -> None:
     server.wait(server.trigger(steps_override=QUICK))
     kill_dbt(server)  # so that the next run has to wait for dbt to be imported
     run_id = server.trigger()
@@ -143,7 +143,7 @@ def test_a_run_is_cancelled_while_it_starts(server: RunningDbtCloud) -> None:
 
 
 @pytest.mark.parametrize("seconds", [0.0, 0.05, 0.2, 0.8])
-def test_a_run_is_cancelled_at_any_moment(server: RunningDbtCloud, seconds: float) -> None:
+def test_cancel_ends_a_run_at_any_moment(server: RunningDbtCloud, seconds: float) -> None:
     run_id = server.trigger(generate_docs_override=True)
     time.sleep(seconds)
     run = cancel(server, run_id)
@@ -152,7 +152,7 @@ def test_a_run_is_cancelled_at_any_moment(server: RunningDbtCloud, seconds: floa
     assert cancel(server, run_id)["finished_at"] == run["finished_at"]
 
 
-def test_a_run_nobody_runs_is_ended(server: RunningDbtCloud) -> None:
+def test_orphaned_active_run_is_ended_with_an_error(server: RunningDbtCloud) -> None:
     """As after a full disk, where its end could not be stored; its job must not wait for ever."""
     run_id = server.trigger(steps_override=QUICK)
     server.wait(run_id)
@@ -172,7 +172,7 @@ def test_a_run_nobody_runs_is_ended(server: RunningDbtCloud) -> None:
         (30, {"steps_override": [SLOW], "timeout_seconds_override": 1}),
     ],
 )
-def test_a_job_starts_when_another_one_has_ended(
+def test_job_completion_trigger_starts_jobs_by_final_status(
     server: RunningDbtCloud, status: int, overrides: dict[str, Any]
 ) -> None:
     followers = {one: create_follower(server, [one]) for one in (10, 20, 30)}
@@ -191,7 +191,7 @@ def test_a_job_starts_when_another_one_has_ended(
             server.request("DELETE", f"jobs/{job_id}/")
 
 
-def test_a_run_cancelled_in_the_queue_starts_the_next_job(
+def test_cancelling_a_queued_run_starts_the_following_job(
     server: RunningDbtCloud, slow_run: int
 ) -> None:
     follower = create_follower(server, [30], BUILD_AFTER_LOAD)
@@ -204,7 +204,9 @@ def test_a_run_cancelled_in_the_queue_starts_the_next_job(
     assert server.wait(run["id"])["is_success"]
 
 
-def test_pull_requests_and_deleted_jobs_start_nothing(server: RunningDbtCloud) -> None:
+def test_job_completion_trigger_ignores_pull_requests_and_deleted_jobs(
+    server: RunningDbtCloud,
+) -> None:
     deleted, waiting = create_follower(server, [10]), create_follower(server, [10])
     server.request("DELETE", f"jobs/{deleted}/")
     server.wait(server.trigger(steps_override=QUICK, github_pull_request_id=7))

@@ -13,6 +13,8 @@ from tests.contract.slow_project import SLOW, write_slow_project
 from tests.contract.test_queue import children, is_dead, wait_until
 from tests.running_dbt_cloud import BUILD_AFTER_LOAD, DAILY_BUILD, RunningDbtCloud, prepare_data
 
+pytestmark = pytest.mark.slow
+
 BUILD, RUN_ONE = "Invoke dbt with `dbt build`", "Invoke dbt with `dbt run --select one`"
 
 
@@ -84,7 +86,7 @@ def test_a_retry_resumes_the_failed_step_and_runs_the_skipped_ones(
     ],
     ids=str,
 )
-def test_a_run_that_cannot_be_retried_says_why(
+def test_run_that_cannot_be_retried_reports_the_reason(
     server: RunningDbtCloud, steps: list[str], reason: str
 ) -> None:
     run = server.wait(server.trigger(steps_override=steps))
@@ -130,7 +132,7 @@ def test_a_retry_that_fails_can_be_retried(server: RunningDbtCloud, dbt_project:
     assert server.wait(fresh["id"])["is_success"]
 
 
-def test_a_run_that_was_cut_off_starts_from_the_beginning(server: RunningDbtCloud) -> None:
+def test_rerun_of_an_interrupted_run_starts_from_the_beginning(server: RunningDbtCloud) -> None:
     """By the server's end, which dbt does not outlive; what waited runs after the next start."""
     run_id = server.trigger(steps_override=["dbt run --select one", SLOW])
     while len(server.wait(run_id, until={1, 2, 3})["run_steps"]) < 5:
@@ -153,7 +155,7 @@ def test_a_run_that_was_cut_off_starts_from_the_beginning(server: RunningDbtClou
     assert server.wait(rerun["id"])["is_success"]
 
 
-def test_an_unknown_run_is_not_found(local_dbt_cloud: RunningDbtCloud) -> None:
+def test_retry_of_an_unknown_run_is_404(local_dbt_cloud: RunningDbtCloud) -> None:
     for method in ("GET", "POST"):
         assert retry(local_dbt_cloud, 999_999, method).status_code == 404
 
@@ -169,7 +171,7 @@ def test_a_step_is_read_by_its_id(local_dbt_cloud: RunningDbtCloud) -> None:
     assert local_dbt_cloud.request("GET", "steps/999999/").status_code == 404
 
 
-def test_a_job_s_artifact_is_that_of_its_newest_run_that_fits(
+def test_job_artifact_comes_from_the_newest_matching_run(
     local_dbt_cloud: RunningDbtCloud,
 ) -> None:
     path = f"jobs/{BUILD_AFTER_LOAD}/artifacts/run_results.json"

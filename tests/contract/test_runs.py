@@ -5,7 +5,7 @@ from __future__ import annotations
 from tests.running_dbt_cloud import BUILD_AFTER_LOAD, DAILY_BUILD, RunningDbtCloud
 
 
-def test_a_build_has_the_steps_of_dbt_cloud(local_dbt_cloud: RunningDbtCloud) -> None:
+def test_build_run_has_the_same_steps_as_in_dbt_cloud(local_dbt_cloud: RunningDbtCloud) -> None:
     run = local_dbt_cloud.wait(local_dbt_cloud.trigger())
     assert run["is_success"], run["status_message"]
     assert [(step["index"], step["name"], step["status"]) for step in run["run_steps"]] == [
@@ -39,7 +39,7 @@ def test_each_step_keeps_its_artifacts(local_dbt_cloud: RunningDbtCloud) -> None
     )
 
 
-def test_a_run_without_artifacts_says_null(local_dbt_cloud: RunningDbtCloud) -> None:
+def test_run_without_artifacts_returns_null(local_dbt_cloud: RunningDbtCloud) -> None:
     run_id = local_dbt_cloud.trigger(steps_override=["dbt deps"])
     local_dbt_cloud.wait(run_id)
     assert local_dbt_cloud.get(f"runs/{run_id}/artifacts/") is None
@@ -51,6 +51,25 @@ def test_a_failing_step_ends_the_run(local_dbt_cloud: RunningDbtCloud) -> None:
     assert (run["status"], run["status_message"]) == (20, "dbt command failed")
     assert [step["status"] for step in run["run_steps"]] == [10, 10, 10, 20]
     assert "no_such_macro" in run["run_steps"][3]["logs"]
+
+
+def test_run_of_an_uninstalled_dbt_version_fails_and_lists_the_choices(
+    local_dbt_cloud: RunningDbtCloud,
+) -> None:
+    run = local_dbt_cloud.wait(local_dbt_cloud.trigger(dbt_version_override="1.7.0-latest"))
+
+    assert (run["status"], run["run_steps"]) == (20, [])
+    assert run["status_message"].startswith("dbt 1.7.0-latest is not installed here.")
+    assert "with --dbt-python 1.7=PATH, or choose one of: 1." in run["status_message"]
+
+
+def test_run_accepts_the_version_of_the_default_dbt(local_dbt_cloud: RunningDbtCloud) -> None:
+    run = local_dbt_cloud.wait(
+        local_dbt_cloud.trigger(dbt_version_override="1.11.0-latest", steps_override=["dbt deps"])
+    )
+
+    assert run["is_success"]
+    assert run["dbt_version"].startswith("1.11.")
 
 
 def test_overrides_reach_dbt(local_dbt_cloud: RunningDbtCloud) -> None:
@@ -69,7 +88,9 @@ def test_overrides_reach_dbt(local_dbt_cloud: RunningDbtCloud) -> None:
     assert "Concurrency: 2 threads (target='ci')" in run["run_steps"][3]["logs"]
 
 
-def test_lists_filter_order_and_embed(local_dbt_cloud: RunningDbtCloud) -> None:
+def test_runs_list_filters_orders_and_embeds_related_objects(
+    local_dbt_cloud: RunningDbtCloud,
+) -> None:
     ids = [local_dbt_cloud.trigger(BUILD_AFTER_LOAD, steps_override=["dbt deps"]) for _ in "ab"]
     local_dbt_cloud.wait(ids[-1])
     newest = local_dbt_cloud.get(
@@ -92,7 +113,9 @@ def test_lists_filter_order_and_embed(local_dbt_cloud: RunningDbtCloud) -> None:
     assert local_dbt_cloud.get(f"runs/{ids[0]}", include_related="")["job"] is None
 
 
-def test_a_page_says_what_it_is(local_dbt_cloud: RunningDbtCloud) -> None:
+def test_runs_list_returns_its_filters_order_and_pagination(
+    local_dbt_cloud: RunningDbtCloud,
+) -> None:
     ids = [local_dbt_cloud.trigger(steps_override=["dbt deps"]) for _ in "ab"]
     answer = local_dbt_cloud.request(
         "GET", f"runs/?limit=1000&offset=1&pk__in={ids}&job_definition_id={DAILY_BUILD}"

@@ -14,6 +14,8 @@ from tests.conftest import MakeDbtCloud
 from tests.contract.conftest import http_client
 from tests.running_dbt_cloud import ACCOUNT_ID
 
+pytestmark = pytest.mark.slow
+
 WAIT_SECONDS = 60.0
 JOBS = f"v2/accounts/{ACCOUNT_ID}/jobs"
 RUNS = f"v2/accounts/{ACCOUNT_ID}/runs"
@@ -28,7 +30,7 @@ JOB: dict[str, Any] = {
 EVERY_SECOND = {"date": {"type": "custom_cron", "cron": "* * * * * *"}}
 
 
-def test_a_scheduled_job_starts_until_it_is_switched_off(
+def test_scheduled_job_starts_runs_until_its_schedule_is_disabled(
     make_local_dbt_cloud: MakeDbtCloud,
 ) -> None:
     with http_client(make_local_dbt_cloud()) as api:
@@ -54,7 +56,7 @@ def test_a_scheduled_job_starts_until_it_is_switched_off(
         ),
     ],
 )
-def test_a_job_says_when_it_will_run(
+def test_job_returns_its_next_run_and_schedule_in_words(
     api: httpx.Client, schedule: dict[str, Any], words: str
 ) -> None:
     job = api.post(JOBS, json=JOB | {"schedule": schedule}).json()["data"]
@@ -67,7 +69,7 @@ def test_a_job_says_when_it_will_run(
     assert (deleted["next_run"], deleted["next_run_humanized"]) == (None, None)
 
 
-def test_a_job_without_its_schedule_has_no_next_run(api: httpx.Client) -> None:
+def test_job_with_a_disabled_schedule_has_no_next_run(api: httpx.Client) -> None:
     job = api.get(f"{JOBS}/65767").json()["data"]
     assert (job["next_run"], job["next_run_humanized"]) == (None, None)
     assert job["cron_humanized"] == "Every hour"

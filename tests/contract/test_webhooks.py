@@ -25,6 +25,8 @@ from tests.running_dbt_cloud import (
 )
 from tests.webhook_receiver import WebhookReceiver
 
+pytestmark = pytest.mark.slow
+
 ALL_EVENTS = ["job.run.started", "job.run.completed", "job.run.errored"]
 QUICK = ("--webhook-waits", "0.1,0.2,0.3,0.4", "--webhook-timeout", "1")
 SUBSCRIPTIONS = f"/v3/accounts/{ACCOUNT_ID}/webhooks/subscriptions"
@@ -142,7 +144,7 @@ def test_a_wrong_subscription_is_400(api: httpx.Client, field: str, value: Any) 
     assert answer.json()["status"]["code"] == 400
 
 
-def test_a_run_sends_what_dbt_cloud_documents(
+def test_run_sends_started_and_completed_events_in_the_documented_format(
     server: RunningDbtCloud, api: httpx.Client, receiver: WebhookReceiver
 ) -> None:
     subscription = subscribe(api, receiver.url, name="mine")
@@ -183,7 +185,7 @@ def test_a_run_sends_what_dbt_cloud_documents(
     }
 
 
-def test_a_failed_run_sends_two_ends(
+def test_failed_run_sends_an_errored_and_a_completed_event(
     server: RunningDbtCloud, api: httpx.Client, receiver: WebhookReceiver
 ) -> None:
     subscribe(api, receiver.url)
@@ -197,7 +199,7 @@ def test_a_failed_run_sends_two_ends(
     assert "runErroredAt" not in completed.event["data"]
 
 
-def test_a_cancelled_run_sends_its_end(
+def test_cancelled_run_sends_a_completed_event(
     server: RunningDbtCloud, api: httpx.Client, receiver: WebhookReceiver
 ) -> None:
     subscribe(api, receiver.url, event_types=["job.run.completed"])
@@ -205,7 +207,7 @@ def test_a_cancelled_run_sends_its_end(
     assert receiver.wait(1)[0].summary == ("job.run.completed", "Cancelled", 30)
 
 
-def test_only_what_was_subscribed_to_is_sent(
+def test_subscription_receives_only_its_jobs_and_event_types(
     server: RunningDbtCloud, api: httpx.Client, receiver: WebhookReceiver
 ) -> None:
     subscribe(api, receiver.url, job_ids=[BUILD_AFTER_LOAD], event_types=["job.run.completed"])
@@ -215,7 +217,7 @@ def test_only_what_was_subscribed_to_is_sent(
     assert [one.event["data"]["runId"] for one in receiver.wait(1)] == [str(wanted)]
 
 
-def test_a_failed_delivery_is_tried_again_unchanged(
+def test_failed_delivery_is_retried_unchanged(
     server: RunningDbtCloud, api: httpx.Client, receiver: WebhookReceiver
 ) -> None:
     receiver.answers = [500, 302]
@@ -256,7 +258,7 @@ def test_five_failures_in_a_row_deactivate_a_webhook(
     assert len(receiver.wait(6)) == 6
 
 
-def test_a_receiver_that_does_not_answer_has_failed(
+def test_delivery_fails_when_the_receiver_times_out(
     server: RunningDbtCloud, api: httpx.Client, receiver: WebhookReceiver
 ) -> None:
     receiver.hang.set()
@@ -270,7 +272,9 @@ def test_a_receiver_that_does_not_answer_has_failed(
     assert first["error"] == "No answer within 1 seconds."
 
 
-def test_a_test_says_what_came_back(api: httpx.Client, receiver: WebhookReceiver) -> None:
+def test_webhook_test_endpoint_returns_the_receiver_s_status_code(
+    api: httpx.Client, receiver: WebhookReceiver
+) -> None:
     receiver.answers = [418]
     subscription = subscribe(api, receiver.url)
     answer = api.get(f"{SUBSCRIPTION}/{subscription['id']}/test").json()["data"]
@@ -299,7 +303,7 @@ def test_a_killed_server_loses_no_event_and_repeats_no_acknowledged_one(
     assert newest.event["data"]["runId"] == str(last)
 
 
-def test_a_run_that_a_crash_interrupted_still_sends_its_end(
+def test_run_interrupted_by_a_crash_sends_errored_and_completed_events(
     make_local_dbt_cloud: MakeDbtCloud,
     receiver: WebhookReceiver,
     tmp_path_factory: pytest.TempPathFactory,

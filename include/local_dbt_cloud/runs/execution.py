@@ -18,6 +18,7 @@ from include.local_dbt_cloud.runs.deferral import (
     environment_to_defer,
     find_deferred_run,
 )
+from include.local_dbt_cloud.runs.engines import EngineError, Engines, wanted_version
 from include.local_dbt_cloud.runs.outcomes import (
     FAILED,
     SUCCEEDED,
@@ -32,7 +33,6 @@ from include.local_dbt_cloud.runs.warehouse import WarehouseLock, ensure_raw_dat
 from include.local_dbt_cloud.runs.worker_process import (
     DbtCommand,
     WorkerError,
-    WorkerProcess,
     WorkerTimeoutError,
 )
 from include.local_dbt_cloud.settings import Settings
@@ -55,7 +55,7 @@ class RunExecution:
         run_id: int,
         settings: Settings,
         store: Store,
-        worker: WorkerProcess,
+        engines: Engines,
         warehouse_lock: WarehouseLock,
     ) -> None:
         self.run_id = run_id
@@ -63,7 +63,8 @@ class RunExecution:
         self.finished = threading.Event()
         self._settings = settings
         self._store = store
-        self._worker = worker
+        self._engines = engines
+        self._worker = engines.default
         self._warehouse_lock = warehouse_lock
         self._interruption: Outcome | None = None
         self._deadline = Deadline.after(None)
@@ -79,7 +80,7 @@ class RunExecution:
             outcome = self._run_steps()
         except InterruptedRunError as interruption:
             outcome = interruption.outcome
-        except WorkerError as error:
+        except (WorkerError, EngineError) as error:
             outcome = self._interruption or Outcome(Status.ERROR, str(error))
         except Exception as error:
             log.exception("Run %s met an error of the local dbt Cloud", self.run_id)
@@ -103,6 +104,8 @@ class RunExecution:
     def _run_steps(self) -> Outcome:
         self._load()
         self.folder.create()
+        version = wanted_version(self._environment, self._job, self._request)
+        self._worker = self._engines.choose(version)
         self._worker.start()
         self._check()
         with self._store.write() as session:
@@ -159,10 +162,14 @@ class RunExecution:
         name = planning.profile_name(self.folder.project)
         text = planning.profile_yaml(name, output, planning.target_name(job, request))
         (self.folder.path / "profiles.yml").write_text(text)
-        if settings.partial_parse.exists():
-            copyfile(settings.partial_parse, self.folder.target / settings.partial_parse.name)
+        if self._parse_cache.exists():
+            copyfile(self._parse_cache, self.folder.parse_cache)
         log = f"Profile {name}: schema {output['schema']}, {output['threads']} threads.\n"
         self.folder.write_log(index, log + self._defer())
+
+    @property
+    def _parse_cache(self) -> Path:
+        return self._settings.partial_parse(self._worker.dbt_version or "")
 
     def _defer(self) -> str:
         """Brings what the job defers to into the run's folder; returns a line for the log."""
@@ -221,9 +228,8 @@ class RunExecution:
     def _keep(self, index: int, step: Step, succeeded: bool, began: float) -> None:
         """Saves the step's artifacts and what the run can tell about them."""
         kept = self.folder.keep_artifacts(index)
-        cache = self.folder.target / self._settings.partial_parse.name
-        if cache.exists():
-            copyfile(cache, self._settings.partial_parse)
+        if self.folder.parse_cache.exists():
+            copyfile(self.folder.parse_cache, self._parse_cache)
         with self._store.write() as session:
             run = session.get_one(RunRow, self.run_id)
             run.artifacts_saved = run.artifacts_saved or kept

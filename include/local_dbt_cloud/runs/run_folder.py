@@ -9,7 +9,8 @@ from pathlib import Path
 
 # What dbt leaves in a project folder and a run must not inherit.
 LEFTOVERS = shutil.ignore_patterns("target", "logs", "dbt_packages", ".user.yml", "__pycache__")
-NOT_ARTIFACTS = frozenset({"partial_parse.msgpack", "graph.gpickle"})
+PARSE_CACHE = "partial_parse.msgpack"
+NOT_ARTIFACTS = frozenset({PARSE_CACHE, "graph.gpickle"})
 
 
 @dataclass(frozen=True)
@@ -26,6 +27,10 @@ class RunFolder:
     def target(self) -> Path:
         """Where dbt writes while the run is going on."""
         return self.path / "target"
+
+    @property
+    def parse_cache(self) -> Path:
+        return self.target / PARSE_CACHE
 
     @property
     def state(self) -> Path:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import logging
 import threading
 
+from include.local_dbt_cloud.runs.engines import Engines
 from include.local_dbt_cloud.runs.execution import RunExecution
 from include.local_dbt_cloud.runs.outcomes import (
     CANCELLED,
@@ -18,7 +19,7 @@ from include.local_dbt_cloud.runs.outcomes import (
 )
 from include.local_dbt_cloud.runs.run_folder import remove_old_runs
 from include.local_dbt_cloud.runs.warehouse import WarehouseLock, ensure_raw_data
-from include.local_dbt_cloud.runs.worker_process import WorkerError, WorkerProcess
+from include.local_dbt_cloud.runs.worker_process import WorkerError
 from include.local_dbt_cloud.settings import Settings
 from include.local_dbt_cloud.storage.runs import claim_next_run
 from include.local_dbt_cloud.storage.statuses import Status
@@ -40,13 +41,13 @@ class Runner:
         self._settings = settings
         self._store = store
         self._warehouse_lock = WarehouseLock()
-        self._workers: list[WorkerProcess] = []
+        self._engines: list[Engines] = []
         self._threads: list[threading.Thread] = []
         for ci in [False] * slots + [True] * CI_RUNS:
-            worker = WorkerProcess(settings.dbt_python, settings.data)
-            self._workers.append(worker)
+            engines = Engines(settings)
+            self._engines.append(engines)
             self._threads.append(
-                threading.Thread(target=self._work, args=(worker, ci), daemon=True)
+                threading.Thread(target=self._work, args=(engines, ci), daemon=True)
             )
         self._executions: dict[int, RunExecution] = {}
         self._changed = threading.Condition()
@@ -81,8 +82,8 @@ class Runner:
             self._changed.notify_all()
         for execution in executions:
             execution.interrupt(SERVER_STOPPED)
-        for worker in self._workers:
-            worker.close()
+        for engines in self._engines:
+            engines.close()
         for thread in self._threads:
             thread.join(STOP_SECONDS)
 
@@ -93,19 +94,19 @@ class Runner:
                 end_run(session, run, CANCELLED)
                 self._changed.notify_all()  # a job may wait for this run's end
 
-    def _work(self, worker: WorkerProcess, ci: bool) -> None:
+    def _work(self, engines: Engines, ci: bool) -> None:
         if not ci:
-            self._warm_up(worker)
+            self._warm_up(engines)
         while not self._stopping:
             try:
-                self._run_next(worker, ci)
+                self._run_next(engines, ci)
             except Exception:
                 log.exception("A run could not be taken or ended; the next try comes in a moment")
                 self._wait()
 
-    def _run_next(self, worker: WorkerProcess, ci: bool) -> None:
-        """Executes the next run for this worker, or waits for one."""
-        execution = self._next_execution(worker, ci)
+    def _run_next(self, engines: Engines, ci: bool) -> None:
+        """Executes the next run for this slot, or waits for one."""
+        execution = self._next_execution(engines, ci)
         if execution is None:
             return
         try:
@@ -113,19 +114,19 @@ class Runner:
         finally:
             self._release(execution)
 
-    def _warm_up(self, worker: WorkerProcess) -> None:
+    def _warm_up(self, engines: Engines) -> None:
         """Does early what the first run would otherwise wait for; its errors come back there."""
         try:
             ensure_raw_data(self._settings.warehouse)
         except Exception as error:
             log.warning("The raw data is not loaded yet: %s", error)
         try:
-            worker.start()
+            engines.default.start()
         except WorkerError as error:
             if not self._stopping:
                 log.warning("%s", error)
 
-    def _next_execution(self, worker: WorkerProcess, ci: bool) -> RunExecution | None:
+    def _next_execution(self, engines: Engines, ci: bool) -> RunExecution | None:
         with self._changed:
             with self._store.write() as session:
                 end_abandoned_runs(session, LOST, at_work=self._executions)
@@ -135,7 +136,7 @@ class Runner:
                 self._wait()
                 return None
             execution = RunExecution(
-                run_id, self._settings, self._store, worker, self._warehouse_lock
+                run_id, self._settings, self._store, engines, self._warehouse_lock
             )
             self._executions[run_id] = execution
             return execution

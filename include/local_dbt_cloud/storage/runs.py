@@ -97,4 +97,4 @@ def newest_run_ids(session: Session, job_ids: Collection[int]) -> dict[int, int]
     # One look into the index per job; grouping would read every run that they ever had.
     newest = select(func.max(RunRow.id)).where(RunRow.job_id == JobRow.id).scalar_subquery()
     statement = select(JobRow.id, newest).where(JobRow.id.in_(job_ids), newest.is_not(None))
-    return dict(session.execute(statement).tuples().all()) if job_ids else {}
+    return {row[0]: row[1] for row in session.execute(statement)} if job_ids else {}

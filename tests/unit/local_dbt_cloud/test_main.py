@@ -27,36 +27,41 @@ def test_the_readme_lists_every_endpoint() -> None:
     assert with_endpoints(text) == text
 
 
-def test_a_port_in_use(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_main_reports_a_port_in_use(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     with socket.create_server(("127.0.0.1", 0)) as other:
         port = str(other.getsockname()[1])
         assert main(["--data", str(tmp_path), "--port", port]) == 1
     assert "cannot be used: Address already in use" in capsys.readouterr().err
 
 
-def test_a_data_folder_in_use(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_main_reports_a_data_folder_in_use(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     with hold(tmp_path):
         assert main(["--data", str(tmp_path), "--port", "0"]) == 1
     assert "is in use by another local dbt Cloud (process" in capsys.readouterr().err
 
 
-def test_a_data_folder_that_cannot_be(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_main_reports_a_data_folder_that_cannot_be_written(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     (tmp_path / "file").touch()
     assert main(["--data", str(tmp_path / "file" / "data"), "--port", "0"]) == 1
     assert "cannot be written: Not a directory" in capsys.readouterr().err
 
 
-def test_dbt_is_missing(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_main_reports_a_missing_dbt(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     missing = ["--dbt-python", str(tmp_path / "python")]
     assert main(["--data", str(tmp_path), "--port", "0", *missing]) == 1
     assert "run `make run` once" in capsys.readouterr().err
 
 
-def test_an_open_address_needs_an_own_token(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+@pytest.mark.parametrize("host", ["0.0.0.0", "::"])
+def test_main_requires_a_custom_token_for_a_public_host(
+    host: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.delenv("LOCAL_DBT_CLOUD_TOKEN", raising=False)
-    assert main(["--host", "0.0.0.0"]) == 1
+    assert main(["--host", host]) == 1
     assert "set LOCAL_DBT_CLOUD_TOKEN" in capsys.readouterr().err
 
 
@@ -70,7 +75,7 @@ def test_an_open_address_needs_an_own_token(
         (["--host", "0.0.0.0", "--public-url", "https://d.example.com"], "https://d.example.com"),
     ],
 )
-def test_the_address_that_it_prints_can_be_called(
+def test_announce_prints_an_address_that_clients_can_call(
     options: list[str], address: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     announce(parse_settings(options), 8580, 16173, Path("ca.pem"))

@@ -19,5 +19,7 @@ from include.local_dbt_cloud.times import clock, humanized
         (timedelta(days=17), "408:00:00", "2 weeks, 3 days"),
     ],
 )
-def test_durations(length: timedelta, expected_clock: str, expected_words: str) -> None:
+def test_clock_and_humanized_format_durations(
+    length: timedelta, expected_clock: str, expected_words: str
+) -> None:
     assert (clock(length), humanized(length)) == (expected_clock, expected_words)

@@ -13,7 +13,7 @@ from include.local_servers.certificates import ensure_certificates
 from include.local_servers.data_folder import DataFolderError
 
 
-def test_they_are_made_once(tmp_path: Path) -> None:
+def test_ensure_certificates_reuses_existing_files(tmp_path: Path) -> None:
     first = ensure_certificates(tmp_path)
     contents = [path.read_bytes() for path in (first.ca, first.server, first.bundle)]
     again = ensure_certificates(tmp_path)
@@ -27,13 +27,13 @@ def test_keys_are_private(tmp_path: Path) -> None:
     assert {path.stat().st_mode & 0o777 for path in keys} == {0o600}
 
 
-def test_a_folder_that_cannot_be_is_a_sentence(tmp_path: Path) -> None:
+def test_ensure_certificates_rejects_an_unusable_folder(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     with pytest.raises(DataFolderError, match="cannot be written: Not a directory"):
         ensure_certificates(tmp_path / "file" / "data")
 
 
-def test_a_new_name_needs_a_new_server_certificate_only(tmp_path: Path) -> None:
+def test_new_host_name_renews_only_the_server_certificate(tmp_path: Path) -> None:
     files = ensure_certificates(tmp_path)
     ca, server = files.ca.read_bytes(), files.server.read_bytes()
     ensure_certificates(tmp_path, ["dbt.example"])
@@ -50,7 +50,7 @@ def test_a_damaged_authority_is_replaced(tmp_path: Path) -> None:
     assert files.server.read_bytes() != server
 
 
-def test_those_of_a_clock_that_was_fast_are_replaced(
+def test_certificates_that_are_not_yet_valid_are_replaced(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with monkeypatch.context() as fast:
@@ -62,7 +62,7 @@ def test_those_of_a_clock_that_was_fast_are_replaced(
     assert not set(now) & set(before)
 
 
-def test_the_bundle_keeps_the_roots_of_before(
+def test_bundle_keeps_the_previously_configured_roots(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     own = tmp_path / "company.pem"

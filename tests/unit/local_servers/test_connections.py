@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -19,11 +20,11 @@ from include.shop.warehouse import warehouse_path
 PROJECT = Path(__file__).parents[3]
 
 
-def test_the_account_is_the_one_of_the_jobs_file() -> None:
+def test_dbt_cloud_login_is_the_account_of_the_jobs_file() -> None:
     assert read_jobs_file(JOBS_FILE).account.id == int(DBT_CLOUD.login)
 
 
-def test_airflow_s_settings_lead_to_the_local_servers() -> None:
+def test_airflow_settings_match_the_local_connections() -> None:
     settings = yaml.safe_load((PROJECT / "airflow_settings.yaml").read_text())["airflow"]
     written = {entry["conn_id"]: entry for entry in settings["connections"]}
 
@@ -35,12 +36,14 @@ def test_airflow_s_settings_lead_to_the_local_servers() -> None:
         assert entry["conn_password"] == connection.password
 
 
-def test_containers_reach_them_by_the_name_in_the_certificate(tmp_path: Path) -> None:
+def test_container_connections_use_the_docker_name(tmp_path: Path) -> None:
     for file in ("ca-bundle.pem", "token"):  # what the serving container leaves for the others
         (tmp_path / file).write_text("secret")
+    path = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
     shown = subprocess.run(
         ["bash", PROJECT / "include/in_docker.sh", "env", "--null"],
-        env={"PATH": os.environ["PATH"], VARIABLE: str(tmp_path)},
+        cwd=PROJECT,
+        env={"PATH": path, VARIABLE: str(tmp_path)},
         capture_output=True,
         text=True,
         check=True,
@@ -55,7 +58,7 @@ def test_containers_reach_them_by_the_name_in_the_certificate(tmp_path: Path) ->
         assert fields["password"] == "secret"
 
 
-def test_docker_and_the_example_of_env_name_the_same_ports() -> None:
+def test_compose_and_env_example_use_the_ports_of_the_connections() -> None:
     compose = yaml.safe_load((PROJECT / "docker-compose.override.yml").read_text())
     scheduler = compose["services"]["scheduler"]
     example = (PROJECT / ".env.example").read_text()

@@ -37,7 +37,7 @@ def file_of(server: RunningDbtCloud) -> Path:
     return server.data / FILE
 
 
-def test_each_start_has_the_same_subscription_and_secret(server: RunningDbtCloud) -> None:
+def test_subscribe_reuses_and_reactivates_its_subscription(server: RunningDbtCloud) -> None:
     secret = start(server)
     [made] = subscriptions(server)
     server.request("PUT", f"{PATH}/{made['id']}", json=made | {"active": False})
@@ -51,7 +51,7 @@ def test_each_start_has_the_same_subscription_and_secret(server: RunningDbtCloud
     assert file_of(server).stat().st_mode & 0o077 == 0
 
 
-def test_one_that_somebody_has_deleted_is_made_anew(server: RunningDbtCloud) -> None:
+def test_subscribe_recreates_a_deleted_subscription(server: RunningDbtCloud) -> None:
     secret = start(server)
     [made] = subscriptions(server)
     server.request("DELETE", f"{PATH}/{made['id']}")
@@ -60,7 +60,7 @@ def test_one_that_somebody_has_deleted_is_made_anew(server: RunningDbtCloud) -> 
     assert len(subscriptions(server)) == 1
 
 
-def test_a_file_that_cannot_be_read_is_written_anew(server: RunningDbtCloud) -> None:
+def test_subscribe_replaces_an_unreadable_file(server: RunningDbtCloud) -> None:
     file_of(server).write_text("{")
 
     assert start(server) == json.loads(file_of(server).read_text())["hmac_secret"]

@@ -40,21 +40,23 @@ def taken(folder: RunFolder, source: Path, **overrides: str) -> Checkout:
         ({"git_branch": "gone"}, "no branch gone"),
     ],
 )
-def test_what_git_does_not_have_is_named(
+def test_check_out_names_a_missing_commit_or_branch(
     folder: RunFolder, project: GitProject, overrides: dict[str, str], missing: str
 ) -> None:
     with pytest.raises(CheckoutError, match=f"{missing}.*git fetch origin"):
         taken(folder, project.dbt_project, **overrides)
 
 
-def test_a_commit_without_the_dbt_project_says_so(folder: RunFolder, project: GitProject) -> None:
+def test_check_out_rejects_a_commit_without_the_dbt_project(
+    folder: RunFolder, project: GitProject
+) -> None:
     sha = project.git("commit-tree", "-m", "Empty", EMPTY_TREE)
 
     with pytest.raises(CheckoutError, match=f"Commit {sha} has no dbt project"):
         taken(folder, project.dbt_project, git_sha=sha)
 
 
-def test_a_link_leads_where_it_led(folder: RunFolder, project: GitProject) -> None:
+def test_check_out_keeps_symbolic_links(folder: RunFolder, project: GitProject) -> None:
     (project.dbt_project / "models" / "three.sql").symlink_to("two.sql")
 
     taken(folder, project.dbt_project, git_sha=project.commit())
@@ -63,7 +65,7 @@ def test_a_link_leads_where_it_led(folder: RunFolder, project: GitProject) -> No
     assert (models / "three.sql").read_text() == (models / "two.sql").read_text()
 
 
-def test_a_shallow_clone_has_its_own_commit_alone(
+def test_check_out_of_a_shallow_clone_finds_only_its_own_commit(
     folder: RunFolder, project: GitProject, tmp_path: Path
 ) -> None:
     first = project.git("rev-parse", "HEAD")
@@ -76,7 +78,7 @@ def test_a_shallow_clone_has_its_own_commit_alone(
         taken(folder, shallow.dbt_project, git_sha=first)
 
 
-def test_a_branch_that_only_the_remote_has_is_found(folder: RunFolder, project: GitProject) -> None:
+def test_check_out_finds_a_remote_branch(folder: RunFolder, project: GitProject) -> None:
     sha = project.commit_on_branch("theirs", "models/two.sql", "select 2 as id")
     project.git("update-ref", "refs/remotes/origin/theirs", sha)
     project.git("branch", "--quiet", "-D", "theirs")
@@ -84,7 +86,7 @@ def test_a_branch_that_only_the_remote_has_is_found(folder: RunFolder, project: 
     assert taken(folder, project.dbt_project, git_branch="theirs").sha == sha
 
 
-def test_outside_of_git_the_folder_is_taken_and_that_is_said(
+def test_check_out_without_git_copies_the_folder_and_logs_the_reason(
     folder: RunFolder, tmp_path: Path
 ) -> None:
     source = tmp_path / "plain"

@@ -53,13 +53,15 @@ def deferred(store: Store, runs: Path, settings: dict[str, Any]) -> int | None:
         return found.run_id if found else None
 
 
-def test_a_job_without_the_setting_defers_to_nothing(store: Store, tmp_path: Path) -> None:
+def test_job_without_the_setting_does_not_defer(store: Store, tmp_path: Path) -> None:
     add_run(store, tmp_path)
 
     assert deferred(store, tmp_path, {"deferring_environment_id": None}) is None
 
 
-def test_an_environment_is_its_newest_sound_run_in_place(store: Store, tmp_path: Path) -> None:
+def test_deferral_to_an_environment_uses_its_newest_eligible_run(
+    store: Store, tmp_path: Path
+) -> None:
     add_run(store, tmp_path)
     newest = add_run(store, tmp_path)
     add_run(store, tmp_path, status=Status.ERROR)
@@ -71,26 +73,26 @@ def test_an_environment_is_its_newest_sound_run_in_place(store: Store, tmp_path:
     assert deferred(store, tmp_path, TO_ENVIRONMENT) == newest
 
 
-def test_a_ci_job_s_run_says_nothing_of_its_environment(store: Store, tmp_path: Path) -> None:
+def test_deferral_to_an_environment_ignores_runs_of_ci_jobs(store: Store, tmp_path: Path) -> None:
     add_run(store, tmp_path, job_id=CHECK)
 
     with pytest.raises(DeferralError, match="environment 29119, and no run there"):
         deferred(store, tmp_path, {"deferring_environment_id": 29119})
 
 
-def test_a_job_is_its_newest_run_whatever_it_built(store: Store, tmp_path: Path) -> None:
+def test_deferral_to_a_job_uses_its_newest_run(store: Store, tmp_path: Path) -> None:
     newest = add_run(store, tmp_path, job_id=CHECK, github_pull_request_id=7)
     add_run(store, tmp_path)
 
     assert deferred(store, tmp_path, TO_ITSELF) == newest
 
 
-def test_a_job_that_defers_to_itself_is_told_how_to_begin(store: Store, tmp_path: Path) -> None:
+def test_first_run_of_a_self_deferring_job_fails_with_advice(store: Store, tmp_path: Path) -> None:
     with pytest.raises(DeferralError, match=r"itself, .* without `deferring_job_definition_id`"):
         deferred(store, tmp_path, TO_ITSELF)
 
 
-def test_what_the_last_step_left_is_compared_with(store: Store, tmp_path: Path) -> None:
+def test_deferred_run_copies_the_manifest_of_the_last_step(store: Store, tmp_path: Path) -> None:
     add_run(store, tmp_path, steps=(4, 10, 5))
     (tmp_path / "run").mkdir()
 
@@ -103,7 +105,7 @@ def test_what_the_last_step_left_is_compared_with(store: Store, tmp_path: Path) 
     assert (tmp_path / "run" / "state" / "manifest.json").read_text() == "of step 10"
 
 
-def test_a_retry_reads_the_failed_run_s_results_and_not_the_state() -> None:
+def test_environment_to_defer_omits_dbt_state_for_a_retry() -> None:
     state = Path("/runs/1/state")
     assert environment_to_defer(state, ["build"])["DBT_STATE"] == "/runs/1/state"
     retry = environment_to_defer(state, ["--warn-error", "retry"])

@@ -15,7 +15,7 @@ FIRST, SECOND = 65767, 30605
 
 
 @pytest.mark.parametrize(("project_id", "starts"), [(36467, True), (1, False)])
-def test_a_job_waits_for_one_of_the_project_that_it_names(
+def test_end_run_starts_the_next_job_only_for_the_named_project(
     store: Store, project_id: int, starts: bool
 ) -> None:
     condition = {"job_id": FIRST, "project_id": project_id, "statuses": [30]}

@@ -7,7 +7,7 @@ from pathlib import Path
 from include.local_dbt_cloud.runs.run_folder import RunFolder, remove_old_runs
 
 
-def test_a_link_in_target_is_no_artifact(tmp_path: Path) -> None:
+def test_keep_artifacts_ignores_links_in_target(tmp_path: Path) -> None:
     secret = tmp_path / "secret.txt"
     secret.write_text("outside")
     folder = RunFolder(tmp_path / "runs" / "1")
@@ -22,7 +22,7 @@ def test_a_link_in_target_is_no_artifact(tmp_path: Path) -> None:
     assert folder.artifact(1, "link.txt") is None
 
 
-def test_a_link_in_the_artifacts_leads_nowhere(tmp_path: Path) -> None:
+def test_artifact_does_not_follow_a_link(tmp_path: Path) -> None:
     (tmp_path / "secret.txt").write_text("outside")
     folder = RunFolder(tmp_path / "runs" / "1")
     folder.artifacts(1).mkdir(parents=True)
@@ -30,7 +30,7 @@ def test_a_link_in_the_artifacts_leads_nowhere(tmp_path: Path) -> None:
     assert folder.artifact(1, "link.txt") is None
 
 
-def test_old_folders_go_and_those_in_use_stay(tmp_path: Path) -> None:
+def test_remove_old_runs_keeps_the_newest_and_active_runs(tmp_path: Path) -> None:
     for name in ("9", "10", "11", "12", "not-a-run"):
         (tmp_path / name).mkdir()
     remove_old_runs(tmp_path, 1, at_work={10})

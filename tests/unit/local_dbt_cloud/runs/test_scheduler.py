@@ -44,7 +44,7 @@ def next_due(store: Store) -> datetime | None:
         return next((due for job, due in due_times(session) if job.id == JOB_ID), None)
 
 
-def test_a_job_starts_when_its_time_has_come(store: Store) -> None:
+def test_job_starts_at_its_scheduled_time(store: Store) -> None:
     moment = datetime(2026, 3, 1, 10, 30, tzinfo=UTC)
     schedule(store, since=moment)
     assert next_due(store) == datetime(2026, 3, 1, 11, tzinfo=UTC)
@@ -62,7 +62,7 @@ def test_missed_times_start_a_job_once(store: Store) -> None:
     assert now() < due <= now() + HOUR
 
 
-def test_a_changed_job_does_not_make_up_for_earlier_times(store: Store) -> None:
+def test_changed_job_does_not_start_for_earlier_times(store: Store) -> None:
     schedule(store, since=now())
     assert start_due(store, now()) == []
 
@@ -75,7 +75,9 @@ def test_a_changed_job_does_not_make_up_for_earlier_times(store: Store) -> None:
     ],
     ids=["switched off", "30 February"],
 )
-def test_some_jobs_are_never_due(store: Store, changes: dict[str, Any]) -> None:
+def test_disabled_or_impossible_schedule_is_never_due(
+    store: Store, changes: dict[str, Any]
+) -> None:
     schedule(store, since=now() - 100 * HOUR, **changes)
     assert next_due(store) is None
     assert start_due(store, now()) == []
@@ -88,7 +90,7 @@ def test_a_deleted_job_is_never_due(store: Store) -> None:
     assert start_due(store, now()) == []
 
 
-def test_only_the_newest_scheduled_run_waits(store: Store) -> None:
+def test_newer_scheduled_run_cancels_older_waiting_ones(store: Store) -> None:
     """A job slower than its schedule must not fill the queue; other runs of it stay."""
     schedule(store, since=now() - 100 * HOUR)
     first, *_ = start_due(store, now())
@@ -115,14 +117,14 @@ def test_only_the_newest_scheduled_run_waits(store: Store) -> None:
         ("@daily", "@daily"),
     ],
 )
-def test_words_for_a_cron_expression(
+def test_in_words_describes_a_cron_expression_in_english(
     cron: str, words: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(locale, "getlocale", lambda: ("de_DE", "UTF-8"))  # of the user's machine
     assert in_words(cron) == words
 
 
-def test_a_moment_is_never_its_own_next_one() -> None:
+def test_next_time_returns_a_later_moment_or_none() -> None:
     moment = datetime(2026, 3, 1, 11, tzinfo=UTC)
     assert next_time("0 * * * *", moment) == moment + HOUR
     assert next_time("0 0 30 2 *", moment) is None

@@ -17,7 +17,7 @@ def stores_in(warehouse: Path) -> int:
     return int(count)
 
 
-def test_each_warehouse_that_is_named_is_filled(
+def test_ensure_raw_data_fills_each_given_warehouse(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("LOCAL_DBT_CLOUD_DATA", str(tmp_path / "elsewhere"))
@@ -30,7 +30,7 @@ def test_each_warehouse_that_is_named_is_filled(
     assert not warehouse_path().exists()
 
 
-def test_one_that_was_deleted_is_filled_again(tmp_path: Path) -> None:
+def test_ensure_raw_data_refills_a_deleted_warehouse(tmp_path: Path) -> None:
     warehouse = tmp_path / "warehouse.duckdb"
     ensure_raw_data(warehouse)
     warehouse.unlink()

@@ -34,7 +34,9 @@ from include.local_dbt_cloud.storage.commands import is_retryable, parse_command
         ("dbt build 'unclosed", None),
     ],
 )
-def test_only_dbt_commands_are_accepted(command: str, arguments: list[str] | None) -> None:
+def test_parse_command_accepts_only_allowed_dbt_commands(
+    command: str, arguments: list[str] | None
+) -> None:
     if arguments is None:
         with pytest.raises(ValueError, match=r"accepted|not a dbt command|cannot be read"):
             parse_command(command)

@@ -37,12 +37,14 @@ def change_by_api(store: Store, job_id: int, name: str) -> None:
         define(row, Job.model_validate({**row.definition, "name": name}))
 
 
-def test_a_changed_entry_is_taken_over(store: Store) -> None:
+def test_changed_jobs_file_entry_replaces_the_stored_job(store: Store) -> None:
     store.take_over(renamed(DAILY_BUILD, "Nightly"))
     assert name_of(store, DAILY_BUILD) == "Nightly"
 
 
-def test_a_job_that_the_api_changed_stays(store: Store, caplog: pytest.LogCaptureFixture) -> None:
+def test_job_changed_over_the_api_stays_and_logs_a_warning(
+    store: Store, caplog: pytest.LogCaptureFixture
+) -> None:
     change_by_api(store, DAILY_BUILD, "Mine")
     store.take_over(read_jobs_file(JOBS_FILE))
     assert not caplog.records
@@ -59,7 +61,7 @@ def test_a_job_that_the_api_deleted_stays_deleted(store: Store) -> None:
         assert session.get_one(JobRow, DAILY_BUILD).state == DELETED_STATE
 
 
-def test_a_new_entry_is_added_beside_what_the_api_changed(store: Store) -> None:
+def test_new_jobs_file_entry_is_added_and_api_changes_stay(store: Store) -> None:
     change_by_api(store, DAILY_BUILD, "Mine")
     jobs_file = read_jobs_file(JOBS_FILE)
     jobs_file.jobs.append(jobs_file.jobs[0].model_copy(update={"id": 70001, "name": "Added"}))
@@ -67,7 +69,7 @@ def test_a_new_entry_is_added_beside_what_the_api_changed(store: Store) -> None:
     assert [name_of(store, DAILY_BUILD), name_of(store, 70001)] == ["Mine", "Added"]
 
 
-def test_a_new_entry_does_not_replace_what_the_api_made(store: Store) -> None:
+def test_new_jobs_file_entry_does_not_replace_a_job_of_the_api(store: Store) -> None:
     with store.write() as session:
         made = Job.model_validate({**vars(read_jobs_file(JOBS_FILE).jobs[0]), "id": 70001})
         home = {"account_id": 16173, "project_id": 36467, "environment_id": 29118}
@@ -78,7 +80,7 @@ def test_a_new_entry_does_not_replace_what_the_api_made(store: Store) -> None:
     assert name_of(store, 70001) == made.name
 
 
-def test_ids_made_by_the_api_keep_clear_of_jobs_yaml(store: Store) -> None:
+def test_next_id_returns_ids_of_its_own_range(store: Store) -> None:
     jobs_file = read_jobs_file(JOBS_FILE)
     jobs_file.jobs.append(jobs_file.jobs[0].model_copy(update={"id": 70403110257794}))
     store.take_over(jobs_file)
@@ -90,14 +92,14 @@ def test_ids_made_by_the_api_keep_clear_of_jobs_yaml(store: Store) -> None:
         assert next_id(session, JobRow) == CREATED_IDS.start + 1
 
 
-def test_a_database_of_another_version_is_said_in_a_sentence(tmp_path: Path) -> None:
+def test_store_rejects_a_database_of_another_version(tmp_path: Path) -> None:
     with sqlite3.connect(tmp_path / "dbt_cloud.db") as database:
         database.execute("create table jobs (id integer)")
     with pytest.raises(DataFolderError, match="made by another version"):
         Store(tmp_path / "dbt_cloud.db")
 
 
-def test_a_database_from_before_a_new_column_is_taken_on(tmp_path: Path) -> None:
+def test_store_adds_a_missing_column(tmp_path: Path) -> None:
     Store(tmp_path / "dbt_cloud.db").close()
     with sqlite3.connect(tmp_path / "dbt_cloud.db") as database:
         database.execute("alter table runs drop column git_sha")
@@ -107,7 +109,7 @@ def test_a_database_from_before_a_new_column_is_taken_on(tmp_path: Path) -> None
     store.close()
 
 
-def test_a_broken_database_is_said_in_a_sentence(tmp_path: Path) -> None:
+def test_store_rejects_a_broken_database(tmp_path: Path) -> None:
     (tmp_path / "dbt_cloud.db").write_bytes(b"not a database" * 1000)
     with pytest.raises(DataFolderError, match="file is not a database"):
         Store(tmp_path / "dbt_cloud.db")

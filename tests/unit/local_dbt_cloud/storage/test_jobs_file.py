@@ -10,7 +10,7 @@ from include.local_dbt_cloud.settings import JOBS_FILE
 from include.local_dbt_cloud.storage.jobs_file import JobsFileError, read_jobs_file
 
 
-def test_the_shipped_jobs_are_the_ones_the_dags_name() -> None:
+def test_shipped_jobs_file_defines_the_jobs_of_the_dags() -> None:
     jobs = {job.id: job.name for job in read_jobs_file(JOBS_FILE).jobs}
     assert jobs[65767] == "Daily build"
     assert jobs[30605] == "Build after load"
@@ -24,7 +24,9 @@ def test_the_shipped_jobs_are_the_ones_the_dags_name() -> None:
         ("    name: Production", "    name: a: b", "mapping values are not allowed"),
     ],
 )
-def test_a_mistake_is_named_with_its_line(tmp_path: Path, old: str, new: str, message: str) -> None:
+def test_read_jobs_file_reports_the_line_of_a_mistake(
+    tmp_path: Path, old: str, new: str, message: str
+) -> None:
     text = JOBS_FILE.read_text()
     line = text[: text.index(old)].count("\n") + 1
     with pytest.raises(JobsFileError, match=rf"^jobs\.yaml, line {line}: {message}"):
@@ -39,7 +41,9 @@ def test_a_mistake_is_named_with_its_line(tmp_path: Path, old: str, new: str, me
         ("    name: Production", "    nam: Production", "environments.0.nam"),
     ],
 )
-def test_a_contradiction_is_refused(tmp_path: Path, old: str, new: str, message: str) -> None:
+def test_read_jobs_file_rejects_inconsistent_entries(
+    tmp_path: Path, old: str, new: str, message: str
+) -> None:
     with pytest.raises(JobsFileError, match=message):
         read_jobs_file(changed(tmp_path, old, new))
 
