@@ -3,7 +3,9 @@
 #   in_docker.sh [serve] [receive] COMMAND...
 # `serve` starts the servers beside the command, `receive` lets dbt Cloud's webhooks come to it.
 # With AIRFLOW_CONN_DBT_CLOUD_DEFAULT set (a real account, in .env) it runs the command, no more.
-# It says which dbt Cloud is used: `astro dev logs --scheduler` shows it.
+# It says which dbt Cloud is used: `astro dev logs --scheduler` shows it. If Airflow could not use a
+# connection variable it ends, with the sentence that `make start` prints; so it does with a wrong
+# LOCAL_DBT_CLOUD_DBT_PYTHON.
 set -euo pipefail
 
 keep_up() { # MODULE OPTION...: a server that other containers reach, started again if it ends
@@ -18,14 +20,25 @@ while [ "$1" = serve ] || [ "$1" = receive ]; do
   shift
 done
 
+account=$(python -m include.local_airflow.connection_check)
+source="AIRFLOW_CONN_DBT_CLOUD_DEFAULT in .env"
+if [ -n "${AIRFLOW__SECRETS__BACKEND:-}" ]; then
+  in_backend=$(python -m include.local_airflow.secrets_backend | tail -n 1) || {
+    echo "Error: $in_backend" >&2
+    exit 1
+  }
+  [ -z "$in_backend" ] || account=$in_backend source="the secrets backend"
+fi
+
 if [ -z "${AIRFLOW_CONN_DBT_CLOUD_DEFAULT:-}" ]; then
   data=${LOCAL_DBT_CLOUD_DATA:-$PWD/include/.local}
   bundle=$data/ca-bundle.pem
   dbt_cloud=${DBT_CLOUD_PORT:-8580}
   fivetran_census=${FIVETRAN_CENSUS_PORT:-8581}
   if $serve; then
-    echo "dbt Cloud: the local one, https://localhost:$dbt_cloud, whatever the UI shows. For a real" \
-      "account put AIRFLOW_CONN_DBT_CLOUD_DEFAULT into .env, then astro dev restart."
+    python -m include.local_servers.dbt_pythons
+    [ -n "$account" ] || echo "dbt Cloud: the local one, https://localhost:$dbt_cloud, whatever the" \
+      "UI shows. For a real account put AIRFLOW_CONN_DBT_CLOUD_DEFAULT into .env, then astro dev restart."
     # Other containers reach them, so they have a token of their own instead of the known ones.
     [ -s "$data/token" ] || (umask 077 && python -c 'import secrets; print(secrets.token_hex())' > "$data/token")
     token=$(< "$data/token")
@@ -50,8 +63,9 @@ if [ -z "${AIRFLOW_CONN_DBT_CLOUD_DEFAULT:-}" ]; then
       "$url" http://api-server:8080/webhooks/dbt-cloud --data "$data") || secret=
     export AIRFLOW_CONN_DBT_CLOUD_WEBHOOKS='{"conn_type": "generic", "host": "localhost:'$dbt_cloud'", "password": "'$secret'"}'
   fi
-elif $serve; then
-  echo "dbt Cloud: the account of AIRFLOW_CONN_DBT_CLOUD_DEFAULT in .env, whatever the UI shows."
+fi
+if $serve && [ -n "$account" ]; then
+  echo "dbt Cloud: $account ($source, whatever the UI shows)."
 fi
 
 exec "$@"

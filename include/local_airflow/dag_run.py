@@ -158,8 +158,28 @@ def find_dag(dag_id: str, folder: Path) -> DAG:
             f"No Dag {dag_id} was found, and {Path(file).name} cannot be imported ({reason}): "
             "correct that file, then run the command again."
         )
+    if skipped := _skipped_file(dag_id, folder):
+        raise LaunchError(
+            f"Airflow skips {skipped.name}, which makes the Dag {dag_id}: write the words airflow "
+            "and dag into the file, in a comment for example."
+        )
     known = ", ".join(sorted(bag.dags)) or "none"
     raise LaunchError(f"There is no Dag {dag_id}. The Dags in {folder.name}/ are: {known}.")
+
+
+def _skipped_file(dag_id: str, folder: Path) -> Path | None:
+    """Return the file that makes the Dag and lacks a word without which Airflow imports no file.
+
+    Only files that name the Dag are imported: the others may be scripts.
+    """
+    names_it = re.compile(rf"\b{re.escape(dag_id)}\b")
+    for file in sorted(folder.rglob("*.py")):
+        text = file.read_text(errors="replace")
+        if all(word in text.lower() for word in ("airflow", "dag")):
+            continue
+        if names_it.search(f"{file.stem}\n{text}") and dag_id in DagBag(file, safe_mode=False).dags:
+            return file
+    return None
 
 
 def run(dag_id: str, launch: Launch, reporter: Reporter) -> None:

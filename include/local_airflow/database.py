@@ -61,7 +61,10 @@ def apply_settings(settings: AirflowSettings, launch: Launch) -> None:
     """
     for pool in settings.pools:
         Pool.create_or_update_pool(
-            pool.pool_name, pool.pool_slot, pool.pool_description, include_deferred=False
+            pool.pool_name,
+            pool.pool_slot,
+            pool.pool_description,
+            include_deferred=pool.pool_include_deferred,
         )
     for variable in settings.variables:
         Variable.set(variable.variable_name, variable.variable_value)

@@ -2,17 +2,77 @@
 
 from __future__ import annotations
 
-import json
-from urllib.parse import unquote, urlsplit
+import subprocess
+import sys
 
+from rich.console import Console
+from rich.text import Text
+
+from include.local_airflow.connection_check import check_connection, check_variables, named
+from include.local_airflow.connection_names import misnamed
+from include.local_airflow.connection_variable import (
+    ConnectionFields,
+    UnusableConnectionError,
+    read_connection,
+)
 from include.local_airflow.environment import Launch
+from include.local_airflow.errors import LaunchError
+from include.local_airflow.local_servers import check_dbt_pythons
+from include.local_airflow.metadata_database import sqlite_database
+from include.local_airflow.secrets_backend import BACKEND
+from include.local_airflow.settings import NAME, read_settings
 from include.local_servers.connections import DBT_CLOUD
 
-_BACKEND = "AIRFLOW__SECRETS__BACKEND"
 _PROVIDERS_HOST = "cloud.getdbt.com"  # what a connection without a host means
+HIDDEN = "hidden"  # a password as Airflow's API shows it, as far as its check goes
 
 
-def dbt_cloud_in_use(launch: Launch, in_database: dict[str, object] | None = None) -> str:
+def check_before_start(launch: Launch, console: Console) -> str:
+    """Check all that somebody can have set, so that a mistake is told before anything starts.
+
+    Returns, and raises, as ``check_connections`` does.
+    """
+    read_settings(launch.root / NAME)
+    check_dbt_pythons(launch)
+    return check_connections(launch, console)
+
+
+def check_connections(launch: Launch, console: Console) -> str:
+    """Check the connection variables, and the secrets backend if there is one.
+
+    Prints a warning of each variable whose name is probably mistyped.
+
+    Returns:
+        Host and account that the backend names; nothing if it names none.
+
+    Raises:
+        LaunchError: Airflow could not use one of them, and would use another connection.
+    """
+    check_variables(launch.variables)
+    for warning in misnamed(launch):
+        console.print(Text(f"Warning: {warning}", style="yellow"), soft_wrap=True)
+    if BACKEND not in launch.variables:
+        return ""
+    with launch.environment_to_look(sqlite_database(launch.home)) as environment:
+        done = subprocess.run(
+            [sys.executable, "-m", "include.local_airflow.secrets_backend"],
+            cwd=launch.root,
+            env=environment,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            text=True,
+        )
+    last = ["", *done.stdout.splitlines()][-1]  # behind what Airflow prints when it is imported
+    if done.returncode:
+        raise LaunchError(
+            last or "AIRFLOW__SECRETS__BACKEND cannot be used: the process that asked it ended."
+        )
+    return last
+
+
+def dbt_cloud_in_use(
+    launch: Launch, in_database: dict[str, object] | None = None, in_backend: str = ""
+) -> str:
     """Return which dbt Cloud the connection leads to and who says so, without the token.
 
     Airflow asks a secrets backend first, then the environment, then its database.
@@ -20,36 +80,37 @@ def dbt_cloud_in_use(launch: Launch, in_database: dict[str, object] | None = Non
     Args:
         launch: the user's choices.
         in_database: the connection as Airflow's API shows it; None if nobody can have edited it.
+        in_backend: host and account of the secrets backend, as `check_connections` returns them.
     """
-    backend = launch.variables.get(_BACKEND, "").rpartition(".")[2]
-    otherwise = f"what {backend} has for {DBT_CLOUD.conn_id}, else " if backend else ""
-    return f"dbt Cloud: {otherwise}{_without_backend(launch, in_database)}."
+    if in_backend:
+        backend = launch.variables[BACKEND].rpartition(".")[2]
+        return f"dbt Cloud: {in_backend} ({backend}, whatever the UI shows)."
+    return f"dbt Cloud: {_without_backend(launch, in_database)}"
 
 
 def _without_backend(launch: Launch, in_database: dict[str, object] | None) -> str:
     if value := launch.variables.get(DBT_CLOUD.variable):
-        return f"{_account(_fields(value))} ({DBT_CLOUD.variable}, whatever the UI shows)"
+        return f"{named(read_connection(value))} ({DBT_CLOUD.variable}, whatever the UI shows)."
     if in_database and not leads_here(str(in_database.get("host") or "")):
-        return f"{_account(in_database)} (the connection {DBT_CLOUD.conn_id} in the UI)"
-    return f"the local one, https://localhost:{launch.dbt_cloud_port}"
+        return _in_ui(in_database)
+    return f"the local one, https://localhost:{launch.dbt_cloud_port}."
+
+
+def _in_ui(in_database: dict[str, object]) -> str:
+    texts = {name: str(in_database.get(name) or "") for name in ("conn_type", "login")}
+    found = ConnectionFields(
+        **texts,
+        host=str(in_database.get("host") or _PROVIDERS_HOST),
+        password=HIDDEN if in_database.get("password") else "",
+        port=int(str(in_database.get("port") or 0)),
+    )
+    try:
+        check_connection(found)
+    except UnusableConnectionError as error:
+        return f"the connection {DBT_CLOUD.conn_id} in the UI cannot be used. {error}"
+    return f"{named(found)} (the connection {DBT_CLOUD.conn_id} in the UI)."
 
 
 def leads_here(host: str) -> bool:
     """Tell whether a connection's host is a local server, or the local warehouse's file."""
     return host.startswith("localhost:") or host.endswith("/warehouse.duckdb")
-
-
-def _account(fields: dict[str, object]) -> str:
-    return f"{fields.get('host') or _PROVIDERS_HOST}, account {fields.get('login') or 'unknown'}"
-
-
-def _fields(value: str) -> dict[str, object]:
-    """Return what the value of AIRFLOW_CONN_... says: JSON or a URI, nothing if it is neither."""
-    if not value.startswith("{"):
-        url = urlsplit(value)
-        return {"host": unquote(url.hostname or ""), "login": unquote(url.username or "")}
-    try:
-        fields = json.loads(value)
-    except ValueError:
-        return {"host": "an account that cannot be read"}
-    return fields if isinstance(fields, dict) else {}

@@ -5,12 +5,14 @@ from __future__ import annotations
 import os
 import secrets
 from base64 import urlsafe_b64encode
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
-from dotenv import dotenv_values
-
+from include.local_airflow.connection_variable import PREFIX
+from include.local_airflow.dotenv_file import read_dotenv
 from include.local_airflow.errors import LaunchError
 from include.local_airflow.metadata_database import MetadataDatabase
 from include.local_servers import data_folder
@@ -20,6 +22,12 @@ ROOT = Path(__file__).absolute().parents[2]
 EXECUTORS = {  # as people name them, and as Airflow imports them
     "LocalExecutor": "include.local_airflow.executor.LocalExecutor",
     "CeleryExecutor": "CeleryExecutor",
+}
+TRUSTED = ("REQUESTS_CA_BUNDLE", "SSL_CERT_FILE")
+KEYS = {  # Airflow's settings, and the files in its home that hold their secrets
+    "AIRFLOW__API__SECRET_KEY": "api",
+    "AIRFLOW__API_AUTH__JWT_SECRET": "jwt",
+    "AIRFLOW__CORE__FERNET_KEY": "fernet",
 }
 
 
@@ -32,13 +40,17 @@ class Launch:
 
     @classmethod
     def read(cls, root: Path = ROOT, environ: Mapping[str, str] = os.environ) -> Launch:
-        """Merge `.env` under the real environment; a name without a value counts as not set."""
-        dotenv = {
-            key: value
-            for key, value in dotenv_values(root / ".env", interpolate=False).items()
-            if value
-        }
-        return cls(dotenv | {key: value for key, value in environ.items() if value}, root)
+        """Merge `.env` under the real environment; a name without a value counts as not set.
+
+        A connection that has no value in either stays, so that its check finds it.
+
+        Raises:
+            LaunchError: `.env` is not UTF-8 text.
+        """
+        dotenv = read_dotenv(root / ".env")
+        both = [*dotenv.items(), *environ.items()]
+        empty = {key: "" for key, value in both if not value and key.startswith(PREFIX)}
+        return cls(empty | {key: value for key, value in both if value}, root)
 
     @property
     def port(self) -> int:
@@ -111,10 +123,26 @@ class Launch:
         environment = self._defaults() | self.variables | self._fixed(database)
         if self.uses_local_dbt_cloud:
             bundle = str(self.data / "ca-bundle.pem")
-            environment |= {"REQUESTS_CA_BUNDLE": bundle, "SSL_CERT_FILE": bundle}
+            environment |= dict.fromkeys(TRUSTED, bundle)
             for name in ("NO_PROXY", "no_proxy"):
                 environment[name] = f"localhost,127.0.0.1,{environment.get(name, '')}".rstrip(",")
         return environment
+
+    @contextmanager
+    def environment_to_look(self, database: MetadataDatabase) -> Iterator[dict[str, str]]:
+        """Yield the environment of a process that imports Airflow, looks, and writes no file.
+
+        It may look before a local server has run here, whose authority has no file then.
+        """
+        environment = self.environment(database)
+        if not (self.data / "ca-bundle.pem").exists():
+            for name in TRUSTED:
+                environment.pop(name, None)
+            environment |= {k: v for k, v in self.variables.items() if k in TRUSTED}
+        with TemporaryDirectory() as logs:  # Airflow makes this folder when it is imported
+            folder = {"AIRFLOW__LOGGING__BASE_LOG_FOLDER": logs}
+            # What Airflow and its providers say while they are read would hide what is found.
+            yield environment | folder | {"AIRFLOW__LOGGING__LOGGING_LEVEL": "CRITICAL"}
 
     def _defaults(self) -> dict[str, str]:
         return {
@@ -154,23 +182,27 @@ class Launch:
             "AIRFLOW_HOME": str(self.home),
             "AIRFLOW__API__BASE_URL": address,
             "AIRFLOW__API__PORT": str(self.port),
-            "AIRFLOW__API__SECRET_KEY": self._key("api"),
-            "AIRFLOW__API_AUTH__JWT_SECRET": self._key("jwt"),
             "AIRFLOW__CORE__EXECUTION_API_SERVER_URL": f"{address}/execution/",
-            "AIRFLOW__CORE__FERNET_KEY": self._key("fernet"),
             "AIRFLOW__LOGGING__BASE_LOG_FOLDER": str(self.home / "logs"),
             "PYTHONPATH": str(self.root),
             "PYTHONUNBUFFERED": "1",
             **database.environment(),
+            **{setting: key for setting, name in KEYS.items() if (key := self._key(name))},
         }
 
+    def make_keys(self) -> None:
+        """Make the secrets that Airflow needs and that are missing, readable by the owner only."""
+        for name in KEYS.values():
+            if not self._key(name):
+                self.home.mkdir(exist_ok=True)
+                flags = os.O_CREAT | os.O_WRONLY | os.O_TRUNC
+                with open(os.open(self._key_file(name), flags, 0o600), "w") as opened:
+                    opened.write(urlsafe_b64encode(secrets.token_bytes(32)).decode())
+
     def _key(self, name: str) -> str:
-        """Return the secret of that name, made at first use and readable by the owner only."""
-        file = self.home / f"{name}.key"
-        key = file.read_text() if file.exists() else ""  # a full disk leaves an empty file
-        if not key:
-            self.home.mkdir(exist_ok=True)
-            key = urlsafe_b64encode(secrets.token_bytes(32)).decode()
-            with open(os.open(file, os.O_CREAT | os.O_WRONLY | os.O_TRUNC, 0o600), "w") as opened:
-                opened.write(key)
-        return key
+        """Return the secret of that name; nothing if there is none yet."""
+        file = self._key_file(name)
+        return file.read_text() if file.exists() else ""  # a full disk leaves an empty file
+
+    def _key_file(self, name: str) -> Path:
+        return self.home / f"{name}.key"

@@ -17,27 +17,32 @@ PATIENCE = 30.0  # seconds; a process that was killed with its supervisor never 
 
 
 class LocalExecutor(AirflowLocalExecutor):
-    """Keeps a resumed task in its queue until its earlier process has ended."""
+    """Keeps a resumed task in its queue until its earlier process has ended.
+
+    Airflow 3.3 and 3.4 call both methods that this class overrides.
+    """
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)  # type: ignore[no-untyped-call]  # Airflow's has no types
-        self.under_way: set[Any] = set()  # keys of what a worker has not reported yet
+        self.under_way: set[Any] = set()  # keys whose end the scheduler does not know yet
         self.held_since: dict[Any, float] = {}
 
-    def order_queued_tasks_by_priority(self) -> list[tuple[Any, Any]]:
-        queued = super().order_queued_tasks_by_priority()
-        return [(key, workload) for key, workload in queued if not self.is_held(key)]
+    def _get_workloads_to_schedule(self, open_slots: int) -> list[tuple[Any, Any]]:
+        """Return what starts now: the first in the queue, except held tasks."""
+        queued = super()._get_workloads_to_schedule(open_slots + len(self.under_way))
+        free = [(key, workload) for key, workload in queued if not self.is_held(key)]
+        chosen = free[: max(open_slots, 0)]
+        for key, _ in chosen:
+            self.under_way.add(key)
+            self.held_since.pop(key, None)
+        return chosen
 
     def is_held(self, key: Any) -> bool:
         now = time.monotonic()
         return key in self.under_way and now - self.held_since.setdefault(key, now) < PATIENCE
 
-    def _process_workloads(self, workload_list: Any) -> None:
-        for workload in workload_list:
-            self.under_way.add(workload.key)
-            self.held_since.pop(workload.key, None)
-        super()._process_workloads(workload_list)  # type: ignore[no-untyped-call]  # nor has this
-
-    def change_state(self, key: Any, *args: Any, **kwargs: Any) -> None:
-        self.under_way.discard(key)
-        super().change_state(key, *args, **kwargs)
+    def get_event_buffer(self, dag_ids: Any = None) -> dict[Any, Any]:
+        """Return the events since the last call, from which the scheduler learns of ends."""
+        events: dict[Any, Any] = super().get_event_buffer(dag_ids)
+        self.under_way -= {key for key, (state, _) in events.items() if state != "running"}
+        return events

@@ -16,6 +16,7 @@ from include.local_airflow.errors import LaunchError
 from include.local_airflow.processes import in_turn, require_free_port
 from include.local_airflow.supervisord_file import Program
 from include.local_airflow.watcher import Watcher, last_lines
+from include.local_servers.dbt_pythons import DbtPythonError, given_pythons
 
 PATIENCE = 60.0  # seconds until a server has to answer
 
@@ -116,8 +117,20 @@ FIVETRAN_CENSUS = LocalServer(
     lambda o: o.fivetran_census_port,
 )
 ALL = (DBT_CLOUD, FIVETRAN_CENSUS)
-
 FIVETRAN_CENSUS_DAG = "fivetran_dbt_cloud_census"
+
+
+def check_dbt_pythons(launch: Launch) -> None:
+    """Check which other dbt the local dbt Cloud is to run.
+
+    Raises:
+        LaunchError: the variable is wrong.
+    """
+    try:
+        if launch.uses_local_dbt_cloud:
+            given_pythons(launch.variables, launch.root)
+    except DbtPythonError as error:
+        raise LaunchError(f"{error}") from None
 
 
 def servers_watcher(launch: Launch) -> Watcher:

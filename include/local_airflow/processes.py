@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import fcntl
+import secrets
 import socket
 import time
 from collections.abc import Iterator, Sequence
@@ -12,6 +13,8 @@ from pathlib import Path
 import psutil
 
 from include.local_airflow.errors import LaunchError
+
+FREE_PORTS = range(10_000, 32_768)
 
 
 @contextlib.contextmanager
@@ -68,10 +71,16 @@ def lives(process: psutil.Process) -> bool:
 
 
 def free_port() -> int:
-    """Return a loopback port that nobody listens on."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+    """Return a loopback port that nobody listens on.
+
+    Outgoing connections never get it before its server starts: Linux takes theirs from 32768 up,
+    macOS from 49152 up.
+    """
+    while True:
+        port = FREE_PORTS.start + secrets.randbelow(len(FREE_PORTS))
+        with socket.socket() as probe, contextlib.suppress(OSError):
+            probe.bind(("127.0.0.1", port))
+            return port
 
 
 def require_free_port(port: int, variable: str, command: str) -> None:

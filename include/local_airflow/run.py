@@ -15,7 +15,7 @@ from typing import IO
 from rich.console import Console
 from rich.text import Text
 
-from include.local_airflow.dbt_cloud_in_use import dbt_cloud_in_use
+from include.local_airflow.dbt_cloud_in_use import check_before_start, dbt_cloud_in_use
 from include.local_airflow.environment import Launch
 from include.local_airflow.errors import INTERRUPTED, LaunchError
 from include.local_airflow.events import EVENT, DagRunFinished, Event, Failure, Question
@@ -24,7 +24,6 @@ from include.local_airflow.metadata_database import sqlite_database
 from include.local_airflow.processes import only_one
 from include.local_airflow.progress import Progress
 from include.local_airflow.prompt import ask
-from include.local_airflow.settings import NAME, read_settings
 from include.local_airflow.summary import print_failures, print_skips, print_summary
 
 
@@ -34,18 +33,19 @@ def run_dag(dag_id: str, launch: Launch, console: Console) -> int:
     Raises:
         LaunchError: the Dag run could not begin.
     """
-    read_settings(launch.root / NAME)  # a mistake in the file is told before anything starts
+    in_backend = check_before_start(launch, console)
+    launch.make_keys()
     log = launch.home / "logs" / f"run-{dag_id}.log"
     log.parent.mkdir(parents=True, exist_ok=True)
     with only_one(launch.home, "run"):
-        return _run(dag_id, launch, console, log)
+        return _run(dag_id, launch, in_backend, console, log)
 
 
-def _run(dag_id: str, launch: Launch, console: Console, log: Path) -> int:
+def _run(dag_id: str, launch: Launch, in_backend: str, console: Console, log: Path) -> int:
     began = time.monotonic()
     progress = Progress(console)
     servers = wanted_servers(launch, dag_id)
-    console.print(Text(dbt_cloud_in_use(launch)), soft_wrap=True)
+    console.print(Text(dbt_cloud_in_use(launch, in_backend=in_backend)), soft_wrap=True)
     for server in servers:
         server.start(launch, "run", console.print)
     for server in servers:

@@ -15,14 +15,15 @@ from rich.text import Text
 from include.local_airflow import postgres
 from include.local_airflow.airflow_api import COMPONENTS, AirflowApi
 from include.local_airflow.celery_broker import broker_settings
-from include.local_airflow.dbt_cloud_in_use import dbt_cloud_in_use
+from include.local_airflow.connection_variable import PREFIX
+from include.local_airflow.dbt_cloud_in_use import check_before_start, dbt_cloud_in_use
 from include.local_airflow.environment import Launch
 from include.local_airflow.errors import LaunchError
 from include.local_airflow.local_servers import servers_watcher, wanted_servers
 from include.local_airflow.metadata_database import MetadataDatabase, given_database, public_name
 from include.local_airflow.processes import free_port, only_one, require_free_port
 from include.local_airflow.programs import airflow_programs, log_server_settings
-from include.local_airflow.settings import NAME, read_settings
+from include.local_airflow.secrets_backend import BACKEND
 from include.local_airflow.sockets import remove_socket_folder
 from include.local_airflow.supervisord_file import Program
 from include.local_airflow.watcher import Watcher, last_lines
@@ -49,16 +50,17 @@ def start(launch: Launch, console: Console) -> int:
     Raises:
         LaunchError: a port is taken, a setting is wrong, or a process ended while starting.
     """
-    read_settings(launch.root / NAME)  # a mistake in the file is told before anything starts
+    in_backend = check_before_start(launch, console)
+    launch.make_keys()
     with only_one(launch.home, "start"):
-        return _start(launch, console)
+        return _start(launch, in_backend, console)
 
 
-def _start(launch: Launch, console: Console) -> int:
+def _start(launch: Launch, in_backend: str, console: Console) -> int:
     watcher, database = airflow_watcher(launch), database_of(launch)
     programs = _programs(launch)
     running = watcher.lives()
-    if running and not watcher.runs(programs):
+    if running and not (watcher.runs(programs) and has_connections_of(launch, watcher)):
         raise LaunchError(
             f"Airflow runs already on {watcher.url('api-server')}, with other settings: make stop "
             "ends it, then make start takes the new ones."
@@ -84,7 +86,7 @@ def _start(launch: Launch, console: Console) -> int:
         raise
     if running:
         console.print("Airflow is running already.")
-    _print_urls(launch, console)
+    _print_urls(launch, in_backend, console)
     return 0
 
 
@@ -100,6 +102,13 @@ def database_of(launch: Launch) -> MetadataDatabase:
     """Return the database of `make start`."""
     url = launch.variables.get("DATABASE_URL")
     return given_database(url) if url else postgres.database(launch.home)
+
+
+def has_connections_of(launch: Launch, watcher: Watcher) -> bool:
+    """Tell whether what runs was begun with the connections, and the backend, that are set now."""
+    then, now = watcher.environment(), launch.variables
+    names = {name for name in {*then, *now} if name.startswith((PREFIX, BACKEND))}
+    return all(then.get(name) == now.get(name) for name in names)
 
 
 def _programs(launch: Launch) -> list[Program]:
@@ -222,7 +231,7 @@ def _wait_for_dags(launch: Launch, api: AirflowApi, console: Console) -> None:
         time.sleep(0.5)
 
 
-def _print_urls(launch: Launch, console: Console) -> None:
+def _print_urls(launch: Launch, in_backend: str, console: Console) -> None:
     api = AirflowApi(launch.port)
     for file, reason in api.import_errors().items():
         console.print(Text(f"Warning: {file} cannot be imported ({reason}).", style="yellow"))
@@ -231,5 +240,6 @@ def _print_urls(launch: Launch, console: Console) -> None:
         console.print(LOGIN)
     for server in wanted_servers(launch):
         console.print(f"The {server.name}: {server.url(launch)}")
-    console.print(Text(dbt_cloud_in_use(launch, api.connection(DBT_CLOUD.conn_id))), soft_wrap=True)
+    found = dbt_cloud_in_use(launch, api.connection(DBT_CLOUD.conn_id), in_backend)
+    console.print(Text(found), soft_wrap=True)
     console.print("make status shows what runs, make logs what it says, make stop ends everything.")

@@ -1,26 +1,65 @@
 """`airflow_settings.yaml`: connections, pools and variables, in the Astro CLI's own format.
 
-The CLI ignores a malformed file; here it stops the start with the line and the reason.
+The CLI ignores a malformed file; here it stops the start with the line and reason of each mistake.
 Format and rules: https://www.astronomer.io/docs/astro/cli/develop-project
 """
 
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 from typing import Annotated, Any
 
 import yaml
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
+from pydantic_core import ErrorDetails
 
+from include.local_airflow.connection_variable import is_object
 from include.local_airflow.errors import LaunchError
 from include.local_servers.yaml_lines import line_of
 
 NAME = "airflow_settings.yaml"
 
-# YAML reads `16173` as a number and the CLI takes it as text, so do we; an empty entry is "".
-Text = Annotated[str, BeforeValidator(lambda value: "" if value is None else value)]
+# What pydantic's types of error mean to a person.
+REASONS = {
+    "bool_parsing": "give true or false",
+    "bool_type": "give true or false",
+    "dict_type": "give a mapping",
+    "extra_forbidden": "unknown key",
+    "int_parsing": "give a whole number",
+    "int_type": "give a whole number",
+    "list_type": "give a list, each entry after a dash",
+    "model_type": "give a mapping",
+    "string_type": "give text or a number",
+}
+
+
+class _Loader(yaml.SafeLoader):
+    """Reads dates, and words such as ``on`` and ``yes``, as the text that is written."""
+
+
+_Loader.yaml_implicit_resolvers = {
+    first: [(tag, words) for tag, words in resolvers if not tag.endswith((":timestamp", ":bool"))]
+    for first, resolvers in yaml.SafeLoader.yaml_implicit_resolvers.items()
+}
+_Loader.add_implicit_resolver("tag:yaml.org,2002:bool", re.compile("^(true|false)$", re.I), "tTfF")
+
+
+def _as_text(value: object) -> object:
+    """A value of YAML as the CLI takes it: ``16173`` is text, and an empty entry is ``""``."""
+    if value is None:
+        return ""
+    return json.dumps(value) if isinstance(value, bool) else value
+
+
+def _as_json(value: object) -> object:
+    return json.dumps(value) if isinstance(value, dict | list) else value
+
+
+Text = Annotated[str, BeforeValidator(_as_text)]
 Number = Annotated[int, BeforeValidator(lambda value: value or 0)]
+Flag = Annotated[bool, BeforeValidator(lambda value: value or False)]
 
 
 class _Strict(BaseModel):
@@ -47,6 +86,8 @@ class ConnectionSettings(_Strict):
             raise ValueError("conn_id is missing")
         if self.conn_id and not (self.conn_type or self.conn_uri):
             raise ValueError("conn_type or conn_uri is missing")
+        if self.extra and not is_object(self.extra):
+            raise ValueError("conn_extra is not a JSON object")
         return self
 
     @property
@@ -63,6 +104,7 @@ class PoolSettings(_Strict):
     pool_name: Text = ""
     pool_slot: Number = 0
     pool_description: Text = ""
+    pool_include_deferred: Flag = False
 
     @model_validator(mode="after")
     def _is_complete(self) -> PoolSettings:
@@ -74,10 +116,13 @@ class PoolSettings(_Strict):
 
 
 class VariableSettings(_Strict):
-    """One Airflow Variable; one without a value is left out, as the CLI does."""
+    """One Airflow Variable; one without a value is left out, as the CLI does.
+
+    A mapping or list becomes JSON, for ``Variable.get(…, deserialize_json=True)``.
+    """
 
     variable_name: Text = ""
-    variable_value: Text = ""
+    variable_value: Annotated[Text, BeforeValidator(_as_json)] = ""
 
     @model_validator(mode="after")
     def _is_complete(self) -> VariableSettings:
@@ -108,24 +153,23 @@ def read_settings(file: Path) -> AirflowSettings:
     """Return the settings, without the empty entries of the CLI's scaffold.
 
     Raises:
-        LaunchError: the file is not YAML or not in the format; names file, line and reason.
+        LaunchError: the file is not YAML or not in the format; lists the line and reason of each
+            mistake.
     """
     if not file.exists():
         return AirflowSettings()
     try:
         text = file.read_text(encoding="utf-8")
-        settings = _File.model_validate(yaml.safe_load(text) or {}).airflow
+        settings = _File.model_validate(yaml.load(text, _Loader) or {}).airflow
     except yaml.MarkedYAMLError as error:
         line = error.problem_mark.line + 1 if error.problem_mark else 1
-        raise _malformed(file, line, error.problem or "not YAML") from error
+        raise _malformed(file, [(line, error.problem or "not YAML")]) from error
     except ValidationError as error:
-        first = error.errors()[0]
-        where = ".".join(str(part) for part in first["loc"] if isinstance(part, str))
-        reason = first["msg"].removeprefix("Value error, ")
-        line = line_of(yaml.compose(text, yaml.SafeLoader), first["loc"])
-        raise _malformed(file, line, f"{where}: {reason}") from error
+        root = yaml.compose(text, _Loader)
+        mistakes = [(line_of(root, each["loc"]), _reason(each)) for each in error.errors()]
+        raise _malformed(file, mistakes) from error
     except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise _malformed(file, 1, "not YAML text") from error
+        raise _malformed(file, [(1, "not YAML text")]) from error
     return AirflowSettings(
         connections=[each for each in settings.connections if each.conn_id],
         pools=[each for each in settings.pools if each.pool_name],
@@ -133,5 +177,12 @@ def read_settings(file: Path) -> AirflowSettings:
     )
 
 
-def _malformed(file: Path, line: int, reason: str) -> LaunchError:
-    return LaunchError(f"{file.name}, line {line}: {reason}. Correct the line and start again.")
+def _reason(error: ErrorDetails) -> str:
+    where = ".".join(str(part) for part in error["loc"] if isinstance(part, str))
+    reason = REASONS.get(error["type"], error["msg"].removeprefix("Value error, "))
+    return f"{where}: {reason}" if where else reason
+
+
+def _malformed(file: Path, mistakes: list[tuple[int, str]]) -> LaunchError:
+    listed = "".join(f"\n  line {line}: {reason}" for line, reason in sorted(mistakes))
+    return LaunchError(f"{file.name} cannot be used: correct it and start again.{listed}")

@@ -111,6 +111,11 @@ class Watcher:
         """Tell whether it was begun for just these programs."""
         return self._file.read_text() == self._configuration(programs)
 
+    def environment(self) -> dict[str, str]:
+        """Return the variables with which the running watcher was begun; its programs have them."""
+        leader = self._leader()
+        return psutil.Process(leader).environ() if leader and self.lives() else {}
+
     def start(self, *names: str) -> None:
         """Start the programs that do not run."""
         full_names = self._full_names

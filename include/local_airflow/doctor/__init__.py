@@ -14,3 +14,7 @@ class Finding:
 
     text: str
     advice: str = ""
+
+
+class UnusableConnection(Finding):
+    """Airflow finds a connection first that it cannot use."""

@@ -6,11 +6,13 @@ from dataclasses import dataclass
 from typing import Any
 
 from include.local_airflow.airflow_internals import Connection, ensure_secrets_loaded
+from include.local_airflow.connection_variable import UnusableConnectionError
 from include.local_airflow.database import connection_fields
 from include.local_airflow.dbt_cloud_in_use import leads_here
 from include.local_airflow.dbt_cloud_trouble import no_connection
-from include.local_airflow.doctor import Finding
+from include.local_airflow.doctor import Finding, UnusableConnection
 from include.local_airflow.environment import Launch
+from include.local_airflow.secrets_backend import look_up
 from include.local_airflow.settings import NAME, AirflowSettings
 
 DATABASE = "MetastoreBackend"
@@ -33,9 +35,10 @@ def find_connection(
         if name == DATABASE and not (is_running or (launch.home / "run.db").exists()):
             continue
         try:
-            connection: Any = backend.get_connection(conn_id=conn_id)
-        except Exception as error:  # backends raise whatever their libraries raise
-            return _unreadable(conn_id, _source(name, conn_id), error)
+            connection = look_up(backend, conn_id)
+        except UnusableConnectionError as error:
+            told = f"The connection {conn_id} comes from {_source(name, conn_id)}"
+            return UnusableConnection(f"{told}, and cannot be used.", str(error))
         is_local = connection and name == DATABASE and leads_here(connection.host or "")
         if connection and (is_running or not is_local):
             return Found(connection, _source(name, conn_id))
@@ -57,10 +60,3 @@ def _source(backend: str, conn_id: str) -> str:
     if backend == "EnvironmentVariablesBackend":
         return f"AIRFLOW_CONN_{conn_id.upper()}"
     return backend
-
-
-def _unreadable(conn_id: str, source: str, error: Exception) -> Finding:
-    return Finding(
-        f"{source} cannot tell the connection {conn_id} ({type(error).__name__}: {error}).",
-        "Write it as .env.example shows, and see that the secrets backend is reached.",
-    )

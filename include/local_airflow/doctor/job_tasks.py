@@ -6,6 +6,7 @@ A job that a Dag waits for, or that a form chooses, is in no task before the Dag
 from __future__ import annotations
 
 import ast
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,6 +17,7 @@ from include.local_airflow.doctor import Finding
 from include.local_servers.connections import DBT_CLOUD
 
 CONNECTION = "DBT_CLOUD_CONN_ID"
+_TEMPLATE = re.compile(r"\{[{%]")  # Jinja's
 
 
 @dataclass(frozen=True)
@@ -23,6 +25,7 @@ class JobTask:
     """`job_id` is None if only a run of the Dag will know it; `account_id` if it is the login.
 
     A constant has its own name for `task_id`, and starts no job. `constant` is where to set the id.
+    `wrong_id` is what stands there if it can be no id, such as a placeholder.
     """
 
     dag_id: str
@@ -33,6 +36,7 @@ class JobTask:
     account_id: int | None = None
     constant: str = "JOB_ID"
     starts: bool = True
+    wrong_id: str = ""
 
     def __str__(self) -> str:
         return f"{self.dag_id}.{self.task_id}"
@@ -61,7 +65,8 @@ def job_tasks(folder: Path) -> tuple[list[JobTask], list[Finding]]:
 
 def _job_task(dag_id: str, task: Any, file: Path) -> JobTask:
     job_id = _number(task.job_id)
-    names = (name for name, number in _constants(file).items() if number == job_id)
+    constants = _constants(file)
+    names = (name for name in constants if constants[name] in (job_id, task.job_id))
     return JobTask(
         dag_id,
         task.task_id,
@@ -70,6 +75,7 @@ def _job_task(dag_id: str, task: Any, file: Path) -> JobTask:
         job_id=job_id,
         account_id=_number(getattr(task, "account_id", None)),
         constant=next(names, "JOB_ID"),
+        wrong_id=_wrong_id(task.job_id),
     )
 
 
@@ -82,8 +88,18 @@ def _beside(file: Path, tasks: list[JobTask]) -> Iterator[JobTask]:
         names = [CONNECTION]  # a Dag that is about all jobs
     for name in names:
         job_id = _number(constants[name])
-        if job_id not in [task.job_id for task in tasks]:
-            yield JobTask(file.stem, name, file.name, conn_id, job_id, constant=name, starts=False)
+        wrong_id = "" if name == CONNECTION else _wrong_id(constants[name])
+        if (job_id, wrong_id) not in [(task.job_id, task.wrong_id) for task in tasks]:
+            yield JobTask(
+                file.stem,
+                name,
+                file.name,
+                conn_id,
+                job_id,
+                constant=name,
+                starts=False,
+                wrong_id=wrong_id,
+            )
 
 
 def _constants(file: Path) -> dict[str, object]:
@@ -100,3 +116,10 @@ def _constants(file: Path) -> dict[str, object]:
 def _number(value: object) -> int | None:
     """A template and another task's result are no numbers yet."""
     return int(str(value)) if str(value).isdecimal() else None
+
+
+def _wrong_id(value: object) -> str:
+    """Return a text that is neither a number nor a template, as it is written in Python."""
+    if not isinstance(value, str | int) or _number(value) is not None:
+        return ""
+    return "" if _TEMPLATE.search(str(value)) else repr(value)

@@ -10,9 +10,10 @@ from typing import Any
 import aiohttp
 import requests
 
+from include.local_airflow.connection_check import check_connection
+from include.local_airflow.connection_variable import UnusableConnectionError
 from include.local_airflow.dbt_cloud_trouble import (
     BY_STATUS,
-    MALFORMED_TOKEN,
     NOT_REACHED,
     NOT_TRUSTED,
     is_untrusted,
@@ -39,8 +40,11 @@ def examine(
     connection = found.connection
     login = connection.login or ""
     told = f"The connection {connection.conn_id} comes from {found.source}"
-    if problem := _malformed(connection, tasks):
-        yield Finding(f"{told}, and cannot be used.", problem)
+    tasks_name_accounts = bool(tasks) and all(task.account_id for task in tasks)
+    try:
+        check_connection(connection, needs_login=not tasks_name_accounts)
+    except UnusableConnectionError as error:
+        yield Finding(f"{told}, and cannot be used.", str(error))
         return
     service = Service(connection)
     yield Finding(f"{told}: {service.host}, account {login or 'named by its tasks'}.")
@@ -64,24 +68,6 @@ def examine(
         yield Finding(f"{service.host} does not answer: {_reason(error)}.", advice)
     except OSError as error:  # requests' word for a missing file
         yield Finding(f"{service.host} was not asked: {error}.", "Correct REQUESTS_CA_BUNDLE.")
-
-
-def _malformed(connection: Any, tasks: list[JobTask]) -> str:
-    """What is wrong with the connection before anything is asked."""
-    host, login = connection.host or "", connection.login or ""
-    tasks_name_accounts = bool(tasks) and all(task.account_id for task in tasks)
-    if re.search(r"[/\s]", host):
-        return f"Its host is {host!r}: take https://, blanks and what follows the name away."
-    if connection.port and ":" not in host:
-        port = connection.port
-        return f"Its port has a field of its own, where nobody looks: make {host}:{port} the host."
-    if not connection.password:
-        return "It has no password: put the service token there."
-    if not re.fullmatch("[!-~]+", connection.password):
-        return MALFORMED_TOKEN
-    if not login.isdecimal() and (login or not tasks_name_accounts):
-        return "Its login is not the account id, the number behind /deploy/ in the job's address."
-    return ""
 
 
 def _triggerer(service: Service) -> Finding:
@@ -122,6 +108,11 @@ def _account(service: Service, account: int) -> Finding:
 
 
 def _job(service: Service, account: int, task: JobTask) -> Finding:
+    if task.wrong_id:
+        return Finding(
+            f"{task}: {task.wrong_id} is not the id of a job.",
+            f"Set {task.constant} in {task.file} to {_jobs_once(service, account)}.",
+        )
     if task.job_id is None:
         return Finding(f"{task}: which job, only a run of the Dag knows.")
     status, job = service.get(f"{account}/jobs/{task.job_id}/", include_related='["environment"]')

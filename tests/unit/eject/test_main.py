@@ -11,6 +11,8 @@ import pytest
 
 from include.local_airflow.processes import free_port
 
+pytestmark = pytest.mark.slow
+
 PROJECT = Path(__file__).parents[3]
 START = """
 from include.local_airflow.environment import Launch
@@ -50,7 +52,7 @@ def eject(folder: Path, *options: str, answer: str = "y\n") -> subprocess.Comple
     return subprocess.run(command, cwd=folder, input=answer, text=True, capture_output=True)
 
 
-def test_what_is_left_is_a_project_of_ones_own(clone: Path) -> None:
+def test_eject_leaves_an_own_project_whose_checks_pass(clone: Path) -> None:
     ejected = eject(clone)
 
     assert ejected.returncode == 0, ejected.stderr
@@ -73,7 +75,7 @@ def test_what_is_left_is_a_project_of_ones_own(clone: Path) -> None:
     assert not git(clone, "status", "--porcelain")
 
 
-def test_its_tests_can_fail(clone: Path) -> None:
+def test_ejected_tests_fail_for_broken_dag_files(clone: Path) -> None:
     eject(clone, "run_dbt_cloud_job")
     [file] = (clone / "dags").glob("*.py")
     file.write_text(file.read_text().replace('"retries": 2', '"retries": 0'))
@@ -88,14 +90,14 @@ def test_its_tests_can_fail(clone: Path) -> None:
 
 
 @pytest.mark.parametrize("answer", ["n\n", "\n", ""])
-def test_without_a_yes_nothing_is_changed(clone: Path, answer: str) -> None:
+def test_eject_without_confirmation_changes_nothing(clone: Path, answer: str) -> None:
     asked = eject(clone, answer=answer)
 
     assert "Go on? [y/N] Nothing was changed." in asked.stdout
     assert not git(clone, "status", "--porcelain")
 
 
-def test_what_git_could_not_take_back_is_refused(clone: Path) -> None:
+def test_eject_refuses_uncommitted_changes(clone: Path) -> None:
     (clone / "dags" / "mine.py").write_text("# not committed")
 
     refused = eject(clone, "--yes")
@@ -111,7 +113,7 @@ def test_an_unknown_dag_is_refused(clone: Path) -> None:
     assert "Error: There is no Dag run_dbt_clod_job. The Dags are: approve_" in refused.stderr
 
 
-def test_what_runs_is_stopped_first(clone: Path) -> None:
+def test_eject_stops_running_local_servers(clone: Path) -> None:
     (clone / ".venv").mkdir()
     for part in ("bin", "lib", "pyvenv.cfg"):
         (clone / ".venv" / part).symlink_to(Path(sys.prefix) / part)

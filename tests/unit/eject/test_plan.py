@@ -29,7 +29,7 @@ def left(ours: Plan) -> dict[str, str]:
 
 
 @pytest.mark.parametrize("dags", CHOICES, ids=" ".join)
-def test_no_file_speaks_of_what_has_gone(dags: tuple[str, ...]) -> None:
+def test_remaining_files_do_not_mention_removed_parts(dags: tuple[str, ...]) -> None:
     files = left(plan(*dags))
 
     for name, text in files.items():
@@ -42,13 +42,13 @@ def test_no_file_speaks_of_what_has_gone(dags: tuple[str, ...]) -> None:
 
 
 @pytest.mark.parametrize("file", sorted((ROOT / "dags").glob("*.py")), ids=lambda file: file.stem)
-def test_the_code_of_a_dag_stays_as_it_is(file: Path) -> None:
+def test_plan_does_not_change_the_code_of_a_dag(file: Path) -> None:
     text = left(plan(file.stem))[f"dags/{file.name}"]
 
     assert text.partition("from __future__")[2] == file.read_text().partition("from __future__")[2]
 
 
-def test_without_names_what_needs_only_dbt_cloud_stays() -> None:
+def test_plan_without_names_keeps_dags_that_need_only_dbt_cloud() -> None:
     dags = {dag.name for dag in plan().dags}
 
     assert {"keep_dbt_cloud_history", "run_dbt_cloud_job", "show_models_as_tasks"} <= dags
@@ -63,7 +63,9 @@ def test_without_names_what_needs_only_dbt_cloud_stays() -> None:
         ("fivetran_dbt_cloud_census", ["FIVETRAN_DEFAULT", "CENSUS_DEFAULT"]),
     ],
 )
-def test_the_connections_of_these_dags_are_in_the_example(dag: str, connections: list[str]) -> None:
+def test_env_example_lists_only_the_connections_of_the_dag(
+    dag: str, connections: list[str]
+) -> None:
     text = plan(dag).written[".env.example"]
 
     assert re.findall(r"^#? ?AIRFLOW_CONN_(\w+)=", text, re.MULTILINE) == [
@@ -89,13 +91,13 @@ def test_a_plugin_stays_with_a_dag_that_needs_it() -> None:
     assert plugin in plan("run_dbt_cloud_job_exactly_once").deleted
 
 
-def test_a_dag_that_another_is_copied_with_stays_with_it() -> None:
+def test_plan_keeps_a_dag_that_the_chosen_one_needs() -> None:
     ours = plan("show_models_as_tasks")
 
     assert [dag.name for dag in ours.dags] == ["show_models_as_tasks", "write_lineage"]
 
 
-def test_without_dbt_core_the_image_is_airflow_alone() -> None:
+def test_plan_without_dbt_core_reduces_the_image_to_airflow() -> None:
     ours = plan("run_dbt_cloud_job")
 
     assert ours.written["Dockerfile"].startswith("FROM astrocrpublic.azurecr.io/runtime:")
@@ -105,7 +107,7 @@ def test_without_dbt_core_the_image_is_airflow_alone() -> None:
     assert not any(pool.values())
 
 
-def test_every_file_has_its_place() -> None:
+def test_plan_keeps_deletes_or_writes_every_tracked_file() -> None:
     ours = plan()
 
     assert not set(ours.kept) & set(ours.deleted)

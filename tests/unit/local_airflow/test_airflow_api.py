@@ -21,7 +21,7 @@ from include.local_airflow.processes import free_port
         (503, b"", False),
     ],
 )
-def test_whether_it_asks_for_a_login(code: int, body: bytes, asks: bool) -> None:
+def test_asks_for_login_depends_on_the_token_response(code: int, body: bytes, asks: bool) -> None:
     class Answer(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
             self.send_response(code)
@@ -36,5 +36,5 @@ def test_whether_it_asks_for_a_login(code: int, body: bytes, asks: bool) -> None
         assert AirflowApi(server.server_port).asks_for_login() == asks
 
 
-def test_one_that_does_not_answer_yet_asks_for_nothing() -> None:
+def test_asks_for_login_is_false_for_an_unreachable_server() -> None:
     assert not AirflowApi(free_port()).asks_for_login()

@@ -3,7 +3,11 @@ from __future__ import annotations
 import sqlite3
 from pathlib import Path
 
+import pytest
+
 from tests.unit.local_airflow.conftest import Checkout
+
+pytestmark = pytest.mark.slow
 
 # What somebody enters in the UI, then what the launcher does, then what Airflow finds.
 ENTER_PREPARE_AND_PRINT = """

@@ -53,7 +53,7 @@ def exception_of(call: Call) -> Exception:
         ({"host": "localhost:1"}, NOT_REACHED),
     ],
 )
-def test_each_refusal_has_its_sentence(
+def test_advice_matches_each_dbt_cloud_error(
     call: Call,
     change: dict[str, str],
     sentence: str,
@@ -70,7 +70,7 @@ def test_each_refusal_has_its_sentence(
 
 
 @pytest.mark.parametrize("call", [by_provider, by_our_client])
-def test_a_certificate_that_is_not_trusted_is_called_so(
+def test_advice_recognises_an_untrusted_certificate(
     call: Call, dbt_cloud_connection: RunningDbtCloud, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("REQUESTS_CA_BUNDLE", certifi.where())
@@ -78,14 +78,14 @@ def test_a_certificate_that_is_not_trusted_is_called_so(
     assert advice(exception_of(call)) == NOT_TRUSTED
 
 
-def test_a_connection_that_is_nowhere_is_named() -> None:
+def test_advice_names_an_undefined_connection() -> None:
     error = exception_of(lambda: DbtCloudHook("elsewhere").get_conn())
 
     assert advice(error) == no_connection("elsewhere")
     assert "AIRFLOW_CONN_ELSEWHERE" in advice(error)
 
 
-def test_other_services_get_no_sentence_about_dbt_cloud(
+def test_advice_is_empty_for_errors_of_other_services(
     local_dbt_cloud: RunningDbtCloud, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def elsewhere() -> Any:

@@ -5,13 +5,17 @@ from __future__ import annotations
 import uuid
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from airflow.executors.workloads import BundleInfo, ExecuteTask, TaskInstanceDTO
+from airflow.utils.state import TaskInstanceState
 from sqlalchemy.orm import Session
 
 from include.local_airflow import executor as executor_module
 from include.local_airflow.executor import LocalExecutor
+
+WAITS, OTHER = uuid.uuid4(), uuid.uuid4()
 
 
 @pytest.fixture
@@ -23,12 +27,12 @@ def executor(monkeypatch: pytest.MonkeyPatch) -> Iterator[LocalExecutor]:
     executor.end()
 
 
-def workload(task_id: str) -> ExecuteTask:
-    """The same key each time, as of a task that is resumed."""
+def workload(ti_id: uuid.UUID) -> ExecuteTask:
+    """The same id and key each time, as of a task that is resumed."""
     ti = TaskInstanceDTO(
-        id=uuid.uuid4(),
+        id=ti_id,
         dag_version_id=uuid.uuid4(),
-        task_id=task_id,
+        task_id=str(ti_id),
         dag_id="dag",
         run_id="run",
         try_number=1,
@@ -43,38 +47,57 @@ def workload(task_id: str) -> ExecuteTask:
     )
 
 
-def queue(executor: LocalExecutor, task_id: str) -> ExecuteTask:
-    task = workload(task_id)
-    executor.queue_workload(task, session=Session())
+def queue(executor: LocalExecutor, ti_id: uuid.UUID) -> None:
+    """Queue a task as the scheduler does."""
+    executor.queue_workload(workload(ti_id), session=Session())
+
+
+def started(executor: LocalExecutor) -> list[uuid.UUID]:
+    """Return the tasks that a heartbeat gives to the workers."""
     executor.heartbeat()
-    return task
+    found: list[Any] = []
+    while not executor.activity_queue.empty():
+        found.append(executor.activity_queue.get())
+    return [workload.ti.id for workload in found]
 
 
-def test_a_resumed_task_waits_until_its_earlier_process_has_ended(executor: LocalExecutor) -> None:
-    first = queue(executor, "waits")
-    assert not executor.queued_tasks
-
-    resumed = queue(executor, "waits")
-    other = queue(executor, "other")
-    assert list(executor.queued_tasks) == [resumed.key], "the scheduler finds it here"
-    assert other.key in executor.under_way
-
-    executor.result_queue.put((first.key, first.success_state, None))
-    executor.heartbeat()
-    assert list(executor.queued_tasks) == [resumed.key], "the end is not told to the scheduler yet"
-    assert list(executor.get_event_buffer()) == [first.key]
-
-    executor.heartbeat()
-    assert not executor.queued_tasks
+def report(executor: LocalExecutor, state: TaskInstanceState) -> None:
+    """Report the state of the only task under way, as a worker does, and tell the scheduler."""
+    [key] = executor.under_way
+    executor.change_state(key, state, remove_running=state != TaskInstanceState.RUNNING)
+    assert list(executor.get_event_buffer()) == [key]
 
 
-def test_an_end_that_never_comes_is_not_waited_for(
-    executor: LocalExecutor, monkeypatch: pytest.MonkeyPatch
+@pytest.fixture
+def resumed(executor: LocalExecutor) -> LocalExecutor:
+    """An executor with a task that is queued again while its first process has not ended."""
+    queue(executor, WAITS)
+    assert started(executor) == [WAITS]
+    report(executor, TaskInstanceState.RUNNING)
+    queue(executor, WAITS)
+    return executor
+
+
+def test_a_heartbeat_starts_a_resumed_task_only_after_its_earlier_process(
+    resumed: LocalExecutor,
 ) -> None:
-    queue(executor, "waits")
-    queue(executor, "waits")
-    assert executor.queued_tasks
+    """Fails if Airflow no longer calls what the executor overrides."""
+    assert started(resumed) == []
+    assert started(resumed) == []
+
+    report(resumed, TaskInstanceState.SUCCESS)
+    assert started(resumed) == [WAITS]
+
+
+def test_a_held_task_takes_no_slot(resumed: LocalExecutor) -> None:
+    queue(resumed, OTHER)
+    assert started(resumed) == [OTHER]
+
+
+def test_executor_releases_a_held_task_after_its_time_limit(
+    resumed: LocalExecutor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert started(resumed) == []
 
     monkeypatch.setattr(executor_module, "PATIENCE", 0)
-    executor.heartbeat()
-    assert not executor.queued_tasks
+    assert started(resumed) == [WAITS]

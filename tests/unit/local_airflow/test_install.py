@@ -45,7 +45,7 @@ def imports(checkout: Checkout, environment: str, module: str) -> bool:
     )
 
 
-def test_installs_once_and_repairs_what_was_interrupted(
+def test_install_runs_once_and_repairs_an_interrupted_installation(
     small_checkout: Checkout, tmp_path: Path
 ) -> None:
     with serve(tmp_path / "index") as url:
@@ -67,7 +67,7 @@ def test_installs_once_and_repairs_what_was_interrupted(
     assert (again.returncode, again.stdout) == (0, "")
 
 
-def test_what_astro_dev_start_standalone_made_of_it_is_made_anew(
+def test_install_replaces_the_environment_of_astro_standalone(
     small_checkout: Checkout, tmp_path: Path
 ) -> None:
     with serve(tmp_path / "index") as url:
@@ -96,7 +96,7 @@ def test_changed_requirements_are_installed(small_checkout: Checkout, tmp_path: 
     assert imports(small_checkout, ".venv", "greeting")
 
 
-def test_an_unreachable_index_is_a_sentence(small_checkout: Checkout) -> None:
+def test_install_reports_an_unreachable_index(small_checkout: Checkout) -> None:
     small_checkout.variables["UV_DEFAULT_INDEX"] = f"http://127.0.0.1:{free_port()}/simple"
     result = small_checkout.run(*INSTALL)
     assert result.returncode == 1
@@ -104,7 +104,7 @@ def test_an_unreachable_index_is_a_sentence(small_checkout: Checkout) -> None:
     assert "Traceback" not in result.stderr
 
 
-def test_a_package_the_index_lacks_points_at_the_log(
+def test_install_refers_to_its_log_for_a_missing_package(
     small_checkout: Checkout, tmp_path: Path
 ) -> None:
     (small_checkout.folder / "requirements-dev.txt").write_text("no-such-package\n")
@@ -120,7 +120,7 @@ def test_a_package_the_index_lacks_points_at_the_log(
     ("path", "sentence"),
     [("/dev/full", "The disk is full"), ("/proc/sys/kernel/ostype", "cannot be read or written")],
 )
-def test_disk_errors_are_sentences(path: str, sentence: str) -> None:
+def test_disk_error_describes_full_and_unwritable_files(path: str, sentence: str) -> None:
     with pytest.raises(OSError, match=path if "proc" in path else "space") as caught:
         Path(path).write_text("x")
     assert sentence in str(disk_error(caught.value))

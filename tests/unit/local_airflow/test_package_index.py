@@ -15,7 +15,7 @@ from tests.unit.local_airflow.package_index import add_wheel, serve
 HERE = f"py3-none-manylinux_2_17_{platform.machine()}.manylinux2014_{platform.machine()}"
 
 
-def test_takes_the_wheel_of_this_version_and_machine(tmp_path: Path) -> None:
+def test_download_wheel_selects_this_version_and_machine(tmp_path: Path) -> None:
     add_wheel(tmp_path, "uv", "1.0.0", HERE)
     add_wheel(tmp_path, "uv", "1.0.1", "py3-none-win_amd64")
     add_wheel(tmp_path, "uv", "1.0.1", "py3-none-manylinux_2_17_s390x.manylinux2014_s390x")
@@ -24,32 +24,32 @@ def test_takes_the_wheel_of_this_version_and_machine(tmp_path: Path) -> None:
         assert download_wheel("uv", "1.0.1", {"PIP_INDEX_URL": url}) == wanted.read_bytes()
 
 
-def test_refuses_a_wheel_that_was_changed(tmp_path: Path) -> None:
+def test_download_wheel_rejects_a_changed_wheel(tmp_path: Path) -> None:
     wheel = add_wheel(tmp_path, "uv", "1.0.1", HERE)
     wheel.write_bytes(wheel.read_bytes() + b"more")
     with serve(tmp_path) as url, pytest.raises(LaunchError, match="sha256 is missing or wrong"):
         download_wheel("uv", "1.0.1", {"PIP_INDEX_URL": url})
 
 
-def test_says_when_the_index_has_no_such_wheel(tmp_path: Path) -> None:
+def test_download_wheel_reports_a_missing_wheel(tmp_path: Path) -> None:
     add_wheel(tmp_path, "uv", "1.0.1", HERE)
     with serve(tmp_path) as url, pytest.raises(LaunchError, match=r"no uv 9\.9\.9 for"):
         download_wheel("uv", "9.9.9", {"PIP_INDEX_URL": url})
 
 
-def test_says_when_the_index_cannot_be_reached_and_hides_the_password() -> None:
+def test_download_wheel_reports_an_unreachable_index_without_its_password() -> None:
     index = f"http://user:secret@127.0.0.1:{free_port()}/simple"
     with pytest.raises(LaunchError, match=r"cannot be read .*Connection refused") as caught:
         download_wheel("uv", "1.0.1", {"PIP_INDEX_URL": index})
     assert "secret" not in str(caught.value)
 
 
-def test_says_when_the_roots_are_missing() -> None:
+def test_download_wheel_reports_a_missing_certificate_file() -> None:
     with pytest.raises(LaunchError, match="No such file"):
         download_wheel("uv", "1.0.1", {"SSL_CERT_FILE": "/no/such.pem"})
 
 
-def test_says_when_an_answer_breaks_off() -> None:
+def test_download_wheel_reports_an_incomplete_response() -> None:
     def answer() -> None:
         connection, _ = server.accept()
         with connection:
@@ -63,7 +63,7 @@ def test_says_when_an_answer_breaks_off() -> None:
             download_wheel("uv", "1.0.1", {"PIP_INDEX_URL": index})
 
 
-def test_unpacks_packages_and_scripts(tmp_path: Path) -> None:
+def test_save_wheel_unpacks_packages_and_scripts(tmp_path: Path) -> None:
     files = {"uv/__init__.py": b"", "uv-1.0.1.data/scripts/uv": b"#!/bin/sh\n"}
     wheel = add_wheel(tmp_path, "uv", "1.0.1", HERE, files)
     (tmp_path / "bin").mkdir()
@@ -72,7 +72,7 @@ def test_unpacks_packages_and_scripts(tmp_path: Path) -> None:
     assert (tmp_path / "bin/uv").stat().st_mode & 0o111
 
 
-def test_the_environment_beats_pip_s_files(tmp_path: Path) -> None:
+def test_index_url_prefers_the_environment_to_pip_files(tmp_path: Path) -> None:
     config = tmp_path / "pip.conf"
     config.write_text("[global]\nindex-url = https://files.example/simple/\n")
     by_file = {"PIP_CONFIG_FILE": str(config)}

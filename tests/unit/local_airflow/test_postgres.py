@@ -66,7 +66,7 @@ def query(home: Path, sql: str) -> list[tuple[object, ...]]:
         return connection.execute(sql).fetchall()
 
 
-def test_it_keeps_what_it_was_given_when_it_is_killed(home: Path, running: Watcher) -> None:
+def test_postgres_keeps_its_data_when_it_is_killed(home: Path, running: Watcher) -> None:
     query(home, "select lo_create(4711)")  # a large object, the one thing that a query can make
     server = psutil.Process(running.states()[postgres.NAME].pid)
 
@@ -78,7 +78,7 @@ def test_it_keeps_what_it_was_given_when_it_is_killed(home: Path, running: Watch
     assert running.states()[postgres.NAME].restarts >= 1
 
 
-def test_it_listens_on_a_socket_that_only_this_user_can_open(home: Path, running: Watcher) -> None:
+def test_postgres_listens_only_on_a_private_socket(home: Path, running: Watcher) -> None:
     server = psutil.Process(running.states()[postgres.NAME].pid)
     assert server.net_connections("inet") == []
     [(folder, mode)] = query(
@@ -90,14 +90,14 @@ def test_it_listens_on_a_socket_that_only_this_user_can_open(home: Path, running
     assert Path(str(folder), ".s.PGSQL.5432").stat().st_mode & 0o777 == 0o700
 
 
-def test_an_interrupted_beginning_is_begun_again(home: Path) -> None:
+def test_make_data_recovers_from_an_interrupted_initdb(home: Path) -> None:
     (home / "postgres" / "unfinished").mkdir(parents=True)
     (home / "postgres" / "unfinished" / "PG_VERSION").write_text("16")
     postgres.make_data(home)
     assert (home / "postgres" / "data" / "postgresql.conf").exists()
 
 
-def test_data_of_another_major_version_is_a_sentence(home: Path) -> None:
+def test_make_data_rejects_data_of_another_major_version(home: Path) -> None:
     (home / "postgres" / "data").mkdir(parents=True)
     (home / "postgres" / "data" / "PG_VERSION").write_text("9.6\n")
     with pytest.raises(LaunchError, match=r"made by PostgreSQL 9\.6, installed is \d+: make stop"):
@@ -110,7 +110,7 @@ def serve(home: Path, *prefix: str, limit: Callable[[], None] | None = None) -> 
     return done.stdout.strip() or done.stderr
 
 
-def test_a_disk_that_takes_no_more_is_a_sentence(home: Path) -> None:
+def test_make_data_reports_a_failed_write_and_leaves_no_data(home: Path) -> None:
     small = partial(resource.setrlimit, resource.RLIMIT_FSIZE, (MEGABYTE, MEGABYTE))
     said = serve(home, limit=small)
     assert said.startswith("PostgreSQL could not create .airflow/postgres (")
@@ -123,7 +123,7 @@ needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="needs root")
 
 @needs_another_user
 @pytest.mark.parametrize("user", [postgres.NOBODY, 12345], ids=["nobody", "a user without a name"])
-def test_another_user_has_it_too(user: int) -> None:
+def test_postgres_runs_as_another_user(user: int) -> None:
     home = Path("/tmp", f"of-another-user-{os.getpid()}")
     home.mkdir()
     os.chown(home, user, user)
@@ -134,8 +134,8 @@ def test_another_user_has_it_too(user: int) -> None:
         subprocess.run(["rm", "-r", home], check=True)
 
 
-@needs_root
-def test_root_has_it_where_there_are_no_user_namespaces(
+@needs_another_user
+def test_postgres_runs_as_root_without_user_namespaces(
     home: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     """As in many containers; and no folder above it lets others in."""
@@ -152,7 +152,7 @@ def test_root_has_it_where_there_are_no_user_namespaces(
 
 
 @needs_root
-def test_root_without_any_way_is_told_so(
+def test_postgres_reports_that_it_cannot_run_as_root(
     home: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     monkeypatch.setenv("PATH", str(tmp_path))
@@ -160,7 +160,7 @@ def test_root_without_any_way_is_told_so(
 
 
 @pytest.mark.parametrize("scheme", ["postgres", "postgresql", DRIVER])
-def test_a_given_database_is_reached_with_the_driver_that_is_here(scheme: str) -> None:
+def test_given_database_uses_the_installed_driver(scheme: str) -> None:
     database = given_database(f"{scheme}://me:secret@db.example:5433/meta")
     assert database.url == f"{DRIVER}://me:secret@db.example:5433/meta"
     assert set(database.environment().values()) == {database.url}
@@ -168,6 +168,6 @@ def test_a_given_database_is_reached_with_the_driver_that_is_here(scheme: str) -
 
 
 @pytest.mark.parametrize("url", ["sqlite:///a.db", "postgresql://host", "postgresql://", "host/db"])
-def test_a_given_database_that_is_none_is_refused(url: str) -> None:
+def test_given_database_rejects_an_invalid_url(url: str) -> None:
     with pytest.raises(LaunchError, match="DATABASE_URL names no PostgreSQL database"):
         given_database(url)

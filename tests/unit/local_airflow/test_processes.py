@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable
+from pathlib import Path
 
 import psutil
 import pytest
@@ -12,7 +13,7 @@ from include.local_airflow.processes import end_all, free_port, lives, require_f
 STUBBORN = "import signal, time; signal.signal(15, signal.SIG_IGN); print(1); time.sleep(300)"
 
 
-def test_kills_what_ignores_sigterm() -> None:
+def test_end_all_kills_a_process_that_ignores_sigterm() -> None:
     process = psutil.Popen([sys.executable, "-u", "-c", STUBBORN], stdout=-1)
     assert process.stdout.read(1) == b"1"
 
@@ -22,7 +23,7 @@ def test_kills_what_ignores_sigterm() -> None:
     process.wait()
 
 
-def test_a_zombie_does_not_live() -> None:
+def test_lives_is_false_for_a_zombie() -> None:
     process = psutil.Popen([sys.executable, "-c", ""])
     while process.status() != psutil.STATUS_ZOMBIE:
         pass
@@ -30,11 +31,17 @@ def test_a_zombie_does_not_live() -> None:
     process.wait()
 
 
-def test_names_the_port_that_is_taken(listener: Callable[[], int]) -> None:
+def test_require_free_port_names_a_port_in_use(listener: Callable[[], int]) -> None:
     port = listener()
     with pytest.raises(LaunchError, match=f"Port {port} is in use .* make start PORT={port + 10}"):
         require_free_port(port, "PORT", "start")
 
 
-def test_a_free_port_is_fine() -> None:
-    require_free_port(free_port(), "PORT", "start")
+def test_free_port_returns_a_port_that_outgoing_connections_do_not_get() -> None:
+    outgoing = Path("/proc/sys/net/ipv4/ip_local_port_range")
+    lowest = int(outgoing.read_text().split()[0]) if outgoing.exists() else 49_152  # macOS
+
+    port = free_port()
+
+    require_free_port(port, "PORT", "start")
+    assert port < lowest

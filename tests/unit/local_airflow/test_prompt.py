@@ -29,9 +29,7 @@ def keyboard(monkeypatch: pytest.MonkeyPatch) -> Iterator[int]:
 
 
 @pytest.mark.parametrize(("typed", "option"), [("maybe\nyes\n", "Yes"), ("\n", "No")])
-def test_the_terminal_is_asked_until_the_answer_is_an_option(
-    keyboard: int, typed: str, option: str
-) -> None:
+def test_ask_repeats_until_the_answer_is_an_option(keyboard: int, typed: str, option: str) -> None:
     console = Console(file=io.StringIO(), force_terminal=True)
     os.write(keyboard, typed.encode())
 
@@ -39,6 +37,6 @@ def test_the_terminal_is_asked_until_the_answer_is_an_option(
     assert "orders" in console.file.getvalue()  # type: ignore[attr-defined]
 
 
-def test_without_a_terminal_or_a_default_there_is_no_answer() -> None:
+def test_ask_raises_without_a_terminal_and_a_default() -> None:
     with pytest.raises(LaunchError, match="no terminal to answer in: run the command in one"):
         ask(QUESTION.model_copy(update={"default": None}), Console(file=io.StringIO()))

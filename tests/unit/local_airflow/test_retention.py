@@ -4,7 +4,11 @@ import os
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+import pytest
+
 from tests.unit.local_airflow.conftest import Checkout
+
+pytestmark = pytest.mark.slow
 
 # Two events in Airflow's own log of events, then three looks: the second within a day.
 CLEAN = """
@@ -41,7 +45,7 @@ print(left())
 """
 
 
-def test_metadata_of_the_last_days_is_kept(checkout: Checkout) -> None:
+def test_remove_old_keeps_recent_metadata_and_works_once_a_day(checkout: Checkout) -> None:
     script = (
         "import subprocess, sys\n"
         "from include.local_airflow.environment import Launch\n"
@@ -60,7 +64,7 @@ def test_metadata_of_the_last_days_is_kept(checkout: Checkout) -> None:
     ]
 
 
-def test_logs_of_the_last_days_are_kept(tmp_path: Path) -> None:
+def test_remove_old_files_keeps_recent_logs(tmp_path: Path) -> None:
     from include.local_airflow.retention import remove_old_files
 
     before = datetime.now(UTC) - timedelta(days=30)

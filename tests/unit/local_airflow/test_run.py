@@ -17,6 +17,8 @@ from include.local_airflow.metadata_database import MetadataDatabase
 from tests.running_dbt_cloud import RunningDbtCloud
 from tests.unit.local_airflow.conftest import Checkout, make_checkout
 
+pytestmark = pytest.mark.slow
+
 COUNTS = """
 import logging
 from airflow.sdk.exceptions import AirflowSkipException
@@ -131,11 +133,11 @@ def test_a_dag_run_ends_with_a_summary(printed: str) -> None:
     assert "Dag run goes_well succeeded in" in printed
 
 
-def test_variables_are_there_while_a_file_is_parsed(printed: str) -> None:
+def test_variables_are_available_while_a_file_is_parsed(printed: str) -> None:
     assert "repeat: parsed Good morningSee you, read Good evening" in printed
 
 
-def test_a_question_that_nobody_can_answer_gets_its_default(printed: str) -> None:
+def test_question_without_a_terminal_gets_its_default_answer(printed: str) -> None:
     assert "approve asks: Build it? There is no terminal to answer in" in printed
     assert "so the answer is Reject" in printed
     assert "What follows approve was skipped" in printed
@@ -167,7 +169,7 @@ def test_a_failure_names_the_task_and_shows_its_log(told: str) -> None:
     assert "make run DAG=breaks_down" in told
 
 
-def test_a_refusal_of_dbt_cloud_says_what_to_do(told: str) -> None:
+def test_dbt_cloud_error_is_printed_with_advice(told: str) -> None:
     before, _, ending = told.partition("The last lines of")
     assert BY_STATUS[404] in before  # at once, whatever tries follow
     assert f"{BY_STATUS[404]} make doctor says more." in ending
@@ -175,25 +177,53 @@ def test_a_refusal_of_dbt_cloud_says_what_to_do(told: str) -> None:
     assert ".airflow/logs/run-breaks_down.log" in ending
 
 
-def test_an_unknown_dag_lists_the_known_ones(checkout: Checkout) -> None:
+def test_run_of_an_unknown_dag_lists_the_known_ones(checkout: Checkout) -> None:
     checkout.add_dag("counts", COUNTS)
     result = checkout.launch("run", "nothing")
     assert result.returncode == 1
     assert result.stderr == ("Error: There is no Dag nothing. The Dags in dags/ are: counts.\n")
 
 
-def test_a_file_that_cannot_be_imported_is_named(checkout: Checkout) -> None:
+def test_find_dag_names_a_file_that_cannot_be_imported(checkout: Checkout) -> None:
     dags = checkout.folder / "dags"
     (dags / "broken.py").write_text("import airflow, no_such_module  # dag\n")
     with pytest.raises(LaunchError, match=r"broken\.py cannot be imported \(ModuleNotFoundError"):
         find_dag("broken", dags)
 
 
+def test_find_dag_names_a_file_that_airflow_skips(
+    checkout: Checkout, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Airflow's safe mode reads no file without both words."""
+    folder = checkout.folder / "factories"
+    folder.mkdir()
+    (folder / "factory.py").write_text(
+        "def make():\n    from airflow.sdk import DAG\n    return DAG('made', schedule=None)\n"
+    )
+    monkeypatch.syspath_prepend(folder)
+    (checkout.folder / "dags" / "hidden.py").write_text("import factory\nmade = factory.make()\n")
+
+    with pytest.raises(LaunchError, match=r"Airflow skips hidden\.py, which makes the Dag made: "):
+        find_dag("made", checkout.folder / "dags")
+
+
+def test_find_dag_runs_no_file_that_does_not_name_the_dag(checkout: Checkout) -> None:
+    """A script that Airflow skips may do anything when it is imported."""
+    dags = checkout.folder / "dags"
+    (dags / "script.py").write_text(f"open({str(checkout.folder / 'ran')!r}, 'w')\n")
+
+    with pytest.raises(LaunchError, match=r"There is no Dag typo\."):
+        find_dag("typo", dags)
+
+    assert not (checkout.folder / "ran").exists()
+
+
 def test_malformed_settings_stop_the_run(checkout: Checkout) -> None:
     (checkout.folder / "airflow_settings.yaml").write_text("airflow:\n  pool: []\n")
     result = checkout.launch("run", "counts")
     assert result.returncode == 1
-    assert result.stderr.startswith("Error: airflow_settings.yaml, line 2: airflow.pool:")
+    assert result.stderr.startswith("Error: airflow_settings.yaml cannot be used: ")
+    assert "  line 2: airflow.pool: unknown key\n" in result.stderr
 
 
 def test_ctrl_c_cancels_the_dbt_run_and_leaves_no_process(
@@ -229,7 +259,7 @@ def test_ctrl_c_cancels_the_dbt_run_and_leaves_no_process(
     assert not any(child.is_running() for child in children)
 
 
-def test_nodes_are_counted_once_in_the_account_that_the_task_names(
+def test_summary_counts_nodes_once_in_the_account_of_the_task(
     checkout: Checkout, local_dbt_cloud: RunningDbtCloud
 ) -> None:
     elsewhere = json.loads(local_dbt_cloud.connection) | {"login": "1"}

@@ -1,12 +1,19 @@
 from __future__ import annotations
 
 import fcntl
+import os
 from collections.abc import Callable, Iterator
 
 import pytest
 
+from include.local_airflow.environment import Launch
+from include.local_airflow.local_servers import check_dbt_pythons
 from include.local_airflow.processes import free_port
-from tests.unit.local_airflow.conftest import Checkout
+from include.local_airflow.programs import airflow_programs
+from include.local_airflow.server import airflow_watcher, has_connections_of
+from tests.unit.local_airflow.conftest import REAL_ACCOUNT, Checkout
+
+pytestmark = pytest.mark.slow
 
 
 @pytest.fixture
@@ -16,7 +23,7 @@ def stopped(checkout: Checkout) -> Iterator[Checkout]:
     assert "Nothing was running." in checkout.launch("stop").stdout
 
 
-def test_a_taken_port_is_a_sentence(stopped: Checkout, listener: Callable[[], int]) -> None:
+def test_start_reports_a_port_in_use(stopped: Checkout, listener: Callable[[], int]) -> None:
     port = listener()
     stopped.variables["PORT"] = str(port)
     result = stopped.launch("start")
@@ -24,7 +31,7 @@ def test_a_taken_port_is_a_sentence(stopped: Checkout, listener: Callable[[], in
     assert result.stderr.startswith(f"Error: Port {port} is in use by another program")
 
 
-def test_a_taken_dbt_cloud_port_is_a_sentence(
+def test_run_reports_a_dbt_cloud_port_in_use(
     stopped: Checkout, listener: Callable[[], int]
 ) -> None:
     port = listener()
@@ -37,7 +44,7 @@ def test_a_taken_dbt_cloud_port_is_a_sentence(
     assert f"make run DBT_CLOUD_PORT={port + 10}" in result.stderr
 
 
-def test_a_process_that_ends_while_starting_is_named(stopped: Checkout) -> None:
+def test_start_names_a_process_that_ends_early(stopped: Checkout) -> None:
     stopped.variables |= {
         "PORT": str(free_port()),
         "AIRFLOW__TRIGGERER__CAPACITY": "none",
@@ -64,7 +71,7 @@ def test_a_process_that_ends_while_starting_is_named(stopped: Checkout) -> None:
     ],
     ids=["no broker", "silent broker", "no PostgreSQL", "silent PostgreSQL"],
 )
-def test_what_cannot_be_reached_is_a_sentence(
+def test_start_reports_an_unusable_broker_or_database(
     stopped: Checkout, variables: dict[str, str], sentence: str
 ) -> None:
     stopped.variables |= {"PORT": str(free_port()), **variables}
@@ -75,7 +82,50 @@ def test_what_cannot_be_reached_is_a_sentence(
     assert "Traceback" not in result.stderr
 
 
-def test_a_second_start_at_the_same_time_is_a_sentence(stopped: Checkout) -> None:
+@pytest.mark.parametrize("command", [("start",), ("run", "anything")], ids=" ".join)
+@pytest.mark.parametrize(
+    ("text", "sentence"),
+    [
+        ("1.12", "LOCAL_DBT_CLOUD_DBT_PYTHON=1.12 will not do: give VERSION=PATH"),
+        ("1.12=no/python", "/no/python: LOCAL_DBT_CLOUD_DBT_PYTHON names it for dbt 1.12."),
+    ],
+)
+def test_commands_reject_an_invalid_dbt_python_before_anything_starts(
+    stopped: Checkout, command: tuple[str, ...], text: str, sentence: str
+) -> None:
+    stopped.variables = {}
+    (stopped.folder / ".env").write_text(f"LOCAL_DBT_CLOUD_DBT_PYTHON={text}\n")
+
+    result = stopped.launch(*command)
+
+    assert (result.returncode, result.stdout) == (1, "")
+    assert result.stderr.startswith("Error: ")
+    assert sentence in result.stderr
+    stopped.variables["AIRFLOW_CONN_DBT_CLOUD_DEFAULT"] = REAL_ACCOUNT
+    check_dbt_pythons(Launch.read(stopped.folder, stopped.variables))  # not used then
+
+
+def test_start_and_doctor_reject_an_airflow_with_other_connections(
+    stopped: Checkout,
+) -> None:
+    """Its tasks have the connections with which it was started."""
+    stopped.variables |= {"PORT": str(free_port()), "DATABASE_URL": "postgresql://x@localhost/x"}
+    launch = Launch.read(stopped.folder, stopped.variables)
+    watcher = airflow_watcher(launch)
+    watcher.begin(airflow_programs(launch), os.environ | stopped.variables)
+    assert has_connections_of(launch, watcher)
+
+    stopped.variables["AIRFLOW_CONN_DBT_CLOUD_DEFAULT"] = REAL_ACCOUNT.replace(":1", ":2")
+    result = stopped.launch("start")
+    told = stopped.launch("doctor").stdout
+
+    assert result.returncode == 1
+    assert f"127.0.0.1:{launch.port}, with other settings: make stop ends it" in result.stderr
+    assert "localhost:2" not in result.stdout
+    assert told.startswith("✗ The Airflow that runs was started with other connections than are")
+
+
+def test_concurrent_start_is_rejected(stopped: Checkout) -> None:
     with (stopped.folder / ".airflow" / "start.lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         result = stopped.launch("start")
@@ -91,7 +141,7 @@ print(main(), signal.getsignal(signal.SIGHUP).name, signal.getsignal(signal.SIGT
 """
 
 
-def test_the_status_of_nothing_and_nohup_stays_in_force(checkout: Checkout) -> None:
+def test_status_without_processes_returns_1_and_keeps_nohup(checkout: Checkout) -> None:
     result = checkout.run("-c", NOHUP, "status")
     nothing = "Nothing is running: make start starts it.\n"
     assert result.stdout == f"{nothing}1 SIG_IGN default_int_handler\n"

@@ -6,7 +6,6 @@ import pytest
 
 from include.local_airflow.errors import LaunchError
 from include.local_airflow.settings import AirflowSettings, read_settings
-from tests.unit.local_airflow.conftest import ROOT
 
 GOOD = """\
 airflow:
@@ -41,6 +40,7 @@ airflow:
   pools:
     - pool_name:
       pool_slot:
+      pool_include_deferred:
   variables:
     - variable_name:
       variable_value:
@@ -53,7 +53,7 @@ def write(folder: Path, text: str) -> Path:
     return file
 
 
-def test_reads_the_astro_cli_format(tmp_path: Path) -> None:
+def test_read_settings_reads_the_astro_cli_format(tmp_path: Path) -> None:
     settings = read_settings(write(tmp_path, GOOD))
     first, second = settings.connections
     assert (first.conn_login, first.conn_port) == ("16173", 5432)
@@ -64,39 +64,94 @@ def test_reads_the_astro_cli_format(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("text", [SCAFFOLD, "", "airflow:\n", "airflow:\n  pools:\n"])
-def test_skips_empty_entries(tmp_path: Path, text: str) -> None:
+def test_read_settings_skips_empty_entries(tmp_path: Path, text: str) -> None:
     assert read_settings(write(tmp_path, text)) == AirflowSettings()
 
 
-def test_no_file_is_no_settings(tmp_path: Path) -> None:
+def test_read_settings_returns_nothing_without_a_file(tmp_path: Path) -> None:
     assert read_settings(tmp_path / "airflow_settings.yaml") == AirflowSettings()
-
-
-def test_the_committed_file_names_the_local_dbt_cloud() -> None:
-    connections = read_settings(ROOT / "airflow_settings.yaml").connections
-    connection = {each.conn_id: each for each in connections}["dbt_cloud_default"]
-    assert connection.conn_host == "localhost:8580"
-    assert connection.conn_login == "16173"
 
 
 @pytest.mark.parametrize(
     ("text", "line", "reason"),
     [
         ("airflow:\n  pools: [\n", 3, "expected the node content"),
-        ("airflow:\n  conections: []\n", 2, "Extra inputs are not permitted"),
-        ("airflow:\n  connections:\n    - conn_id: a\n      host: b\n", 4, "Extra inputs"),
+        ("airflow:\n  conections: []\n", 2, "airflow.conections: unknown key"),
+        (
+            "airflow:\n  connections:\n    - conn_id: a\n      host: b\n",
+            4,
+            "connections.host: unknown key",
+        ),
         ("airflow:\n  connections:\n    - conn_host: b\n", 3, "conn_id is missing"),
         ("airflow:\n  connections:\n    - conn_id: a\n", 3, "conn_type or conn_uri is missing"),
-        (GOOD.replace("5432", "high"), 7, "conn_port: Input should be a valid integer"),
+        (GOOD.replace("5432", "high"), 7, "conn_port: give a whole number"),
+        (
+            "airflow:\n  connections:\n    - {conn_id: a, conn_type: b, conn_extra: '[1]'}\n",
+            3,
+            "conn_extra is not a JSON object",
+        ),
         (GOOD.replace("      pool_slot: 2\n", ""), 14, "pool_slot is missing"),
-        (GOOD.replace("42", "[4, 2]"), 19, "variable_value: Input should be a valid string"),
-        ("- airflow\n", 1, "valid dictionary"),
+        (GOOD.replace("answer", "[4, 2]"), 18, "variable_name: give text or a number"),
+        (GOOD.replace("slot: 2", "slot: two"), 15, "pool_slot: give a whole number"),
+        ("airflow:\n  pools: small\n", 2, "pools: give a list"),
+        ("airflow:\n  pools: [small]\n", 2, "pools: give a mapping"),
+        ("- airflow\n", 1, "give a mapping"),
     ],
 )
-def test_a_malformed_file_stops_with_line_and_reason(
+def test_read_settings_reports_the_line_and_reason_of_a_mistake(
     tmp_path: Path, text: str, line: int, reason: str
 ) -> None:
     with pytest.raises(LaunchError) as caught:
         read_settings(write(tmp_path, text))
-    assert str(caught.value).startswith(f"airflow_settings.yaml, line {line}: ")
-    assert reason in str(caught.value)
+    first, mistake = str(caught.value).splitlines()
+    assert first == "airflow_settings.yaml cannot be used: correct it and start again."
+    assert mistake.startswith(f"  line {line}: ")
+    assert reason in mistake
+
+
+def test_read_settings_reports_all_mistakes_in_the_order_of_the_file(tmp_path: Path) -> None:
+    text = GOOD.replace("5432", "high").replace("pool_slot: 2", "slots: 2").replace("42", "")
+
+    with pytest.raises(LaunchError) as caught:
+        read_settings(write(tmp_path, text))
+
+    _, *mistakes = str(caught.value).splitlines()
+    assert mistakes == [
+        "  line 7: airflow.connections.conn_port: give a whole number",
+        "  line 15: airflow.pools.slots: unknown key",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("written", "value"),
+    [
+        ("42", "42"),
+        ("1", "1"),
+        ("0", "0"),
+        ("4.50", "4.5"),
+        ("true", "true"),
+        ("False", "false"),
+        ("yes", "yes"),
+        ("2026-03-01", "2026-03-01"),
+        ("2026-03-01 06:00:00", "2026-03-01 06:00:00"),
+        (
+            "{schema: analytics, since: 2026-03-01}",
+            '{"schema": "analytics", "since": "2026-03-01"}',
+        ),
+        ("[1, true, null]", "[1, true, null]"),
+        ("{}", "{}"),
+        ("'[1]'", "[1]"),
+    ],
+)
+def test_read_settings_takes_each_kind_of_value_as_a_variable(
+    tmp_path: Path, written: str, value: str
+) -> None:
+    settings = read_settings(write(tmp_path, GOOD.replace("42", written)))
+
+    assert settings.variables[0].variable_value == value
+
+
+def test_read_settings_takes_a_pool_that_includes_deferred_tasks(tmp_path: Path) -> None:
+    text = GOOD.replace("pool_slot: 2", "pool_slot: 2\n      pool_include_deferred: true")
+
+    assert read_settings(write(tmp_path, text)).pools[0].pool_include_deferred

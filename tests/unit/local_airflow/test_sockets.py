@@ -14,7 +14,7 @@ from include.local_airflow.supervisord_file import Program
 from include.local_airflow.watcher import Watcher
 
 
-def test_they_lie_in_a_short_folder_until_all_has_ended(tmp_path: Path) -> None:
+def test_sockets_of_a_long_path_use_a_short_folder_until_stop(tmp_path: Path) -> None:
     launch = Launch({}, tmp_path / ("long" * 30))
     launch.home.mkdir(parents=True)
     watcher = Watcher("airflow", launch.root, launch.home)
@@ -29,7 +29,7 @@ def test_they_lie_in_a_short_folder_until_all_has_ended(tmp_path: Path) -> None:
     assert not folder.exists()
 
 
-def test_a_short_folder_with_something_in_it_stays(tmp_path: Path) -> None:
+def test_stop_keeps_a_socket_folder_that_is_not_empty(tmp_path: Path) -> None:
     launch = Launch({}, tmp_path / ("long" * 30))
     launch.home.mkdir(parents=True)
     file = socket_folder(launch.home) / "somebody.sock"

@@ -24,7 +24,7 @@ def printed(end: DagRunFinished) -> str:
     return console.export_text()
 
 
-def test_counts_become_columns_and_numbers_a_line() -> None:
+def test_print_summary_shows_counts_as_columns_and_numbers_in_a_line() -> None:
     text = printed(
         DagRunFinished(
             state="success",
@@ -42,7 +42,7 @@ def test_counts_become_columns_and_numbers_a_line() -> None:
     assert "Dag run a_dag succeeded in 12.3 s." in text
 
 
-def test_the_dbt_cloud_run_says_what_it_built_and_what_failed() -> None:
+def test_print_summary_counts_built_and_failed_nodes_once() -> None:
     nodes = {"model": {"success": 10, "error": 1, "skipped": 1}, "test": {"pass": 11, "warn": 1}}
     text = printed(
         DagRunFinished(
@@ -57,7 +57,7 @@ def test_the_dbt_cloud_run_says_what_it_built_and_what_failed() -> None:
     assert "Dag run a_dag failed" in text
 
 
-def test_other_return_values_are_left_out() -> None:
+def test_print_summary_omits_other_return_values() -> None:
     returned = {"a": {"list": [1]}, "b": {}, "c": {"is_new": True}}
     text = printed(DagRunFinished(state="success", tasks=[], returned=returned))
     assert text.strip().endswith("Dag run a_dag succeeded in 12.3 s.")
@@ -65,7 +65,7 @@ def test_other_return_values_are_left_out() -> None:
     assert "list" not in text
 
 
-def test_the_log_is_that_of_the_last_try_only(tmp_path: Path) -> None:
+def test_task_log_contains_only_the_last_try(tmp_path: Path) -> None:
     log = tmp_path / "log"
     log.write_text("before\nfirst try\nbetween\nwaits\nother\nsecond try\nafter\n")
     progress = Progress(Console(quiet=True))
@@ -83,7 +83,7 @@ def test_the_log_is_that_of_the_last_try_only(tmp_path: Path) -> None:
     assert task_log(log, progress.rows["other"]) == ["other"]
 
 
-def test_frames_inside_airflow_are_left_out(tmp_path: Path) -> None:
+def test_task_log_omits_frames_inside_airflow(tmp_path: Path) -> None:
     log = tmp_path / "log"
     log.write_text(
         "Traceback (most recent call last):\n"
@@ -101,7 +101,7 @@ def test_frames_inside_airflow_are_left_out(tmp_path: Path) -> None:
     assert len(lines) == 4
 
 
-def test_mapped_tasks_have_a_row_each_and_steps_end_with_the_task() -> None:
+def test_progress_has_a_row_per_mapped_task_and_drops_steps_of_ended_tasks() -> None:
     progress = Progress(Console(quiet=True))
     for index in (0, 1):
         progress.handle(change("square", "success", map_index=index))

@@ -20,6 +20,8 @@ from include.local_airflow.supervisord_file import Program
 from include.local_airflow.watcher import Watcher, last_lines
 from tests.unit.local_airflow.conftest import needs_another_user
 
+pytestmark = pytest.mark.slow
+
 SLEEP = ["sleep", "300"]
 SLOW = ["sh", "-c", "trap 'sleep 2; exit' TERM; echo 1; while sleep 0.1; do :; done"]
 STUBBORN = "import signal, time; signal.signal(15, signal.SIG_IGN); print(1); time.sleep(300)"
@@ -57,7 +59,7 @@ def process(watcher: Watcher, name: str = "sleeper") -> psutil.Process:
     return psutil.Process(watcher.states()[name].pid)
 
 
-def test_what_is_killed_is_started_again_and_counted(watcher: Watcher) -> None:
+def test_killed_program_is_restarted_and_counted(watcher: Watcher) -> None:
     begin(watcher, sleeper=SLEEP, other=SLEEP)
     first, other = process(watcher), process(watcher, "other")
 
@@ -70,7 +72,7 @@ def test_what_is_killed_is_started_again_and_counted(watcher: Watcher) -> None:
     assert watcher.states()["other"].restarts == 0
 
 
-def test_what_ends_at_once_is_started_again_after_growing_waits(watcher: Watcher) -> None:
+def test_failing_program_is_restarted_after_growing_waits(watcher: Watcher) -> None:
     begin(watcher, broken=[sys.executable, "-c", "print('no such luck'); raise SystemExit(3)"])
     eventually(lambda: watcher.states()["broken"].restarts == 3)
 
@@ -84,7 +86,7 @@ def test_what_ends_at_once_is_started_again_after_growing_waits(watcher: Watcher
     assert last_lines(watcher.log("broken"), 1) == "no such luck"
 
 
-def test_the_end_leaves_nothing_running(watcher: Watcher) -> None:
+def test_shutdown_leaves_no_process_running(watcher: Watcher) -> None:
     family = [sys.executable, "-c", f"import subprocess; subprocess.run({SLEEP!r})"]
     begin(watcher, family=family, stubborn=[sys.executable, "-u", "-c", STUBBORN])
     parent = process(watcher, "family")
@@ -98,7 +100,7 @@ def test_the_end_leaves_nothing_running(watcher: Watcher) -> None:
     assert watcher.end() == []
 
 
-def test_the_end_is_waited_for_though_the_clock_was_put_forward(watcher: Watcher) -> None:
+def test_shutdown_waits_for_a_slow_program_despite_a_clock_change(watcher: Watcher) -> None:
     begin(watcher, slow=SLOW)
     slow = process(watcher, "slow")
     eventually(lambda: bool(last_lines(watcher.log("slow"))))
@@ -107,7 +109,7 @@ def test_the_end_is_waited_for_though_the_clock_was_put_forward(watcher: Watcher
     assert not lives(slow)
 
 
-def test_a_database_ends_last(watcher: Watcher) -> None:
+def test_shutdown_stops_the_database_last(watcher: Watcher) -> None:
     """What ends at SIGINT only is told to when the others are gone."""
     database = Program("database", SLEEP, ends_last=True)
     watcher.begin([database, Program("client", SLEEP)], os.environ)
@@ -122,7 +124,7 @@ def test_a_database_ends_last(watcher: Watcher) -> None:
     assert "(terminated by SIGINT)" in stopped[1]
 
 
-def test_what_a_killed_watcher_leaves_is_ended_before_the_next_begins(watcher: Watcher) -> None:
+def test_launch_ends_processes_left_by_a_killed_supervisord(watcher: Watcher) -> None:
     apart = f"import subprocess; subprocess.run({SLEEP!r}, start_new_session=True)"
     begin(watcher, sleeper=SLEEP, apart=[sys.executable, "-c", apart])
     parent = process(watcher, "apart")
@@ -142,7 +144,7 @@ def test_what_a_killed_watcher_leaves_is_ended_before_the_next_begins(watcher: W
     assert watcher.states()["sleeper"].lives
 
 
-def test_never_touches_an_unrelated_process_with_a_reused_pid(watcher: Watcher) -> None:
+def test_shutdown_ignores_an_unrelated_process_with_a_reused_pid(watcher: Watcher) -> None:
     other = subprocess.Popen(SLEEP, start_new_session=True)
     try:
         (watcher.home / "airflow.pid").write_text(str(other.pid))
@@ -154,13 +156,13 @@ def test_never_touches_an_unrelated_process_with_a_reused_pid(watcher: Watcher) 
 
 
 @pytest.mark.parametrize("text", ["", "{", "4194304"])
-def test_a_stale_pid_file_is_nothing(watcher: Watcher, text: str) -> None:
+def test_stale_pid_file_is_ignored(watcher: Watcher, text: str) -> None:
     (watcher.home / "airflow.pid").write_text(text)
     assert not watcher.left_behind()
     assert watcher.end() == []
 
 
-def test_the_watcher_ends_with_its_last_program(watcher: Watcher) -> None:
+def test_supervisord_ends_with_its_last_program(watcher: Watcher) -> None:
     begin(watcher, one=SLEEP, two=SLEEP)
     watcher.stop("one")
     assert watcher.lives()
@@ -169,7 +171,7 @@ def test_the_watcher_ends_with_its_last_program(watcher: Watcher) -> None:
 
 
 @needs_another_user
-def test_another_user_is_told_whose_it_is() -> None:
+def test_processes_of_another_user_raise_a_launch_error() -> None:
     root = Path("/tmp", f"of-root-{os.getpid()}")
     watcher = watcher_in(root)
     ask = "from pathlib import Path; from include.local_airflow.watcher import Watcher; "

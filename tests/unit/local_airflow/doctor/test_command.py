@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import os
+import shutil
 import sqlite3
 from pathlib import Path
 
 import certifi
+import pytest
 
 from include.local_airflow.metadata_database import sqlite_database
 from include.local_airflow.processes import free_port
 from tests.running_dbt_cloud import RunningDbtCloud
 from tests.unit.local_airflow.conftest import Checkout
+
+pytestmark = pytest.mark.slow
 
 RUNS_JOB = """
 from airflow.providers.dbt.cloud.operators.dbt import DbtCloudRunJobOperator
@@ -19,15 +23,16 @@ DbtCloudRunJobOperator(task_id="transform", job_id={job_id}, dbt_cloud_conn_id="
 """
 
 
-def enter_in_ui(run_db: Path, conn_id: str, host: str) -> None:
+def enter_in_ui(run_db: Path, conn_id: str, host: str, extra: str = "{}") -> None:
     fields: dict[str, object] = {"conn_id": conn_id, "conn_type": "dbt_cloud", "host": host}
+    fields["extra"] = extra
     fields |= {"login": "7", "password": "x", "is_encrypted": 0, "is_extra_encrypted": 0}
     names, marks = ", ".join(fields), ", ".join("?" * len(fields))
     with sqlite3.connect(run_db) as database:
         database.execute(f"insert into connection ({names}) values ({marks})", [*fields.values()])
 
 
-def test_each_connection_is_found_where_airflow_finds_it(
+def test_doctor_finds_each_connection_where_airflow_finds_it(
     checkout: Checkout, local_dbt_cloud: RunningDbtCloud
 ) -> None:
     for dag_id, conn_id, job_id in (
@@ -63,21 +68,49 @@ def test_each_connection_is_found_where_airflow_finds_it(
         assert words in told, told
 
 
-def test_in_a_fresh_clone_it_says_that_the_local_dbt_cloud_is_not_there(
-    checkout: Checkout,
+@pytest.mark.parametrize(
+    ("extra", "told"),
+    [
+        ("[1]", "✗ The connection dbt_cloud_webhooks comes from Airflow's database, and cannot be"),
+        ('{"dbt_cloud_conn_id": 7}', "✗ The extra of dbt_cloud_webhooks names no connection.\n"),
+    ],
+)
+def test_doctor_reports_a_malformed_extra(checkout: Checkout, extra: str, told: str) -> None:
+    enter_in_ui(checkout.folder / ".airflow" / "run.db", "dbt_cloud_webhooks", "x", extra)
+
+    result = checkout.launch("doctor")
+
+    assert told in result.stdout, result.stdout + result.stderr
+    assert "\nTo do: " in result.stdout
+
+
+def files_of(checkout: Checkout) -> dict[Path, bytes]:
+    """What is in the checkout, without what Python compiles."""
+    paths = (path for path in checkout.folder.rglob("*") if "__pycache__" not in path.parts)
+    return {path: path.read_bytes() if path.is_file() else b"" for path in paths}
+
+
+@pytest.mark.parametrize("is_fresh", [True, False])
+def test_doctor_changes_nothing_and_reports_a_local_dbt_cloud_that_is_down(
+    checkout: Checkout, is_fresh: bool
 ) -> None:
     port = free_port()
+    if is_fresh:
+        shutil.rmtree(checkout.folder / ".airflow")
     data = checkout.folder / "data"
     checkout.variables = {"DBT_CLOUD_PORT": str(port), "LOCAL_DBT_CLOUD_DATA": str(data)}
+
+    before = files_of(checkout)
 
     result = checkout.launch("doctor")
 
     assert result.returncode == 1
+    assert files_of(checkout) == before
     assert f"✗ localhost:{port} does not answer: Connection refused.\n" in result.stdout
     assert "The local dbt Cloud is started by make run and make start." in result.stdout
 
 
-def test_a_running_airflow_has_only_its_own_connections(checkout: Checkout) -> None:
+def test_doctor_reports_a_connection_missing_in_the_running_airflow(checkout: Checkout) -> None:
     home = checkout.folder / ".airflow"
     checkout.variables = sqlite_database(home).environment() | {"AIRFLOW_HOME": str(home)}
 

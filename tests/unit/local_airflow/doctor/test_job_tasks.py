@@ -5,6 +5,8 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
+import pytest
+
 from include.local_airflow.doctor.job_tasks import job_tasks
 
 DAGS = Path(__file__).parents[4] / "dags"
@@ -24,7 +26,7 @@ waits()
 """
 
 
-def test_a_job_that_no_task_names_is_found_by_its_constant(tmp_path: Path) -> None:
+def test_job_tasks_finds_a_job_by_its_constant(tmp_path: Path) -> None:
     (tmp_path / "waits.py").write_text(WAITS)
 
     tasks, broken = job_tasks(tmp_path)
@@ -37,7 +39,7 @@ def test_a_job_that_no_task_names_is_found_by_its_constant(tmp_path: Path) -> No
     assert {task.conn_id for task in tasks} == {"elsewhere"}
 
 
-def test_no_dag_of_dbt_cloud_is_left_out() -> None:
+def test_job_tasks_finds_every_dag_of_dbt_cloud() -> None:
     tasks, broken = job_tasks(DAGS)
     texts = {file.name: file.read_text() for file in DAGS.glob("*.py")}
 
@@ -48,3 +50,26 @@ def test_no_dag_of_dbt_cloud_is_left_out() -> None:
     for name, text in texts.items():
         ids = re.findall(r"^\w*JOB_ID = (\d+)$", text, re.MULTILINE)
         assert {task.job_id for task in tasks if task.file == name} >= set(map(int, ids)), name
+
+
+@pytest.mark.parametrize("written", ["'<your dbt Cloud job id>'", "''", "'12a'"])
+def test_job_tasks_reports_an_id_that_cannot_be_one(tmp_path: Path, written: str) -> None:
+    text = WAITS.replace("LOAD_JOB_ID = 11", f"LOAD_JOB_ID = {written}")
+    (tmp_path / "waits.py").write_text(text.replace("JOB_ID = 12", "JOB_ID = 'later'"))
+
+    tasks, _ = job_tasks(tmp_path)
+
+    assert [(str(task), task.wrong_id, task.constant) for task in tasks] == [
+        ("waits.load", written, "LOAD_JOB_ID"),
+        ("waits.WAIT_JOB_ID", "'later'", "WAIT_JOB_ID"),
+    ]
+
+
+@pytest.mark.parametrize("template", ["{{ params.job_id }}", "{% if a %}1{% else %}2{% endif %}"])
+def test_job_tasks_leaves_templates_to_the_dag_run(tmp_path: Path, template: str) -> None:
+    text = WAITS.replace("job_id=LOAD_JOB_ID", f"job_id={template!r}")
+    (tmp_path / "waits.py").write_text(text)
+
+    load = job_tasks(tmp_path)[0][0]
+
+    assert (load.task_id, load.job_id, load.wrong_id) == ("load", None, "")

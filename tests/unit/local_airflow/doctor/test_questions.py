@@ -49,7 +49,7 @@ def scheduled_job(local_dbt_cloud: RunningDbtCloud) -> Iterator[int]:
     local_dbt_cloud.request("DELETE", f"jobs/{made}/")
 
 
-def test_a_connection_and_a_job_that_are_well(local_dbt_cloud: RunningDbtCloud) -> None:
+def test_examine_accepts_a_valid_connection_and_job(local_dbt_cloud: RunningDbtCloud) -> None:
     said = findings(local_dbt_cloud, task(), task(job_id=None))
 
     assert [finding.advice for finding in said] == [""] * 5
@@ -70,13 +70,18 @@ def test_a_connection_and_a_job_that_are_well(local_dbt_cloud: RunningDbtCloud) 
         ({"login": "7"}, "not for account 7", "It is for 16173 (Jaffle shop): make that"),
         ({"password": ""}, "cannot be used", "It has no password"),
         ({"password": "secret\n"}, "cannot be used", MALFORMED_TOKEN),
-        ({"host": "localhost", "port": 1}, "cannot be used", "make localhost:1 the host."),
-        ({"host": "ab.us1.dbt.com "}, "cannot be used", "Its host is 'ab.us1.dbt.com '"),
+        (
+            {"host": "localhost", "port": 1},
+            "cannot be used",
+            'write JSON with "host": "localhost:1"',
+        ),
+        ({"host": "ab.us1.dbt.com "}, "cannot be used", "Its host has a blank"),
         ({"login": "jaffle"}, "cannot be used", "Its login is not the account id"),
-        ({"host": "https://ab.us1.dbt.com"}, "cannot be used", "take https://, blanks and"),
+        ({"extra": '{"proxies": "http://proxy"}'}, "cannot be used", "Its extra names no proxies"),
+        ({"host": "https://ab.us1.dbt.com"}, "cannot be used", "Its host begins with https://"),
     ],
 )
-def test_what_is_wrong_with_a_connection_ends_the_asking(
+def test_examine_stops_at_an_invalid_connection_with_advice(
     change: dict[str, str | int], text: str, advice: str, local_dbt_cloud: RunningDbtCloud
 ) -> None:
     last = findings(local_dbt_cloud, task(), **change)[-1]
@@ -85,7 +90,7 @@ def test_what_is_wrong_with_a_connection_ends_the_asking(
     assert advice in last.advice
 
 
-def test_a_certificate_that_is_not_trusted(
+def test_examine_reports_an_untrusted_certificate(
     local_dbt_cloud: RunningDbtCloud, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("REQUESTS_CA_BUNDLE", certifi.where())
@@ -96,7 +101,7 @@ def test_a_certificate_that_is_not_trusted(
     assert last.advice == NOT_TRUSTED
 
 
-def test_a_host_that_speaks_no_tls(local_dbt_cloud: RunningDbtCloud) -> None:
+def test_examine_reports_a_host_without_tls(local_dbt_cloud: RunningDbtCloud) -> None:
     with WebhookReceiver() as plain:
         host = urlsplit(plain.url).netloc
         last = findings(local_dbt_cloud, host=host)[-1]
@@ -104,7 +109,7 @@ def test_a_host_that_speaks_no_tls(local_dbt_cloud: RunningDbtCloud) -> None:
     assert last == Finding(f"{host} does not answer: wrong version number.", NOT_REACHED)
 
 
-def test_a_file_of_authorities_that_is_not_there(
+def test_examine_reports_a_missing_ca_bundle(
     local_dbt_cloud: RunningDbtCloud, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("REQUESTS_CA_BUNDLE", "/no/such.pem")
@@ -116,7 +121,7 @@ def test_a_file_of_authorities_that_is_not_there(
     assert last.advice == "Correct REQUESTS_CA_BUNDLE."
 
 
-def test_a_service_in_trouble_is_not_taken_for_a_wrong_connection(
+def test_examine_advises_to_try_later_when_dbt_cloud_returns_503(
     local_dbt_cloud: RunningDbtCloud,
 ) -> None:
     fault = {"kind": "503", "method": "GET", "path": "*/accounts/16173"}
@@ -130,6 +135,18 @@ def test_a_service_in_trouble_is_not_taken_for_a_wrong_connection(
     assert last.advice.startswith("Ask again later")
 
 
+def test_examine_lists_the_jobs_for_an_id_that_cannot_be_one(
+    local_dbt_cloud: RunningDbtCloud,
+) -> None:
+    placeholder = replace(task(job_id=None), wrong_id="'<your dbt Cloud job id>'")
+
+    last = findings(local_dbt_cloud, placeholder)[-1]
+
+    assert last.text == "a_dag.a_task: '<your dbt Cloud job id>' is not the id of a job."
+    assert last.advice.startswith("Set JOB_ID in a_dag.py to one of these: ")
+    assert "65767 (Daily build)" in last.advice
+
+
 def test_a_connection_needs_no_login_if_its_tasks_name_accounts(
     local_dbt_cloud: RunningDbtCloud,
 ) -> None:
@@ -140,7 +157,7 @@ def test_a_connection_needs_no_login_if_its_tasks_name_accounts(
     assert "cannot be used" in findings(local_dbt_cloud, task(), login="")[-1].text
 
 
-def test_a_job_that_is_missing_and_the_jobs_that_are_there(
+def test_examine_reports_a_missing_job_and_lists_existing_ones(
     local_dbt_cloud: RunningDbtCloud,
 ) -> None:
     first, second = findings(local_dbt_cloud, task(job_id=1), task(job_id=2))[-2:]
@@ -151,7 +168,7 @@ def test_a_job_that_is_missing_and_the_jobs_that_are_there(
     assert second.advice == "Set JOB_ID in a_dag.py to one of those above."
 
 
-def test_a_job_whose_own_schedule_is_on(
+def test_examine_reports_a_job_whose_own_schedule_is_on(
     local_dbt_cloud: RunningDbtCloud, scheduled_job: int
 ) -> None:
     last = findings(local_dbt_cloud, task(job_id=scheduled_job))[-1]
@@ -163,7 +180,7 @@ def test_a_job_whose_own_schedule_is_on(
     assert not findings(local_dbt_cloud, waits)[-1].advice
 
 
-def test_a_task_may_name_an_account_of_its_own(local_dbt_cloud: RunningDbtCloud) -> None:
+def test_examine_checks_the_account_that_a_task_names(local_dbt_cloud: RunningDbtCloud) -> None:
     *_, account, other, job = findings(local_dbt_cloud, task(account_id=16174), task())
 
     assert "runs of account 16173" in account.text

@@ -42,7 +42,7 @@ def last(server: RunningDbtCloud, receiver: Receiver) -> Finding:
     return list(examine(found(**json.loads(server.connection)), [], receiver))[-1]
 
 
-def test_each_state_of_a_webhook_is_told(
+def test_examine_reports_each_state_of_a_webhook(
     local_dbt_cloud: RunningDbtCloud, webhook: dict[str, Any]
 ) -> None:
     told = f"dbt Cloud's webhook 'To test' to {webhook['client_url']}"
@@ -62,7 +62,7 @@ def test_each_state_of_a_webhook_is_told(
     assert last(local_dbt_cloud, replace(SECRET, is_local=True)).advice == BY_START
 
 
-def test_without_one_it_says_what_to_do(
+def test_examine_reports_a_missing_webhook_with_advice(
     local_dbt_cloud: RunningDbtCloud, webhook: dict[str, Any]
 ) -> None:
     elsewhere = replace(SECRET, address="/elsewhere")
@@ -78,14 +78,14 @@ def test_without_one_it_says_what_to_do(
     assert last(local_dbt_cloud, replace(elsewhere, is_local=True)).advice == BY_START
 
 
-def test_an_airflow_without_a_secret_has_watchers(local_dbt_cloud: RunningDbtCloud) -> None:
+def test_examine_without_a_secret_reports_watchers(local_dbt_cloud: RunningDbtCloud) -> None:
     finding = last(local_dbt_cloud, Receiver(has_secret=False))
 
     assert "watchers ask for finished runs" in finding.text
     assert not finding.advice
 
 
-def test_the_local_dbt_cloud_tells_only_an_airflow_that_runs() -> None:
+def test_receiver_of_the_local_dbt_cloud_requires_a_running_airflow() -> None:
     local, real, nothing = found("localhost:8580"), found("ab123.us1.dbt.com"), Finding("")
     airflow = "http://127.0.0.1:8080"
 
