@@ -2,15 +2,19 @@
 # `.env` and environment variables are read by the programs below, not by make.
 
 DAG ?= extract_load_transform
+# What depends on Airflow most: tasks that wait, their tries, and clears.
+TESTS ?= tests/dags tests/unit/dbt_cloud tests/unit/local_airflow/test_executor.py tests/e2e/test_exactly_once.py
 PYTHON ?= python3
 
 # Uncompiled, Airflow starts in twice the time.
 unexport PYTHONDONTWRITEBYTECODE
 
 LAUNCHER = .venv/bin/python -m include.local_airflow
+# Two processes would wait for Airflow most of the time.
+PYTEST = .venv/bin/python -m pytest -n 3 --dist loadgroup
 
 .DEFAULT_GOAL := help
-.PHONY: help run start status doctor logs stop test test-astro check bench readme constraints eject matrix pictures lineage install
+.PHONY: help run start status doctor logs stop test test-all test-slow test-next test-astro check bench readme constraints eject matrix pictures lineage install
 
 help: ## Show this list
 	@echo "make TARGET [DAG=id] [PORT=8080] [DBT_CLOUD_PORT=8580] [PYTHON=python3]"
@@ -40,15 +44,25 @@ stop: ## Stop everything that `make run` and `make start` left running
 	@test -x .venv/bin/python || { echo "Nothing is running: nothing has been installed yet."; exit 0; }; \
 	echo "$(LAUNCHER) stop"; $(LAUNCHER) stop
 
-test: install ## Run all tests
-	.venv/bin/python -m pytest -n 3
+test: install ## Run the tests that take some minutes; make test-all runs the others too
+	$(PYTEST) -m "not slow"
+	@echo "make test-all runs the slow tests too: crashes, browsers, Celery and each Dag's own."
+
+test-all: test ## Run all tests
+	$(PYTEST) -m slow
+
+test-slow: install ## Run a group of the slow tests: GROUP=airflow-a
+	$(PYTEST) -m "slow and $(if $(GROUP),xdist_group(name='$(GROUP)'),not xdist_group)"
+
+test-next: install ## Run tests on the next Airflow, a pre-release: TESTS="tests/unit tests/e2e"
+	.venv/bin/python -m tests.matrix.next_airflow $(TESTS)
 
 test-astro: install ## Walk through astro dev, with the real Astro CLI and Docker, in a clone
 	@command -v astro >/dev/null || { echo "Error: there is no astro: install the Astro CLI, https://www.astronomer.io/docs/astro/cli/install-cli says how." >&2; exit 1; }
 	@docker info >/dev/null 2>&1 || { echo "Error: no Docker engine answers: start Docker, and try docker info." >&2; exit 1; }
 	.venv/bin/python -m pytest tests/astro/walk.py
 
-matrix: install ## Try each Dag by itself on Airflow 3.1, 3.2 and 3.3, some minutes: DAGS=
+matrix: install ## Try each Dag by itself on Airflow 3.1 to 3.4, some minutes: DAGS=
 	.venv/bin/python -m tests.matrix $(DAGS)
 
 check: install ## Lint, check the formatting and the types

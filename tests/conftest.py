@@ -6,6 +6,7 @@ import os
 import shutil
 import tempfile
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -23,17 +24,21 @@ os.environ["REQUESTS_CA_BUNDLE"] = os.environ["SSL_CERT_FILE"] = str(CERTIFICATE
 os.environ.setdefault("AIRFLOW_HOME", str(SESSION / "airflow"))
 os.environ.setdefault("AIRFLOW__CORE__LOAD_EXAMPLES", "False")
 
+with suppress(ImportError):  # the Astro image has none
+    from hypothesis import HealthCheck, settings
+
+    # No test depends on how busy the machine is.
+    settings.register_profile("tests", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+    settings.load_profile("tests")
+
 MakeDbtCloud = Callable[..., RunningDbtCloud]
-
-
-# Each starts an Airflow of its own; all other end-to-end tests share one, or two side by side.
-OWN_AIRFLOW = ("tests/e2e/test_exactly_once.py", "tests/e2e/test_past_one_machine.py")
-SECOND_HALF = "tests/e2e/test_f"  # from this name on
 
 
 # How long a test may take, in seconds, with what it starts first: on a busy machine with two cores.
 LIMIT = 300
 LIMITS = {"tests/e2e/": 900, "tests/astro/": 3600}
+# The files that take longest begin, so that no process has one of them left at the end.
+FIRST = ("tests/e2e/", "tests/unit/dbt_cloud/")
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -43,8 +48,8 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """The end-to-end tests first: they take longest, and mostly wait. Each has a time limit."""
-    items.sort(key=lambda item: not item.nodeid.startswith("tests/e2e/"))
+    """Each test has a time limit."""
+    items.sort(key=lambda item: [not item.nodeid.startswith(folder) for folder in FIRST])
     for item in items:
         if not item.get_closest_marker("timeout"):
             found = [limit for folder, limit in LIMITS.items() if item.nodeid.startswith(folder)]
@@ -53,17 +58,16 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
-    """`make test` uses some processes: each takes a file at a time, in the order of collection."""
-    from xdist.scheduler import LoadScopeScheduling
+    """A process takes all tests of an ``xdist_group``, else those of a file, in their order."""
+    from xdist.scheduler import LoadGroupScheduling
 
-    class ByAirflow(LoadScopeScheduling):  # type: ignore[misc]  # xdist has no types
+    class ByGroupOrFile(LoadGroupScheduling):  # type: ignore[misc]  # xdist has no types
         def _split_scope(self, nodeid: str) -> str:
-            file = nodeid.partition("::")[0]
-            shares = file.startswith("tests/e2e/") and file not in OWN_AIRFLOW
-            return f"tests/e2e, {file >= SECOND_HALF}" if shares else file
+            scope: str = super()._split_scope(nodeid)
+            return scope.partition("::")[0]
 
     config.option.loadscopereorder = False
-    return ByAirflow(config, log)
+    return ByGroupOrFile(config, log)
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -110,7 +110,7 @@ def test_every_dag_file_parses(clone: Clone) -> None:
     assert "No errors detected in your DAGs" in clone.astro("parse")
 
 
-def test_it_starts_and_has_the_settings(clone: Clone) -> None:
+def test_astro_dev_start_applies_airflow_settings(clone: Clone) -> None:
     said = clone.astro("start", "--wait", "10m")
 
     assert "Airflow UI: " in said
@@ -120,7 +120,7 @@ def test_it_starts_and_has_the_settings(clone: Clone) -> None:
     assert pool["slots"] == 1
 
 
-def test_the_local_dbt_cloud_answers_on_this_machine_only(clone: Clone, tmp_path: Path) -> None:
+def test_local_dbt_cloud_is_published_only_on_loopback(clone: Clone, tmp_path: Path) -> None:
     scheduler = clone.container("scheduler")
     data = "/usr/local/airflow/include/.local"
     clone.docker("cp", f"{scheduler}:{data}/ca.pem", str(tmp_path))
@@ -149,17 +149,17 @@ def test_all_dags_at_once_succeed(clone: Clone) -> None:
     assert states == dict.fromkeys(dags, "success")
 
 
-def test_the_local_dbt_cloud_has_told_airflow_of_its_runs(clone: Clone) -> None:
+def test_local_dbt_cloud_webhooks_create_asset_events(clone: Clone) -> None:
     said = clone.astro("logs", "--api-server")
 
     assert re.search(r"dbt Cloud run \d+ has ended: [1-9] new asset events", said)
 
 
-def test_a_command_runs_in_the_container(clone: Clone) -> None:
+def test_astro_dev_run_lists_the_dags(clone: Clone) -> None:
     assert "extract_load_transform" in clone.astro("run", "dags", "list", "--output", "plain")
 
 
-def test_a_restart_keeps_what_was_there(clone: Clone) -> None:
+def test_astro_dev_restart_keeps_earlier_dag_runs(clone: Clone) -> None:
     before = clone.airflow().dag_runs("run_dbt_cloud_job")
 
     clone.astro("restart", "--wait", "10m")
@@ -170,7 +170,7 @@ def test_a_restart_keeps_what_was_there(clone: Clone) -> None:
     assert airflow.wait("run_dbt_cloud_job", run_id, ALL_DAGS) == "success"
 
 
-def test_the_image_leaves_out_what_is_only_for_trying_out(clone: Clone) -> None:
+def test_image_excludes_the_local_servers_and_tests(clone: Clone) -> None:
     image = clone.docker("inspect", clone.container("scheduler"), "--format", "{{.Config.Image}}")
 
     inside = clone.docker("run", "--rm", image, "ls", ".", "include").split()
@@ -179,7 +179,7 @@ def test_the_image_leaves_out_what_is_only_for_trying_out(clone: Clone) -> None:
     assert not {*FOR_TRYING_OUT, "tests"} & set(inside)
 
 
-def test_it_stops(clone: Clone) -> None:
+def test_astro_dev_stop_removes_all_containers(clone: Clone) -> None:
     assert clone.containers
 
     clone.astro("stop")
@@ -187,21 +187,21 @@ def test_it_stops(clone: Clone) -> None:
     assert not clone.containers
 
 
-def test_the_tests_pass_in_the_image(clone: Clone) -> None:
+def test_astro_dev_pytest_passes_in_the_image(clone: Clone) -> None:
     [summary] = re.findall(r"^=+ (.*\d+ passed.*) in ", clone.astro("pytest"), re.MULTILINE)
 
     assert "skipped" in summary
     assert "failed" not in summary
 
 
-def test_nothing_in_the_clone_is_somebody_elses(clone: Clone) -> None:
+def test_all_files_in_the_clone_belong_to_its_owner(clone: Clone) -> None:
     """A later ``make run`` of a normal user has to be able to write everywhere."""
     owner = clone.folder.stat().st_uid
     assert not [path for path in clone.folder.rglob("*") if path.lstat().st_uid != owner]
 
 
 @pytest.mark.skipif(not shutil.which("uv"), reason="astro dev start --standalone needs uv")
-def test_it_starts_without_docker(clone: Clone) -> None:
+def test_astro_dev_start_standalone_lists_all_dags(clone: Clone) -> None:
     try:
         clone.astro("start", "--standalone", "--wait", "10m", "--port", "8081")
     except AssertionError as error:

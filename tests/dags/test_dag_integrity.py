@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import json
 import re
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -29,12 +30,14 @@ SEVERAL = {"hourly_and_daily_dbt_cloud_jobs": {"hourly_dbt_cloud_job", "daily_db
 # Their Dag runs keep their dbt Cloud runs apart by themselves.
 SEVERAL_AT_ONCE = {"run_dbt_cloud_job_exactly_once", "check_dbt_pull_request"}
 
-# Runs Dag files as scripts, each in a child of its own, since importing Airflow takes seconds.
+# Runs Dag files as scripts, each in a child of its own: importing Airflow and what many of the
+# files import takes seconds.
 # Reading from a network, database or Variable ends the child, and not by an exception, which
 # could be caught and forgotten.
 PARSE_OFFLINE = """
 import json, os, runpy, sys, traceback
-import airflow.sdk
+import airflow.providers.dbt.cloud.operators.dbt, airflow.sdk
+import cosmos, duckdb, fastapi, sqlalchemy.orm
 
 def refuse(event, *arguments):
     if event in ("socket.connect", "socket.getaddrinfo", "sqlite3.connect", "Airflow"):
@@ -124,7 +127,7 @@ def what_it_needs(file: Path) -> set[str]:
 
 
 @pytest.mark.parametrize("file", FILES, ids=name)
-def test_a_file_is_named_as_its_dag_and_says_what_it_does(file: Path) -> None:
+def test_dag_file_has_the_name_of_its_dag_and_a_complete_docstring(file: Path) -> None:
     docstring = ast.get_docstring(ast.parse(file.read_text()), clean=False)
     dags = dags_of(file)
 
@@ -148,7 +151,7 @@ def test_a_dag_has_an_owner_tags_and_retries(file: Path) -> None:
 
 
 @pytest.mark.parametrize("file", FILES, ids=name)
-def test_a_connection_is_named_once(file: Path) -> None:
+def test_dbt_cloud_calls_use_the_connection_constant(file: Path) -> None:
     connects = re.compile(r"(DbtCloud\w*|RunJob|FreshSources)(Hook|Operator|Sensor)$|\.report_\w+$")
     for line in re.findall(r"^DBT_CLOUD_CONN_ID = .+", file.read_text(), re.MULTILINE):
         assert line.endswith("  # its login is your account id")
@@ -157,6 +160,7 @@ def test_a_connection_is_named_once(file: Path) -> None:
             assert "DBT_CLOUD_CONN_ID" in ast.unparse(node)
 
 
+@cache
 def words_in_e2e_tests() -> set[str]:
     """All strings there that are code."""
     trees = [ast.parse(test.read_text()) for test in (PROJECT / "tests" / "e2e").glob("*.py")]
@@ -188,7 +192,7 @@ def test_a_pool_is_in_the_settings_and_under_needs(file: Path) -> None:
         "import socket; socket.create_connection(('127.0.0.1', 9))",
     ],
 )
-def test_reading_while_parsing_would_be_seen(
+def test_parse_offline_detects_reads_during_parsing(
     parse_offline: ParseOffline, reading: str, tmp_path: Path
 ) -> None:
     file = tmp_path / "reads.py"
@@ -201,7 +205,7 @@ def test_reading_while_parsing_would_be_seen(
 
 
 @pytest.mark.parametrize("file", FILES, ids=name)
-def test_a_file_copied_with_what_it_names_parses_without_reading_anything(
+def test_dag_file_parses_offline_with_only_the_files_it_names(
     parse_offline: ParseOffline, file: Path, tmp_path: Path
 ) -> None:
     copied_with = DagFile(file).copied_with
@@ -213,6 +217,49 @@ def test_a_file_copied_with_what_it_names_parses_without_reading_anything(
     assert parsed, said
 
 
+# What is missing then dbt says in the task's log, or the task makes it.
+NEEDED_LATER = {
+    ("run_dbt_core_in_one_task", "include/jaffle_shop/"),
+    ("write_lineage", "include/lineage/"),
+}
+LEFT_OUT = [
+    (file, place)
+    for file in FILES
+    for place in sorted(DagFile(file).copied_with)
+    if place.startswith("include/") and (file.stem, place) not in NEEDED_LATER
+]
+
+
+@pytest.mark.parametrize(
+    ("file", "place"), LEFT_OUT, ids=[f"{file.stem}-{place}" for file, place in LEFT_OUT]
+)
+def test_dag_file_without_a_needed_folder_fails_and_names_it(
+    parse_offline: ParseOffline, file: Path, place: str, tmp_path: Path
+) -> None:
+    copy_dag(DagFile(file), tmp_path)
+    shutil.rmtree(tmp_path / place)
+
+    parsed, said = parse_offline(tmp_path / "dags" / file.name, tmp_path)
+
+    assert not parsed
+    module, path = f"No module named '{place.strip('/').replace('/', '.')}'", f"{tmp_path / place}/"
+    assert any(words in said.splitlines()[-1] for words in (module, path)), said
+
+
+@pytest.mark.parametrize("file", sorted({file for file, _ in LEFT_OUT}), ids=name)
+def test_dag_file_without_include_fails_with_a_documented_error(
+    parse_offline: ParseOffline, file: Path, tmp_path: Path
+) -> None:
+    shutil.copytree(PROJECT / "dags", tmp_path / "dags")
+
+    parsed, said = parse_offline(tmp_path / "dags" / file.name, tmp_path)
+
+    assert not parsed
+    sentence = said.splitlines()[-1].partition(": ")[2].partition(str(tmp_path))[0]
+    for page in ("troubleshooting.md", "astro.md"):
+        assert f"`{sentence}" in (PROJECT / "docs" / page).read_text()
+
+
 @pytest.mark.parametrize("file", FILES, ids=name)
-def test_a_file_can_be_read_in_one_go(file: Path) -> None:
+def test_dag_file_has_at_most_max_lines(file: Path) -> None:
     assert len(file.read_text().splitlines()) <= MAX_LINES

@@ -19,7 +19,7 @@ def names_of_models() -> set[str]:
     return {path.stem for path in (JAFFLE_SHOP / "models").glob("**/*.sql")}
 
 
-def test_the_committed_nodes_are_what_dbt_lists(tmp_path: Path) -> None:
+def test_committed_nodes_match_dbt_ls(tmp_path: Path) -> None:
     options = ["--output", "json", "--output-keys", *KEYS, "--resource-type", "model"]
     places = ["--target-path", str(tmp_path / "target"), "--log-path", str(tmp_path / "logs")]
     dbt = PROJECT / "dbt_venv" / "bin" / "dbt"
@@ -64,7 +64,7 @@ def test_each_mode_has_a_task_per_model(mode: str, tmp_path: Path) -> None:
     assert ("jaffle_shop.dbt_producer_watcher" in tasks) is (mode == "WATCHER")
 
 
-def test_a_fresh_clone_parses_before_dbt_was_installed(tmp_path: Path) -> None:
+def test_dbt_core_dags_parse_before_dbt_is_installed(tmp_path: Path) -> None:
     from airflow.dag_processing.dagbag import DagBag
 
     (tmp_path / "dags").mkdir()

@@ -25,7 +25,7 @@ for package in (None, "fivetran_provider_async", "airflow_provider_census"):
 """
 
 
-def test_the_dag_needs_both_providers() -> None:
+def test_dag_is_omitted_without_an_import_error_if_a_provider_is_missing() -> None:
     file = PROJECT / "dags" / "fivetran_dbt_cloud_census.py"
     counted = subprocess.run(
         [sys.executable, "-c", COUNT_DAGS, file],
@@ -41,7 +41,7 @@ def test_the_dag_needs_both_providers() -> None:
     )
 
 
-def test_the_plugin_does_without_the_provider() -> None:
+def test_fivetran_host_plugin_loads_without_the_provider() -> None:
     plugin = PROJECT / "plugins" / "fivetran_host.py"
     script = "import sys; sys.modules['fivetran_provider_async'] = None; import runpy; "
     script += "runpy.run_path(sys.argv[1])"

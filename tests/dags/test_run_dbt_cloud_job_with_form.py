@@ -14,7 +14,7 @@ from tests.running_dbt_cloud import DAILY_BUILD, RunningDbtCloud
 FILE = Path(__file__).parents[2] / "dags" / "run_dbt_cloud_job_with_form.py"
 
 
-def test_a_run_that_fails_before_the_task_waits_is_final(
+def test_run_that_fails_before_deferral_is_not_retried(
     dbt_cloud_connection: RunningDbtCloud,
 ) -> None:
     task = runpy.run_path(str(FILE))["RunJobOperator"](

@@ -19,6 +19,8 @@ import yaml
 
 from include.local_airflow.processes import free_port
 
+pytestmark = pytest.mark.slow
+
 PROJECT = Path(__file__).parents[2]
 
 # What `astro dev start` has on Airflow 3 (PROJECT/airflow:latest is the project's own image).
@@ -59,11 +61,11 @@ def compose() -> dict[str, Any]:
     return merged
 
 
-def test_the_override_adds_no_service_that_would_need_an_image(compose: dict[str, Any]) -> None:
+def test_override_adds_no_service(compose: dict[str, Any]) -> None:
     assert set(compose["services"]) == {*COMPONENTS, "postgres", "db-migration"}
 
 
-def test_the_override_keeps_what_astro_mounts_and_shares_the_local_data(
+def test_override_keeps_astro_mounts_and_shares_the_local_data(
     compose: dict[str, Any],
 ) -> None:
     for name in ("scheduler", "triggerer", "api-server"):
@@ -76,7 +78,7 @@ def test_the_override_keeps_what_astro_mounts_and_shares_the_local_data(
     assert "local_dbt_cloud" in compose["volumes"]
 
 
-def test_what_docker_mounts_into_is_there_already() -> None:
+def test_mount_point_of_the_local_data_is_committed() -> None:
     """What is missing, Docker makes on a Linux host as root's, and make cannot write there."""
     override = yaml.safe_load((PROJECT / "docker-compose.override.yml").read_text())
     [volume] = override["x-local-dbt-cloud"]["volumes"]
@@ -173,17 +175,74 @@ def test_a_container_starts_the_local_servers_and_reaches_them_by_name(tmp_path:
     assert (tmp_path / "token").read_text().strip() != "local-dbt-cloud-token"
 
 
-def test_a_real_account_in_env_leaves_airflow_as_it_is(tmp_path: Path) -> None:
-    shown = run_in_docker_sh("serve", "env", folder=tmp_path, AIRFLOW_CONN_DBT_CLOUD_DEFAULT="{}")
+REAL_ACCOUNT = '{"conn_type": "dbt_cloud", "host": "xy9.dbt.com", "login": "7", "password": "x"}'
+
+
+def test_container_with_a_real_account_does_not_use_the_local_servers(tmp_path: Path) -> None:
+    variables = {"AIRFLOW_CONN_DBT_CLOUD_DEFAULT": REAL_ACCOUNT}
+    shown = run_in_docker_sh("serve", "env", folder=tmp_path, **variables)
 
     assert shown.returncode == 0
-    assert "AIRFLOW_CONN_DBT_CLOUD_DEFAULT={}" in shown.stdout
-    assert "dbt Cloud: the account of AIRFLOW_CONN_DBT_CLOUD_DEFAULT in .env" in shown.stdout
+    assert f"AIRFLOW_CONN_DBT_CLOUD_DEFAULT={REAL_ACCOUNT}" in shown.stdout
+    assert "dbt Cloud: xy9.dbt.com, account 7 (AIRFLOW_CONN_DBT_CLOUD_DEFAULT in" in shown.stdout
     assert "REQUESTS_CA_BUNDLE" not in shown.stdout
     assert "AIRFLOW_CONN_CENSUS_DEFAULT" not in shown.stdout
 
 
-def test_the_image_is_airflow_and_is_not_installed_again() -> None:
+def test_a_container_does_not_start_with_a_wrong_dbt_python(tmp_path: Path) -> None:
+    served = run_in_docker_sh(
+        "serve", "echo", "started", folder=tmp_path, LOCAL_DBT_CLOUD_DBT_PYTHON="1.12"
+    )
+
+    assert served.returncode == 1
+    assert "Error: LOCAL_DBT_CLOUD_DBT_PYTHON=1.12 will not do: give VERSION=PATH" in served.stdout
+    assert "started" not in served.stdout
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "mistake"),
+    [
+        ("DBT_CLOUD_DEFAULT", REAL_ACCOUNT.replace('"7"', "7"), "Its login is a number: write it"),
+        ("DBT_CLOUD_DEFAULT", "", "It is empty: fill it in, or remove the line."),
+        ("DBT_CLOUD_WEBHOOKS", '{"password": 7}', "Its password is a number: write it in quotes"),
+    ],
+)
+def test_a_container_does_not_start_with_a_connection_that_airflow_skips(
+    name: str, value: str, mistake: str, tmp_path: Path
+) -> None:
+    command = ("serve", "receive", "echo", "started")
+    shown = run_in_docker_sh(*command, folder=tmp_path, **{f"AIRFLOW_CONN_{name}": value})
+
+    assert shown.returncode == 1
+    assert shown.stdout.startswith(f"Error: AIRFLOW_CONN_{name} cannot be used. {mistake}")
+    assert len(shown.stdout.splitlines()) == 1
+    assert not (tmp_path / "token").exists()
+
+
+@pytest.mark.parametrize("login", ["7", 7])
+def test_container_reads_the_secrets_backend_first(login: str | int, tmp_path: Path) -> None:
+    connection = json.loads(REAL_ACCOUNT) | {"login": login}
+    (tmp_path / "connections.json").write_text(json.dumps({"dbt_cloud_default": connection}))
+    kwargs = json.dumps({"connections_file_path": str(tmp_path / "connections.json")})
+    variables = {
+        "AIRFLOW_HOME": str(tmp_path / "airflow"),
+        "AIRFLOW__SECRETS__BACKEND": "airflow.secrets.local_filesystem.LocalFilesystemBackend",
+        "AIRFLOW__SECRETS__BACKEND_KWARGS": kwargs,
+    }
+
+    shown = run_in_docker_sh("serve", "echo", "started", folder=tmp_path, **variables)
+
+    if login == "7":
+        assert shown.returncode == 0
+        assert "dbt Cloud: xy9.dbt.com, account 7 (the secrets backend" in shown.stdout
+        assert "the local one" not in shown.stdout
+    else:
+        assert shown.returncode == 1
+        assert shown.stdout.startswith("Error: The connection dbt_cloud_default of LocalFilesystem")
+        assert "started" not in shown.stdout
+
+
+def test_image_is_astro_runtime_and_requirements_omit_airflow() -> None:
     requirements = (PROJECT / "requirements.txt").read_text()
     base, *rest = (PROJECT / "Dockerfile").read_text().splitlines()
 
@@ -192,7 +251,7 @@ def test_the_image_is_airflow_and_is_not_installed_again() -> None:
     assert not re.search(r"^apache-airflow\b(?!-)", requirements, re.MULTILINE)
 
 
-def test_what_stays_out_of_the_image_is_imported_by_nothing_in_it() -> None:
+def test_code_in_the_image_imports_nothing_that_the_image_excludes() -> None:
     ignored = [line for line in (PROJECT / ".dockerignore").read_text().splitlines() if line]
     left_out = {
         name.replace("/", ".") for name in ignored if name.startswith(("include/", "tests"))
@@ -226,7 +285,7 @@ def test_pyproject_names_the_same_packages_as_requirements() -> None:
     assert set(project["dependencies"]) == requirements | {"apache-airflow==3.3.*"}
 
 
-def test_the_cli_s_settings_are_there() -> None:
+def test_astro_cli_settings_exist() -> None:
     config = yaml.safe_load((PROJECT / ".astro" / "config.yaml").read_text())
 
     assert config["postgres"]["tag"] == "16"  # the default, 12.6, is too old for Airflow 3.3
@@ -235,7 +294,7 @@ def test_the_cli_s_settings_are_there() -> None:
     assert "airflow_settings.yaml" not in (PROJECT / ".gitignore").read_text()
 
 
-def test_astro_dev_parse_sees_which_file_does_not_import(tmp_path: Path) -> None:
+def test_astro_dev_parse_names_the_file_that_does_not_import(tmp_path: Path) -> None:
     shutil.copytree(PROJECT / ".astro", tmp_path / ".astro")
     (tmp_path / "dags").mkdir()
     (tmp_path / "dags" / "sound.py").write_text("from airflow.sdk import dag")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from pathlib import Path
 
 import pytest
 import yaml
@@ -23,7 +24,7 @@ BODY = {
 }
 
 
-def test_every_workflow_is_in_the_table_and_what_it_runs_is_so() -> None:
+def test_page_lists_every_workflow_and_describes_ci_and_deploy() -> None:
     listed = re.findall(r"^\| \[`([\w.]+)`\]", PAGE, re.MULTILINE)
 
     assert sorted(listed) == sorted(path.name for path in WORKFLOWS.glob("*.yml"))
@@ -31,16 +32,29 @@ def test_every_workflow_is_in_the_table_and_what_it_runs_is_so() -> None:
     assert ci["on"] == {"pull_request": None, "push": {"branches": ["main"]}}
     *first, last = ci["jobs"]["test"]["strategy"]["matrix"]["python"]
     assert f"on Python {', '.join(first)} and {last}" in PAGE
-    assert re.findall(r"^make (\w+)$", (PROJECT / ".ci" / "run").read_text(), re.M) == [
-        "check",
-        "test",
-    ]
+    commands = re.findall(r"^make ([\w-]+)$", (PROJECT / ".ci" / "run").read_text(), re.M)
+    assert commands == ["check", "test-all"]
     deploy = workflow((WORKFLOWS / "deploy.yml").read_text())
     assert deploy["on"] == {"workflow_dispatch": None}
     assert f"Actions → {deploy['name']} → Run workflow" in PAGE
 
 
-def test_the_secrets_and_variables_are_those_of_the_workflows() -> None:
+def test_ci_matrix_has_every_group_of_slow_tests() -> None:
+    jobs = workflow((WORKFLOWS / "ci.yml").read_text())["jobs"]
+    files = [file.read_text() for file in (PROJECT / "tests").rglob("*.py")]
+    named = {name for file in files for name in re.findall(r'xdist_group\(name="([\w-]+)"', file)}
+
+    assert sorted(jobs["slow"]["strategy"]["matrix"]["group"]) == ["", *sorted(named)]
+
+
+@pytest.mark.parametrize(
+    "file", sorted((PROJECT / "tests/e2e").glob("test_*.py")), ids=lambda file: file.stem
+)
+def test_end_to_end_test_file_declares_its_xdist_group(file: Path) -> None:
+    assert re.search(r"^pytestmark = .*pytest\.mark\.xdist_group\(name=", file.read_text(), re.M)
+
+
+def test_page_lists_exactly_the_secrets_and_variables_of_the_workflows() -> None:
     listed = re.findall(r"^\| `(\w+)` \| (secret|variable) \|", PAGE, re.MULTILINE)
 
     texts = [path.read_text() for path in WORKFLOWS.glob("*.yml")]
@@ -50,7 +64,7 @@ def test_the_secrets_and_variables_are_those_of_the_workflows() -> None:
     assert sorted(listed) == sorted((name, kinds[kind]) for kind, name in used)
 
 
-def test_no_workflow_may_more_than_read() -> None:
+def test_workflows_have_at_most_read_permission() -> None:
     template = PROJECT / "include/eject/templates/.github/workflows/ci.yml.template"
     files = [*WORKFLOWS.glob("*.yml"), template]
     for workflow_ in [check_workflow(), *(workflow(file.read_text()) for file in files)]:
@@ -65,11 +79,11 @@ def test_dependabot_proposes_newer_actions() -> None:
     assert update["schedule"] == {"interval": "monthly"}
 
 
-def test_every_piece_of_yaml_can_be_read() -> None:
+def test_every_yaml_piece_of_the_page_parses() -> None:
     assert all(isinstance(workflow(piece), dict) for piece in pieces("yaml"))
 
 
-def test_the_workflow_asks_for_what_the_form_has() -> None:
+def test_workflow_body_matches_the_form_of_the_dag() -> None:
     job = check_workflow()["jobs"]["start"]
     body = json.loads(filled_in(job["env"]["BODY"], **BODY))
     params = re.findall(r'^    "(\w+)": Param\(', DAG, re.MULTILINE)
@@ -80,7 +94,7 @@ def test_the_workflow_asks_for_what_the_form_has() -> None:
     assert check_workflow()["on"]["pull_request"]["types"][-1] == "closed"
 
 
-def test_the_job_and_the_macro_are_there() -> None:
+def test_page_names_the_existing_job_and_macro() -> None:
     [job_id] = re.findall(r"^JOB_ID = (\d+)$", DAG, re.MULTILINE)
     jobs = (PROJECT / "include/local_dbt_cloud/jobs.yaml").read_text()
     job = next(job for job in yaml.safe_load(jobs)["jobs"] if job["id"] == int(job_id))

@@ -74,14 +74,14 @@ def run_python(text: str) -> None:
 
 
 @pytest.mark.parametrize("page", [*PAGES, *OURS], ids=lambda page: str(page.name))
-def test_a_setting_is_airflow_s_own(page: Path) -> None:
+def test_airflow_settings_in_a_page_exist(page: Path) -> None:
     for section, key in SETTING.findall(page.read_text()):
         options = conf.configuration_description.get(section.lower(), {}).get("options", {})
         is_cosmos_s = section == "COSMOS" and hasattr(cosmos.settings, key.lower())
         assert key.lower() in options or is_cosmos_s, f"AIRFLOW__{section}__{key}"
 
 
-def test_the_skill_s_arguments_are_the_operator_s() -> None:
+def test_skill_lists_only_arguments_of_the_operator() -> None:
     table = SKILL.read_text().partition("| argument |")[2].partition("\n\n")[0]
     arguments = re.findall(r"^\| `(\w+)` \|", table, re.MULTILINE)
     values: dict[str, Any] = dict.fromkeys(arguments) | {"deferrable": False}
@@ -91,7 +91,7 @@ def test_the_skill_s_arguments_are_the_operator_s() -> None:
     assert all(hasattr(task, argument) for argument in arguments)
 
 
-def test_the_skill_has_astronomer_s_form() -> None:
+def test_skill_has_a_valid_name_and_description() -> None:
     """A folder in `skills/`, and by what an agent finds it: what it does, and when to use it."""
     _, facts, text = SKILL.read_text().split("---\n", 2)
     known = yaml.safe_load(facts)
@@ -104,7 +104,7 @@ def test_the_skill_has_astronomer_s_form() -> None:
 
 
 @pytest.mark.parametrize("page", [SKILL, PROJECT / "AGENTS.md"], ids=lambda page: page.name)
-def test_a_path_that_an_agent_is_told_exists(page: Path) -> None:
+def test_paths_in_agent_instructions_exist(page: Path) -> None:
     paths = set(re.findall(r"(?:`|pytest )((?:dags|docs|include|tests)/[\w/.]+)", page.read_text()))
 
     assert paths

@@ -13,7 +13,7 @@ CITATION = re.compile(r"CONTRACT\.md, sections? (\d+(?:\.\d+)?)(?: to (\d+(?:\.\
 CITING = [path for path in sorted(FOLDER.rglob("*.py")) if "contract" in path.read_text().lower()]
 
 
-def test_the_contract_is_cited() -> None:
+def test_contract_is_cited_by_more_than_ten_modules() -> None:
     assert len(CITING) > 10
     assert {"1.5", "2", "3.10"} <= SECTIONS
 

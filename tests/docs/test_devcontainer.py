@@ -23,14 +23,14 @@ def devcontainer() -> dict[str, Any]:
     return settings
 
 
-def test_it_starts_what_make_starts(devcontainer: dict[str, Any]) -> None:
+def test_post_start_command_is_a_make_target(devcontainer: dict[str, Any]) -> None:
     make, target = devcontainer["postStartCommand"].split()
 
     assert make == "make"
     assert target in make_targets()
 
 
-def test_it_forwards_the_ports_of_airflow_and_the_local_dbt_cloud(
+def test_devcontainer_forwards_the_ports_of_airflow_and_the_local_dbt_cloud(
     devcontainer: dict[str, Any],
 ) -> None:
     launch = Launch(variables={})
@@ -39,7 +39,7 @@ def test_it_forwards_the_ports_of_airflow_and_the_local_dbt_cloud(
     assert set(devcontainer["portsAttributes"]) == {str(launch.port), str(launch.dbt_cloud_port)}
 
 
-def test_its_python_is_one_that_make_takes(devcontainer: dict[str, Any]) -> None:
+def test_devcontainer_python_is_a_supported_version(devcontainer: dict[str, Any]) -> None:
     image, _, tag = devcontainer["image"].partition(":")
     minor = re.fullmatch(r"3\.(\d+)", tag)
 

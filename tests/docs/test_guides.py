@@ -26,7 +26,7 @@ def dag_ids() -> set[str]:
 
 
 @pytest.mark.parametrize("line", LINES, ids=lambda line: str(line[0])[:40])
-def test_a_line_of_the_guides_is_kept(line: list[str]) -> None:
+def test_guide_line_names_an_existing_file_command_picture_and_test(line: list[str]) -> None:
     _, file, command, picture, test = line
 
     place = PAGE.parent / linked(file)
@@ -37,7 +37,7 @@ def test_a_line_of_the_guides_is_kept(line: list[str]) -> None:
     assert f"\ndef {function}(" in (PROJECT / path).read_text(), test
 
 
-def test_every_dag_is_in_a_line() -> None:
+def test_guides_list_every_dag_file() -> None:
     named = {Path(linked(file)).stem for _, file, *_ in LINES if "/dags/" in file}
 
     assert named == DAGS.keys()

@@ -12,7 +12,7 @@ PAGE = (Path(__file__).parents[2] / "docs" / "make_it_yours.md").read_text()
 ROWS = re.findall(r"^\| (`.+`) \| (.*) \| .+ \|$", PAGE.split("| stays with |")[1], re.MULTILINE)
 
 
-def test_each_dag_that_goes_has_a_line_with_the_folders_it_stays_with() -> None:
+def test_page_lists_each_removed_dag_with_the_folders_that_keep_it() -> None:
     others = {dag.name for dag in dag_files()} - {dag.name for dag in choose(ROOT, ())}
 
     listed = {

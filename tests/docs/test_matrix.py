@@ -15,7 +15,7 @@ from tests.matrix.results import CONTRIBUTING, Column, expected, version, with_t
 README = (Path(__file__).parents[2] / "README.md").read_text()
 
 
-def test_the_table_says_what_the_docstrings_promise() -> None:
+def test_matrix_table_matches_the_docstrings() -> None:
     text = CONTRIBUTING.read_text()
     [row] = re.findall(r"^\| dbt Cloud provider \| (.+) \|$", text, re.MULTILINE)
     providers = row.split(" | ")
@@ -32,7 +32,7 @@ def test_the_table_says_what_the_docstrings_promise() -> None:
     assert with_table(text, columns) == text, "make matrix"
 
 
-def test_the_readme_tells_what_a_bare_project_needs_beside_airflow_s_settings(
+def test_readme_lists_the_extra_settings_of_a_bare_project(
     tmp_path: Path,
 ) -> None:
     settings = BareProject(tmp_path, Path("python"), {}).airflow
@@ -44,7 +44,7 @@ def test_the_readme_tells_what_a_bare_project_needs_beside_airflow_s_settings(
 
 
 @pytest.mark.parametrize("dag", dag_files(), ids=lambda dag: dag.name)
-def test_the_readme_names_the_airflow_that_a_docstring_asks_for(dag: DagFile) -> None:
+def test_readme_names_the_airflow_version_that_a_docstring_requires(dag: DagFile) -> None:
     [row] = re.findall(rf"^\| \[{dag.name}\].+$", README, re.MULTILINE)
     oldest = min(airflow.minor for airflow in AIRFLOWS)
 

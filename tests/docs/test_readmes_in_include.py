@@ -33,14 +33,14 @@ def test_the_public_names_of_the_library_exist() -> None:
             assert hasattr(home, attribute), name
 
 
-def test_every_module_of_the_library_is_told() -> None:
+def test_readme_lists_every_module_of_the_library() -> None:
     cells = first_cells(LIBRARY, "## How it fits together")
     modules = {file.stem for file in (INCLUDE / "dbt_cloud").glob("*.py")} - {"__init__"}
 
     assert set(re.findall(r"`(\w+)`", " ".join(cells))) == modules
 
 
-def test_the_options_of_the_local_dbt_cloud_are_those_of_its_command_line() -> None:
+def test_readme_lists_exactly_the_options_of_the_local_dbt_cloud() -> None:
     listed = [cell.strip("`") for cell in first_cells(SERVER, "## Start it")]
     options = [action.option_strings[-1] for action in command_line()._actions]
 

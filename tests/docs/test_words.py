@@ -73,7 +73,7 @@ def test_every_make_command_in_a_page_exists(page: Path) -> None:
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(PROJECT)))
-def test_every_link_to_a_file_leads_somewhere(page: Path) -> None:
+def test_every_link_in_a_page_is_valid(page: Path) -> None:
     for target in re.findall(r"\]\(([^)\s]+)\)", page.read_text()):
         if target.startswith(("http://", "https://")):
             assert re.fullmatch(r"https?://[\w.-]+\w(:\d+)?(/[\w./%#?=&~@+-]*)?", target), target
@@ -104,7 +104,7 @@ def folder_of(file: Path) -> str:
     return "/".join(file.parent.parts[:depth]) or "."
 
 
-def test_the_map_has_every_folder_and_no_other() -> None:
+def test_contributing_map_lists_exactly_the_folders() -> None:
     if not (PROJECT / ".git").exists():
         pytest.skip("needs git to tell which folders are the repository's")
     page = (PROJECT / "CONTRIBUTING.md").read_text()

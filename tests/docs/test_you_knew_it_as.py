@@ -50,7 +50,7 @@ def takes(operator: type, argument: str) -> bool:
 
 
 @pytest.mark.parametrize("cell", HERE)
-def test_what_the_last_column_names_is_here(cell: str) -> None:
+def test_names_in_the_last_column_exist(cell: str) -> None:
     classes: list[type] = []
     for name in names(cell):
         if re.fullmatch(r"\w+=\w+", name):
@@ -64,7 +64,7 @@ def test_what_the_last_column_names_is_here(cell: str) -> None:
         assert f"def {dag}(" in DAGS[file]
 
 
-def test_every_row_says_where_it_is_from() -> None:
+def test_every_row_names_a_listed_source() -> None:
     shorts = set(re.findall(r"^\| ([\w ]+) \| \[", PAGE, re.MULTILINE)) | {"all"}
     rows = re.findall(r"^\| (?!you knew).+ \| ([\w, ]+) \| .+ \|$", PAGE, re.MULTILINE)
 

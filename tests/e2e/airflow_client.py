@@ -106,7 +106,7 @@ class Airflow:
         path = f"/dags/{dag_id}/dagRuns/{run_id}/taskInstances/{task_id}/-1/hitlDetails"
         self.call("PATCH", path, chosen_options=[option])
 
-    def clear(self, dag_id: str, run_id: str, task_id: str) -> None:
+    def clear(self, dag_id: str, run_id: str, task_id: str, **options: bool) -> None:
         """The Clear button: the task and all that follows."""
         self.call(
             "POST",
@@ -117,6 +117,7 @@ class Airflow:
             include_downstream=True,
             only_failed=False,
             reset_dag_runs=True,
+            **options,
         )
 
     def log(self, dag_id: str, run_id: str, task_id: str) -> str:

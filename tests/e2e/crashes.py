@@ -9,10 +9,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from airflow import __version__
+from packaging.version import Version
+
 from include.dbt_cloud.events import job_runs
 from tests.e2e.airflow_client import Airflow
 from tests.e2e.project import Project, eventually
-from tests.e2e.variants import SHOWN, build_one_model, change_file
+from tests.e2e.variants import SHOWN, build_one_model, change_file, changed
 from tests.e2e.watching import QUICK, begin_to_watch, no_webhooks, run_outside, times_told
 
 DAG = "run_dbt_cloud_job_exactly_once"
@@ -21,6 +24,7 @@ REACTING = "react_to_dbt_cloud_run"
 WATCHING = "wait_for_jobs_of_two_projects"
 # Airflow notices the death of a component sooner than in production, to keep the tests short.
 IMPATIENT = {
+    "AIRFLOW__CORE__MIN_SERIALIZED_DAG_UPDATE_INTERVAL": "0",  # 30 s hide an edit's undoing
     "AIRFLOW__SCHEDULER__SCHEDULER_HEALTH_CHECK_THRESHOLD": "4",
     "AIRFLOW__SCHEDULER__SCHEDULER_HEARTBEAT_SEC": "1",
     "AIRFLOW__SCHEDULER__ORPHANED_TASKS_CHECK_INTERVAL": "2",
@@ -31,6 +35,8 @@ IMPATIENT = {
     "AIRFLOW__TRIGGERER__JOB_HEARTBEAT_SEC": "1",
 }
 
+# By default a clear discards it from Airflow 3.4 on, and cannot in 3.3.
+KEEPS_TASK_STATE = {"keep_task_state": True} if Version(__version__) >= Version("3.4.0b1") else {}
 ACTIVE = {"status__in": "[1,2,3]"}
 LOOK = {"method": "GET", "path": "*/runs*"}
 ASK = {"method": "POST", "path": "*/jobs/*/run*"}
@@ -42,14 +48,11 @@ def copy_for_crashes(root: Path) -> Project:
     for file in (project.root / "dags").glob("*.py"):
         if file.stem not in (DAG, SHOWN, REACTING, WATCHING):
             file.unlink()  # the fewer Dags, the sooner Airflow is ready
-    include = project.root / "include"
-    patience = {"UNANSWERED_SECONDS = 20": "UNANSWERED_SECONDS = 4"}
-    change_file(include / "dbt_cloud" / "task_state.py", patience)
     build_one_model(project)
-    select = {
-        "        lineage=LINEAGE,": '        lineage=LINEAGE,\n        select=["stg_stores"],'
-    }
-    change_file(project.root / "dags" / f"{SHOWN}.py", select)
+    for dag, added in ((DAG, ""), (SHOWN, 'select=["stg_stores"], ')):
+        job = "        job_id=JOB_ID,\n"
+        change = {job: f"{job}        {added}lost_answer_seconds=4,\n"}
+        change_file(project.root / "dags" / f"{dag}.py", change)
     return project
 
 
@@ -108,8 +111,8 @@ class Scene:
     def reach(self, *states: str) -> None:
         self.airflow.wait_for_task(self.dag.id, self.dag_runs[0], self.dag.waiting, *states)
 
-    def clear(self) -> None:
-        self.airflow.clear(self.dag.id, self.dag_runs[0], self.dag.job)
+    def clear(self, **options: bool) -> None:
+        self.airflow.clear(self.dag.id, self.dag_runs[0], self.dag.job, **options)
 
     def hold_warehouse(self) -> None:
         """From now on a dbt run stays active, since dbt waits for the warehouse."""
@@ -130,6 +133,21 @@ class Scene:
             lambda: "is running" in self.log_of_waiting(),
             "the trigger has seen the dbt run",
         )
+
+    @contextmanager
+    def lowered_retries(self) -> Iterator[None]:
+        """As a deploy does it, for the rest of the case: from 2 to 1."""
+        file = self.project.root / "dags" / f"{self.dag.id}.py"
+        before = file.read_text()
+        file.write_text(changed(before, {'"retries": 2': '"retries": 1'}))
+        eventually(lambda: self.retries() == 1, "Airflow has parsed the Dag again")
+        yield
+        file.write_text(before)
+        eventually(lambda: self.retries() == 2, "Airflow has parsed the Dag again")
+
+    def retries(self) -> int:
+        path = f"/dags/{self.dag.id}/tasks/{self.dag.job}"
+        return int(self.airflow.call("GET", path)["retries"])
 
     def log_of_waiting(self) -> str:
         return self.airflow.log(self.dag.id, self.dag_runs[0], self.dag.waiting)
@@ -325,6 +343,42 @@ def clear_after_success(scene: Scene) -> None:
     scene.trigger()
     scene.wait()
     scene.clear()
+
+
+def retries_are_lowered_between_two_tries(scene: Scene) -> None:
+    scene.stack.enter_context(scene.lowered_retries())
+    worker_dies_after_it_asked(scene)
+
+
+def retries_are_lowered_before_a_clear(scene: Scene) -> None:
+    """By the one try that was made: the clear sets the same ``max_tries`` again."""
+    scene.trigger()
+    scene.wait()
+    scene.stack.enter_context(scene.lowered_retries())
+    scene.clear()
+
+
+def a_person_resumes_the_failed_run(scene: Scene) -> None:
+    """With the button in dbt Cloud, before clearing the task."""
+    with scene.project.warehouse() as warehouse:
+        warehouse.execute("alter table raw.stores rename to stores_away")
+    scene.trigger()
+    scene.wait()
+    with scene.project.warehouse() as warehouse:
+        warehouse.execute("alter table raw.stores_away rename to stores")
+    path = f"/runs/{scene.dbt_runs[-1]['id']}/retry/"
+    scene.project.dbt_cloud.post(path).raise_for_status()
+    eventually(lambda: not scene.project.dbt_runs(**ACTIVE), "the resumed dbt run has ended")
+    scene.clear(**KEEPS_TASK_STATE)
+
+
+def dag_run_is_deleted_and_made_again(scene: Scene) -> None:
+    scene.trigger()
+    scene.wait()
+    dag_run = scene.dag_runs[0]
+    scene.airflow.call("DELETE", f"/dags/{scene.dag.id}/dagRuns/{dag_run}")
+    body = {"logical_date": None, "dag_run_id": dag_run}
+    scene.airflow.api.post(f"/dags/{scene.dag.id}/dagRuns", json=body).raise_for_status()
 
 
 def require(scene: Scene, dbt_runs: list[str], state: str) -> None:

@@ -55,6 +55,7 @@ class Project:
     root: Path
     port: int
     dbt_cloud_port: int
+    fivetran_census_port: int
     token: str = DBT_CLOUD.password
 
     @classmethod
@@ -68,18 +69,20 @@ class Project:
             if (CHECKOUT / name).is_file():
                 (root / name).parent.mkdir(parents=True, exist_ok=True)
                 shutil.copy2(CHECKOUT / name, root / name)
-        for environment in (".venv", "dbt_venv"):
-            (root / environment).symlink_to(CHECKOUT / environment)
+        (root / ".venv").symlink_to(sys.prefix)  # `make test-next` has another
+        (root / "dbt_venv").symlink_to(CHECKOUT / "dbt_venv")
+        watched = 0
         for dag in (root / "dags").glob("*.py"):
             text = dag.read_text().replace("duration(seconds=30)", "duration(seconds=1)")
             text = text.replace("timedelta(hours=3)", "timedelta(seconds=15)")  # a Dag's deadline
             text = text.replace('"retries": 2', f'"retries": {retries}')
+            text, found = re.subn(
+                r"\b((job|account)_runs\([^()]*CONN_ID)\)", r"\1, poll_interval=1)", text
+            )
+            watched += found
             dag.write_text(re.sub(r"(check|poke)_interval=\d+", r"\1_interval=1", text))
-        assets = root / "include" / "dbt_cloud" / "events" / "assets.py"
-        text = assets.read_text()
-        assert "POLL_INTERVAL = 30.0" in text
-        assets.write_text(text.replace("POLL_INTERVAL = 30.0", "POLL_INTERVAL = 1.0"))
-        return cls(root, free_port(), free_port(), **settings)
+        assert watched, "no Dag makes an asset of dbt Cloud's runs"
+        return cls(root, free_port(), free_port(), free_port(), **settings)
 
     def launcher(self, *arguments: str, **variables: str) -> subprocess.CompletedProcess[str]:
         """What ``make run``, ``make start`` and ``make stop`` call."""
@@ -106,7 +109,11 @@ class Project:
     def environment(self) -> dict[str, str]:
         ours = ("AIRFLOW", "LOCAL_DBT_CLOUD", "REQUESTS_CA_BUNDLE", "SSL_CERT_FILE")
         outer = {key: value for key, value in os.environ.items() if not key.startswith(ours)}
-        ports = {"PORT": str(self.port), "DBT_CLOUD_PORT": str(self.dbt_cloud_port)}
+        ports = {
+            "PORT": str(self.port),
+            "DBT_CLOUD_PORT": str(self.dbt_cloud_port),
+            "FIVETRAN_CENSUS_PORT": str(self.fivetran_census_port),
+        }
         # A file that has changed is parsed at once; the others need not be, again and again.
         calm = {"AIRFLOW__DAG_PROCESSOR__MIN_FILE_PROCESS_INTERVAL": "600"}
         return outer | ports | calm | {"PYTHONPATH": str(self.root)}

@@ -5,8 +5,12 @@ The first file here by its name: nothing has run yet in the Airflow that the oth
 
 from __future__ import annotations
 
+import pytest
+
 from tests.e2e.airflow_client import Airflow
 from tests.e2e.project import CHECKOUT, Project, eventually
+
+pytestmark = pytest.mark.xdist_group(name="airflow-a")
 
 DAGS = 23  # that the files of the repository make
 PATIENCE = 480.0  # seconds for all; 240 on two cores that do nothing else

@@ -15,6 +15,8 @@ from tests.e2e.receiver import told
 from tests.e2e.variants import ASKING, ASKING_IN_VAIN
 from tests.webhook_receiver import WebhookReceiver
 
+pytestmark = [pytest.mark.slow, pytest.mark.xdist_group(name="airflow-a")]
+
 LIST, READ, APPROVE = "list_changes", "read_changes", "approve"
 BUILD = "trigger_dbt_cloud_job_run"
 JOB = 48622
@@ -61,14 +63,14 @@ def asked(airflow: Airflow, run_id: str) -> dict[str, Any]:
     return airflow.question(ASKING, run_id, APPROVE)
 
 
-def test_nobody_is_asked_where_nothing_has_changed(airflow: Airflow, branch: None) -> None:
+def test_approval_is_skipped_when_nothing_has_changed(airflow: Airflow, branch: None) -> None:
     run_id, states = airflow.run(ASKING)
 
     assert [states[task] for task in (LIST, READ, APPROVE, BUILD)] == ["success"] + ["skipped"] * 3
     assert "there is nothing to build or to approve" in airflow.log(ASKING, run_id, READ)
 
 
-def test_a_refusal_and_no_answer_in_time_build_nothing(
+def test_rejected_or_timed_out_approval_builds_nothing(
     airflow: Airflow, project: Project, changed: str, receiver: WebhookReceiver
 ) -> None:
     before = builds(project)
@@ -89,7 +91,7 @@ def test_a_refusal_and_no_answer_in_time_build_nothing(
     assert builds(project) == before
 
 
-def test_what_was_approved_is_built_although_the_branch_has_moved_on(
+def test_approved_commit_is_built_after_the_branch_has_changed(
     airflow: Airflow, project: Project, changed: str
 ) -> None:
     run_id = airflow.trigger(ASKING)
@@ -102,7 +104,8 @@ def test_what_was_approved_is_built_although_the_branch_has_moved_on(
         pk=airflow.xcom(ASKING, run_id, BUILD), job_definition_id=JOB, include_related="trigger"
     )
     assert build["git_sha"] == changed
-    assert build["trigger"]["steps_override"] == [f"dbt build --select {' '.join(NODES)}"]
+    selectors = [f"'package:jaffle_shop,fqn:*.{node}'" for node in NODES]
+    assert build["trigger"]["steps_override"] == [f"dbt build --select {' '.join(selectors)}"]
     approver = airflow.xcom(ASKING, run_id, APPROVE)["responded_by_user"]["name"]
     assert build["trigger"]["cause"].startswith(f"Approved by {approver}: {ASKING}, ")
     assert project.query("select distinct approved from analytics.daily_revenue") == [(1,)]
@@ -110,7 +113,9 @@ def test_what_was_approved_is_built_although_the_branch_has_moved_on(
     assert [node["unique_id"].split(".")[2] for node in answer["results"]] == NODES
 
 
-def test_a_list_that_fails_asks_nobody(airflow: Airflow, project: Project, branch: None) -> None:
+def test_failed_list_changes_requests_no_approval(
+    airflow: Airflow, project: Project, branch: None
+) -> None:
     commit(project, "daily_revenue", "select * from {{ ref('no_such_model') }}")
     before = builds(project)
     run_id, states = airflow.run(ASKING)

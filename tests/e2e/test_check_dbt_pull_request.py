@@ -16,6 +16,8 @@ from tests.e2e.airflow_client import Airflow
 from tests.e2e.git import git
 from tests.e2e.project import Project, eventually
 
+pytestmark = [pytest.mark.slow, pytest.mark.xdist_group(name="airflow-a")]
+
 DAG, TRIGGER, REPORT = "check_dbt_pull_request", "trigger_dbt_cloud_job_run", "report_check"
 SCHEMA = "dbt_cloud_pr_48621_7"
 ORDERS = Path("include/jaffle_shop/models/marts/orders.sql")
@@ -83,7 +85,7 @@ def result(airflow: Airflow, run_id: str) -> dict[str, Any]:
     return found
 
 
-def test_a_commit_is_built_beside_production_and_cleaned_away_in_the_end(
+def test_commit_is_built_in_its_own_schema_which_closing_drops(
     airflow: Airflow, project: Project, commits: dict[str, str], clean: None
 ) -> None:
     production = project.query(
@@ -109,7 +111,7 @@ def test_a_commit_is_built_beside_production_and_cleaned_away_in_the_end(
     )
 
 
-def test_a_commit_that_breaks_a_test_fails_once_and_names_it(
+def test_commit_that_breaks_a_dbt_test_fails_without_retries_and_names_it(
     airflow: Airflow, project: Project, commits: dict[str, str], clean: None
 ) -> None:
     run_id = start_as_github_does(airflow, commits["broken"])
@@ -130,7 +132,7 @@ def test_a_commit_that_breaks_a_test_fails_once_and_names_it(
     assert "unique_orders_order_id" in result(airflow, run_id)["failed_tests"]
 
 
-def test_a_newer_commit_takes_the_older_one_s_place(
+def test_newer_commit_cancels_the_check_of_the_older_one(
     airflow: Airflow, project: Project, commits: dict[str, str], clean: None
 ) -> None:
     with project.warehouse():  # dbt waits for it, so the older run goes on
@@ -146,7 +148,7 @@ def test_a_newer_commit_takes_the_older_one_s_place(
     assert project.query(f"select distinct checked from {SCHEMA}.orders") == [(1,)]
 
 
-def test_closing_a_pull_request_ends_its_check_and_leaves_nothing(
+def test_closing_a_pull_request_cancels_its_check_and_drops_its_schema(
     airflow: Airflow, project: Project, commits: dict[str, str], clean: None
 ) -> None:
     with project.warehouse() as connection:  # dbt waits for it, so the check goes on
@@ -162,7 +164,7 @@ def test_closing_a_pull_request_ends_its_check_and_leaves_nothing(
     assert (SCHEMA,) not in schemas
 
 
-def test_the_page_s_own_call_checks_what_the_clone_has(
+def test_documented_command_checks_the_current_commit(
     airflow: Airflow, project: Project, commits: dict[str, str], clean: None
 ) -> None:
     airflow.call("PATCH", f"/dags/{DAG}", is_paused=False)
@@ -177,7 +179,7 @@ def test_the_page_s_own_call_checks_what_the_clone_has(
     assert found["built"] == found["deferred"] == []  # it is what production has built
 
 
-def test_a_form_that_lacks_something_or_has_too_much_is_refused(airflow: Airflow) -> None:
+def test_read_form_rejects_missing_and_unknown_fields(airflow: Airflow) -> None:
     refusals: list[tuple[dict[str, Any], str]] = [
         ({"pull_request": 7}, "its commit or that it is closed"),
         ({"commit": "0" * 40}, "Name the pull request"),
@@ -190,7 +192,9 @@ def test_a_form_that_lacks_something_or_has_too_much_is_refused(airflow: Airflow
         assert said in airflow.log(DAG, run_id, "read_form")
 
 
-def test_the_macro_drops_no_other_schema(project: Project, commits: dict[str, str]) -> None:
+def test_drop_pull_request_schema_refuses_the_production_schema(
+    project: Project, commits: dict[str, str]
+) -> None:
     body = {"cause": "test", "steps_override": ["dbt run-operation drop_pull_request_schema"]}
     run = project.dbt_cloud.post("/jobs/48621/run/", json=body).raise_for_status().json()["data"]
 

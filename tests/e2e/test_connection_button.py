@@ -10,13 +10,15 @@ from tests.e2e.airflow_client import Airflow
 from tests.e2e.project import Project
 from tests.e2e.secret_token import TOKEN
 
+pytestmark = [pytest.mark.slow, pytest.mark.xdist_group(name="airflow-a")]
+
 
 def answer_of(airflow: Airflow, **connection: Any) -> tuple[bool, str]:
     said = airflow.call("POST", "/connections/test", conn_type="dbt_cloud", **connection)
     return said["status"], said["message"]
 
 
-def test_the_connection_as_cloned_is_well(airflow: Airflow) -> None:
+def test_connection_test_succeeds_as_cloned(airflow: Airflow) -> None:
     stored = airflow.call("GET", "/connections/dbt_cloud_default")
     shown = {name: stored[name] for name in ("connection_id", "host", "login")}
     empty = {"description": "", "extra": "{}", "port": 0, "schema": ""}
@@ -38,7 +40,7 @@ def test_the_connection_as_cloned_is_well(airflow: Airflow) -> None:
         ("https://localhost:{port}", TOKEN, "Failed to resolve 'https'"),
     ],
 )
-def test_another_connection_is_told_the_truth(
+def test_connection_test_reports_success_or_the_cause_of_failure(
     airflow: Airflow, project: Project, host: str, token: str | None, said: str
 ) -> None:
     host = host.format(port=project.dbt_cloud_port)

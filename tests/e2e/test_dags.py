@@ -13,6 +13,8 @@ from tests.e2e.receiver import told
 from tests.e2e.variants import MISSING_JOB, TELLING
 from tests.webhook_receiver import WebhookReceiver
 
+pytestmark = [pytest.mark.slow, pytest.mark.xdist_group(name="airflow-a")]
+
 ACTIVE = {"status__in": "[1,2,3]"}
 PIPELINE = "extract_load_transform"
 
@@ -38,7 +40,7 @@ def test_run_dbt_cloud_job_builds_the_marts(airflow: Airflow, project: Project) 
     assert project.query("select count(*) > 1000 from analytics.customers") == [(True,)]
 
 
-def test_extract_load_transform_moves_every_row_and_beats_guessing(
+def test_extract_load_transform_loads_every_row_and_beats_the_baseline(
     airflow: Airflow, project: Project, pipeline_run: str
 ) -> None:
     loaded = airflow.xcom(PIPELINE, pipeline_run, "load")
@@ -117,7 +119,7 @@ def test_a_backfilled_day_replaces_the_rows_received_that_day_and_no_others(
     assert project.query("select count(*) from raw.payments") == others
 
 
-def test_the_log_of_a_task_that_is_not_done_is_read_without_complaint(
+def test_log_of_a_deferred_task_is_read_without_an_error(
     airflow: Airflow, project: Project
 ) -> None:
     dag_id, task = "run_dbt_cloud_job", "trigger_dbt_cloud_job_run"
@@ -135,7 +137,7 @@ def test_the_log_of_a_task_that_is_not_done_is_read_without_complaint(
     assert "Could not read" not in log
 
 
-def test_a_running_job_short_circuits(airflow: Airflow, project: Project) -> None:
+def test_running_job_skips_the_trigger_task(airflow: Airflow, project: Project) -> None:
     dag_id = "check_before_running_dbt_cloud_job"
     with project.warehouse():  # dbt waits for it, so the job keeps running
         project.dbt_cloud.post("/jobs/65767/run/", json={"cause": "by hand"}).raise_for_status()
@@ -152,7 +154,7 @@ def test_a_running_job_short_circuits(airflow: Airflow, project: Project) -> Non
     assert set(airflow.run(dag_id)[1].values()) == {"success"}
 
 
-def test_a_failing_dbt_test_fails_the_task_and_is_told(
+def test_failed_dbt_test_fails_the_task_and_sends_a_notification(
     airflow: Airflow, project: Project, receiver: WebhookReceiver, sound_warehouse: None
 ) -> None:
     dag_id = TELLING
@@ -177,7 +179,7 @@ def test_a_failing_dbt_test_fails_the_task_and_is_told(
     ("host", "token", "reason"),
     [("", "not-the-token", "Invalid token."), ("localhost:1", "", "Connection refused")],
 )
-def test_a_wrong_connection_says_what_is_wrong(
+def test_task_log_reports_an_invalid_connection(
     airflow: Airflow, project: Project, host: str, token: str, reason: str
 ) -> None:
     dag_id, path = "run_dbt_cloud_job", "/connections/dbt_cloud_default"
@@ -201,7 +203,9 @@ def test_a_wrong_connection_says_what_is_wrong(
     assert "not-the-token" not in log
 
 
-def test_a_wrong_job_id_says_what_is_wrong(airflow: Airflow, receiver: WebhookReceiver) -> None:
+def test_task_log_and_notification_report_an_unknown_job_id(
+    airflow: Airflow, receiver: WebhookReceiver
+) -> None:
     run_id, states = airflow.run(MISSING_JOB)
 
     assert states == {"trigger_dbt_cloud_job_run": "failed"}

@@ -13,6 +13,8 @@ from tests.e2e.project import Project
 from tests.e2e.test_job_dags import missing_table
 from tests.e2e.variants import BY_MODEL, THREE_MODELS, WATCHED
 
+pytestmark = [pytest.mark.slow, pytest.mark.xdist_group(name="airflow-a")]
+
 ONE_TASK = "run_dbt_core_in_one_task"
 PARSED_ANEW = "Unable to do partial parsing"
 PASSWORD = "Correct_horse_battery_staple"
@@ -54,7 +56,7 @@ def together(airflow: Airflow) -> dict[str, str]:
     return airflow.first_runs(ONE_TASK, BY_MODEL)
 
 
-def test_tasks_of_both_dags_take_turns(airflow: Airflow, together: dict[str, str]) -> None:
+def test_tasks_of_both_dags_never_overlap(airflow: Airflow, together: dict[str, str]) -> None:
     runs = [airflow.tasks(*run).values() for run in together.items()]
     tasks = sorted(chain(*runs), key=lambda task: str(task["start_date"]))
 
@@ -86,7 +88,7 @@ def test_only_the_first_run_of_the_one_task_parses_the_project(
     assert [PARSED_ANEW in log for log in logs] == [True, False]
 
 
-def test_one_task_builds_all_with_a_password_that_nobody_sees(
+def test_run_dbt_core_in_one_task_builds_all_models_and_masks_the_password(
     airflow: Airflow, project: Project, no_marts: None
 ) -> None:
     with password_names_the_schema(airflow, project):
@@ -104,7 +106,7 @@ def test_one_task_builds_all_with_a_password_that_nobody_sees(
         assert PASSWORD not in said
 
 
-def test_watching_one_dbt_run_marks_each_model(
+def test_watcher_mode_marks_each_model_of_one_dbt_run(
     airflow: Airflow, project: Project, no_marts: None
 ) -> None:
     run_id, states = airflow.run(WATCHED)
@@ -117,7 +119,7 @@ def test_watching_one_dbt_run_marks_each_model(
     assert schemas_with_customers(project) == [("analytics",)]
 
 
-def test_a_failed_model_fails_the_one_task_or_only_what_hangs_on_it(
+def test_failed_model_fails_the_one_task_or_only_downstream_tasks(
     airflow: Airflow, project: Project
 ) -> None:
     with missing_table(project, "stores"):

@@ -11,6 +11,8 @@ from tests.e2e.crashes import Scene
 from tests.e2e.project import Project
 from tests.e2e.webhook_crashes import Telling
 
+pytestmark = [pytest.mark.slow, pytest.mark.xdist_group(name="crashes")]
+
 ONE = ["Success"]
 FAILED = ["Error"] * 3  # a first try and two retries
 # What happens, and how the dbt runs and the task have ended afterwards.
@@ -35,6 +37,10 @@ TABLE: list[tuple[Callable[[Scene], None], list[str], str]] = [
     (crashes.mark_failed_while_dbt_cloud_fails, ["Cancelled"], "failed"),
     (crashes.clear_after_failure, [*FAILED, "Success"], "success"),
     (crashes.clear_after_success, ["Success", "Success"], "success"),
+    (crashes.retries_are_lowered_between_two_tries, ONE, "success"),
+    (crashes.retries_are_lowered_before_a_clear, ["Success", "Success"], "success"),
+    (crashes.a_person_resumes_the_failed_run, [*FAILED, "Success"], "success"),
+    (crashes.dag_run_is_deleted_and_made_again, ["Success", "Success"], "success"),
 ]
 # The same with a task group. A run that died is built again by the model's own next try.
 TABLE_OF_TASK_GROUP: list[tuple[Callable[[Scene], None], list[str], str]] = [
@@ -45,6 +51,7 @@ TABLE_OF_TASK_GROUP: list[tuple[Callable[[Scene], None], list[str], str]] = [
     (crashes.clear_while_running, ["Cancelled", "Success"], "success"),
     (crashes.clear_after_failure, [*FAILED, "Success"], "success"),
     (crashes.clear_after_success, ["Success", "Success"], "success"),
+    (crashes.retries_are_lowered_before_a_clear, ["Success", "Success"], "success"),
 ]
 
 
@@ -59,7 +66,7 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Project]:
 @pytest.mark.parametrize(
     ("happens", "dbt_runs", "state"), TABLE, ids=[row[0].__name__ for row in TABLE]
 )
-def test_the_task_has_its_dbt_runs_and_no_more(
+def test_task_has_exactly_the_expected_dbt_runs(
     project: Project, happens: Callable[[Scene], None], dbt_runs: list[str], state: str
 ) -> None:
     with crashes.scene_in(project) as scene:
@@ -73,7 +80,7 @@ def test_the_task_has_its_dbt_runs_and_no_more(
     TABLE_OF_TASK_GROUP,
     ids=[row[0].__name__ for row in TABLE_OF_TASK_GROUP],
 )
-def test_a_task_group_has_its_dbt_runs_and_no_more(
+def test_task_group_has_exactly_the_expected_dbt_runs(
     project: Project, happens: Callable[[Scene], None], dbt_runs: list[str], state: str
 ) -> None:
     with crashes.scene_in(project, crashes.TASK_GROUP) as scene:
@@ -95,22 +102,22 @@ TABLE_OF_WEBHOOKS: list[tuple[Callable[[Telling], None], int, int]] = [
     TABLE_OF_WEBHOOKS,
     ids=[row[0].__name__ for row in TABLE_OF_WEBHOOKS],
 )
-def test_each_run_that_dbt_cloud_tells_of_is_one_event(
+def test_webhooks_create_exactly_one_event_per_run(
     project: Project, happens: Callable[[Telling], None], runs: int, times: int
 ) -> None:
     webhook_crashes.require_one_event_each(project, happens, runs, times)
 
 
-def test_a_run_that_ends_without_an_api_server_is_told_of_again(project: Project) -> None:
+def test_webhook_is_retried_after_the_api_server_was_down(project: Project) -> None:
     webhook_crashes.require_the_local_dbt_cloud_tells_again(project)
 
 
 @pytest.mark.parametrize("component", ["triggerer", "postgres"])
-def test_a_watcher_tells_of_each_run_once(project: Project, component: str) -> None:
+def test_watcher_reports_each_run_once_after_a_crash(project: Project, component: str) -> None:
     crashes.watchers_hear_of_each_run_once(project, lambda: project.kill(component, family=True))
 
 
-def test_a_run_that_a_webhook_and_a_watcher_tell_of_is_one_event(project: Project) -> None:
+def test_webhook_and_watcher_create_one_event_per_run(project: Project) -> None:
     crashes.watchers_hear_of_each_run_once(
         project, lambda: project.kill("triggerer", family=True), webhooks=True
     )

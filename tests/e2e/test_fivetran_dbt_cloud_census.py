@@ -6,8 +6,12 @@ import json
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from tests.e2e.airflow_client import Airflow
 from tests.e2e.project import Project
+
+pytestmark = [pytest.mark.slow, pytest.mark.xdist_group(name="airflow-b")]
 
 DAG_ID = "fivetran_dbt_cloud_census"
 STEPS = (
@@ -40,7 +44,7 @@ def test_missing_rows_are_ingested_transformed_and_sent(airflow: Airflow, projec
     assert missing in {record["record_payload"]["customer_id"] for record in records}
 
 
-def test_nothing_is_transformed_or_sent_when_ingesting_fails(
+def test_failed_fivetran_sync_starts_no_dbt_run_and_no_census_sync(
     airflow: Airflow, project: Project
 ) -> None:
     path = "/connections/fivetran_default"

@@ -12,6 +12,8 @@ from tests.e2e.project import Project, eventually
 from tests.e2e.receiver import told
 from tests.webhook_receiver import WebhookReceiver
 
+pytestmark = [pytest.mark.slow, pytest.mark.xdist_group(name="airflow-b")]
+
 DAG = "gate_on_fresh_sources"
 GATE, DBT, CHECKS = "wait_for_sources", "trigger_dbt_cloud_job_run", "check_marts"
 TASKS = {"ingest", GATE, DBT, CHECKS, "notify_consumers"}
@@ -44,7 +46,7 @@ def dbt_runs(project: Project) -> int:
     return len(project.dbt_runs(job_definition_id=JOB_ID))
 
 
-def test_fresh_sources_are_built_checked_and_told(
+def test_fresh_sources_are_built_checked_and_reported_to_consumers(
     airflow: Airflow, project: Project, receiver: WebhookReceiver, green_run: str
 ) -> None:
     assert airflow.states(DAG, green_run) == dict.fromkeys(TASKS, "success")
@@ -57,7 +59,7 @@ def test_fresh_sources_are_built_checked_and_told(
     assert success["task_id"] == "notify_consumers"
 
 
-def test_a_wrong_mart_is_told_once_and_not_to_the_consumers(
+def test_failed_mart_check_is_reported_once_and_not_to_consumers(
     airflow: Airflow, project: Project, receiver: WebhookReceiver, green_run: str
 ) -> None:
     run_id = green_run
@@ -74,7 +76,7 @@ def test_a_wrong_mart_is_told_once_and_not_to_the_consumers(
     assert len(told(receiver, run_id, "task.succeeded")) == 1
 
 
-def test_dbt_never_runs_on_sources_that_stay_stale(
+def test_gate_fails_on_stale_sources_and_starts_no_dbt_run(
     airflow: Airflow, project: Project, receiver: WebhookReceiver, green_run: str
 ) -> None:
     before = dbt_runs(project)
@@ -98,7 +100,7 @@ def test_dbt_never_runs_on_sources_that_stay_stale(
     assert "orders" not in failure["text"]
 
 
-def test_the_gate_opens_when_the_source_arrives_and_lateness_is_told(
+def test_gate_reports_lateness_and_passes_when_the_source_arrives(
     airflow: Airflow, project: Project, receiver: WebhookReceiver, green_run: str
 ) -> None:
     before = dbt_runs(project)

@@ -12,6 +12,8 @@ import pytest
 from tests.e2e.airflow_client import Airflow
 from tests.e2e.project import Project, eventually
 
+pytestmark = [pytest.mark.slow, pytest.mark.xdist_group(name="airflow-b")]
+
 TRIGGER = "trigger_dbt_cloud_job_run"
 FORM = "run_dbt_cloud_job_with_form"
 RERUN = "rerun_dbt_cloud_job_from_failure"
@@ -40,6 +42,10 @@ def missing_table(project: Project, table: str) -> Iterator[None]:
 
 @pytest.fixture(scope="module")
 def failed(airflow: Airflow, project: Project) -> int:
+    return failed_run(airflow, project)
+
+
+def failed_run(airflow: Airflow, project: Project) -> int:
     """A run of the job that failed; the cause is mended."""
     with missing_table(project, "stores"):
         assert airflow.run("run_dbt_cloud_job")[1] == {TRIGGER: "failed"}
@@ -50,7 +56,7 @@ def failed(airflow: Airflow, project: Project) -> int:
     ("dag_id", "rhythm"),
     [("hourly_dbt_cloud_job", "hourly"), ("daily_dbt_cloud_job", "daily")],
 )
-def test_each_rhythm_builds_the_models_of_its_tag(
+def test_hourly_and_daily_dags_build_the_models_of_their_tag(
     airflow: Airflow, project: Project, dag_id: str, rhythm: str
 ) -> None:
     run_id = airflow.first_run(dag_id)
@@ -82,7 +88,7 @@ def test_the_form_chooses_models_and_schema(airflow: Airflow, project: Project) 
 
 
 @pytest.mark.parametrize("defer", [False, True])
-def test_a_part_is_built_in_another_schema_only_if_the_rest_is_read_from_production(
+def test_form_builds_a_selection_in_another_schema_only_with_deferral(
     airflow: Airflow, project: Project, defer: bool
 ) -> None:
     airflow.first_run("run_dbt_cloud_job")  # there is a production to read from
@@ -121,7 +127,7 @@ def test_deferral_into_production_itself_is_refused(airflow: Airflow) -> None:
     ],
     ids=str,
 )
-def test_the_form_refuses_nonsense_before_any_call(
+def test_form_rejects_invalid_values_before_any_call(
     airflow: Airflow, project: Project, answers: dict[str, str]
 ) -> None:
     newest = project.dbt_runs()[0]["id"]
@@ -193,11 +199,14 @@ def test_the_newest_failed_run_is_resumed_where_it_failed(
     for words in (f"Run {failed} failed", "1 failed: model.jaffle_shop.stg_stores", run["href"]):
         assert words in log
     assert re.search(r"skipped: [^\n]*model\.jaffle_shop\.stores\b", log)
+    again, _ = airflow.run(RERUN, run_id=failed)
+    assert airflow.xcom(RERUN, again, FINISH) == resumed
 
 
-def test_a_run_that_cannot_be_resumed_is_rebuilt_and_the_log_says_why(
-    airflow: Airflow, project: Project, failed: int
+def test_run_that_cannot_be_resumed_is_rebuilt_and_the_reason_is_logged(
+    airflow: Airflow, project: Project
 ) -> None:
+    failed = failed_run(airflow, project)
     assert airflow.run("run_dbt_cloud_job")[1] == {TRIGGER: "success"}
 
     run_id, states = airflow.run(RERUN, run_id=failed)
@@ -209,7 +218,7 @@ def test_a_run_that_cannot_be_resumed_is_rebuilt_and_the_log_says_why(
     assert "stg_customers" not in built
 
 
-def test_a_run_that_did_not_fail_is_refused(airflow: Airflow, project: Project) -> None:
+def test_finish_failed_run_rejects_a_successful_run(airflow: Airflow, project: Project) -> None:
     quick = {"cause": "test", "steps_override": ["dbt deps"]}
     started = project.dbt_cloud.post(f"/jobs/{JOB_ID}/run/", json=quick).raise_for_status()
     succeeded = started.json()["data"]["id"]

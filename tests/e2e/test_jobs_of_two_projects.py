@@ -18,6 +18,8 @@ from tests.e2e.watching import (
     times_told,
 )
 
+pytestmark = [pytest.mark.slow, pytest.mark.xdist_group(name="airflow-b")]
+
 DAG = "wait_for_jobs_of_two_projects"
 REQUIRE, COMPARE = "require_success", "compare_revenue"
 SHOP_JOB, FINANCE_JOB = 65767, 48640
@@ -32,7 +34,7 @@ def watching(airflow: Airflow, project: Project) -> Iterator[None]:
     airflow.call("PATCH", f"/dags/{DAG}", is_paused=True)
 
 
-def test_it_compares_what_two_projects_built(airflow: Airflow, project: Project) -> None:
+def test_runs_of_both_projects_start_one_comparison(airflow: Airflow, project: Project) -> None:
     runs = [run_outside(project, job) for job in (SHOP_JOB, FINANCE_JOB)]
 
     dag_run = dag_run_of(airflow, FINANCE, runs[1]["id"])
@@ -53,7 +55,7 @@ def test_it_compares_what_two_projects_built(airflow: Airflow, project: Project)
         assert times_told(airflow, asset)[run["id"]] == 1
 
 
-def test_a_job_that_failed_is_named_and_need_only_run_again_itself(
+def test_require_success_names_the_failed_job_and_passes_after_its_rerun(
     airflow: Airflow, project: Project
 ) -> None:
     failed = run_outside(project, FINANCE_JOB, "dbt run-operation no_such_macro")
@@ -71,7 +73,7 @@ def test_a_job_that_failed_is_named_and_need_only_run_again_itself(
     assert airflow.wait(DAG, dag_run) == "success"
 
 
-def test_run_by_hand_it_says_where_the_projects_differ(
+def test_manual_run_fails_when_revenue_differs_between_projects(
     airflow: Airflow, project: Project, sound_warehouse: None
 ) -> None:
     project.query(

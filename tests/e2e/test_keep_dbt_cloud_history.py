@@ -13,6 +13,8 @@ from tests.e2e.project import Project, eventually
 from tests.e2e.test_job_dags import missing_table
 from tests.e2e.test_models import MARTS, NAMESPACE, STAGING, published
 
+pytestmark = [pytest.mark.slow, pytest.mark.xdist_group(name="airflow-b")]
+
 DAG = "keep_dbt_cloud_history"
 JOB_ID = 30605
 PUBLISHED = "publish_models_as_assets"
@@ -42,9 +44,7 @@ def kept(project: Project, run_id: int, job_id: int = JOB_ID) -> dict[str, Any]:
     return content
 
 
-def test_a_run_is_kept_and_what_it_built_is_published_once(
-    airflow: Airflow, project: Project
-) -> None:
+def test_run_is_kept_and_its_models_are_published_once(airflow: Airflow, project: Project) -> None:
     run_id = dbt_run(project)
 
     dag_run, states = airflow.run(DAG, run_id=run_id)
@@ -59,7 +59,7 @@ def test_a_run_is_kept_and_what_it_built_is_published_once(
     assert published(airflow, DAG, again) == {}
 
 
-def test_a_failed_run_is_kept_with_its_reason_and_publishes_what_is_new(
+def test_failed_run_is_kept_with_its_error_and_publishes_built_models(
     airflow: Airflow, project: Project
 ) -> None:
     with missing_table(project, "stores"):
@@ -74,7 +74,7 @@ def test_a_failed_run_is_kept_with_its_reason_and_publishes_what_is_new(
     assert set(published(airflow, DAG, dag_run)) == {f"{NAMESPACE}/stg_products"}
 
 
-def test_models_whose_tasks_have_published_them_are_not_published_again(
+def test_models_already_published_by_their_tasks_are_not_published_again(
     airflow: Airflow, project: Project
 ) -> None:
     run_id = airflow.xcom(PUBLISHED, airflow.first_run(PUBLISHED), "jaffle_shop.run_job")
@@ -85,7 +85,7 @@ def test_models_whose_tasks_have_published_them_are_not_published_again(
     assert published(airflow, DAG, dag_run) == {}
 
 
-def test_a_run_that_is_told_of_by_an_event_is_kept(airflow: Airflow, project: Project) -> None:
+def test_run_event_starts_the_dag_that_keeps_the_run(airflow: Airflow, project: Project) -> None:
     airflow.call("PATCH", f"/dags/{DAG}", is_paused=False)
     run_id = dbt_run(project, steps_override=["dbt run --select stg_stores"])
 
@@ -98,9 +98,11 @@ def files_of(project: Project, run_id: int) -> list[Any]:
     return list((project.root / "include" / ".local" / "history").glob(f"*/{run_id}.json"))
 
 
-def test_a_run_that_nobody_knows_fails_at_once_with_a_sentence(airflow: Airflow) -> None:
+def test_unknown_run_fails_without_retries_and_logs_the_404(airflow: Airflow) -> None:
     dag_run, states = airflow.run(DAG, run_id=10**9)
 
     assert states == {"find_runs": "success", "keep_runs": "failed"}
     assert airflow.tasks(DAG, dag_run)["keep_runs"]["try_number"] == 1
-    assert "dbt Cloud knows none of these runs" in airflow.log(DAG, dag_run, "keep_runs")
+    assert "Run 1000000000 is not kept: dbt Cloud answered 404" in airflow.log(
+        DAG, dag_run, "keep_runs"
+    )

@@ -5,20 +5,26 @@ from __future__ import annotations
 from typing import Any
 from urllib.parse import quote
 
+import pytest
+
 from tests.e2e.airflow_client import Airflow
 from tests.e2e.project import Project, eventually
+from tests.e2e.receiver import told as told_to
 from tests.e2e.test_job_dags import missing_table
 from tests.e2e.variants import (
+    AFTER,
     PUBLISHED,
     PUBLISHED_ONCE,
     SHOWN,
     SHOWN_ONCE,
     SHOWN_STALE,
-    SHOWN_WITHOUT_FILE,
 )
+from tests.webhook_receiver import WebhookReceiver
+
+pytestmark = [pytest.mark.slow, pytest.mark.xdist_group(name="airflow-b")]
 
 GROUP = "jaffle_shop"
-JOB, REST = f"{GROUP}.run_job", f"{GROUP}.rest_of_run"
+JOB, REST, CHECK = (f"{GROUP}.{name}" for name in ("run_job", "rest_of_run", "check_results"))
 MARTS = ("customers", "daily_revenue", "order_items", "orders", "products", "stores")
 STAGING = ("customers", "order_items", "orders", "payments", "products", "stores")
 MODELS = {f"{GROUP}.marts.{name}" for name in MARTS}
@@ -34,7 +40,7 @@ def task(name: str) -> str:
 
 def green(*but: str) -> dict[str, str]:
     """All tasks succeed, but for those of some models."""
-    return dict.fromkeys({JOB, REST, *MODELS} - {task(name) for name in but}, "success")
+    return dict.fromkeys({JOB, REST, CHECK, *MODELS} - {task(name) for name in but}, "success")
 
 
 def newest(project: Project) -> int:
@@ -68,7 +74,20 @@ def clear(airflow: Airflow, dag: str, dag_run: str, *names: str) -> None:
     )
 
 
-def test_each_model_is_a_task_of_one_dbt_run(airflow: Airflow, project: Project) -> None:
+def failure_of(receiver: WebhookReceiver, dag_run: str, task_id: str) -> dict[str, Any]:
+    """What the Dag processor tells of a task that its trigger has ended."""
+
+    def failures() -> list[dict[str, Any]]:
+        found = told_to(receiver, dag_run, "task.failed")
+        return [one for one in found if one["task_id"] == task_id]
+
+    (only,) = eventually(failures, f"the failure of {task_id} is told")
+    return only
+
+
+def test_task_group_has_a_task_per_model_and_starts_one_dbt_run(
+    airflow: Airflow, project: Project
+) -> None:
     before = newest(project)
 
     dag_run, states = airflow.run(SHOWN)
@@ -86,8 +105,8 @@ def test_each_model_is_a_task_of_one_dbt_run(airflow: Airflow, project: Project)
     assert "Pre Execute" not in log  # no worker had a part in it
 
 
-def test_models_that_fail_leave_the_others_green_and_are_built_again_by_one_run(
-    airflow: Airflow, project: Project
+def test_failed_models_leave_others_successful_and_are_rebuilt_by_one_run(
+    airflow: Airflow, project: Project, receiver: WebhookReceiver
 ) -> None:
     before = newest(project)
     with missing_table(project, "stores"), missing_table(project, "products"):
@@ -97,13 +116,17 @@ def test_models_that_fail_leave_the_others_green_and_are_built_again_by_one_run(
     assert states == {
         **green("stg_stores", "stg_products", *after),
         **dict.fromkeys((task("stg_stores"), task("stg_products")), "failed"),
-        **dict.fromkeys(map(task, after), "upstream_failed"),
+        **dict.fromkeys([CHECK, *map(task, after)], "upstream_failed"),
     }
     assert airflow.wait(SHOWN_ONCE, dag_run) == "failed"
     told = airflow.xcom(SHOWN_ONCE, dag_run, task("stg_stores"))
     assert told["status"] == "error"
     log = airflow.log(SHOWN_ONCE, dag_run, task("stg_stores"))
     assert "Table with name stores does not exist" in log
+    message = failure_of(receiver, dag_run, task("stg_stores"))
+    assert message["dbt_cloud_run_url"] == told["run_url"]
+    assert [node["unique_id"] for node in message["failed_nodes"]] == [told["unique_id"]]
+    assert "Table with name stores does not exist" in message["text"]
 
     clear(airflow, SHOWN_ONCE, dag_run, task("stg_stores"), task("stg_products"))
 
@@ -112,12 +135,13 @@ def test_models_that_fail_leave_the_others_green_and_are_built_again_by_one_run(
     failed, again = runs_after(project, before)
     names = {"stg_stores", "stg_products", *after}
     assert built_in(project, again) == dict.fromkeys(names, "success")
-    assert again["trigger"]["steps_override"] == [f"dbt build --select {' '.join(sorted(names))}"]
+    selectors = [f"'package:jaffle_shop,fqn:*.{name}'" for name in sorted(names)]
+    assert again["trigger"]["steps_override"] == [f"dbt build --select {' '.join(selectors)}"]
     assert airflow.xcom(SHOWN_ONCE, dag_run, task("stores"))["run_id"] == again["id"]
     assert airflow.xcom(SHOWN_ONCE, dag_run, task("orders"))["run_id"] == failed["id"]
 
 
-def test_a_model_that_is_tried_again_by_itself_is_built_again(
+def test_automatic_retry_of_a_model_task_rebuilds_the_model(
     airflow: Airflow, project: Project
 ) -> None:
     before = newest(project)
@@ -131,7 +155,7 @@ def test_a_model_that_is_tried_again_by_itself_is_built_again(
     assert airflow.states(SHOWN, dag_run) == green()
 
 
-def test_clearing_a_model_that_succeeded_builds_it_and_what_follows(
+def test_clearing_a_successful_model_rebuilds_it_and_its_downstream_tasks(
     airflow: Airflow, project: Project
 ) -> None:
     dag_run = airflow.first_run(SHOWN)
@@ -158,7 +182,7 @@ def test_clearing_the_job_resumes_it_where_it_failed(airflow: Airflow, project: 
     assert built_in(project, resumed) == {"stg_stores": "success", "stores": "success"}
 
 
-def test_a_test_that_fails_fails_its_model_s_task_and_holds_back_what_follows(
+def test_failed_dbt_test_fails_its_model_task_and_blocks_downstream_tasks(
     airflow: Airflow, project: Project, sound_warehouse: None
 ) -> None:
     with project.warehouse() as warehouse:
@@ -170,7 +194,7 @@ def test_a_test_that_fails_fails_its_model_s_task_and_holds_back_what_follows(
     assert states == {
         **green("orders", *after),
         task("orders"): "failed",
-        **dict.fromkeys(map(task, after), "upstream_failed"),
+        **dict.fromkeys([CHECK, *map(task, after)], "upstream_failed"),
     }
     told = airflow.xcom(SHOWN_ONCE, dag_run, task("orders"))
     assert told["status"] == "success"  # the model was built
@@ -179,7 +203,7 @@ def test_a_test_that_fails_fails_its_model_s_task_and_holds_back_what_follows(
     assert test["rows"] > 0
 
 
-def test_a_run_that_is_cancelled_fails_what_it_has_not_built(
+def test_cancelled_run_fails_the_tasks_of_unbuilt_models(
     airflow: Airflow, project: Project
 ) -> None:
     with project.warehouse():  # dbt waits for it
@@ -195,7 +219,7 @@ def test_a_run_that_is_cancelled_fails_what_it_has_not_built(
     assert "Cancelled by user" in airflow.log(SHOWN_ONCE, dag_run, task("stg_orders"))
 
 
-def test_two_dag_runs_at_once_follow_their_own_runs(airflow: Airflow, project: Project) -> None:
+def test_concurrent_dag_runs_follow_their_own_dbt_runs(airflow: Airflow, project: Project) -> None:
     dag_runs = [airflow.trigger(SHOWN_ONCE) for _ in range(2)]
 
     for dag_run in dag_runs:
@@ -207,7 +231,7 @@ def test_two_dag_runs_at_once_follow_their_own_runs(airflow: Airflow, project: P
     assert len(set(own)) == 2
 
 
-def test_marking_a_model_s_task_changes_nothing_in_dbt_cloud(
+def test_marking_a_model_task_failed_does_not_change_the_dbt_run(
     airflow: Airflow, project: Project
 ) -> None:
     with project.warehouse():
@@ -223,30 +247,20 @@ def test_marking_a_model_s_task_changes_nothing_in_dbt_cloud(
     assert project.dbt_runs(pk=run["id"])[0]["status_humanized"] == "Success"
 
 
-def test_what_the_lineage_file_lacks_is_told_and_what_the_run_lacks_is_skipped(
+def test_stale_lineage_file_logs_missing_models_and_skips_removed_ones(
     airflow: Airflow, project: Project
 ) -> None:
     dag_run, states = airflow.run(SHOWN_STALE)
 
     gone = f"{GROUP}.gone"
-    assert states == {**green("products", "daily_revenue"), gone: "skipped"}
+    assert states == {**green("products", "daily_revenue"), gone: "skipped", AFTER: "success"}
     log = airflow.log(SHOWN_STALE, dag_run, REST)
     assert "model.jaffle_shop.products: success" in log
     assert "the Dag write_lineage writes it anew" in log
     assert "does not build this node" in airflow.log(SHOWN_STALE, dag_run, gone)
 
 
-def test_without_a_lineage_file_the_job_still_runs(airflow: Airflow, project: Project) -> None:
-    dag_run, states = airflow.run(SHOWN_WITHOUT_FILE)
-
-    assert states == {JOB: "success", REST: "success"}
-    assert "no_such_file.json cannot be read" in airflow.log(SHOWN_WITHOUT_FILE, dag_run, JOB)
-    assert "model.jaffle_shop.customers: success" in airflow.log(SHOWN_WITHOUT_FILE, dag_run, REST)
-
-
-def test_the_lineage_file_is_written_as_the_project_is_now(
-    airflow: Airflow, project: Project
-) -> None:
+def test_write_lineage_writes_the_current_project(airflow: Airflow, project: Project) -> None:
     file = project.root / "include" / "lineage" / "daily_build.json"
     good = file.read_text()
     file.write_text('{"version": 1, "nodes": []}')
@@ -265,7 +279,7 @@ def published(airflow: Airflow, dag: str, dag_run: str) -> dict[str, dict[str, A
     return {event["uri"]: event["extra"] for event in events}
 
 
-def test_each_model_built_is_published_once_and_starts_who_waits_for_it(
+def test_built_models_publish_one_event_each_and_start_waiting_dags(
     airflow: Airflow, project: Project
 ) -> None:
     airflow.call("PATCH", f"/dags/{REFRESH}", is_paused=False)
@@ -293,7 +307,7 @@ def test_each_model_built_is_published_once_and_starts_who_waits_for_it(
     assert project.query("select count(*) from marketing.best_customers") == [(100,)]
 
 
-def test_a_test_that_fails_withholds_its_model_s_event(
+def test_failed_dbt_test_withholds_the_event_of_its_model(
     airflow: Airflow, project: Project, sound_warehouse: None
 ) -> None:
     with project.warehouse() as warehouse:

@@ -22,6 +22,8 @@ from tests.e2e.airflow_client import Airflow
 from tests.e2e.project import Project, eventually
 from tests.pictures.browser import Page, browser, needs_browser
 
+pytestmark = [pytest.mark.slow, pytest.mark.xdist_group(name="airflow-b")]
+
 KEEP, RUN = "keep_dbt_cloud_history", "run_dbt_cloud_job"
 JOB_ID, PROJECT_ID, DOCUMENTED_JOB = 65767, 36467, 48618
 PAGE, PREFIX = "/dbt-cloud-page/", "/airflow"
@@ -103,9 +105,7 @@ PATHS = ("", f"jobs/{JOB_ID}", f"docs/{PROJECT_ID}")
 
 
 @pytest.mark.parametrize("path", PATHS)
-def test_nobody_sees_it_without_airflow_s_login_and_permission(
-    kept: str, strict: str, path: str
-) -> None:
+def test_page_requires_an_airflow_login_and_permission(kept: str, strict: str, path: str) -> None:
     url = f"{strict}{PAGE}{path}"
 
     stranger = get(url)
@@ -123,13 +123,13 @@ def test_nobody_sees_it_without_airflow_s_login_and_permission(
         assert "Daily" not in refused.text
 
 
-def test_no_other_address_of_the_page_is_open(strict: str) -> None:
+def test_other_addresses_below_the_page_are_not_public(strict: str) -> None:
     for path in ("docs", "openapi.json", "redoc", "jobs/x"):
         assert get(f"{strict}{PAGE}{path}").status_code in (401, 404), path
     assert get(f"{strict}{PAGE}static/page.css").is_success  # as Airflow's own
 
 
-def test_links_lead_below_the_prefix(kept: str, strict: str) -> None:
+def test_links_stay_below_the_prefix(kept: str, strict: str) -> None:
     url = httpx.URL(f"{strict}{PAGE}jobs/{JOB_ID}")
     text = get(str(url), Authorization=f"Bearer {token_of(strict, 'viewer')}").text
 
@@ -139,7 +139,7 @@ def test_links_lead_below_the_prefix(kept: str, strict: str) -> None:
     assert url.join(f"../../dags/{RUN}").path == f"{PREFIX}/dags/{RUN}"
 
 
-def test_it_shows_who_started_what_and_foreign_text_stays_text(
+def test_page_links_runs_to_their_dag_runs_and_escapes_markup(
     airflow: Airflow, project: Project, kept: str
 ) -> None:
     overview = get(f"http://127.0.0.1:{airflow.port}{PAGE}").text
@@ -154,7 +154,7 @@ def test_it_shows_who_started_what_and_foreign_text_stays_text(
     assert "stg_orders" in job
 
 
-def test_without_dbt_cloud_it_shows_what_is_kept(
+def test_page_shows_kept_runs_when_dbt_cloud_is_unavailable(
     airflow: Airflow, project: Project, kept: str
 ) -> None:
     url = f"http://127.0.0.1:{airflow.port}{PAGE}"
@@ -196,7 +196,7 @@ def shows(page: Page, script: str) -> Callable[[], Any]:
 
 
 @needs_browser
-def test_in_airflow_s_frame_it_is_used_by_keyboard_and_leads_to_the_dag_run(
+def test_page_in_the_airflow_frame_navigates_by_keyboard_to_the_dag_run(
     airflow: Airflow, page: Page, kept: str
 ) -> None:
     root = f"http://127.0.0.1:{airflow.port}"
@@ -222,7 +222,7 @@ def test_in_airflow_s_frame_it_is_used_by_keyboard_and_leads_to_the_dag_run(
 
 
 @needs_browser
-def test_a_new_run_appears_by_itself(
+def test_job_page_adds_a_new_run_without_a_reload(
     airflow: Airflow, project: Project, page: Page, kept: str
 ) -> None:
     page.open(f"http://127.0.0.1:{airflow.port}{PAGE}jobs/{DOCUMENTED_JOB}", "Daily run")
@@ -237,7 +237,7 @@ def test_a_new_run_appears_by_itself(
 
 @needs_browser
 @pytest.mark.parametrize("path", PATHS[:2])
-def test_it_fits_a_narrow_window_in_the_dark(
+def test_page_fits_a_narrow_window_in_dark_mode(
     airflow: Airflow, page: Page, kept: str, path: str
 ) -> None:
     page.size(400, 800)
@@ -253,7 +253,7 @@ def test_it_fits_a_narrow_window_in_the_dark(
 
 
 @needs_browser
-def test_dbt_s_documentation_works_and_is_nobody_in_airflow(
+def test_dbt_docs_render_and_cannot_call_the_airflow_api(
     airflow: Airflow, page: Page, kept: str
 ) -> None:
     url = f"http://127.0.0.1:{airflow.port}{PAGE}docs/{PROJECT_ID}"
@@ -265,7 +265,7 @@ def test_dbt_s_documentation_works_and_is_nobody_in_airflow(
     assert eventually(shows(page, "window.said"), "the call ends") == "refused"
 
 
-def test_the_dag_and_the_page_mean_the_same_folder(project: Project) -> None:
+def test_dag_and_page_use_the_same_history_folder(project: Project) -> None:
     dag = (project.root / "dags" / f"{KEEP}.py").read_text()
     plugin = (project.root / "plugins" / "show_dbt_cloud.py").read_text()
 

@@ -22,6 +22,8 @@ from tests.e2e import crashes
 from tests.e2e.crashes import Scene
 from tests.e2e.project import Project, eventually
 
+pytestmark = [pytest.mark.slow, pytest.mark.xdist_group(name="celery")]
+
 REDIS = shutil.which("redis-server")
 PASSWORD = "Correct_horse_battery_staple"
 TWO = {"SCHEDULERS": "2", "TRIGGERERS": "2"}
@@ -83,7 +85,9 @@ def project(
         yield project
 
 
-def test_as_many_run_as_were_asked_for(project: Project, celery: dict[str, str]) -> None:
+def test_start_runs_the_configured_number_of_each_component(
+    project: Project, celery: dict[str, str]
+) -> None:
     names = set(project.states())
     assert {"scheduler", "scheduler-2", "triggerer", "triggerer-2"} < names
     assert {name for name in names if name.startswith("worker")} == (
@@ -99,7 +103,7 @@ def test_as_many_run_as_were_asked_for(project: Project, celery: dict[str, str])
         (crashes.one_of_each_dies, 3),
     ],
 )
-def test_the_task_has_its_dbt_runs_and_no_more(
+def test_task_has_exactly_the_expected_dbt_runs(
     project: Project, happens: Callable[[Scene], None], dbt_runs: int
 ) -> None:
     with crashes.scene_in(project) as scene:
@@ -109,7 +113,7 @@ def test_the_task_has_its_dbt_runs_and_no_more(
     assert all(state.lives for state in project.states().values())
 
 
-def test_watchers_move_to_the_other_triggerer_and_tell_of_each_run_once(project: Project) -> None:
+def test_watchers_move_to_the_other_triggerer_and_report_each_run_once(project: Project) -> None:
     """One of them dies, and the other one once the first is there again: both have watched then."""
 
     def both_die() -> None:

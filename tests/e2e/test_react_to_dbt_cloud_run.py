@@ -6,12 +6,16 @@ import socket
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
+import pytest
+
 from include.dbt_cloud.events import job_runs
 from tests.e2e.airflow_client import Airflow
 from tests.e2e.project import Project, eventually
 from tests.e2e.test_job_dags import missing_table
 from tests.e2e.webhooks import Sender, events_of
 from tests.webhook_receiver import WebhookReceiver
+
+pytestmark = [pytest.mark.slow, pytest.mark.xdist_group(name="airflow-b")]
 
 DAG, JOB = "react_to_dbt_cloud_run", 48630
 READ, REFRESH, TELL = "read_runs", "refresh_quiet_customers", "tell_people"
@@ -45,7 +49,7 @@ def told(event: dict[str, Any]) -> dict[str, Any]:
     return run
 
 
-def test_a_run_that_somebody_else_started_refreshes_marketing_s_table(
+def test_run_started_outside_airflow_refreshes_the_marketing_table(
     airflow: Airflow, project: Project
 ) -> None:
     airflow.call("PATCH", f"/dags/{DAG}", is_paused=False)
@@ -69,7 +73,7 @@ def test_a_run_that_somebody_else_started_refreshes_marketing_s_table(
     assert airflow.xcom(DAG, by_hand, READ) == [read]
 
 
-def test_a_run_that_fails_is_told_with_its_failed_node(
+def test_failed_run_sends_a_notification_with_its_failed_node(
     airflow: Airflow, project: Project, receiver: WebhookReceiver
 ) -> None:
     airflow.call("PATCH", f"/dags/{DAG}", is_paused=False)
@@ -89,7 +93,7 @@ def test_a_run_that_fails_is_told_with_its_failed_node(
         assert words in heard["text"]
 
 
-def test_wrong_webhooks_are_refused_and_one_that_comes_ten_times_is_one_event(
+def test_receiver_rejects_invalid_webhooks_and_deduplicates_repeated_ones(
     airflow: Airflow, project: Project
 ) -> None:
     airflow.call("PATCH", f"/dags/{DAG}", is_paused=True)
@@ -116,6 +120,25 @@ def test_wrong_webhooks_are_refused_and_one_that_comes_ten_times_is_one_event(
     assert not [line for line in answers if "status_code=500" in line]
 
 
+def test_receiver_replaces_characters_that_postgresql_cannot_store(
+    airflow: Airflow, project: Project
+) -> None:
+    airflow.call("PATCH", f"/dags/{DAG}", is_paused=True)
+    odd = "by \0 \ud83d hand"
+    ids = [9_000_000_000_002, 9_000_000_000_003]
+    with Sender(project) as sender:
+        bodies = [sender.finished(run_id, JOB, jobName=odd, runReason=odd) for run_id in ids]
+        bodies += [sender.finished(9_000_000_000_004, JOB, projectId=None)]
+        answers = [sender.send(body).status_code for body in bodies * 2]
+        absurd = sender.send(sender.finished(10**400, JOB))
+
+    assert answers == [200] * 6
+    assert absurd.status_code == 400
+    newest = [told(event) for event in events_of(airflow, ASSET, newest=3)]
+    assert [run["run_id"] for run in newest] == [9_000_000_000_004, *reversed(ids)]
+    assert newest[1]["cause"] == newest[1]["job_name"] == "by \ufffd \ufffd hand"
+
+
 def slow_body(project: Project) -> socket.socket:
     """The beginning of a webhook; closed at the end of the block, it is a cut one."""
     client = socket.create_connection(("127.0.0.1", project.port))
@@ -123,7 +146,7 @@ def slow_body(project: Project) -> socket.socket:
     return client
 
 
-def test_a_start_subscribes_once_and_switches_on_what_failures_have_switched_off(
+def test_start_reactivates_its_only_webhook_subscription(
     airflow: Airflow, project: Project
 ) -> None:
     address = str(project.dbt_cloud.base_url).replace("/v2/", "/v3/") + "webhooks/subscription"
@@ -137,7 +160,7 @@ def test_a_start_subscribes_once_and_switches_on_what_failures_have_switched_off
     assert found["client_url"] == f"http://127.0.0.1:{project.port}/webhooks/dbt-cloud"
 
 
-def test_a_start_leaves_the_user_s_own_connection_alone(airflow: Airflow, project: Project) -> None:
+def test_start_keeps_a_custom_webhook_connection(airflow: Airflow, project: Project) -> None:
     path = "/connections/dbt_cloud_webhooks"
     local = airflow.call("GET", path)["host"]
     own = {"connection_id": "dbt_cloud_webhooks", "conn_type": "generic"}

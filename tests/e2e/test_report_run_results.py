@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import pytest
+
 from tests.e2e.airflow_client import Airflow
 from tests.e2e.project import Project
 from tests.e2e.test_job_dags import missing_table
 
+pytestmark = [pytest.mark.slow, pytest.mark.xdist_group(name="airflow-b")]
+
 DAG, TRIGGER, REPORT = "report_run_results", "trigger_dbt_cloud_job_run", "report_results"
 
 
-def test_a_failed_run_is_reported_and_stays_failed_and_can_be_reported_again(
+def test_report_of_a_failed_run_keeps_it_failed_and_can_be_repeated(
     airflow: Airflow, project: Project
 ) -> None:
     # The tries after the first resume the run, which needs the table too.
@@ -32,7 +36,9 @@ def test_a_failed_run_is_reported_and_stays_failed_and_can_be_reported_again(
     assert airflow.call("GET", f"/dags/{DAG}/dagRuns/{asked}")["state"] == "success"
 
 
-def test_a_sound_run_leaves_page_chart_and_artifacts(airflow: Airflow, project: Project) -> None:
+def test_report_of_a_successful_run_writes_a_chart_and_artifacts(
+    airflow: Airflow, project: Project
+) -> None:
     run_id, states = airflow.run(DAG)
 
     assert set(states.values()) == {"success"}

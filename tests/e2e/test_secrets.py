@@ -10,6 +10,8 @@ from tests.e2e.airflow_client import Airflow
 from tests.e2e.project import Project
 from tests.e2e.secret_token import DAGS, PRINTS_TOKEN, TASK, TOKEN
 
+pytestmark = [pytest.mark.slow, pytest.mark.xdist_group(name="airflow-b")]
+
 
 def files_with_token(folder: Path) -> set[str]:
     """All files that hold the token in plain text: logs, databases, artifacts, settings."""
@@ -29,7 +31,9 @@ def answers(airflow: Airflow, dag_id: str, run_id: str, task_id: str) -> str:
 
 
 @pytest.mark.parametrize("way", DAGS)
-def test_the_token_reaches_dbt_cloud_and_is_shown_by_nobody(airflow: Airflow, way: str) -> None:
+def test_token_reaches_dbt_cloud_and_appears_in_no_log_or_api_response(
+    airflow: Airflow, way: str
+) -> None:
     run_id, states = airflow.run(DAGS[way])
 
     assert states == {TASK: "success"}  # the local dbt Cloud refuses any other token
@@ -38,15 +42,13 @@ def test_the_token_reaches_dbt_cloud_and_is_shown_by_nobody(airflow: Airflow, wa
     assert TOKEN not in said
 
 
-def test_no_file_holds_the_token_but_those_it_was_written_into(
-    airflow: Airflow, project: Project
-) -> None:
+def test_token_is_stored_only_in_its_two_settings_files(airflow: Airflow, project: Project) -> None:
     """Whatever all tests before this one have done."""
     with_token = files_with_token(project.root) - {"tests/e2e/secret_token.py"}
     assert with_token == {".env", "include/secrets/connections.yaml"}
 
 
-def test_a_task_that_prints_the_token_prints_stars(airflow: Airflow, project: Project) -> None:
+def test_printed_token_is_masked_in_the_task_log(airflow: Airflow, project: Project) -> None:
     before = files_with_token(project.root)
 
     run_id, states = airflow.run(PRINTS_TOKEN)
@@ -59,7 +61,9 @@ def test_a_task_that_prints_the_token_prints_stars(airflow: Airflow, project: Pr
     assert files_with_token(project.root) - before == {".airflow/logs/scheduler.log"}
 
 
-def test_a_connection_that_is_nowhere_is_said_so(airflow: Airflow, project: Project) -> None:
+def test_undefined_connection_is_reported_in_the_task_log(
+    airflow: Airflow, project: Project
+) -> None:
     secrets = project.root / "include" / "secrets" / "connections.yaml"
     given = secrets.read_text()
     secrets.write_text("{}")
@@ -72,7 +76,7 @@ def test_a_connection_that_is_nowhere_is_said_so(airflow: Airflow, project: Proj
     assert "The conn_id `use_file` isn't defined" in airflow.log(DAGS["file"], run_id, TASK)
 
 
-def test_the_file_with_the_secrets_is_never_committed_nor_built_into_an_image() -> None:
+def test_connections_file_is_ignored_by_git_and_docker() -> None:
     root = Path(__file__).parents[2]
     for name in (".gitignore", ".dockerignore"):
         assert "include/secrets/connections.yaml" in (root / name).read_text()

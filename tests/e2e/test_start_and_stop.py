@@ -11,6 +11,7 @@ from contextlib import suppress
 from functools import partial
 
 import psutil
+import pytest
 from rich.console import Console
 
 from include.local_airflow.airflow_api import COMPONENTS
@@ -18,6 +19,8 @@ from include.local_airflow.environment import Launch
 from include.local_airflow.status import status
 from tests.e2e.airflow_client import Airflow
 from tests.e2e.project import Project, eventually
+
+pytestmark = [pytest.mark.slow, pytest.mark.xdist_group(name="airflow-b")]
 
 PROCESSES = COMPONENTS | {
     "log-server",
@@ -53,7 +56,7 @@ def all_run(project: Project) -> bool:
     return living == PROCESSES and project.is_well()
 
 
-def test_all_that_runs_is_healthy_and_listens_to_this_machine_only(
+def test_all_processes_are_healthy_and_listen_only_on_loopback(
     airflow: Airflow, project: Project
 ) -> None:
     assert pids(project).keys() == PROCESSES
@@ -72,7 +75,9 @@ def test_all_that_runs_is_healthy_and_listens_to_this_machine_only(
     assert {project.port, project.dbt_cloud_port} <= {address.port for address in listening}
 
 
-def test_whatever_is_killed_heals_and_the_status_tells(airflow: Airflow, project: Project) -> None:
+def test_killed_processes_restart_and_status_lists_the_restarts(
+    airflow: Airflow, project: Project
+) -> None:
     for kill in KILLS:
         before, restarts = pids(project), {n: s.restarts for n, s in project.states().items()}
 
@@ -88,7 +93,9 @@ def test_whatever_is_killed_heals_and_the_status_tells(airflow: Airflow, project
         assert after["api-server"][4] == f"http://127.0.0.1:{project.port}"
 
 
-def test_the_doctor_asks_what_runs(airflow: Airflow, project: Project) -> None:
+def test_doctor_checks_the_running_airflow_and_dbt_cloud(
+    airflow: Airflow, project: Project
+) -> None:
     told = project.launcher("doctor", PORT="", DBT_CLOUD_PORT="").stdout
 
     port = project.dbt_cloud_port
@@ -120,7 +127,7 @@ def test_a_start_with_other_settings_is_refused(airflow: Airflow, project: Proje
     assert f"http://127.0.0.1:{project.port}, with other settings: make stop" in other.stderr
 
 
-def test_a_start_heals_killed_watchers_and_needs_no_login(
+def test_start_recovers_from_killed_supervisord_processes_without_a_login(
     airflow: Airflow, project: Project
 ) -> None:
     before = pids(project)

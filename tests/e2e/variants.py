@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 from tests.e2e.project import Project
 
@@ -18,7 +19,14 @@ WATCHED, THREE_MODELS = "run_watched", "run_three_models"
 BY_MODEL = "run_dbt_core_model_by_model"
 SHOWN = "show_models_as_tasks"
 # Without retries, so that what failed stays; several Dag runs at once.
-SHOWN_ONCE, SHOWN_STALE, SHOWN_WITHOUT_FILE = "show_once", "show_stale", "show_without_file"
+SHOWN_ONCE, SHOWN_STALE = "show_once", "show_stale"
+# A task that waits for a whole task group.
+AFTER = "report"
+WITH_TASK_AFTER = {
+    "import dag\n": "import dag, task\n",
+    "@dag(": "@task\ndef report() -> None:\n    print('It has run.')\n\n\n@dag(",
+    "execution_timeout=timedelta(hours=1),\n    )": ") >> report()",
+}
 ASKING, ASKING_IN_VAIN = "approve_before_dbt_cloud_run", "approve_in_vain"
 PUBLISHED, PUBLISHED_ONCE = "publish_models_as_assets", "publish_once"
 MODELS = ("stg_stores", "stg_products", "stores")
@@ -46,18 +54,24 @@ def write_variants(project: Project) -> None:
 
 
 def write_model_variants(project: Project, once: dict[str, str]) -> None:
-    write_variant(project, SHOWN, SHOWN_ONCE, {**once, "max_active_runs=1": "max_active_runs=3"})
+    tells = {
+        "from airflow.sdk import dag\n": TELLS["from airflow.sdk import dag\n"],
+        '"retries": 1': '"retries": 0, "on_failure_callback": notifications.notify_failure',
+    }
+    write_variant(project, SHOWN, SHOWN_ONCE, {"max_active_runs=1": "max_active_runs=3", **tells})
     write_variant(project, PUBLISHED, PUBLISHED_ONCE, once)
-    write_variant(project, SHOWN, SHOWN_WITHOUT_FILE, {"daily_build.json": "no_such_file.json"})
-    # The file lacks a model that the job builds, and has one that it does not.
+    # The file lacks models that the job builds, and has one that it does not, before the others.
     lineage = project.root / "include" / "lineage" / "daily_build.json"
     stale = json.loads(lineage.read_text())
     names = {"model.jaffle_shop.products", "model.jaffle_shop.daily_revenue"}
     stale["nodes"] = [node for node in stale["nodes"] if not names & {node["unique_id"]}]
-    stale["nodes"].append({"unique_id": "model.jaffle_shop.gone", "name": "gone", "type": "model"})
-    stale["nodes"][-1] |= {"parents": [], "relation": "warehouse.analytics.gone"}
+    for node in stale["nodes"]:
+        node["parents"] = node["parents"] or ["model.jaffle_shop.gone"]
+    gone: dict[str, Any] = {"unique_id": "model.jaffle_shop.gone", "name": "gone", "type": "model"}
+    stale["nodes"].insert(0, {**gone, "parents": [], "relation": "warehouse.analytics.gone"})
     lineage.with_name("stale.json").write_text(json.dumps(stale))
-    write_variant(project, SHOWN, SHOWN_STALE, {"daily_build.json": "stale.json"})
+    after = {"daily_build.json": "stale.json", **WITH_TASK_AFTER}
+    write_variant(project, SHOWN, SHOWN_STALE, after)
 
 
 def write_variant(project: Project, original: str, dag_id: str, changes: dict[str, str]) -> None:

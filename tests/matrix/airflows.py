@@ -29,8 +29,12 @@ class Airflow:
 
     def python(self, packages: frozenset[str]) -> Path:
         """The Python of an environment with Airflow and these packages; made if it is missing."""
-        wanted = [f"apache-airflow=={self.number}", *sorted(packages)]
         name = "-".join(["airflow", *(each.rpartition("-")[2] for each in sorted(packages))])
+        return self.environment(name, sorted(packages))
+
+    def environment(self, name: str, requirements: list[str]) -> Path:
+        """The Python of the environment ``name``; made if it is missing or has changed."""
+        wanted = [f"apache-airflow=={self.number}", *requirements]
         folder = ENVIRONMENTS / self.number / name
         python, stamp = folder / "bin" / "python", folder / "installed.json"
         content = json.dumps([sys.version, *self.options, *wanted])
@@ -50,10 +54,15 @@ def pinned_airflow() -> Airflow:
 
 # Its sensor waits in the triggerer from 2.1 on, which is newer than Airflow 3.1.8.
 CENSUS = ("--exclude-newer-package", "airflow-provider-census=2026-06-05")
+# A pre-release: uv takes one only where it is named, so its two parts are named too.
+NEXT_AIRFLOW = Airflow(
+    "3.4.0b2", ("apache-airflow-core==3.4.0b2", "apache-airflow-task-sdk==1.4.0b2")
+)
 AIRFLOWS = (
     Airflow("3.1.8", ("--exclude-newer", "2026-03-20", *CENSUS)),
     Airflow("3.2.2", ("--exclude-newer", "2026-06-05")),
     pinned_airflow(),
+    NEXT_AIRFLOW,
 )
 
 

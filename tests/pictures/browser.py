@@ -12,7 +12,7 @@ import subprocess
 import tempfile
 import time
 from base64 import b64decode
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from itertools import count
@@ -24,15 +24,22 @@ from websockets.sync.client import ClientConnection, connect
 
 PROGRAMS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
 PATIENCE = 60.0  # seconds, for a busy machine
-needs_browser = pytest.mark.skipif(
-    not any(map(shutil.which, PROGRAMS)), reason="there is no Chromium"
-)
 FRAMES = "[...document.querySelectorAll('iframe')].map(frame => frame.contentDocument)"
 SHOWN = f"[document, ...{FRAMES}].map(one => one?.body?.innerText ?? '').join()"
 
 
 class BrowserError(Exception):
     """What is missing, and what to do about it."""
+
+
+def needs_browser(test: Callable[..., None]) -> Callable[..., None]:
+    """Mark a test that is skipped without Chromium, and so belongs to `make test-all`."""
+    skips = pytest.mark.skipif(
+        not any(map(shutil.which, PROGRAMS)),
+        reason="there is no Chromium: apt-get install chromium",
+    )
+    marked: Callable[..., None] = pytest.mark.slow(skips(test))
+    return marked
 
 
 @dataclass

@@ -14,7 +14,7 @@ setTimeout(() => document.body.append('at last'), 300)</script>"""
 
 
 @needs_browser
-def test_a_page_is_waited_for_and_seen() -> None:
+def test_browser_waits_for_text_and_takes_a_picture() -> None:
     with browser() as page:
         page.size(200, 100)
         page.open(PAGE, "at last")
@@ -27,7 +27,7 @@ def test_a_page_is_waited_for_and_seen() -> None:
             page.command("No.such")
 
 
-def test_without_a_browser_it_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_browser_reports_that_chromium_is_not_installed(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PATH", "/nowhere")
 
     with (

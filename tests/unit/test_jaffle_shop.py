@@ -9,8 +9,6 @@ from pathlib import Path
 import duckdb
 import pytest
 import yaml
-from sklearn.linear_model import LinearRegression
-from sklearn.model_selection import cross_val_score
 
 from include.local_dbt_cloud.runs.steps import LOCK_ATTEMPTS
 from include.shop.ingest import load_raw_data
@@ -76,7 +74,7 @@ def test_dbt_core_waits_for_the_warehouse_as_long_as_the_local_dbt_cloud() -> No
     assert profile["outputs"]["production"]["retries"]["connect_attempts"] == LOCK_ATTEMPTS
 
 
-def test_build_is_green(built: tuple[Path, Statuses]) -> None:
+def test_build_succeeds_for_all_models_and_tests(built: tuple[Path, Statuses]) -> None:
     _, statuses = built
     assert unsuccessful(statuses) == set()
     assert list(statuses.values()).count("success") == 12  # models
@@ -164,13 +162,13 @@ def test_models_of_a_tag_run_on_raw_data_alone(warehouse: Path, run_dbt: RunDbt,
     assert len(statuses) == {"hourly": 5, "daily": 12}[tag]
 
 
-def test_build_is_green_on_what_had_arrived_by_june(warehouse: Path, run_dbt: RunDbt) -> None:
+def test_build_succeeds_on_raw_data_received_before_june(warehouse: Path, run_dbt: RunDbt) -> None:
     for table in ("customers", "orders", "order_items", "payments", "products", "stores"):
         change(warehouse, f"delete from raw.{table} where received_at >= '2026-06-01 00:00:00Z'")
     assert unsuccessful(run_dbt("build")) == set()
 
 
-def test_freshness_is_judged_by_the_log_of_loads(warehouse: Path, run_dbt: RunDbt) -> None:
+def test_source_freshness_uses_the_log_of_loads(warehouse: Path, run_dbt: RunDbt) -> None:
     for table, hours in {"orders": 36, "payments": 72}.items():
         ago = f"loaded_at = now() - interval {hours} hours"
         change(warehouse, f"update raw.loads set {ago} where table_name = '{table}'")
@@ -180,7 +178,9 @@ def test_freshness_is_judged_by_the_log_of_loads(warehouse: Path, run_dbt: RunDb
     assert set(statuses.values()) == {"pass"}
 
 
-def test_order_counts_as_last_delivered(marts: duckdb.DuckDBPyConnection) -> None:
+def test_order_is_returned_if_and_only_if_money_was_refunded(
+    marts: duckdb.DuckDBPyConnection,
+) -> None:
     """A return delivers the order again, so an order is returned if money went back."""
     query = """
         select count(*) filter (where amount_refunded > 0) > 100,
@@ -204,6 +204,9 @@ def test_customers_have_a_target_only_after_120_days(marts: duckdb.DuckDBPyConne
 
 
 def test_early_spend_predicts_later_spend(marts: duckdb.DuckDBPyConnection) -> None:
+    from sklearn.linear_model import LinearRegression  # a second, in each of pytest's processes
+    from sklearn.model_selection import cross_val_score
+
     query = """
         select
             spend_first_60_days, orders_first_60_days, average_basket_first_60_days,

@@ -49,20 +49,18 @@ def test_script_writes_the_committed_files(
         assert written[path.name] == content(path), f"{path.name}: run include.raw_data.generate"
 
 
-def test_packed_files_do_not_say_when_they_were_written(
-    tables: dict[str, Sequence[Row]], tmp_path: Path
-) -> None:
+def test_gzip_files_contain_no_timestamp(tables: dict[str, Sequence[Row]], tmp_path: Path) -> None:
     packed = [path for path in write(tmp_path, tables) if path.suffix == ".gz"]
     assert len(packed) == 4
     for path in packed:
         assert path.read_bytes()[4:8] == bytes(4)  # the time in a gzip header, RFC 1952
 
 
-def test_another_seed_makes_another_shop(tables: dict[str, Sequence[Row]]) -> None:
+def test_generate_returns_other_orders_for_another_seed(tables: dict[str, Sequence[Row]]) -> None:
     assert generate(seed=1)["orders"] != tables["orders"]
 
 
-def test_files_are_quick_to_clone() -> None:
+def test_committed_files_are_smaller_than_1_5_megabytes() -> None:
     assert sum(path.stat().st_size for path in FILES) < 1_500_000
 
 
@@ -75,7 +73,7 @@ def test_files_are_quick_to_clone() -> None:
         ("from stores", 6, 6),
     ],
 )
-def test_shop_has_its_size(
+def test_shop_tables_have_the_expected_sizes(
     shop: duckdb.DuckDBPyConnection, query: str, at_least: int, at_most: int
 ) -> None:
     assert at_least <= count(shop, query) <= at_most
@@ -99,7 +97,9 @@ def test_shop_has_its_size(
         ("from orders anti join payments using (order_id)", 200),
     ],
 )
-def test_dirt_is_there(shop: duckdb.DuckDBPyConnection, query: str, at_least: int) -> None:
+def test_raw_data_contains_enough_defects_of_each_kind(
+    shop: duckdb.DuckDBPyConnection, query: str, at_least: int
+) -> None:
     assert count(shop, query) >= at_least
 
 
@@ -113,7 +113,7 @@ def test_dirt_is_there(shop: duckdb.DuckDBPyConnection, query: str, at_least: in
         ("payments", "orders", "order_id"),
     ],
 )
-def test_nothing_arrives_before_what_it_refers_to(
+def test_rows_never_arrive_before_the_rows_they_refer_to(
     shop: duckdb.DuckDBPyConnection, later: str, earlier: str, key: str
 ) -> None:
     """So that what was received by any moment can be loaded, built and tested."""

@@ -62,19 +62,19 @@ def name(file: Path) -> str:
 
 
 @pytest.mark.parametrize("folder", FOLDERS)
-def test_a_folder_imports_only_what_it_may(folder: str) -> None:
+def test_include_folder_imports_exactly_its_allowed_folders(folder: str) -> None:
     found = {one for file in modules(f"include/{folder}") for one in imports(file)}
     used = {one.split(".")[1] for one in found if one.startswith("include.")}
 
     assert used - {folder} == FOLDERS[folder]
 
 
-def test_every_folder_with_code_is_among_them() -> None:
+def test_every_package_in_include_is_listed_in_folders() -> None:
     assert {path.parts[-2] for path in (PROJECT / "include").glob("*/__init__.py")} == set(FOLDERS)
 
 
 @pytest.mark.parametrize("file", modules("include/local_dbt_cloud"), ids=name)
-def test_the_local_dbt_cloud_s_arrows_run_one_way(file: Path) -> None:
+def test_local_dbt_cloud_module_imports_only_lower_levels(file: Path) -> None:
     room = file.relative_to(PROJECT / "include/local_dbt_cloud").parts[0].removesuffix(".py")
     if room == "__init__":
         room = "__main__"
@@ -93,8 +93,9 @@ UNIT_TESTS = [
 
 
 @pytest.mark.parametrize("file", UNIT_TESTS, ids=str)
-def test_a_unit_test_stands_where_its_subject_does(file: Path) -> None:
-    folder, subject = PROJECT / "include" / file.parent, file.stem.removeprefix("test_")
+def test_unit_test_file_mirrors_the_path_of_its_module(file: Path) -> None:
+    folder = PROJECT / "include" / file.parent
+    subject = file.stem.removeprefix("test_").removesuffix("_search")
     names = (f"{subject}.py", f"__{subject}__.py", subject)
 
     assert any((folder / name).exists() for name in names)
@@ -112,7 +113,7 @@ def lines_of(function: ast.FunctionDef | ast.AsyncFunctionDef) -> range:
 
 
 @pytest.mark.parametrize("folder", ["benchmarks", "dags", "include", "plugins", "tests"])
-def test_a_function_fits_on_a_screen(folder: str) -> None:
+def test_function_has_at_most_max_lines(folder: str) -> None:
     long = [
         f"{name(file)}, {node.name}: {own_lines(node)} lines"
         for file in modules(folder)
@@ -135,7 +136,7 @@ PUBLIC = re.compile(
 
 
 @pytest.mark.parametrize("file", modules("include/dbt_cloud"), ids=name)
-def test_the_library_stands_alone_and_its_core_without_its_parts(file: Path) -> None:
+def test_library_module_imports_no_other_part_and_only_public_airflow(file: Path) -> None:
     part = file.relative_to(PROJECT / "include/dbt_cloud").parts[0]
     text, used = file.read_text(), set(imports(file))
 
@@ -149,7 +150,7 @@ def test_the_library_stands_alone_and_its_core_without_its_parts(file: Path) -> 
         assert not {found for found in taken if not PUBLIC.fullmatch(found)}
 
 
-def test_the_core_works_wherever_it_is_put(tmp_path: Path) -> None:
+def test_library_core_imports_from_another_package(tmp_path: Path) -> None:
     parts = shutil.ignore_patterns(*PARTS, "__pycache__")
     shutil.copytree(PROJECT / "include/dbt_cloud", tmp_path / "acme" / "transform", ignore=parts)
     program = (
@@ -167,7 +168,7 @@ def test_the_core_works_wherever_it_is_put(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("file", modules("include/local_airflow"), ids=name)
-def test_one_module_knows_airflow_s_internals(file: Path) -> None:
+def test_only_airflow_internals_imports_private_airflow_code(file: Path) -> None:
     taken = {found for found in imports(file) if found.startswith("airflow.")}
 
     if file.stem != "airflow_internals":

@@ -49,7 +49,7 @@ def test_sound_marts_pass_every_check(warehouse: duckdb.DuckDBPyConnection) -> N
         ("update {orders} set revenue = revenue + 1 where order_id = 9", "order_id 9, revenue"),
     ],
 )
-def test_each_check_names_the_rows_that_offend(
+def test_run_checks_names_the_failing_rows(
     warehouse: duckdb.DuckDBPyConnection, damage: str, offending: str
 ) -> None:
     one = "analytics.orders where order_id = 9"
@@ -62,7 +62,7 @@ def test_each_check_names_the_rows_that_offend(
     assert offending in str(failure.value)
 
 
-def test_many_offending_rows_are_counted_and_some_shown(
+def test_run_checks_counts_failing_rows_and_shows_some(
     warehouse: duckdb.DuckDBPyConnection,
 ) -> None:
     warehouse.execute("update analytics.orders set tax = -1 where order_id <= 25")

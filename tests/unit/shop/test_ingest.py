@@ -48,7 +48,7 @@ def test_load_raw_data_leaves_nothing_behind_when_a_file_is_broken(
     assert ("raw",) not in schemas
 
 
-def test_ingest_replaces_what_was_received_in_between_and_leaves_out_what_did_not_come(
+def test_ingest_files_replaces_rows_of_the_interval_and_skips_missing_files(
     tmp_path: Path,
 ) -> None:
     shutil.copytree(RAW_DATA, tmp_path / "files", ignore=shutil.ignore_patterns("*.py", "pay*"))
@@ -67,7 +67,7 @@ def test_ingest_replaces_what_was_received_in_between_and_leaves_out_what_did_no
     assert raw_rows() == before | {"loads": before["loads"] + len(RAW_TABLES) - 1}
 
 
-def test_a_load_that_fails_takes_back_what_came_before_it() -> None:
+def test_loading_rolls_back_earlier_tables_after_a_failure() -> None:
     load_raw_data()
     before = raw_rows()
 

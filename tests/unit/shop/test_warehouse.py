@@ -48,7 +48,9 @@ def test_path_follows_the_environment(data_folder: Path, monkeypatch: pytest.Mon
     assert warehouse_path().parts[-3:] == ("include", ".local", "warehouse.duckdb")
 
 
-def test_open_waits_until_the_other_process_lets_go(lock_holder: subprocess.Popen[str]) -> None:
+def test_open_warehouse_waits_until_another_process_releases_the_file(
+    lock_holder: subprocess.Popen[str],
+) -> None:
     assert lock_holder.stdin is not None
     release = Timer(0.5, lock_holder.stdin.close)
     release.start()
@@ -59,7 +61,7 @@ def test_open_waits_until_the_other_process_lets_go(lock_holder: subprocess.Pope
 
 @pytest.mark.usefixtures("lock_holder")
 @pytest.mark.parametrize("read_only", [False, True])
-def test_open_says_who_is_in_the_way(read_only: bool) -> None:
+def test_open_warehouse_times_out_while_another_process_holds_the_file(read_only: bool) -> None:
     with (
         pytest.raises(TimeoutError, match=r"Another process has kept the warehouse .* open"),
         open_warehouse(read_only=read_only, wait=0.2),
@@ -67,7 +69,7 @@ def test_open_says_who_is_in_the_way(read_only: bool) -> None:
         pass
 
 
-def test_open_for_reading_says_that_nothing_is_loaded() -> None:
+def test_open_warehouse_for_reading_raises_if_nothing_is_loaded() -> None:
     with (
         pytest.raises(FileNotFoundError, match="Load some data first"),
         open_warehouse(read_only=True),
@@ -75,7 +77,7 @@ def test_open_for_reading_says_that_nothing_is_loaded() -> None:
         pass
 
 
-def test_open_does_not_wait_for_what_waiting_cannot_mend(data_folder: Path) -> None:
+def test_open_warehouse_raises_at_once_for_an_invalid_file(data_folder: Path) -> None:
     data_folder.mkdir()
     warehouse_path().write_text("not a database, and long enough to be looked at\n" * 200)
     with pytest.raises(duckdb.IOException, match="not a valid DuckDB"), open_warehouse(wait=3600):
