@@ -16,7 +16,14 @@ from include.dbt_cloud.events import job_runs
 from tests.e2e.airflow_client import Airflow
 from tests.e2e.project import Project, eventually
 from tests.e2e.variants import SHOWN, build_one_model, change_file, changed
-from tests.e2e.watching import QUICK, begin_to_watch, no_webhooks, run_outside, times_told
+from tests.e2e.watching import (
+    QUICK,
+    activate_webhooks,
+    begin_to_watch,
+    no_webhooks,
+    run_outside,
+    times_told,
+)
 
 DAG = "run_dbt_cloud_job_exactly_once"
 TASK = "trigger_dbt_cloud_job_run"
@@ -400,7 +407,9 @@ def watchers_hear_of_each_run_once(
     airflow, jobs = Airflow(project.port), (65767, 48640)
     assets = [job_runs(job) for job in jobs]
     with ExitStack() as stack:
-        if not webhooks:
+        if webhooks:
+            activate_webhooks(project)
+        else:
             stack.enter_context(no_webhooks(project))
         begin_to_watch(airflow, WATCHING, *assets)
         ended: list[list[int]] = [[], []]

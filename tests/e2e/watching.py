@@ -86,6 +86,12 @@ def webhooks_of(project: Project) -> str:
     return str(project.dbt_cloud.base_url).replace("/v2/", "/v3/") + "webhooks/subscription"
 
 
+def activate_webhooks(project: Project) -> None:
+    """Five failed tries in a row switch them off, and two tests before may have had some each."""
+    for one in subscriptions(project):
+        change(project, one, active=True)
+
+
 @contextmanager
 def no_webhooks(project: Project) -> Iterator[None]:
     """Whoever has subscribed to the local dbt Cloud's webhooks hears nothing meanwhile."""

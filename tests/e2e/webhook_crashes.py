@@ -13,6 +13,7 @@ from include.dbt_cloud.events import job_runs
 from tests.e2e.airflow_client import Airflow
 from tests.e2e.project import Project, eventually
 from tests.e2e.test_react_to_dbt_cloud_run import JOB, told
+from tests.e2e.watching import activate_webhooks
 from tests.e2e.webhooks import Sender, events_of
 
 NO_ANSWER = 0
@@ -77,6 +78,7 @@ def require_one_event_each(
 def require_the_local_dbt_cloud_tells_again(project: Project) -> None:
     """Its run ends while there is no API server, and its further tries find the new one."""
     airflow = Airflow(project.port)
+    activate_webhooks(project)
     body = {"cause": "started by curl", "steps_override": ["dbt deps"]}
     project.kill("api-server", family=True)
     answer = project.dbt_cloud.post(f"/jobs/{JOB}/run/", json=body).raise_for_status()
