@@ -72,7 +72,7 @@ class RunExecution:
     def interrupt(self, outcome: Outcome) -> None:
         """Ends the run as ``outcome`` says; the dbt command it is in is killed."""
         self._interruption = self._interruption or outcome
-        self._worker.kill()
+        self._worker.interrupt()
 
     def execute(self) -> None:
         """Runs all steps; whatever happens, the run has ended when this returns."""
@@ -199,7 +199,6 @@ class RunExecution:
 
     def _run_command(self, index: int, arguments: list[str]) -> bool:
         self._worker.start()
-        self._check()  # after the start: from here on an interruption kills this very process
         step = self.folder.step(index)
         request = DbtCommand(
             arguments=arguments,
@@ -208,7 +207,7 @@ class RunExecution:
             debug_logs=str(step / "debug_logs.txt"),
         )
         try:
-            return self._worker.run(request, self._deadline.seconds_left)
+            return self._worker.run(request, self._deadline.seconds_left, self._check)
         except WorkerTimeoutError:
             raise self._timed_out() from None
 

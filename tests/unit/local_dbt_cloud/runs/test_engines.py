@@ -5,13 +5,22 @@ from __future__ import annotations
 import stat
 import subprocess
 import sys
+import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 
 from include.local_dbt_cloud.__main__ import parse_settings
 from include.local_dbt_cloud.runs.engines import EngineError, Engines, wanted_version
-from include.local_dbt_cloud.runs.worker_process import DbtCommand, WorkerProcess
+from include.local_dbt_cloud.runs.outcomes import CANCELLED, InterruptedRunError
+from include.local_dbt_cloud.runs.worker_process import (
+    DbtCommand,
+    WorkerError,
+    WorkerProcess,
+    WorkerTimeoutError,
+)
 from include.local_dbt_cloud.storage.schemas import Environment, Job, RunRequest
 
 
@@ -97,6 +106,7 @@ PROGRAM = """\
 echo "arguments: $@"
 echo "region: $DBT_REGION" >&2
 echo "10:00:00.000001 [debug]: details" >> "$DBT_LOG_PATH/dbt.log"
+test "$1" = wait && touch "$DBT_LOG_PATH/waits" && sleep 60
 test "$1" = build
 """
 
@@ -115,24 +125,81 @@ def program(tmp_path: Path) -> Path:
     return python
 
 
-def test_worker_runs_a_dbt_that_is_a_program(program: Path, tmp_path: Path) -> None:
+@pytest.fixture
+def worker(program: Path, tmp_path: Path) -> Iterator[WorkerProcess]:
     worker = WorkerProcess(program, tmp_path)
     worker.start()
-    try:
-        assert worker.dbt_version == "2.0.0"
-        for command, success in (("build", True), ("test", False)):
-            step = tmp_path / command
-            step.mkdir()
-            request = DbtCommand(
-                arguments=[command, "--select", "a b"],
-                environment={"DBT_LOG_PATH": str(step), "DBT_REGION": "europe"},
-                logs=str(step / "logs.txt"),
-                debug_logs=str(step / "debug_logs.txt"),
-            )
-            assert worker.run(request, seconds=30) is success
-            logs = (step / "logs.txt").read_text()
-            assert logs == f"arguments: {command} --select a b\nregion: europe\n"
-            debug_logs = (step / "debug_logs.txt").read_text()
-            assert debug_logs == "10:00:00.000001 [debug]: details\n"
-    finally:
-        worker.close()
+    yield worker
+    worker.close()
+
+
+def command(folder: Path, *arguments: str) -> DbtCommand:
+    folder.mkdir()
+    return DbtCommand(
+        arguments=list(arguments),
+        environment={"DBT_LOG_PATH": str(folder), "DBT_REGION": "europe"},
+        logs=str(folder / "logs.txt"),
+        debug_logs=str(folder / "debug_logs.txt"),
+    )
+
+
+def wanted() -> None:
+    """Nobody has interrupted the run."""
+
+
+def test_worker_runs_a_dbt_that_is_a_program(worker: WorkerProcess, tmp_path: Path) -> None:
+    assert worker.dbt_version == "2.0.0"
+    for name, success in (("build", True), ("test", False)):
+        step = tmp_path / name
+        request = command(step, name, "--select", "a b")
+        assert worker.run(request, 30, wanted) is success
+        logs = (step / "logs.txt").read_text()
+        assert logs == f"arguments: {name} --select a b\nregion: europe\n"
+        debug_logs = (step / "debug_logs.txt").read_text()
+        assert debug_logs == "10:00:00.000001 [debug]: details\n"
+
+
+def test_interruption_between_commands_keeps_the_process(
+    worker: WorkerProcess, tmp_path: Path
+) -> None:
+    warm = worker._process
+    worker.interrupt()
+    assert worker.run(command(tmp_path / "first", "build"), 30, wanted)
+    worker.interrupt()
+    worker.start()
+    assert worker._process is warm
+    assert worker.run(command(tmp_path / "second", "build"), 30, wanted)
+
+
+def test_interrupted_command_ends_with_its_process(worker: WorkerProcess, tmp_path: Path) -> None:
+    folder = tmp_path / "step"
+    with ThreadPoolExecutor() as threads:
+        waiting = threads.submit(worker.run, command(folder, "wait"), 30, wanted)
+        while not (folder / "waits").exists():
+            time.sleep(0.01)
+        worker.interrupt()
+        with pytest.raises(WorkerError, match="exit code -9"):
+            waiting.result()
+    worker.start()
+    assert worker.run(command(tmp_path / "next", "build"), 30, wanted)
+
+
+def test_command_interrupted_before_its_start_does_not_run(
+    worker: WorkerProcess, tmp_path: Path
+) -> None:
+    def interrupted() -> None:
+        raise InterruptedRunError(CANCELLED)
+
+    with pytest.raises(InterruptedRunError):
+        worker.run(command(tmp_path / "step", "build"), 30, interrupted)
+    assert not (tmp_path / "step" / "logs.txt").exists()
+    assert worker.run(command(tmp_path / "next", "build"), 30, wanted)
+
+
+def test_command_that_takes_too_long_ends_with_its_process(
+    worker: WorkerProcess, tmp_path: Path
+) -> None:
+    with pytest.raises(WorkerTimeoutError):
+        worker.run(command(tmp_path / "step", "wait"), 0.1, wanted)
+    worker.start()
+    assert worker.run(command(tmp_path / "next", "build"), 30, wanted)
