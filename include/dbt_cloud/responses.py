@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from typing import Any
 
-from .airflow_compat import AirflowException
+from .airflow_compat import AirflowException, AirflowFailException
 from .text import read_json
 
 NOT_FOUND, TOO_MANY_REQUESTS, NOT_IMPLEMENTED = 404, 429, 501
@@ -17,8 +17,8 @@ NOT_FOUND, TOO_MANY_REQUESTS, NOT_IMPLEMENTED = 404, 429, 501
 LONGEST_WAIT = 60.0
 
 
-class DbtCloudRefusedError(AirflowException):
-    """dbt Cloud understood the call and will not do it: another try changes nothing."""
+class DbtCloudRefusedError(AirflowFailException):
+    """dbt Cloud refused the call. Airflow does not retry a task that raises it."""
 
     def __init__(self, status: int, reason: str) -> None:
         super().__init__(f"dbt Cloud answered {status}: {reason}")

@@ -19,7 +19,6 @@ from include.local_airflow.connection_variable import (
     UnusableConnectionError,
     read_connection,
 )
-from include.local_airflow.dbt_cloud_trouble import MALFORMED_TOKEN
 from include.local_airflow.errors import LaunchError, told
 from include.local_servers.connections import DBT_CLOUD
 
@@ -63,7 +62,10 @@ def check_connection(connection: Any, needs_login: bool = True) -> None:
     _check_login(fields["login"])
     _check_proxies(getattr(connection, "extra_dejson", {}))
     if not re.fullmatch("[!-~]+", fields["password"]):
-        raise UnusableConnectionError(MALFORMED_TOKEN)
+        raise UnusableConnectionError(
+            "Its password holds more than a token, such as a blank or the end of a line: take "
+            "that away."
+        )
     if fields["host"] == EXAMPLE["host"]:
         raise UnusableConnectionError(
             "Its host is still the example's: write your account's own access URL, without "

@@ -17,8 +17,9 @@ from pathlib import Path
 from types import FrameType
 from typing import Any
 
-from airflow.sdk import DAG, TaskInstanceState
+from airflow.sdk import DAG, RetryDecision, RetryPolicy, TaskInstanceState
 
+from include.dbt_cloud.advice import advice, is_refused
 from include.local_airflow.airflow_internals import (
     DagBag,
     XComModel,
@@ -32,7 +33,6 @@ from include.local_airflow.database import (
     prepare_database,
 )
 from include.local_airflow.dbt_cloud_runs import DbtCloudRuns
-from include.local_airflow.dbt_cloud_trouble import advice
 from include.local_airflow.environment import Launch
 from include.local_airflow.errors import LaunchError
 from include.local_airflow.events import (
@@ -132,6 +132,13 @@ class Reporter:
         )
 
 
+class FailWhenRefused(RetryPolicy):
+    """Fails a task at once if dbt Cloud has refused a call: whoever waits can correct it."""
+
+    def evaluate(self, exception: BaseException, *_: object, **__: object) -> RetryDecision:
+        return RetryDecision.fail() if is_refused(exception) else RetryDecision.default()
+
+
 def one_line(error: object) -> str:
     """Return an exception's class and the first line of its text, without a token."""
     text = re.sub(r"\b(Token|Bearer) [^\s']+", r"\1 ***", str(error)).strip().splitlines()
@@ -194,6 +201,8 @@ def run(dag_id: str, launch: Launch, reporter: Reporter) -> None:
     tasks = [task.task_id for task in dag.topological_sort()]  # type: ignore[no-untyped-call]
     reporter.send(DagRunStarted(dag_id=dag_id, task_ids=tasks))
     get_listener_manager().add_listener(reporter)  # type: ignore[no-untyped-call]
+    for task in dag.tasks:
+        task.retry_policy = task.retry_policy or FailWhenRefused()
     dag.deadline = None  # needs a scheduler, and dag.test() cannot end a run that has one
     dag_run = dag.test()
     reporter.runs.end()

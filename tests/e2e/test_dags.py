@@ -7,6 +7,7 @@ from typing import Any
 import duckdb
 import pytest
 
+from include.dbt_cloud.advice import BY_STATUS, NOT_REACHED
 from tests.e2e.airflow_client import Airflow
 from tests.e2e.project import Project, eventually
 from tests.e2e.receiver import told
@@ -176,11 +177,14 @@ def test_failed_dbt_test_fails_the_task_and_sends_a_notification(
 
 
 @pytest.mark.parametrize(
-    ("host", "token", "reason"),
-    [("", "not-the-token", "Invalid token."), ("localhost:1", "", "Connection refused")],
+    ("host", "token", "reason", "advice"),
+    [
+        ("", "not-the-token", "Invalid token.", BY_STATUS[401]),
+        ("localhost:1", "", "Connection refused", NOT_REACHED),
+    ],
 )
 def test_task_log_reports_an_invalid_connection(
-    airflow: Airflow, project: Project, host: str, token: str, reason: str
+    airflow: Airflow, project: Project, host: str, token: str, reason: str, advice: str
 ) -> None:
     dag_id, path = "run_dbt_cloud_job", "/connections/dbt_cloud_default"
     right = {
@@ -200,6 +204,7 @@ def test_task_log_reports_an_invalid_connection(
     assert states == {"trigger_dbt_cloud_job_run": "failed"}
     log = airflow.log(dag_id, run_id, "trigger_dbt_cloud_job_run")
     assert reason in log
+    assert advice in log
     assert "not-the-token" not in log
 
 
@@ -211,6 +216,7 @@ def test_task_log_and_notification_report_an_unknown_job_id(
     assert states == {"trigger_dbt_cloud_job_run": "failed"}
     log = airflow.log(MISSING_JOB, run_id, "trigger_dbt_cloud_job_run")
     assert "The requested resource was not found" in log
+    assert BY_STATUS[404] in log
     failure = failure_of(receiver, run_id)
     assert failure["task_id"] == "trigger_dbt_cloud_job_run"
     assert "AirflowException: 404:Not Found" in failure["text"]

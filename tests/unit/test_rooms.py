@@ -22,7 +22,7 @@ MAX_LINES = 40  # of a function
 FOLDERS: dict[str, set[str]] = {
     "dbt_cloud": set(),
     "eject": set(),
-    "local_airflow": {"local_servers"},
+    "local_airflow": {"dbt_cloud", "local_servers"},
     "local_dbt_cloud": {"local_servers", "shop"},
     "local_fivetran_census": {"local_servers", "shop"},
     "local_servers": set(),

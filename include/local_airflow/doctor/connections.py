@@ -5,11 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+from include.dbt_cloud.advice import no_connection
 from include.local_airflow.airflow_internals import Connection, ensure_secrets_loaded
 from include.local_airflow.connection_variable import UnusableConnectionError
 from include.local_airflow.database import connection_fields
 from include.local_airflow.dbt_cloud_in_use import leads_here
-from include.local_airflow.dbt_cloud_trouble import no_connection
 from include.local_airflow.doctor import Finding, UnusableConnection
 from include.local_airflow.environment import Launch
 from include.local_airflow.secrets_backend import look_up

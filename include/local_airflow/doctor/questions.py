@@ -10,14 +10,14 @@ from typing import Any
 import aiohttp
 import requests
 
-from include.local_airflow.connection_check import check_connection
-from include.local_airflow.connection_variable import UnusableConnectionError
-from include.local_airflow.dbt_cloud_trouble import (
+from include.dbt_cloud.advice import (
     BY_STATUS,
     NOT_REACHED,
     NOT_TRUSTED,
     is_untrusted,
 )
+from include.local_airflow.connection_check import check_connection
+from include.local_airflow.connection_variable import UnusableConnectionError
 from include.local_airflow.doctor import Finding
 from include.local_airflow.doctor.connections import Found
 from include.local_airflow.doctor.job_tasks import JobTask

@@ -14,6 +14,7 @@ pytest.importorskip("hypothesis")  # not in the Astro image
 from hypothesis import given
 from hypothesis import strategies as st
 
+from include.dbt_cloud.airflow_compat import AirflowFailException
 from include.dbt_cloud.responses import (
     LONGEST_WAIT,
     DbtCloudRefusedError,
@@ -139,6 +140,7 @@ def test_refused_error_reads_the_reason_or_reports_none(body: Any, reason: str) 
         read_response(404, {}, json.dumps(body).encode())
 
     assert (refused.value.status, refused.value.reason) == (404, reason)
+    assert isinstance(refused.value, AirflowFailException)  # no retry
 
 
 @pytest.mark.parametrize("status", [200, 404])

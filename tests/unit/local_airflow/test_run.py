@@ -10,8 +10,8 @@ import duckdb
 import psutil
 import pytest
 
+from include.dbt_cloud.advice import BY_STATUS
 from include.local_airflow.dag_run import find_dag
-from include.local_airflow.dbt_cloud_trouble import BY_STATUS
 from include.local_airflow.errors import LaunchError
 from include.local_airflow.metadata_database import MetadataDatabase
 from tests.running_dbt_cloud import RunningDbtCloud
@@ -84,7 +84,7 @@ DbtCloudRunJobOperator(task_id="transform", job_id=65767, deferrable=True)
 
 IS_REFUSED = """
 from airflow.providers.dbt.cloud.operators.dbt import DbtCloudRunJobOperator
-DbtCloudRunJobOperator(task_id="transform", job_id=1, deferrable=True)
+DbtCloudRunJobOperator(task_id="transform", job_id=1, deferrable=True, retries=2)
 """
 
 # A template: the account is known only when the task runs.
@@ -171,7 +171,8 @@ def test_a_failure_names_the_task_and_shows_its_log(told: str) -> None:
 
 def test_dbt_cloud_error_is_printed_with_advice(told: str) -> None:
     before, _, ending = told.partition("The last lines of")
-    assert BY_STATUS[404] in before  # at once, whatever tries follow
+    assert BY_STATUS[404] in before
+    assert "transform: waiting to retry" not in before, "a retry would be refused too"
     assert f"{BY_STATUS[404]} make doctor says more." in ending
     assert told.count("Traceback") == 1, "that of the other task"
     assert ".airflow/logs/run-breaks_down.log" in ending

@@ -11,9 +11,8 @@ import certifi
 import pytest
 from airflow.sdk import Connection
 
-from include.local_airflow.dbt_cloud_trouble import (
+from include.dbt_cloud.advice import (
     BY_STATUS,
-    MALFORMED_TOKEN,
     NOT_REACHED,
     NOT_TRUSTED,
 )
@@ -69,7 +68,7 @@ def test_examine_accepts_a_valid_connection_and_job(local_dbt_cloud: RunningDbtC
         ({"password": "wrong"}, "does not accept the token", BY_STATUS[401]),
         ({"login": "7"}, "not for account 7", "It is for 16173 (Jaffle shop): make that"),
         ({"password": ""}, "cannot be used", "It has no password"),
-        ({"password": "secret\n"}, "cannot be used", MALFORMED_TOKEN),
+        ({"password": "secret\n"}, "cannot be used", "Its password holds more than a token"),
         (
             {"host": "localhost", "port": 1},
             "cannot be used",

@@ -1,4 +1,4 @@
-"""Sentences about the very exceptions that a wrong connection or job makes."""
+"""Advice about the very exceptions that a wrong connection or job causes."""
 
 from __future__ import annotations
 
@@ -12,16 +12,17 @@ import requests
 from airflow.providers.dbt.cloud.hooks.dbt import DbtCloudHook
 from airflow.providers.http.hooks.http import HttpHook
 
-from include.dbt_cloud.client import DbtCloudClient
-from include.local_airflow.dag_run import one_line
-from include.local_airflow.dbt_cloud_trouble import (
+from include.dbt_cloud.advice import (
     BY_STATUS,
     MALFORMED_TOKEN,
     NOT_REACHED,
     NOT_TRUSTED,
     advice,
+    is_refused,
     no_connection,
 )
+from include.dbt_cloud.client import DbtCloudClient
+from include.local_airflow.dag_run import one_line
 from tests.running_dbt_cloud import RunningDbtCloud
 
 Call = Callable[[], object]
@@ -34,6 +35,14 @@ def by_provider() -> None:
 def by_our_client() -> None:
     client = DbtCloudClient(DbtCloudHook(), None)
     client.post("jobs/1/run/", {"cause": "a test"})
+
+
+def bad_request_by_provider() -> None:
+    DbtCloudHook().trigger_job_run(job_id=65767, cause="a test", schema_override=["no text"])  # type: ignore[arg-type]
+
+
+def bad_request_by_our_client() -> None:
+    DbtCloudClient(DbtCloudHook(), None).post("jobs/65767/run/", {"cause": ["no text"]})
 
 
 def exception_of(call: Call) -> Exception:
@@ -66,7 +75,18 @@ def test_advice_matches_each_dbt_cloud_error(
     error = exception_of(call)
 
     assert advice(error) == sentence
+    assert is_refused(error) is (sentence in BY_STATUS.values())
     assert "secret" not in one_line(error)
+
+
+@pytest.mark.parametrize("call", [bad_request_by_provider, bad_request_by_our_client])
+def test_advice_names_the_job_id_for_a_bad_request(
+    call: Call, dbt_cloud_connection: RunningDbtCloud
+) -> None:
+    error = exception_of(call)
+
+    assert advice(error) == BY_STATUS[400]
+    assert is_refused(error)
 
 
 @pytest.mark.parametrize("call", [by_provider, by_our_client])

@@ -1,6 +1,7 @@
-"""What to do when dbt Cloud refuses a call or is not reached, in sentences.
+"""What to do when dbt Cloud refuses a call or cannot be reached.
 
-`make doctor` says them about what it has asked itself, `make run` about the exception of a task.
+``make doctor`` prints these sentences for its own calls, ``make run`` and the plugin
+``plugins/log_dbt_cloud_advice.py`` for the exception of a task.
 """
 
 from __future__ import annotations
@@ -25,6 +26,8 @@ MALFORMED_TOKEN = (
     "that away."
 )
 BY_STATUS = {
+    400: "dbt Cloud cannot read a value of this request: set JOB_ID in the Dag to the number at "
+    "the end of the job's address, …/jobs/JOB_ID, and correct what the answer above names.",
     401: "dbt Cloud does not know the token: make a service token with the permission set Job "
     "Admin (Account settings → Service tokens), put it into the connection's password, and your "
     "account's own access URL into the host.",
@@ -54,8 +57,13 @@ def is_untrusted(error: object) -> bool:
 
 
 def advice(error: object) -> str:
-    """Return what to do about an exception, by what caused it; nothing if nobody knows."""
+    """Return what to do about an exception, by its cause; empty for errors of other services."""
     return next(filter(None, map(_advice, _causes(error))), "")
+
+
+def is_refused(error: object) -> bool:
+    """Return whether dbt Cloud refused a call, so that a retry changes nothing."""
+    return advice(error) in BY_STATUS.values()
 
 
 def _causes(error: object) -> Iterator[BaseException]:
