@@ -87,11 +87,31 @@ def test_connection_faults_raise_the_clients_own_network_errors(
 
 
 @pytest.mark.parametrize("client", ["requests", "httpx", "aiohttp"])
-@pytest.mark.parametrize("kind", ["429", "500", "503"])
+@pytest.mark.parametrize("kind", ["400", "401", "403", "404", "429", "500", "503"])
 def test_http_error_fault_returns_its_status_code(faults: Faults, client: str, kind: str) -> None:
     faults.add(kind)
     assert fetch_with(client, faults.server) == int(kind)
     assert fetch_with(client, faults.server) == 200
+
+
+@pytest.mark.parametrize(
+    ("kind", "path", "headers"),
+    [
+        ("401", JOBS, {"Authorization": "Token wrong"}),
+        ("403", JOBS.replace(str(ACCOUNT_ID), "7"), {}),
+        ("404", f"{JOBS}/1", {}),
+    ],
+)
+def test_refusal_fault_returns_the_answer_to_a_real_mistake(
+    faults: Faults, kind: str, path: str, headers: dict[str, str]
+) -> None:
+    mistaken = requests.get(
+        f"{faults.server.url}{path}/", headers=faults.headers | headers, timeout=30
+    )
+    faults.add(kind)
+    answer = faults.get_jobs()
+
+    assert (answer.status_code, answer.json()) == (mistaken.status_code, mistaken.json())
 
 
 def test_429_fault_sets_retry_after(faults: Faults) -> None:

@@ -8,11 +8,24 @@ from fastapi.responses import HTMLResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from include.local_dbt_cloud.api.envelope import failure
-from include.local_dbt_cloud.api.errors import ApiError, TooManyRequestsError
+from include.local_dbt_cloud.api.errors import (
+    AccessDeniedError,
+    ApiError,
+    InvalidRequestError,
+    InvalidTokenError,
+    NotFoundError,
+    TooManyRequestsError,
+)
 from include.local_dbt_cloud.api.faults import Fault, Faults
 from include.local_dbt_cloud.api.http_protocol import transport_of
 
 FAULTS_PATH = "/faults"
+REFUSALS: dict[str, type[ApiError]] = {
+    "400": InvalidRequestError,
+    "401": InvalidTokenError,
+    "403": AccessDeniedError,
+    "404": NotFoundError,
+}
 UNAVAILABLE = "<html><body><h1>503 Service Unavailable</h1></body></html>\n"
 
 
@@ -34,6 +47,8 @@ class FaultInjection:
 
     async def _go_wrong(self, fault: Fault, scope: Scope, receive: Receive, send: Send) -> None:
         match fault.kind:
+            case "400" | "401" | "403" | "404":
+                await failure(REFUSALS[fault.kind]())(scope, receive, send)
             case "429":
                 headers = {"Retry-After": f"{fault.seconds:.0f}"}
                 await failure(TooManyRequestsError(), headers)(scope, receive, send)

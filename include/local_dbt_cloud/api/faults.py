@@ -13,7 +13,10 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, Field, ValidationError
 
-FaultKind = Literal["429", "500", "503", "close-before", "close-after", "slow", "truncate"]
+Refusal = Literal["400", "401", "403", "404"]
+FaultKind = (
+    Refusal | Literal["429", "500", "503", "close-before", "close-after", "slow", "truncate"]
+)
 
 
 class Fault(BaseModel):
