@@ -8,9 +8,15 @@ import pytest
 
 from tests.docs.error_sentences import FOLDERS, PROJECT, sentences
 
-NOT_OURS = "## Not ours, and often met"
-PAGE = (PROJECT / "docs" / "troubleshooting.md").read_text().partition(NOT_OURS)[0]
-ROWS = re.findall(r"^\| (.+?) \| (.+) \|$", PAGE, re.MULTILINE)
+TEXT = (PROJECT / "docs" / "troubleshooting.md").read_text()
+BY_SYMPTOM, FIRST_OF_OURS, NOT_OURS = (
+    "## By symptom",
+    "## make: install",
+    "## Not ours, and often met",
+)
+ROW = re.compile(r"^\| (.+?) \| (.+) \|$", re.MULTILINE)
+ROWS = ROW.findall(TEXT.partition(FIRST_OF_OURS)[2].partition(NOT_OURS)[0])
+SYMPTOMS = ROW.findall(TEXT.partition(FIRST_OF_OURS)[0])[1:]
 LISTED = [text for said, _ in ROWS for text in said.split("<br>") if said != "what is printed"]
 
 
@@ -51,3 +57,17 @@ def test_each_error_message_has_its_own_advice() -> None:
 
     assert len(LISTED) == len(set(LISTED))
     assert len(advices) == len(set(advices))
+
+
+def test_symptoms_are_the_first_section_and_the_only_one_before_the_messages() -> None:
+    headings = re.findall(r"^## .+$", TEXT, re.MULTILINE)
+
+    assert headings[:2] == [BY_SYMPTOM, FIRST_OF_OURS]
+    assert headings[-1] == NOT_OURS
+
+
+def test_each_symptom_is_listed_once_and_links_to_the_rest() -> None:
+    assert len(SYMPTOMS) >= 20
+    assert len({symptom for symptom, _ in SYMPTOMS}) == len(SYMPTOMS)
+    for symptom, advice in SYMPTOMS:
+        assert re.search(r"\]\([\w.]*(#[\w-]+|\.md)\)", advice), symptom
