@@ -33,8 +33,8 @@ status: ## Show what runs, since when, how often it was started again and where 
 	@test -x .venv/bin/python || { echo "Nothing is running: nothing has been installed yet."; exit 1; }; \
 	$(LAUNCHER) status
 
-doctor: install ## Ask whether dbt Cloud is reached and lets the Dags run their jobs; changes nothing
-	@$(LAUNCHER) doctor
+doctor: install ## Check the connections, the token and every job id; with DAG= those of one Dag
+	@$(LAUNCHER) doctor $(if $(filter-out file,$(origin DAG)),$(DAG))
 
 logs: ## Follow the logs of all that runs, until Ctrl-C
 	@ls .airflow/logs/*.log >/dev/null 2>&1 || { echo "There are no logs yet: make start writes them."; exit 1; }; \

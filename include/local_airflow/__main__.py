@@ -1,4 +1,4 @@
-"""`python -m include.local_airflow run DAG | start | status | doctor | stop`."""
+"""`python -m include.local_airflow run DAG | start | status | doctor [DAG] | stop`."""
 
 from __future__ import annotations
 
@@ -19,7 +19,10 @@ def _parser() -> argparse.ArgumentParser:
     run.add_argument("dag_id", metavar="DAG")
     commands.add_parser("start", help="start Airflow and the local dbt Cloud in the background")
     commands.add_parser("status", help="show what runs, since when and where")
-    commands.add_parser("doctor", help="ask whether dbt Cloud lets the Dags run their jobs")
+    doctor = commands.add_parser("doctor", help="check the connections and every job id")
+    doctor.add_argument(
+        "dag_id", metavar="DAG", nargs="?", default="", help="check only this one"
+    )
     commands.add_parser("stop", help="end everything that run and start left running")
     return parser
 
@@ -43,7 +46,9 @@ def _do(arguments: argparse.Namespace) -> int:
     from include.local_airflow.server import start, stop
     from include.local_airflow.status import status
 
-    command = {"start": start, "status": status, "doctor": doctor, "stop": stop}
+    if arguments.command == "doctor":
+        return doctor(launch, console, arguments.dag_id)
+    command = {"start": start, "status": status, "stop": stop}
     return command[arguments.command](launch, console)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from collections.abc import Mapping
 
 from rich.console import Console
 from rich.text import Text
@@ -21,9 +22,10 @@ from include.local_airflow.local_servers import check_dbt_pythons
 from include.local_airflow.metadata_database import sqlite_database
 from include.local_airflow.secrets_backend import BACKEND
 from include.local_airflow.settings import NAME, read_settings
-from include.local_servers.connections import DBT_CLOUD
+from include.local_servers.connections import CENSUS, DBT_CLOUD, FIVETRAN
 
 _PROVIDERS_HOST = "cloud.getdbt.com"  # what a connection without a host means
+LOCAL_LOGINS = ("", DBT_CLOUD.login, FIVETRAN.login, CENSUS.login)
 HIDDEN = "hidden"  # a password as Airflow's API shows it, as far as its check goes
 
 
@@ -91,9 +93,14 @@ def dbt_cloud_in_use(
 def _without_backend(launch: Launch, in_database: dict[str, object] | None) -> str:
     if value := launch.variables.get(DBT_CLOUD.variable):
         return f"{named(read_connection(value))} ({DBT_CLOUD.variable}, whatever the UI shows)."
-    if in_database and not leads_here(str(in_database.get("host") or "")):
+    if in_database and not stored_leads_here(in_database):
         return _in_ui(in_database)
     return f"the local one, https://localhost:{launch.dbt_cloud_port}."
+
+
+def stored_leads_here(in_database: Mapping[str, object]) -> bool:
+    """Return whether a connection leads here, by its fields as Airflow's API shows them."""
+    return leads_here(str(in_database.get("host") or ""), str(in_database.get("login") or ""))
 
 
 def _in_ui(in_database: dict[str, object]) -> str:
@@ -111,6 +118,10 @@ def _in_ui(in_database: dict[str, object]) -> str:
     return f"{named(found)} (the connection {DBT_CLOUD.conn_id} in the UI)."
 
 
-def leads_here(host: str) -> bool:
-    """Tell whether a connection's host is a local server, or the local warehouse's file."""
-    return host.startswith("localhost:") or host.endswith("/warehouse.duckdb")
+def leads_here(host: str, login: str) -> bool:
+    """Return whether a connection leads to a local server, or to the local warehouse's file.
+
+    A second account on this machine, to practise with, has a login of its own.
+    """
+    is_local = host.startswith("localhost:") and login in LOCAL_LOGINS
+    return is_local or host.endswith("/warehouse.duckdb")

@@ -9,12 +9,16 @@ from rich.table import Table
 from rich.text import Text
 
 from include.local_airflow.airflow_api import COMPONENTS, AirflowApi
+from include.local_airflow.connection_variable import UnusableConnectionError
+from include.local_airflow.dbt_cloud_in_use import dbt_cloud_in_use, stored_leads_here
 from include.local_airflow.doctor import Finding
 from include.local_airflow.environment import Launch
 from include.local_airflow.local_servers import ALL, DBT_CLOUD, servers_watcher
+from include.local_airflow.secrets_backend import BACKEND
 from include.local_airflow.server import airflow_watcher
 from include.local_airflow.watcher import State, Watcher, last_lines
 from include.local_airflow.webhooks import of_local_dbt_cloud
+from include.local_servers.connections import DBT_CLOUD as DBT_CLOUD_CONNECTION
 
 HEARTBEAT = 30.0  # seconds without one until Airflow itself counts a component as unhealthy
 
@@ -46,20 +50,35 @@ def status(launch: Launch, console: Console) -> int:
         console.print("Nothing is running: make start starts it.")
         return 1
     console.print(table)
-    if told := _webhook(launch):
-        console.print(
-            Text(" ".join([told.text, told.advice]).strip(), style=told.advice and "yellow")
-        )
+    _print_dbt_cloud(launch, console)
     return 0 if well else 1
 
 
-def _webhook(launch: Launch) -> Finding | None:
-    """Whether Airflow hears of finished runs by webhook, as far as this machine knows."""
+def _print_dbt_cloud(launch: Launch, console: Console) -> None:
+    """Print which dbt Cloud is used, and whether its webhooks reach Airflow."""
+    runs = bool(airflow_watcher(launch).states())
+    stored = AirflowApi(launch.port).connection(DBT_CLOUD_CONNECTION.conn_id) if runs else None
+    try:
+        in_use = dbt_cloud_in_use(launch, stored)
+    except UnusableConnectionError as error:
+        in_use = f"dbt Cloud: {DBT_CLOUD_CONNECTION.variable} cannot be used. {error}"
+    if BACKEND in launch.variables:
+        in_use = "dbt Cloud: as the secrets backend names it; make doctor shows it."
+    console.print(Text(in_use))
+    is_local = launch.uses_local_dbt_cloud and (stored is None or stored_leads_here(stored))
+    if told := _webhook(launch, is_local):
+        console.print(
+            Text(" ".join([told.text, told.advice]).strip(), style=told.advice and "yellow")
+        )
+
+
+def _webhook(launch: Launch, is_local: bool) -> Finding | None:
+    """Return whether webhooks reach Airflow, as far as this machine can know."""
     airflow = airflow_watcher(launch)
     servers = servers_watcher(launch)
     if not airflow.states():
         return None
-    if DBT_CLOUD.program_name not in servers.states():
+    if not is_local or DBT_CLOUD.program_name not in servers.states():
         return Finding("Whether dbt Cloud's webhooks tell of finished runs: make doctor asks it.")
     server = servers.url(DBT_CLOUD.program_name)
     return of_local_dbt_cloud(launch, airflow.url("api-server"), server)

@@ -64,6 +64,7 @@ def test_all_processes_are_healthy_and_listen_only_on_loopback(
     status = project.launcher("status", PORT="", DBT_CLOUD_PORT="")  # it knows them
     assert status.returncode == 0
     assert f"webhook 'Airflow' to http://127.0.0.1:{project.port}/webhooks/" in status.stdout
+    assert f"dbt Cloud: the local one, https://localhost:{project.dbt_cloud_port}." in status.stdout
     health = airflow.call("GET", "/monitor/health")
     assert {part["status"] for part in health.values()} == {"healthy"}
     listening = set()

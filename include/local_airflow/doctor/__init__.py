@@ -10,10 +10,15 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Finding:
-    """One sentence; `advice` says what to do where something is wrong."""
+    """One sentence; `advice` says what to do where something is wrong.
+
+    A note is neither well nor wrong. `short` stands for the sentence where all is well.
+    """
 
     text: str
     advice: str = ""
+    is_note: bool = False
+    short: str = ""
 
 
 class UnusableConnection(Finding):

@@ -1,40 +1,56 @@
-"""The process that looks: prints a line for each finding.
+"""The process that checks, and prints what it finds: problems first.
 
-`python -m include.local_airflow.doctor [ADDRESS]`, that of the Airflow that runs.
+`python -m include.local_airflow.doctor [--airflow URL] [--dag ID]`
 """
 
 from __future__ import annotations
 
+import argparse
+import os
 import sys
 from collections.abc import Iterator
+from dataclasses import replace
 
 from rich.console import Console
 from rich.text import Text
 
+from include.dbt_cloud.advice import NOT_TRUSTED
+from include.local_airflow.dag_run import find_dag
 from include.local_airflow.database import exported_variables
 from include.local_airflow.doctor import Finding, UnusableConnection
 from include.local_airflow.doctor.connections import Found, find_connection
-from include.local_airflow.doctor.job_tasks import job_tasks
-from include.local_airflow.doctor.questions import examine
+from include.local_airflow.doctor.job_tasks import (
+    JobTask,
+    example_job_ids,
+    job_tasks,
+    job_tasks_of,
+)
+from include.local_airflow.doctor.questions import NO_BUNDLE, examine
 from include.local_airflow.doctor.webhooks import receiver_of
-from include.local_airflow.environment import Launch
+from include.local_airflow.dotenv_file import read_dotenv
+from include.local_airflow.environment import TRUSTED, Launch
 from include.local_airflow.errors import LaunchError
 from include.local_airflow.server import airflow_watcher, has_connections_of
-from include.local_airflow.settings import NAME, read_settings
+from include.local_airflow.settings import NAME, AirflowSettings, read_settings
 from include.local_servers.connections import DBT_CLOUD
 from include.local_servers.subscription import CONN_ID
 
 
-def findings(launch: Launch, airflow: str = "") -> Iterator[Finding]:
-    """Yield what is found out about each connection that the Dags name, and about their jobs."""
+def findings(launch: Launch, airflow: str = "", dag_id: str = "") -> Iterator[Finding]:
+    """Yield what is found about the connections that the Dags name, and about their jobs.
+
+    Args:
+        launch: the user's choices.
+        airflow: the address of the Airflow that runs, if one does.
+        dag_id: the only Dag to check.
+    """
     if airflow and not has_connections_of(launch, airflow_watcher(launch)):
         yield Finding(
             "The Airflow that runs was started with other connections than are set now.",
             "make stop ends it, then make start takes those that are looked at here.",
         )
     settings = read_settings(launch.root / NAME)
-    with exported_variables(settings):
-        tasks, broken = job_tasks(launch.dags_folder)
+    tasks, broken = _tasks(launch, settings, dag_id)
     yield from broken
     webhooks = find_connection(CONN_ID, launch, settings, bool(airflow))
     heard_of = DBT_CLOUD.conn_id
@@ -47,32 +63,87 @@ def findings(launch: Launch, airflow: str = "") -> Iterator[Finding]:
             )
     elif isinstance(webhooks, UnusableConnection):
         yield webhooks
-    for conn_id in sorted({DBT_CLOUD.conn_id, *(task.conn_id for task in tasks)}):
+    examples = set() if dag_id else example_job_ids(launch.root)
+    wanted = {task.conn_id for task in tasks} or {DBT_CLOUD.conn_id}
+    for conn_id in sorted(wanted if dag_id else wanted | {DBT_CLOUD.conn_id}):
         found = find_connection(conn_id, launch, settings, bool(airflow))
         if isinstance(found, Finding):
             yield found
         else:
             receiver = receiver_of(found, webhooks, airflow) if conn_id == heard_of else None
-            yield from examine(found, [task for task in tasks if task.conn_id == conn_id], receiver)
+            own = [task for task in tasks if task.conn_id == conn_id]
+            yield from examine(found, own, receiver, examples)
 
 
-def main(arguments: list[str]) -> int:
+def _tasks(
+    launch: Launch, settings: AirflowSettings, dag_id: str
+) -> tuple[list[JobTask], list[Finding]]:
+    with exported_variables(settings):
+        if dag_id:
+            return job_tasks_of(find_dag(dag_id, launch.dags_folder)), []
+        return job_tasks(launch.dags_folder)
+
+
+def with_trusted_files(finding: Finding, launch: Launch) -> Finding:
+    """Add which file of certificates is used, and who names it, where that is the problem."""
+    if finding.advice not in (NOT_TRUSTED, NO_BUNDLE):
+        return finding
+    dotenv = read_dotenv(launch.root / ".env")
+    named = []
+    for name in TRUSTED:
+        if file := os.environ.get(name):
+            source = ".env" if file == dotenv.get(name) else "the shell or make"
+            wins = f", which wins over {dotenv[name]} in .env" if name in dotenv else ""
+            named.append(f"{name} is {file} ({source}{wins if source != '.env' else ''})")
+        else:
+            named.append(f"{name} is not set")
+    return replace(finding, advice=f"{finding.advice} Now {' and '.join(named)}.")
+
+
+def show(console: Console, found: list[Finding], every: bool) -> int:
+    """Print problems, then notes, then what is well: in one line, or `every` finding.
+
+    Returns:
+        The number of problems.
+    """
+    problems = [finding for finding in found if finding.advice]
+    well = [finding for finding in found if not finding.advice and not finding.is_note]
+    for finding in problems:
+        console.print(Text("✗ ", style="red") + Text(finding.text))
+        console.print(Text(f"  {finding.advice}"))
+    for finding in found:
+        if finding.is_note:
+            console.print(Text(f"- {finding.text}"))
+    if not every and well:
+        connections = [finding.short for finding in well if finding.short]
+        more = f"{len(well) - len(connections)} checks passed"
+        well = [Finding(", ".join([*connections, more]) + ".")]
+    for finding in well:
+        console.print(Text("✓ ", style="green") + Text(finding.text))
+    return len(problems)
+
+
+def main() -> int:
     """Print the findings; return 0 only if there is nothing to do."""
+    parser = argparse.ArgumentParser(prog="python -m include.local_airflow.doctor")
+    parser.add_argument("--airflow", default="", metavar="URL", help="of the one that runs")
+    parser.add_argument("--dag", default="", metavar="ID", help="the only Dag to check")
+    arguments = parser.parse_args()
     console = Console(highlight=False, soft_wrap=True)
-    to_do = 0
+    launch = Launch.read()
     try:
-        for finding in findings(Launch.read(), *arguments):
-            mark = Text("✗ ", style="red") if finding.advice else Text("✓ ", style="green")
-            console.print(mark + Text(finding.text))
-            if finding.advice:
-                console.print(Text(f"  {finding.advice}"))
-                to_do += 1
+        with console.status("Asking dbt Cloud ..."):
+            found = [
+                with_trusted_files(finding, launch)
+                for finding in findings(launch, arguments.airflow, arguments.dag)
+            ]
     except LaunchError as error:
         print(f"Error: {error}", file=sys.stderr)
         return 1
-    console.print("All is well." if not to_do else f"To do: {to_do}, marked ✗.")
+    to_do = show(console, found, every=bool(arguments.dag))
+    console.print(f"To do: {to_do}, marked ✗." if to_do else "All is well.")
     return 1 if to_do else 0
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+    sys.exit(main())

@@ -13,10 +13,11 @@ from include.local_airflow.metadata_database import sqlite_database
 from include.local_airflow.server import airflow_watcher, database_of
 
 
-def doctor(launch: Launch, console: Console) -> int:
+def doctor(launch: Launch, console: Console, dag_id: str = "") -> int:
     """Print what is well and what is not; return 0 only if all is.
 
-    What `make start` has started is asked for the connections of its database.
+    What `make start` has started is asked for the connections of its database. With a `dag_id`
+    only that Dag is checked.
 
     Raises:
         LaunchError: Airflow could not use a connection variable or the secrets backend.
@@ -26,6 +27,7 @@ def doctor(launch: Launch, console: Console) -> int:
     is_running = watcher.lives()
     database = database_of(launch) if is_running else sqlite_database(launch.home)
     command = [sys.executable, "-m", "include.local_airflow.doctor"]
-    command += [watcher.url("api-server")] if is_running else []
+    command += ["--airflow", watcher.url("api-server")] if is_running else []
+    command += ["--dag", dag_id] if dag_id else []
     with launch.environment_to_look(database) as environment:
         return subprocess.run(command, cwd=launch.root, env=environment).returncode

@@ -12,10 +12,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import yaml
+
 from include.local_airflow.airflow_internals import DagBag
 from include.local_airflow.doctor import Finding
 from include.local_servers.connections import DBT_CLOUD
 
+JOBS_FILE = "include/local_dbt_cloud/jobs.yaml"
 CONNECTION = "DBT_CLOUD_CONN_ID"
 _TEMPLATE = re.compile(r"\{[{%]")  # Jinja's
 
@@ -42,6 +45,20 @@ class JobTask:
         return f"{self.dag_id}.{self.task_id}"
 
 
+def job_tasks_of(dag: Any) -> list[JobTask]:
+    """Return the tasks of one Dag, and the jobs that its file names beside them."""
+    file = Path(dag.fileloc)
+    tasks = [_job_task(dag.dag_id, task, file) for task in dag.tasks if _runs_a_job(task)]
+    return [*tasks, *_beside(file, tasks)]
+
+
+def example_job_ids(root: Path) -> set[int]:
+    """Return the ids that the Dags name as cloned, those of the local dbt Cloud's jobs."""
+    file = root / JOBS_FILE
+    jobs = yaml.safe_load(file.read_text())["jobs"] if file.exists() else []
+    return {job["id"] for job in jobs}
+
+
 def job_tasks(folder: Path) -> tuple[list[JobTask], list[Finding]]:
     """Return the tasks, and what is wrong with files that hold none since they cannot be read."""
     bag = DagBag(folder)
@@ -56,11 +73,15 @@ def job_tasks(folder: Path) -> tuple[list[JobTask], list[Finding]]:
         _job_task(dag_id, task, Path(dag.fileloc))
         for dag_id, dag in sorted(bag.dags.items())
         for task in dag.tasks
-        if hasattr(task, "dbt_cloud_conn_id") and hasattr(task, "job_id")
+        if _runs_a_job(task)
     ]
     for file in sorted({Path(dag.fileloc) for dag in bag.dags.values()}):
         tasks += _beside(file, [task for task in tasks if task.file == file.name])
     return sorted(tasks, key=lambda task: task.dag_id), broken
+
+
+def _runs_a_job(task: Any) -> bool:
+    return hasattr(task, "dbt_cloud_conn_id") and hasattr(task, "job_id")
 
 
 def _job_task(dag_id: str, task: Any, file: Path) -> JobTask:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from typing import Any
 
 import aiohttp
@@ -29,14 +29,25 @@ PROXY = (
     '{"proxies": {"https": "http://PROXY:PORT"}}.'
 )
 LATER = "Ask again later: dbt Cloud is overloaded or down, https://status.getdbt.com knows."
+NO_BUNDLE = "Correct REQUESTS_CA_BUNDLE."
 DELETED = 2  # a job's state
 PAGE = 100  # jobs in a list, at most
 
 
+class ExampleJob(Finding):
+    """A task has the id of a job that only the local dbt Cloud has."""
+
+
 def examine(
-    found: Found, tasks: list[JobTask], receiver: Receiver | None = None
+    found: Found,
+    tasks: list[JobTask],
+    receiver: Receiver | None = None,
+    examples: Collection[int] = (),
 ) -> Iterator[Finding]:
-    """Yield the findings about a connection and the jobs of its tasks, until one ends the rest."""
+    """Yield the findings about a connection and the jobs of its tasks, until one ends the rest.
+
+    Jobs whose ids are `examples`, and that the account does not have, come to one finding.
+    """
     connection = found.connection
     login = connection.login or ""
     told = f"The connection {connection.conn_id} comes from {found.source}"
@@ -47,7 +58,8 @@ def examine(
         yield Finding(f"{told}, and cannot be used.", str(error))
         return
     service = Service(connection)
-    yield Finding(f"{told}: {service.host}, account {login or 'named by its tasks'}.")
+    account_name = f"{service.host}, account {login or 'named by its tasks'}"
+    yield Finding(f"{told}: {account_name}.", short=f"{connection.conn_id} ({account_name})")
     accounts = {task.account_id for task in tasks if task.account_id}
     accounts |= {int(login)} if login else set()
     try:
@@ -60,14 +72,22 @@ def examine(
             usable += [] if finding.advice else [account]
         if receiver and login and int(login) in usable:
             yield heard(service, int(login), receiver)
-        for task in tasks:
-            if (account := task.account_id or int(login)) in usable:
-                yield _job(service, account, task)
+        asked = [task for task in tasks if (task.account_id or int(login)) in usable]
+        unchanged, has_own_job = [], False
+        for task in asked:
+            finding = _job(service, task.account_id or int(login), task, examples)
+            if isinstance(finding, ExampleJob):
+                unchanged.append(task)
+            else:
+                has_own_job |= bool(task.job_id and not finding.advice)
+                yield finding
+        if unchanged:
+            yield _examples(service, usable[0], unchanged, has_own_job)
     except requests.RequestException as error:
         advice = NOT_TRUSTED if is_untrusted(error) else NOT_REACHED
         yield Finding(f"{service.host} does not answer: {_reason(error)}.", advice)
     except OSError as error:  # requests' word for a missing file
-        yield Finding(f"{service.host} was not asked: {error}.", "Correct REQUESTS_CA_BUNDLE.")
+        yield Finding(f"{service.host} was not asked: {error}.", NO_BUNDLE)
 
 
 def _triggerer(service: Service) -> Finding:
@@ -107,7 +127,16 @@ def _account(service: Service, account: int) -> Finding:
     )
 
 
-def _job(service: Service, account: int, task: JobTask) -> Finding:
+def _examples(service: Service, account: int, tasks: list[JobTask], has_own_job: bool) -> Finding:
+    """Return one finding for all; it is only a note if a Dag names a job of the account."""
+    dags = sorted({task.dag_id for task in tasks})
+    text = f"{len(dags)} Dags still have the ids of this repository's jobs: {', '.join(dags)}."
+    if has_own_job:
+        return Finding(text, is_note=True)
+    return Finding(text, f"Set JOB_ID in those that you use to {_jobs_once(service, account)}.")
+
+
+def _job(service: Service, account: int, task: JobTask, examples: Collection[int]) -> Finding:
     if task.wrong_id:
         return Finding(
             f"{task}: {task.wrong_id} is not the id of a job.",
@@ -117,6 +146,8 @@ def _job(service: Service, account: int, task: JobTask) -> Finding:
         return Finding(f"{task}: which job, only a run of the Dag knows.")
     status, job = service.get(f"{account}/jobs/{task.job_id}/", include_related='["environment"]')
     if status == 404 or (job and job["state"] == DELETED):
+        if task.job_id in examples:
+            return ExampleJob(str(task))
         return Finding(
             f"{task}: there is no job {task.job_id} in account {account} that the token may see.",
             f"Set {task.constant} in {task.file} to {_jobs_once(service, account)}.",

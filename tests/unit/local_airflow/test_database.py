@@ -18,9 +18,9 @@ from airflow.models.variable import Variable
 from airflow.utils.session import create_session
 from include.local_airflow.database import main
 with create_session() as session:
-    for conn_id, host in (each.split("=") for each in sys.argv[2:]):
+    for conn_id, host, login in (each.split("=") for each in sys.argv[2:]):
         connection = session.query(Connection).filter_by(conn_id=conn_id).one()
-        connection.host, connection.login, connection.password = host or None, "7", "entered"
+        connection.host, connection.login, connection.password = host or None, login, "entered"
 assert main(sys.argv[1]) == 0
 conn = Connection.get_connection_from_secrets("dbt_cloud_default")
 pool = Pool.get_pool("small")
@@ -54,7 +54,7 @@ subprocess.run(command, env=launch.environment(database), check=True)
 def prepared(checkout: Checkout, value: str, *entered: str, **variables: str) -> str:
     """Prepare a database with the launcher's environment; return what Airflow then finds in it.
 
-    Before, a host is ``entered`` in the UI for each ``connection=host``.
+    Before, host and login are ``entered`` in the UI for each ``connection=host=login``.
     """
     text = (checkout.folder / "airflow_settings.yaml").read_text().partition("  pools:")[0]
     (checkout.folder / "airflow_settings.yaml").write_text(text + MORE.format(value=value))
@@ -71,11 +71,12 @@ def test_settings_are_created_and_overwritten_but_for_a_real_account(checkout: C
     local = f"localhost:8580 16173 local-dbt-cloud-token 2 False one\nlocalhost:8581\n{warehouse}"
     assert first == local
     elsewhere = {"DBT_CLOUD_PORT": "9000", "LOCAL_DBT_CLOUD_TOKEN": "other"}
-    moved = prepared(checkout, "two", "dbt_cloud_default=localhost:9999", **elsewhere)
+    moved = prepared(checkout, "two", "dbt_cloud_default=localhost:9999=16173", **elsewhere)
     assert moved == f"localhost:9000 16173 other 2 False two\nlocalhost:9001\n{warehouse}"
     database = Path(checkout.folder, ".airflow", "run.db")
     [(count,)] = sqlite3.connect(database).execute("select count(*) from connection")
     assert count == 4
-    entered = ("dbt_cloud_default=ab123.us1.dbt.com", "fivetran_default=", "census_default=c.com")
+    second_account = "dbt_cloud_default=localhost:8699=20042"
+    entered = (second_account, "fivetran_default==7", "census_default=c.com=7")
     again = prepared(checkout, "two", *entered, DBT_CLOUD_PORT="9000")
-    assert again == f"ab123.us1.dbt.com 7 entered 2 False two\nc.com\n{warehouse}"
+    assert again == f"localhost:8699 20042 entered 2 False two\nc.com\n{warehouse}"

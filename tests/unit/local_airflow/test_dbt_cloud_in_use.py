@@ -19,6 +19,7 @@ HOST = "xy987.us1.dbt.com"
 THEIRS = {"conn_type": "dbt_cloud", "host": HOST, "login": "16173", "password": "***"}
 FILE = "airflow.secrets.local_filesystem.LocalFilesystemBackend"
 OURS = {"host": "localhost:8580", "login": "16173"}
+SECOND = THEIRS | {"host": "localhost:8699", "login": "20042"}  # on this machine, to practise with
 
 
 @pytest.mark.parametrize(
@@ -27,6 +28,7 @@ OURS = {"host": "localhost:8580", "login": "16173"}
         ({}, None, "the local one, https://localhost:8580."),
         ({"DBT_CLOUD_PORT": "9000"}, OURS, "the local one, https://localhost:9000."),
         ({}, THEIRS, f"{HOST}, account 16173 (the connection dbt_cloud_default in the UI)."),
+        ({}, SECOND, "localhost:8699, account 20042 (the connection dbt_cloud_default in the UI)."),
         ({}, THEIRS | {"host": None}, "cloud.getdbt.com, account 16173 (the connection"),
         ({NAME: REAL_ACCOUNT}, THEIRS, f"localhost:1, account 1 ({NAME}, whatever the UI shows)."),
         ({NAME: "dbt-cloud://7:secret@a.b"}, OURS, f"a.b, account 7 ({NAME}"),

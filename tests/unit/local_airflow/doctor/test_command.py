@@ -53,19 +53,49 @@ def test_doctor_finds_each_connection_where_airflow_finds_it(
 
     assert result.returncode == 1
     told = result.stdout + result.stderr
-    assert all(line.startswith(("✓ ", "✗ ", "  ", "To do: ")) for line in told.splitlines()), told
+    marks = [line[0] for line in told.splitlines()]
+    assert marks == [*"✗ " * 5, "✓", "T"], told  # problems first, then one line of what is well
     for words in (
         "✗ broken.py cannot be imported: ModuleNotFoundError: No module named 'no_such_module'",
-        "✓ The connection dbt_cloud_default comes from AIRFLOW_CONN_DBT_CLOUD_DEFAULT: localhost:",
+        f"✓ dbt_cloud_default ({local_dbt_cloud.host}, account 16173), "
+        "in_database (no.such.host.invalid, account 7), 1 checks passed.",
         "and the triggerer, which waits for runs, does not: unable to get local issuer certificate",
         "✗ runs_missing_job.transform: there is no job 1 in account 16173",
         "  Set JOB_ID in runs_missing_job.py to one of these: ",
-        "✓ The connection in_database comes from Airflow's database: no.such.host.invalid, account",
         "✗ no.such.host.invalid does not answer",
         "✗ The connection nowhere is nowhere.",
+        f"SSL_CERT_FILE is {certifi.where()} (the shell or make).",
         "To do: 5, marked ✗.",
     ):
         assert words in told, told
+
+
+def test_doctor_of_one_dag_lists_each_check_and_nothing_else(
+    checkout: Checkout, local_dbt_cloud: RunningDbtCloud
+) -> None:
+    for dag_id, job_id in (("works", 65767), ("runs_missing_job", 1)):
+        checkout.add_dag(dag_id, RUNS_JOB.format(job_id=job_id, conn_id="dbt_cloud_default"))
+    checkout.add_dag("broken", "import no_such_module")
+    checkout.variables = {
+        "AIRFLOW_CONN_DBT_CLOUD_DEFAULT": local_dbt_cloud.connection,
+        "REQUESTS_CA_BUNDLE": os.environ["REQUESTS_CA_BUNDLE"],
+        "SSL_CERT_FILE": os.environ["SSL_CERT_FILE"],
+    }
+
+    works = checkout.launch("doctor", "works")
+    fails = checkout.launch("doctor", "runs_missing_job")
+    unknown = checkout.launch("doctor", "typo")
+
+    assert works.returncode == 0, works.stdout
+    marks = [line[0] for line in works.stdout.splitlines()]
+    assert marks == [*"✓" * (len(marks) - 1), "A"]  # All is well.
+    assert "works.transform: job 65767 is 'Daily build'" in works.stdout
+    assert "runs_missing_job" not in works.stdout
+    assert fails.returncode == 1
+    assert fails.stdout.startswith("✗ runs_missing_job.transform: there is no job 1 in account")
+    assert fails.stdout.count("✗ ") == 1
+    assert unknown.returncode == 1
+    assert "No Dag typo was found, and broken.py cannot be imported" in unknown.stderr
 
 
 @pytest.mark.parametrize(
@@ -114,7 +144,7 @@ def test_doctor_reports_a_connection_missing_in_the_running_airflow(checkout: Ch
     home = checkout.folder / ".airflow"
     checkout.variables = sqlite_database(home).environment() | {"AIRFLOW_HOME": str(home)}
 
-    result = checkout.run("-m", "include.local_airflow.doctor", "http://127.0.0.1:1")
+    result = checkout.run("-m", "include.local_airflow.doctor", "--airflow", "http://127.0.0.1:1")
 
     assert "✗ The Airflow that runs has no connection dbt_cloud_default.\n" in result.stdout
     assert "make stop, then make start takes that of airflow_settings.yaml" in result.stdout

@@ -7,9 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from include.local_airflow.doctor.job_tasks import job_tasks
+from include.local_airflow.doctor.job_tasks import example_job_ids, job_tasks
 
-DAGS = Path(__file__).parents[4] / "dags"
+PROJECT = Path(__file__).parents[4]
+DAGS = PROJECT / "dags"
 WAITS = """
 from airflow.providers.dbt.cloud.operators.dbt import DbtCloudRunJobOperator
 from airflow.sdk import Asset, dag
@@ -73,3 +74,8 @@ def test_job_tasks_leaves_templates_to_the_dag_run(tmp_path: Path, template: str
     load = job_tasks(tmp_path)[0][0]
 
     assert (load.task_id, load.job_id, load.wrong_id) == ("load", None, "")
+
+
+def test_example_job_ids_are_those_of_the_local_jobs(tmp_path: Path) -> None:
+    assert {65767, 30605} <= example_job_ids(PROJECT)
+    assert example_job_ids(tmp_path) == set()  # an ejected project

@@ -167,6 +167,22 @@ def test_examine_reports_a_missing_job_and_lists_existing_ones(
     assert second.advice == "Set JOB_ID in a_dag.py to one of those above."
 
 
+def test_examine_folds_the_ids_of_example_jobs_that_the_account_lacks(
+    local_dbt_cloud: RunningDbtCloud,
+) -> None:
+    unchanged = [replace(task(job_id=number), dag_id=f"dag_{number}") for number in (1, 2)]
+
+    def folded(*tasks: JobTask) -> list[Finding]:
+        return list(examine(found(local_dbt_cloud), list(tasks), examples={1, 2, DAILY_BUILD}))[3:]
+
+    [only] = folded(*unchanged)
+    assert only.text == "2 Dags still have the ids of this repository's jobs: dag_1, dag_2."
+    assert only.advice.startswith("Set JOB_ID in those that you use to one of these: ")
+    job, note = folded(*unchanged, task())
+    assert "job 65767 is" in job.text  # an example's id that the account has
+    assert (note.text, note.advice, note.is_note) == (only.text, "", True)
+
+
 def test_examine_reports_a_job_whose_own_schedule_is_on(
     local_dbt_cloud: RunningDbtCloud, scheduled_job: int
 ) -> None:
