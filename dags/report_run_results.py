@@ -74,7 +74,7 @@ def report_run_results() -> None:
         run_id = context["params"]["run_id"] or context["ti"].xcom_pull(**triggered)
         if run_id is None:
             raise AirflowSkipException("dbt Cloud has started no run: there is nothing to report.")
-        return reports.report_run(run_id, REPORTS / f"run-{run_id}", DBT_CLOUD_CONN_ID)
+        return reports.report_run(run_id, REPORTS, DBT_CLOUD_CONN_ID)
 
     start_a_run() >> trigger_dbt_cloud_job_run >> report_results()
 

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
 
+from include.local_servers.connections import DBT_CLOUD
 from tests.e2e.airflow_client import Airflow
 from tests.e2e.project import Project, eventually
 from tests.e2e.test_job_dags import missing_table
@@ -38,9 +40,14 @@ def dbt_run(project: Project, **overrides: Any) -> int:
     return run_id
 
 
+def account(project: Project) -> Path:
+    """The folder of what is kept of the local dbt Cloud's account."""
+    place = f"localhost_{project.dbt_cloud_port}/{DBT_CLOUD.login}"
+    return project.root / "include" / ".local" / "history" / place
+
+
 def kept(project: Project, run_id: int, job_id: int = JOB_ID) -> dict[str, Any]:
-    file = project.root / "include" / ".local" / "history" / str(job_id) / f"{run_id}.json"
-    content: dict[str, Any] = json.loads(file.read_text())
+    content: dict[str, Any] = json.loads((account(project) / f"{job_id}/{run_id}.json").read_text())
     return content
 
 
@@ -95,7 +102,7 @@ def test_run_event_starts_the_dag_that_keeps_the_run(airflow: Airflow, project: 
 
 
 def files_of(project: Project, run_id: int) -> list[Any]:
-    return list((project.root / "include" / ".local" / "history").glob(f"*/{run_id}.json"))
+    return list(account(project).glob(f"*/{run_id}.json"))
 
 
 def test_unknown_run_fails_without_retries_and_logs_the_404(airflow: Airflow) -> None:

@@ -18,6 +18,7 @@ import pytest
 from include.local_airflow.environment import Launch
 from include.local_airflow.processes import free_port
 from include.local_airflow.server import database_of
+from include.local_servers.connections import DBT_CLOUD
 from tests.e2e.airflow_client import Airflow
 from tests.e2e.project import Project, eventually
 from tests.pictures.browser import Page, browser, needs_browser
@@ -145,6 +146,7 @@ def test_page_links_runs_to_their_dag_runs_and_escapes_markup(
     overview = get(f"http://127.0.0.1:{airflow.port}{PAGE}").text
     job = get(f"http://127.0.0.1:{airflow.port}{PAGE}jobs/{JOB_ID}").text
 
+    assert f"Account {DBT_CLOUD.login} on localhost:{project.dbt_cloud_port}" in overview
     assert "Daily run" in overview
     assert EVIL not in overview
     assert "&lt;script&gt;document.title" in overview

@@ -103,5 +103,10 @@ def plain(relation: str) -> str:
 def is_told(asset: Asset, run: dict[str, Any]) -> bool:
     """Whether the asset has an event of this run."""
     events = InletEventsAccessor(asset_name=asset.name, asset_uri=asset.uri)
-    told = (event.extra or {} for event in events.after(run["created_at"]))
-    return any(extra.get("run_id") == run["id"] for extra in told)
+    return any(describes(event.extra or {}, run) for event in events.after(run["created_at"]))
+
+
+def describes(extra: dict[str, Any], run: dict[str, Any]) -> bool:
+    """Whether an event is about the run; runs of two accounts may have the same number."""
+    is_same_number = extra.get("run_id") == run["id"]
+    return bool(is_same_number and extra.get("run_url", run["href"]) == run["href"])

@@ -26,7 +26,7 @@ from ..reports.dbt_docs import documented_projects, read_newest_docs
 from ..reports.history import History
 from . import charts
 from .content import FindDagRuns, details_of, jobs_of
-from .newest_runs import SECONDS, NewestRuns
+from .newest_runs import SECONDS, Answer, NewestRuns
 from .started_by import dag_runs_of
 
 FOLDER = Path(__file__).parent
@@ -64,20 +64,22 @@ ENVIRONMENT.globals.update(
 )
 
 
-def make_page(history: Any, dbt_cloud_conn_id: str, dag_id: str) -> FastAPI:
-    """The app.
+def make_page(
+    history: Any, dbt_cloud_conn_id: str, dag_id: str, account_id: int | None = None
+) -> FastAPI:
+    """Return the app. It shows the account of the connection as that is now, and no other.
 
     Args:
         history: Where the Dag keeps the runs, an ObjectStoragePath.
         dbt_cloud_conn_id: The connection by which dbt Cloud is asked for its newest runs.
         dag_id: The Dag that keeps them. Who may read it may see the page.
+        account_id: As the Dag gives it to ``keep_runs``; by default the connection's login.
     """
     app = FastAPI(title="dbt Cloud", openapi_url=None)
     app.mount("/static", StaticFiles(directory=FOLDER / "static"))
     guard = Depends(requires_access_dag("GET", param_dag_id=dag_id))
-    app.include_router(
-        router(History(history), NewestRuns(dbt_cloud_conn_id), dag_id), dependencies=[guard]
-    )
+    newest_runs = NewestRuns(dbt_cloud_conn_id, account_id)
+    app.include_router(router(history, newest_runs, dag_id), dependencies=[guard])
 
     @app.exception_handler(StarletteHTTPException)
     def tell(request: Request, error: StarletteHTTPException) -> Response:
@@ -98,39 +100,50 @@ def make_page(history: Any, dbt_cloud_conn_id: str, dag_id: str) -> FastAPI:
     return app
 
 
-def router(history: History, newest_runs: NewestRuns, dag_id: str) -> APIRouter:
+def router(history: Any, newest_runs: NewestRuns, dag_id: str) -> APIRouter:
     routes = APIRouter()
 
     @routes.get("/")
     def show_jobs(request: Request, user: GetUserDep) -> Response:
         answer = newest_runs.answer()
-        jobs = jobs_of(answer, history, dag_runs_for(user))
+        kept = kept_of(answer, history)
+        jobs = jobs_of(answer, kept, dag_runs_for(user))
         return page(
             "jobs.html",
             root_of(request),
+            account=answer.account,
             jobs=jobs,
             problem=answer.problem,
-            projects=documented_projects(history.folder),
-            is_kept=bool(history.jobs()),
+            projects=documented_projects(kept.folder),
+            is_kept=bool(kept.jobs()),
             dag_id=dag_id,
         )
 
     @routes.get("/jobs/{job_id}")
     def show_job(request: Request, job_id: Id, user: GetUserDep) -> Response:
         answer = newest_runs.answer()
-        found = details_of(job_id, answer, history, dag_runs_for(user))
+        kept = kept_of(answer, history)
+        found = details_of(job_id, answer, kept, dag_runs_for(user))
         if found is None:
             raise HTTPException(404, f"No run of job {job_id} is known: run it, or keep one.")
         return page("job.html", root_of(request), problem=answer.problem, found=found)
 
     @routes.get("/docs/{project_id}")
     def show_docs(project_id: Id) -> Response:
-        docs = read_newest_docs(history.folder, project_id)
+        kept = kept_of(newest_runs.answer(), history)
+        docs = read_newest_docs(kept.folder, project_id)
         if docs is None:
             raise HTTPException(404, f"No documentation of project {project_id} is kept.")
         return HTMLResponse(docs, headers=DOCS_HEADERS)
 
     return routes
+
+
+def kept_of(answer: Answer, history: Any) -> History:
+    """Return what is kept of the answer's account; raises HTTPException if that is unknown."""
+    if answer.account is None:
+        raise HTTPException(503, f"Could not read which account to show: {answer.problem}")
+    return History(answer.account.folder_below(history))
 
 
 def dag_runs_for(user: Any) -> FindDagRuns:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from threading import Lock
 from typing import Any
 
@@ -13,6 +13,7 @@ from airflow.providers.dbt.cloud.hooks.dbt import DbtCloudHook
 
 from ..airflow_compat import AirflowException
 from ..client import DbtCloudClient
+from ..reports.accounts import Account
 
 SECONDS = 5.0  # that an answer holds, be it good or bad
 TIMEOUT = 5  # seconds that dbt Cloud has for one: people wait for the page
@@ -22,17 +23,30 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Answer:
-    """``problem`` is a sentence; the runs are then those of the last good answer."""
+    """``problem`` is a sentence; the runs are then those of the account's last good answer.
+
+    ``account`` is the one that the connection names; None if it cannot be read.
+    """
 
     runs: list[dict[str, Any]] = field(default_factory=list)
     problem: str = ""
+    account: Account | None = None
 
 
 class NewestRuns:
-    """Of all jobs of the account, newest first, as dbt Cloud lists them with job and trigger."""
+    """Of all jobs of the account, newest first, as dbt Cloud lists them with job and trigger.
 
-    def __init__(self, dbt_cloud_conn_id: str, clock: Callable[[], float] = time.monotonic) -> None:
+    Without an account id it is the connection's login. The connection is read for each answer.
+    """
+
+    def __init__(
+        self,
+        dbt_cloud_conn_id: str,
+        account_id: int | None = None,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
         self._conn_id = dbt_cloud_conn_id
+        self._account_id = account_id
         self._clock = clock
         self._asking = Lock()
         self._answer: Answer | None = None
@@ -54,14 +68,17 @@ class NewestRuns:
             self._asking.release()
 
     def _ask(self, before: Answer) -> Answer:
+        account = None
         try:
             hook = DbtCloudHook(self._conn_id, timeout_seconds=TIMEOUT)
-            client = DbtCloudClient(hook, None, patience=0)
+            client = DbtCloudClient(hook, self._account_id, patience=0)
+            account = Account.of(hook, client)
             related = "job,trigger"
             runs = client.get("runs/", order_by="-id", limit=MOST, include_related=related)
-            return Answer(runs or [])
+            return Answer(runs or [], account=account)
         except (AirflowException, ValueError) as error:
             log.warning(
                 "dbt Cloud, as the connection %s says, is not reached: %s", self._conn_id, error
             )
-            return replace(before, problem=f"{error}".strip() or type(error).__name__)
+            known = before.runs if before.account == account else []
+            return Answer(known, f"{error}".strip() or type(error).__name__, account)

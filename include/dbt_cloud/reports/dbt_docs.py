@@ -1,7 +1,8 @@
 """dbt's own documentation of a project, as one file that needs no server.
 
 ``FOLDER/docs/PROJECT_ID/RUN_ID.html`` is what ``dbt docs generate --static`` writes: dbt's page
-with manifest and catalog in it. Only that of the newest run is kept.
+with manifest and catalog in it. Only that of the newest run is kept. ``FOLDER`` belongs to one
+account.
 """
 
 from __future__ import annotations

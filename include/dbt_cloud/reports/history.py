@@ -1,7 +1,8 @@
 """What finished runs came to, one small file per run: for the page, and for who wants to count.
 
 ``FOLDER/JOB_ID/RUN_ID.json`` has the run without its steps, and of each node its status and
-seconds; its message only where it says what went wrong. A node takes about 110 bytes.
+seconds; its message only where it says what went wrong. A node takes about 110 bytes. ``FOLDER``
+belongs to one account.
 """
 
 from __future__ import annotations
@@ -50,7 +51,7 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class History:
-    """The kept runs below a folder, an ObjectStoragePath."""
+    """The kept runs of one account; ``folder``, an ObjectStoragePath, is that account's."""
 
     folder: Any
 

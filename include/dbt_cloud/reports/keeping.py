@@ -11,6 +11,7 @@ from airflow.providers.dbt.cloud.hooks.dbt import DbtCloudJobRunStatus as Status
 from ..airflow_compat import AirflowFailException
 from ..client import DbtCloudClient
 from ..responses import NOT_FOUND, DbtCloudRefusedError
+from .accounts import Account
 from .dbt_docs import keep_docs
 from .history import RUNS, History
 from .results import Results, results_of
@@ -33,20 +34,21 @@ def keep_runs(
     dbt_cloud_conn_id: str = DbtCloudHook.default_conn_name,
     account_id: int | None = None,
 ) -> list[Results]:
-    """Keep runs that have ended below ``history``, an ObjectStoragePath; returns what they came to.
+    """Keep runs that have ended and return their results.
 
-    A run that cannot be kept is only told, if there are others.
+    ``history`` is an ObjectStoragePath; below it each account has a folder of its own. If a run
+    cannot be kept and others can, the log names it.
 
     Raises:
         NotKeptError: None can be kept: dbt Cloud knows none of them, or newer ones fill the place.
         AirflowFailException: A run goes on.
     """
-    client = DbtCloudClient(DbtCloudHook(dbt_cloud_conn_id), account_id)
+    client, folder = client_and_folder(history, dbt_cloud_conn_id, account_id)
     kept: list[Results] = []
     problem = None
     for run_id in run_ids:
         try:
-            kept.append(keep_run(client, run_id, history))
+            kept.append(keep_run(client, run_id, folder))
         except NotKeptError as error:
             log.warning("%s", error)
             problem = error
@@ -55,7 +57,16 @@ def keep_runs(
     return kept
 
 
-def keep_run(client: DbtCloudClient, run_id: int, history: Any) -> Results:
+def client_and_folder(
+    history: Any, dbt_cloud_conn_id: str, account_id: int | None
+) -> tuple[DbtCloudClient, Any]:
+    """Return a client, and the folder of what is kept of its account."""
+    hook = DbtCloudHook(dbt_cloud_conn_id)
+    client = DbtCloudClient(hook, account_id)
+    return client, Account.of(hook, client).folder_below(history)
+
+
+def keep_run(client: DbtCloudClient, run_id: int, folder: Any) -> Results:
     """Raises NotKeptError."""
     try:
         run = client.get(f"runs/{run_id}/", include_related=DETAILS)
@@ -66,11 +77,11 @@ def keep_run(client: DbtCloudClient, run_id: int, history: Any) -> Results:
     if run["status"] not in Status.TERMINAL_STATUSES.value:
         raise AirflowFailException(f"Run {run_id} goes on: keep it when it has ended.")
     results = results_of(client, run)
-    if not History(history).keep(results):
+    if not History(folder).keep(results):
         raise NotKeptError(
             f"Run {run_id} is not kept: the {RUNS} runs that are kept of its job are newer."
         )
-    keep_docs(client, run, history)
+    keep_docs(client, run, folder)
     log.info("Kept %s: %s", run["href"], results.counts or "no results")
     return results
 
@@ -81,12 +92,12 @@ def runs_not_kept(
     account_id: int | None = None,
 ) -> list[int]:
     """Of the account's newest finished runs those not kept as they are now, oldest first."""
-    client = DbtCloudClient(DbtCloudHook(dbt_cloud_conn_id), account_id)
+    client, folder = client_and_folder(history, dbt_cloud_conn_id, account_id)
     newest = client.get("runs/", status__in=FINISHED, order_by="-id", limit=NEWEST)
     kept = {
         run["id"]: run
         for job_id in {run["job_definition_id"] for run in newest}
-        for run in History(history).heads(job_id, NEWEST)
+        for run in History(folder).heads(job_id, NEWEST)
     }
     return sorted(run["id"] for run in newest if has_changed(run, kept.get(run["id"])))
 

@@ -13,6 +13,7 @@ from jinja2 import Environment
 from ..artifacts import Node
 from ..client import DbtCloudClient
 from ..failures import shortened
+from .accounts import Account
 from .archive import archive
 from .chart import as_chart
 from .results import Results, read_results
@@ -24,16 +25,21 @@ log = logging.getLogger(__name__)
 
 def report_run(
     run_id: int,
-    folder: Any,
+    reports: Any,
     dbt_cloud_conn_id: str = DbtCloudHook.default_conn_name,
     account_id: int | None = None,
 ) -> dict[str, Any]:
-    """Report on a run that has ended; ``folder`` is an ObjectStoragePath.
+    """Report on a run that has ended and return the data.
 
-    Writes ``report.html``, ``run_times.png`` and, per step, artifacts and logs. Returns the data.
-    Raises DbtCloudRefusedError if there is no such run.
+    Write ``report.html``, ``run_times.png`` and, per step, artifacts and logs to
+    ``REPORTS/HOST/ACCOUNT_ID/run-RUN_ID``; ``reports`` is an ObjectStoragePath.
+
+    Raises:
+        DbtCloudRefusedError: dbt Cloud has no such run.
     """
-    client = DbtCloudClient(DbtCloudHook(dbt_cloud_conn_id), account_id)
+    hook = DbtCloudHook(dbt_cloud_conn_id)
+    client = DbtCloudClient(hook, account_id)
+    folder = Account.of(hook, client).folder_below(reports) / f"run-{run_id}"
     results = read_results(client, run_id)
     times = compare(results, earlier_results(client, results.run))
     log.info("\n%s", as_table(results, times))

@@ -9,7 +9,7 @@ from airflow.providers.dbt.cloud.hooks.dbt import DbtCloudHook
 
 from include.dbt_cloud.artifacts import nodes_of_run
 from include.dbt_cloud.client import DbtCloudClient
-from include.dbt_cloud.models.publishing import news_in, plain
+from include.dbt_cloud.models.publishing import describes, news_in, plain
 from tests.running_dbt_cloud import RunningDbtCloud
 from tests.unit.dbt_cloud.conftest import open_warehouse
 
@@ -83,6 +83,25 @@ def test_run_into_another_schema_has_no_asset_events(
     dbt_cloud_connection: RunningDbtCloud, runs: dict[str, int]
 ) -> None:
     assert news(dbt_cloud_connection, runs["elsewhere"]) == {}
+
+
+@pytest.mark.parametrize(
+    ("extra", "expected"),
+    [
+        ({"run_id": 7, "run_url": "https://cloud.getdbt.com/deploy/1/projects/3/runs/7/"}, True),
+        ({"run_id": 7, "run_url": "https://localhost:8580/deploy/1/projects/3/runs/7/"}, False),
+        ({"run_id": 7, "run_url": "https://cloud.getdbt.com/deploy/2/projects/3/runs/7/"}, False),
+        ({"run_id": 8, "run_url": "https://cloud.getdbt.com/deploy/1/projects/3/runs/8/"}, False),
+        ({"run_id": 7}, True),
+        ({}, False),
+    ],
+)
+def test_event_of_another_accounts_run_describes_another_run(
+    extra: dict[str, Any], expected: bool
+) -> None:
+    run = {"id": 7, "href": "https://cloud.getdbt.com/deploy/1/projects/3/runs/7/"}
+
+    assert describes(extra, run) is expected
 
 
 @pytest.mark.parametrize(

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import json
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -15,14 +17,17 @@ from fastapi import FastAPI
 from fastapi.testclient import TestClient
 
 from include.dbt_cloud.page import make_page
+from include.dbt_cloud.reports.accounts import Account
 from include.dbt_cloud.reports.dbt_docs import FOLDER
-from include.dbt_cloud.reports.history import History
+from include.dbt_cloud.reports.history import History, write
 from include.dbt_cloud.reports.results import Results
 from tests.unit.dbt_cloud.events.conftest import airflow_s_tables, database_url
 from tests.unit.dbt_cloud.page.test_content import DAILY, run
 
 __all__ = ["airflow_s_tables", "database_url"]
 PROJECT = 36467
+CONN_ID = "dbt_cloud_page"
+ACCOUNT = Account("localhost:1", 16173)  # nothing listens on that port
 LONG = "9" * 5000
 SEGMENTS = [
     LONG,
@@ -65,24 +70,49 @@ SEGMENTS = [
 
 
 @pytest.fixture
-def history(tmp_path: Path) -> History:
-    folder = ObjectStoragePath(f"file://{tmp_path}/history")
-    folder.mkdir()
-    return History(folder)
+def kept(tmp_path: Path) -> Any:
+    """The folder with what is kept of all accounts."""
+    return ObjectStoragePath(f"file://{tmp_path}/history")
 
 
 @pytest.fixture
-def client(history: History, airflow_s_tables: None) -> Iterator[TestClient]:
-    """Of somebody whom Airflow knows, without a connection to dbt Cloud."""
+def history(kept: Any) -> History:
+    """What is kept of the account that the connection names."""
+    folder = ACCOUNT.folder_below(kept)
+    folder.mkdir(parents=True)
+    return History(folder)
+
+
+MakeClient = Callable[..., TestClient]
+
+
+@pytest.fixture
+def make_client(
+    kept: Any, airflow_s_tables: None, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[MakeClient]:
+    """Of somebody whom Airflow knows; of a dbt Cloud that does not answer."""
     create_auth_manager()
-    page = make_page(history.folder, "dbt_cloud_missing", "keep")
-    page.dependency_overrides[get_user] = lambda: SimpleAuthManagerUser(
-        username="ada", role="admin"
-    )
-    airflow = FastAPI()
-    airflow.mount("/dbt-cloud-page", page)
-    with TestClient(airflow, base_url="http://airflow/dbt-cloud-page/") as client:
-        yield client
+    with ExitStack() as clients:
+
+        def make(account: Account = ACCOUNT, **arguments: Any) -> TestClient:
+            login = {"login": f"{account.id}", "password": "token"}
+            fields = {"conn_type": "dbt_cloud", "host": account.host, **login}
+            monkeypatch.setenv(f"AIRFLOW_CONN_{CONN_ID.upper()}", json.dumps(fields))
+            page = make_page(kept, **{"dbt_cloud_conn_id": CONN_ID, "dag_id": "keep", **arguments})
+            page.dependency_overrides[get_user] = lambda: SimpleAuthManagerUser(
+                username="ada", role="admin"
+            )
+            airflow = FastAPI()
+            airflow.mount("/dbt-cloud-page", page)
+            client = TestClient(airflow, base_url="http://airflow/dbt-cloud-page/")
+            return clients.enter_context(client)
+
+        yield make
+
+
+@pytest.fixture
+def client(make_client: MakeClient) -> TestClient:
+    return make_client()
 
 
 def test_page_serves_overview_job_and_docs(client: TestClient, history: History) -> None:
@@ -96,6 +126,60 @@ def test_page_serves_overview_job_and_docs(client: TestClient, history: History)
     assert [answer.status_code for answer in answers] == [200, 200, 200]
     assert "Daily build" in answers[0].text
     assert answers[2].text == "dbt's page"
+
+
+PATHS = ("", f"jobs/{DAILY}", f"docs/{PROJECT}")
+
+
+@pytest.mark.parametrize("other", [Account("localhost:2", 16173), Account("localhost:1", 7)])
+def test_page_shows_only_the_account_of_its_connection(
+    make_client: MakeClient, kept: Any, other: Account
+) -> None:
+    """Jobs and projects of two accounts may have the same numbers."""
+    accounts = {"Ours": ACCOUNT, "Theirs": other}
+    for run_id, (name, account) in enumerate(accounts.items(), start=1):
+        folder = account.folder_below(kept)
+        History(folder).keep(Results(run(run_id, job={"name": f"{name}: daily build"}), []))
+        write(folder / FOLDER / str(PROJECT) / f"{run_id}.html", f"{name}: dbt's page")
+
+    for name, account in accounts.items():
+        client = make_client(account)
+        texts = [client.get(path).text for path in PATHS]
+        assert [[one for one in accounts if f"{one}:" in text] for text in texts] == [[name]] * 3
+        assert f"Account {account.id} on {account.host}" in texts[0]
+
+
+def test_page_shows_an_account_given_beside_the_connection(
+    make_client: MakeClient, kept: Any
+) -> None:
+    other = Account(ACCOUNT.host, 7)
+    History(other.folder_below(kept)).keep(Results(run(1), []))
+
+    assert "Daily build" in make_client(account_id=other.id).get("").text
+
+
+@pytest.mark.parametrize("path", PATHS)
+def test_page_returns_503_without_a_connection(
+    make_client: MakeClient, history: History, path: str
+) -> None:
+    history.keep(Results(run(1), []))
+
+    answer = make_client(dbt_cloud_conn_id="dbt_cloud_missing").get(path)
+
+    assert answer.status_code == 503
+    assert "Could not read which account to show: " in answer.text
+    assert "dbt_cloud_missing" in answer.text
+    assert "Daily build" not in answer.text
+
+
+def test_page_ignores_runs_kept_by_an_earlier_version(make_client: MakeClient, kept: Any) -> None:
+    """They were in ``HISTORY/JOB_ID``, whichever account they are of."""
+    History(kept).keep(Results(run(1), []))
+
+    text = make_client().get("").text
+
+    assert "Daily build" not in text
+    assert "Nothing is kept yet." in text
 
 
 @pytest.mark.parametrize("view", ["jobs", "docs", "static"])

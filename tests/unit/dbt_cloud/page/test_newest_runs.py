@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -11,6 +12,7 @@ import pytest
 
 from include.dbt_cloud.client import DbtCloudClient
 from include.dbt_cloud.page.newest_runs import SECONDS, NewestRuns
+from include.dbt_cloud.reports.accounts import Account
 from tests.running_dbt_cloud import BUILD_AFTER_LOAD, RunningDbtCloud
 from tests.unit.dbt_cloud.conftest import go_well, go_wrong
 
@@ -98,5 +100,37 @@ def test_newest_runs_keeps_the_last_runs_during_an_outage(
 def test_newest_runs_reports_a_missing_connection() -> None:
     answer = NewestRuns("dbt_cloud_missing").answer()
 
-    assert answer.runs == []
+    assert (answer.account, answer.runs) == (None, [])
     assert "dbt_cloud_missing" in answer.problem
+
+
+def test_newest_runs_drops_the_runs_of_a_former_account(
+    run_id: int, dbt_cloud_connection: RunningDbtCloud, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An account that does not answer is not shown with the runs of the one before."""
+    clock = Clock()
+    newest_runs = NewestRuns(CONN_ID, clock=clock)
+    first = newest_runs.answer()
+    fields = json.loads(dbt_cloud_connection.connection) | {"login": "7"}
+    monkeypatch.setenv("AIRFLOW_CONN_DBT_CLOUD_DEFAULT", json.dumps(fields))
+    clock.now += 2 * SECONDS
+
+    second = newest_runs.answer()
+
+    host = dbt_cloud_connection.host
+    assert first.account == Account(host, dbt_cloud_connection.account_id)
+    assert run_id in [run["id"] for run in first.runs]
+    assert (second.account, second.runs) == (Account(host, 7), [])
+    assert second.problem
+
+
+def test_newest_runs_names_the_account_during_an_outage(
+    run_id: int, dbt_cloud_connection: RunningDbtCloud
+) -> None:
+    go_wrong(dbt_cloud_connection, "503", path="*/runs")
+
+    answer = NewestRuns(CONN_ID).answer()
+
+    account = Account(dbt_cloud_connection.host, dbt_cloud_connection.account_id)
+    assert (answer.account, answer.runs) == (account, [])
+    assert answer.problem == "dbt Cloud answered 503"

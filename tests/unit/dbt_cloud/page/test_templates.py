@@ -12,6 +12,7 @@ from include.dbt_cloud.page.app import page
 from include.dbt_cloud.page.content import Job, JobDetails, Trouble
 from include.dbt_cloud.page.runs import Run
 from include.dbt_cloud.page.started_by import DagRun
+from include.dbt_cloud.reports.accounts import Account
 from include.dbt_cloud.reports.run_times import RunTime
 
 EVIL = "\"><script>alert('x')</script><img src=x onerror=alert(1)>"
@@ -46,6 +47,7 @@ class Tags(HTMLParser):
 
 def jobs_page(**values: Any) -> str:
     shown: dict[str, Any] = {
+        "account": Account("localhost:8580", 16173),
         "jobs": [],
         "problem": "",
         "is_kept": True,
@@ -69,7 +71,7 @@ def details() -> JobDetails:
 def test_templates_escape_foreign_text(details: JobDetails) -> None:
     job = Job(65767, [run()])
     for text in (
-        jobs_page(jobs=[job], problem=EVIL, dag_id=EVIL, is_kept=False),
+        jobs_page(account=Account(EVIL, 1), jobs=[job], problem=EVIL, dag_id=EVIL, is_kept=False),
         job_page(details),
     ):
         scripts = [attributes for tag, attributes in Tags(text).found if tag == "script"]
@@ -127,6 +129,10 @@ def test_jobs_page_links_to_the_keeping_dag_when_nothing_is_kept() -> None:
 
     assert "Nothing is kept yet." in text
     assert 'href="./../dags/keep"' in text
+
+
+def test_jobs_page_names_host_and_account() -> None:
+    assert "Account 16173 on localhost:8580" in jobs_page()
 
 
 def test_content_security_policy_allows_only_the_pages_own_script() -> None:

@@ -11,9 +11,11 @@ from airflow.sdk import ObjectStoragePath
 
 from include.dbt_cloud.airflow_compat import AirflowFailException
 from include.dbt_cloud.reports import keep_runs, runs_not_kept
+from include.dbt_cloud.reports.accounts import Account
 from include.dbt_cloud.reports.dbt_docs import documented_projects, newest_docs
 from include.dbt_cloud.reports.history import RUNS, History, write
 from include.dbt_cloud.responses import DbtCloudRefusedError
+from tests.conftest import MakeDbtCloud
 from tests.running_dbt_cloud import RunningDbtCloud
 from tests.unit.dbt_cloud.conftest import MakeTask, missing_table
 
@@ -39,16 +41,22 @@ def history(dbt_cloud_connection: RunningDbtCloud, tmp_path: Path) -> Any:
     return ObjectStoragePath(f"file://{tmp_path}/history")
 
 
-def test_keep_runs_stores_results_and_failures(history: Any, runs: list[int]) -> None:
+@pytest.fixture
+def kept(history: Any, local_dbt_cloud: RunningDbtCloud) -> Any:
+    """The folder with what is kept of the local dbt Cloud's account."""
+    return Account(local_dbt_cloud.host, local_dbt_cloud.account_id).folder_below(history)
+
+
+def test_keep_runs_stores_results_and_failures(history: Any, kept: Any, runs: list[int]) -> None:
     good, failed = keep_runs(runs, history)
 
     assert (good.counts, failed.counts) == ({"success": 2}, {"success": 1, "error": 1})
     assert {good.names[key] for key in good.model_seconds} == {"stg_orders", "stg_stores"}
-    kept = {one.run["id"]: one for one in History(history).results(JOB)}
-    assert list(kept) == runs[::-1]
-    (node,) = kept[runs[1]].failed
+    found = {one.run["id"]: one for one in History(kept).results(JOB)}
+    assert list(found) == runs[::-1]
+    (node,) = found[runs[1]].failed
     assert "stores does not exist" in node.message
-    assert kept[runs[1]].run["trigger"]["cause"] == "</script>"
+    assert found[runs[1]].run["trigger"]["cause"] == "</script>"
 
 
 def test_runs_not_kept_lists_finished_runs_missing_from_the_history(
@@ -66,18 +74,18 @@ def test_runs_not_kept_lists_finished_runs_missing_from_the_history(
 def test_keep_runs_reports_a_missing_run_and_keeps_the_others(
     history: Any, runs: list[int], caplog: pytest.LogCaptureFixture
 ) -> None:
-    (kept,) = keep_runs([10**9, runs[0]], history)
+    (results,) = keep_runs([10**9, runs[0]], history)
 
-    assert kept.run["id"] == runs[0]
+    assert results.run["id"] == runs[0]
     assert "Run 1000000000 is not kept: dbt Cloud answered 404" in caplog.text
     with pytest.raises(AirflowFailException, match=r"Run 1000000000 is not kept: .* 404"):
         keep_runs([10**9], history)
 
 
 def test_keep_runs_rejects_a_run_older_than_all_kept_runs(
-    history: Any, runs: list[int], caplog: pytest.LogCaptureFixture
+    history: Any, kept: Any, runs: list[int], caplog: pytest.LogCaptureFixture
 ) -> None:
-    job = history / str(JOB)
+    job = kept / str(JOB)
     job.mkdir(parents=True)
     for newer in range(RUNS):
         (job / f"{10**9 + newer}.json").write_text("{")
@@ -87,27 +95,29 @@ def test_keep_runs_rejects_a_run_older_than_all_kept_runs(
 
     assert "Kept " not in caplog.text
     assert not (job / f"{runs[0]}.json").exists()
-    assert not (history / "docs").exists()
+    assert not (kept / "docs").exists()
 
 
 def test_runs_not_kept_includes_runs_changed_since_they_were_kept(
-    history: Any, runs: list[int]
+    history: Any, kept: Any, runs: list[int]
 ) -> None:
     keep_runs(runs, history)
     assert not {*runs} & {*runs_not_kept(history)}
 
     changes: list[dict[str, Any]] = [{"status": 20}, {"artifacts_saved": False}]
     for run_id, change in zip(runs, changes, strict=True):
-        file = history / str(JOB) / f"{run_id}.json"
+        file = kept / str(JOB) / f"{run_id}.json"
         content = json.loads(file.read_text())
         write(file, json.dumps({**content, "run": {**content["run"], **change}}))
 
     assert {*runs} <= {*runs_not_kept(history)}
 
 
-def test_runs_not_kept_includes_a_run_with_a_damaged_file(history: Any, runs: list[int]) -> None:
+def test_runs_not_kept_includes_a_run_with_a_damaged_file(
+    history: Any, kept: Any, runs: list[int]
+) -> None:
     keep_runs(runs, history)
-    (history / str(JOB) / f"{runs[0]}.json").write_text("{")
+    (kept / str(JOB) / f"{runs[0]}.json").write_text("{")
 
     assert runs[0] in runs_not_kept(history)
 
@@ -123,34 +133,42 @@ def test_keep_runs_raises_for_an_invalid_token(
 
 
 def test_keep_runs_rejects_a_run_that_is_still_running(
-    history: Any, local_dbt_cloud: RunningDbtCloud, make_task: MakeTask, held_warehouse: None
+    history: Any,
+    kept: Any,
+    local_dbt_cloud: RunningDbtCloud,
+    make_task: MakeTask,
+    held_warehouse: None,
 ) -> None:
     run_id = local_dbt_cloud.trigger(JOB, steps_override=STEPS)
 
     with pytest.raises(AirflowFailException, match=f"Run {run_id} goes on"):
         keep_runs([run_id], history)
 
-    assert History(history).jobs() == []
+    assert History(kept).jobs() == []
     assert local_dbt_cloud.request("POST", f"runs/{run_id}/cancel/").ok
 
 
-def test_keep_runs_keeps_only_the_newest_docs_file(history: Any, runs: list[int]) -> None:
-    old = history / "docs" / str(PROJECT) / "0.html"
+def test_keep_runs_keeps_only_the_newest_docs_file(
+    history: Any, kept: Any, runs: list[int]
+) -> None:
+    old = kept / "docs" / str(PROJECT) / "0.html"
     old.parent.mkdir(parents=True)
     old.write_text("of an older run")
 
     keep_runs(runs, history)
 
-    page = newest_docs(history, PROJECT)
+    page = newest_docs(kept, PROJECT)
     assert (page.name, old.exists()) == (f"{runs[0]}.html", False)
-    assert documented_projects(history) == [PROJECT]
+    assert documented_projects(kept) == [PROJECT]
     text = page.read_text()
     assert "INLINE DATA" not in text
     assert json.dumps("model.jaffle_shop.stg_orders") in text
 
 
-def test_keep_runs_replaces_incomplete_docs_of_the_same_run(history: Any, runs: list[int]) -> None:
-    page = history / "docs" / str(PROJECT) / f"{runs[0]}.html"
+def test_keep_runs_replaces_incomplete_docs_of_the_same_run(
+    history: Any, kept: Any, runs: list[int]
+) -> None:
+    page = kept / "docs" / str(PROJECT) / f"{runs[0]}.html"
     page.parent.mkdir(parents=True)
     page.write_text("not all of it")
 
@@ -159,11 +177,50 @@ def test_keep_runs_replaces_incomplete_docs_of_the_same_run(history: Any, runs: 
     assert "model.jaffle_shop.stg_orders" in page.read_text()
 
 
-def test_keep_runs_preserves_docs_of_a_later_run(history: Any, runs: list[int]) -> None:
-    later = history / "docs" / str(PROJECT) / f"{10**9}.html"
+def test_keep_runs_preserves_docs_of_a_later_run(history: Any, kept: Any, runs: list[int]) -> None:
+    later = kept / "docs" / str(PROJECT) / f"{10**9}.html"
     later.parent.mkdir(parents=True)
     later.write_text("of a later run")
 
     keep_runs(runs, history)
 
-    assert newest_docs(history, PROJECT).read_text() == "of a later run"
+    assert newest_docs(kept, PROJECT).read_text() == "of a later run"
+
+
+def test_keep_runs_separates_accounts_and_hosts(
+    history: Any,
+    kept: Any,
+    runs: list[int],
+    make_local_dbt_cloud: MakeDbtCloud,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Two local dbt Clouds have jobs and projects with the same numbers."""
+    keep_runs(runs[:1], history)
+    before = (kept / str(JOB) / f"{runs[0]}.json").read_text()
+    other = make_local_dbt_cloud()
+    run_id = other.trigger(JOB, steps_override=STEPS)
+    other.wait(run_id)
+    monkeypatch.setenv("AIRFLOW_CONN_DBT_CLOUD_DEFAULT", other.connection)
+
+    assert runs_not_kept(history) == [run_id]
+    keep_runs([run_id], history)
+
+    others = Account(other.host, other.account_id).folder_below(history)
+    assert History(others).runs(JOB) == [run_id]
+    assert newest_docs(others, PROJECT).name == f"{run_id}.html"
+    assert History(kept).runs(JOB) == runs[:1]
+    assert newest_docs(kept, PROJECT).name == f"{runs[0]}.html"
+    assert (kept / str(JOB) / f"{runs[0]}.json").read_text() == before
+
+
+def test_runs_kept_by_an_earlier_version_stay_and_are_not_read(
+    history: Any, kept: Any, runs: list[int]
+) -> None:
+    """They were in ``HISTORY/JOB_ID``, whichever account they are of."""
+    write(history / str(JOB) / f"{runs[0]}.json", "{}")
+
+    assert runs[0] in runs_not_kept(history)
+    keep_runs(runs[:1], history)
+
+    assert History(kept).runs(JOB) == runs[:1]
+    assert (history / str(JOB) / f"{runs[0]}.json").read_text() == "{}"

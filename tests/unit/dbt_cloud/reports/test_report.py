@@ -11,11 +11,13 @@ from airflow.sdk import ObjectStoragePath
 from matplotlib.image import imread
 
 from include.dbt_cloud.artifacts import Node
+from include.dbt_cloud.reports.accounts import Account
 from include.dbt_cloud.reports.chart import as_chart, title
 from include.dbt_cloud.reports.report import as_table, report_run
 from include.dbt_cloud.reports.results import Results
 from include.dbt_cloud.reports.run_times import RunTime
 from include.dbt_cloud.responses import DbtCloudRefusedError
+from tests.conftest import MakeDbtCloud
 from tests.running_dbt_cloud import RunningDbtCloud
 from tests.unit.dbt_cloud.conftest import missing_table
 
@@ -40,10 +42,18 @@ def runs(local_dbt_cloud: RunningDbtCloud) -> list[int]:
 
 
 @pytest.fixture
-def report(
-    dbt_cloud_connection: RunningDbtCloud, runs: list[int], tmp_path: Path
-) -> dict[str, Any]:
-    return report_run(runs[-1], ObjectStoragePath(f"file://{tmp_path}/report"))
+def reports(dbt_cloud_connection: RunningDbtCloud, tmp_path: Path) -> Any:
+    return ObjectStoragePath(f"file://{tmp_path}/reports")
+
+
+@pytest.fixture
+def report(reports: Any, runs: list[int]) -> dict[str, Any]:
+    return report_run(runs[-1], reports)
+
+
+def folder_of(reports: Any, server: RunningDbtCloud, run_id: int) -> Path:
+    account = Account(server.host, server.account_id)
+    return Path((account.folder_below(reports) / f"run-{run_id}").path)
 
 
 def test_report_counts_every_node_once(report: dict[str, Any]) -> None:
@@ -65,9 +75,9 @@ def test_report_compares_models_with_earlier_successful_runs_only(
 
 
 def test_report_stores_artifacts_and_logs_of_every_step(
-    report: dict[str, Any], tmp_path: Path
+    report: dict[str, Any], reports: Any, local_dbt_cloud: RunningDbtCloud
 ) -> None:
-    folder = tmp_path / "report"
+    folder = folder_of(reports, local_dbt_cloud, report["run_id"])
     steps = {path.name: {file.name for file in path.iterdir()} for path in folder.glob("step-*")}
 
     assert set(steps) == {f"step-{index}" for index in range(1, 7)}
@@ -80,25 +90,44 @@ def test_report_stores_artifacts_and_logs_of_every_step(
 
 
 def test_report_of_a_failed_run_shows_its_failures_and_a_chart(
-    dbt_cloud_connection: RunningDbtCloud, runs: list[int], tmp_path: Path
+    reports: Any, runs: list[int], local_dbt_cloud: RunningDbtCloud
 ) -> None:
-    data = report_run(runs[1], ObjectStoragePath(f"file://{tmp_path}/report"))
+    data = report_run(runs[1], reports)
 
-    page = (tmp_path / "report" / "report.html").read_text()
+    folder = folder_of(reports, local_dbt_cloud, runs[1])
+    page = (folder / "report.html").read_text()
     (failed,) = data["failed"]
     assert failed["node"] == "model.jaffle_shop.stg_stores"
     assert "stores does not exist" in failed["message"]
     assert data["counts"] == {"success": 2, "error": 1}
     assert "model stg_stores" in page
     assert "stores does not exist" in page
-    assert imread(tmp_path / "report" / "run_times.png").shape[1] == 1200  # pixels
+    assert imread(folder / "run_times.png").shape[1] == 1200  # pixels
 
 
-def test_report_run_raises_for_an_unknown_run(
-    dbt_cloud_connection: RunningDbtCloud, tmp_path: Path
-) -> None:
+def test_report_run_raises_for_an_unknown_run(reports: Any) -> None:
     with pytest.raises(DbtCloudRefusedError, match="404"):
-        report_run(999_999, ObjectStoragePath(f"file://{tmp_path}/report"))
+        report_run(999_999, reports)
+
+
+def test_reports_of_two_accounts_are_in_separate_folders(
+    reports: Any,
+    runs: list[int],
+    local_dbt_cloud: RunningDbtCloud,
+    make_local_dbt_cloud: MakeDbtCloud,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    report_run(runs[0], reports)
+    other = make_local_dbt_cloud()
+    run_id = other.trigger(JOB, steps_override=["dbt deps"])
+    other.wait(run_id)
+    monkeypatch.setenv("AIRFLOW_CONN_DBT_CLOUD_DEFAULT", other.connection)
+
+    report_run(run_id, reports)
+
+    places = [folder_of(reports, local_dbt_cloud, runs[0]), folder_of(reports, other, run_id)]
+    assert [(place / "report.html").is_file() for place in places] == [True, True]
+    assert places[0].parent != places[1].parent
 
 
 def test_report_table_lists_warnings_and_slower_models() -> None:

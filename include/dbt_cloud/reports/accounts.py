@@ -1,0 +1,42 @@
+"""The account that kept files belong to: two dbt Clouds may have runs with the same number."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import Any, Self
+from urllib.parse import quote, urlsplit
+
+from airflow.providers.dbt.cloud.hooks.dbt import DbtCloudHook
+
+from ..client import DbtCloudClient
+
+
+@dataclass(frozen=True)
+class Account:
+    """``host`` is one for all spellings that lead to the same server, such as ``localhost:8580``.
+
+    It has no capitals, no trailing dot or slash and no default port.
+    """
+
+    host: str
+    id: int
+
+    @classmethod
+    def of(cls, hook: DbtCloudHook, client: DbtCloudClient) -> Self:
+        """Return the account that ``client``, made with ``hook``, calls.
+
+        Raises:
+            ValueError: the connection's host cannot be part of an address.
+        """
+        address = urlsplit(hook.base_url)
+        host = re.sub(r"\.+(?=:|$)", "", address.netloc.lower()).removesuffix(":443")
+        return cls(host + address.path.rstrip("/"), client.account_id)
+
+    def folder_below(self, folder: Any) -> Any:
+        """Return ``FOLDER/HOST/ACCOUNT_ID``; ``folder`` is an ObjectStoragePath.
+
+        The colon before a port becomes ``_``; what a file name should not have is escaped.
+        """
+        name = quote(self.host, safe="").replace("_", "%5F").replace("%3A", "_")
+        return folder / name / str(self.id)
