@@ -6,6 +6,8 @@ DAG ?= extract_load_transform
 TESTS ?= tests/dags tests/unit/dbt_cloud tests/unit/local_airflow/test_executor.py tests/e2e/test_exactly_once.py
 PYTHON ?= python3
 
+SECOND_ACCOUNT = include/.local/second_account
+
 # Uncompiled, Airflow starts in twice the time.
 unexport PYTHONDONTWRITEBYTECODE
 
@@ -14,7 +16,7 @@ LAUNCHER = .venv/bin/python -m include.local_airflow
 PYTEST = .venv/bin/python -m pytest -n 3 --dist loadgroup
 
 .DEFAULT_GOAL := help
-.PHONY: help run start status doctor logs stop test test-all test-slow test-next test-astro check bench readme constraints eject matrix pictures lineage install
+.PHONY: help run start status doctor logs stop second-account test test-all test-slow test-next test-astro check bench readme constraints eject matrix pictures lineage install
 
 help: ## Show this list
 	@echo "make TARGET [DAG=id] [PORT=8080] [DBT_CLOUD_PORT=8580] [PYTHON=python3]"
@@ -43,6 +45,15 @@ logs: ## Follow the logs of all that runs, until Ctrl-C
 stop: ## Stop everything that `make run` and `make start` left running
 	@test -x .venv/bin/python || { echo "Nothing is running: nothing has been installed yet."; exit 0; }; \
 	echo "$(LAUNCHER) stop"; $(LAUNCHER) stop
+
+second-account: install ## Run a second dbt Cloud account here, to practise connecting yours, until Ctrl-C
+	@echo 'Put these three lines into .env, work in a second terminal, and remove them afterwards:'
+	@echo 'AIRFLOW_CONN_DBT_CLOUD_DEFAULT={"conn_type": "dbt_cloud", "host": "localhost:8699", "login": "20042", "password": "second-account-token"}'
+	@echo 'REQUESTS_CA_BUNDLE=$(CURDIR)/$(SECOND_ACCOUNT)/ca-bundle.pem'
+	@echo 'SSL_CERT_FILE=$(CURDIR)/$(SECOND_ACCOUNT)/ca-bundle.pem'
+	@echo 'docs/second_account.md lists mistakes to try.'
+	@LOCAL_DBT_CLOUD_TOKEN=second-account-token .venv/bin/python -m include.local_dbt_cloud --port 8699 \
+		--data $(SECOND_ACCOUNT) --jobs include/local_dbt_cloud/second_account.yaml
 
 test: install ## Run the tests that take some minutes; make test-all runs the others too
 	$(PYTEST) -m "not slow"

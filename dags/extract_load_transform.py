@@ -11,7 +11,7 @@ built by a dbt Cloud job, and a small regression on the mart `customers`.
 **Needs** the connection `dbt_cloud_default` (the local dbt Cloud as cloned), duckdb, scikit-learn.
 
 **To use it elsewhere** set `JOB_ID`, and `SOURCE` and `LANDING` to `s3://` or `gs://` addresses.
-**Copy with** include/shop/
+**Copy with** include/raw_data/, include/shop/
 """
 
 from __future__ import annotations
@@ -26,7 +26,8 @@ from airflow.sdk import ObjectStoragePath, dag, task
 from airflow.timetables.interval import CronDataIntervalTimetable
 
 from include.shop.ingest import load_table, loading
-from include.shop.warehouse import open_warehouse, warehouse_path
+from include.shop.local_warehouse import open_local_warehouse
+from include.shop.warehouse import warehouse_path
 
 # https://YOUR_ACCESS_URL/deploy/16173/projects/36467/jobs/30605
 JOB_ID = 30605
@@ -75,7 +76,7 @@ def extract_load_transform() -> None:
     @task
     def load(**context: Any) -> dict[str, int]:
         landing = LANDING / context["run_id"]
-        with open_warehouse() as warehouse:
+        with open_local_warehouse(DBT_CLOUD_CONN_ID) as warehouse:
             warehouse.register_filesystem(LANDING.fs)
             with loading(warehouse):
                 return {
@@ -99,7 +100,7 @@ def extract_load_transform() -> None:
     def train_model() -> dict[str, float]:
         from include.shop.regression import train_spend_model  # scikit-learn is slow to import
 
-        with open_warehouse() as warehouse:
+        with open_local_warehouse(DBT_CLOUD_CONN_ID) as warehouse:
             return train_spend_model(warehouse)
 
     extract() >> load() >> trigger_dbt_cloud_job_run >> train_model()

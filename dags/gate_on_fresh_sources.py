@@ -15,8 +15,9 @@ consumers. Use it when wrong numbers are worse than late ones: dbt never runs on
 duckdb. With `notify_email`, `notify_slack` or `notify_webhook` messages go there, else to the
 task's log.
 
-**To use it elsewhere** set the ids, bring your own `ingest` and the checks of your marts.
-**Copy with** include/dbt_cloud/, include/shop/
+**To use it elsewhere** set `FRESHNESS_JOB_ID`, `JOB_ID` and `SOURCE`, bring your own `ingest` and
+the checks of your marts.
+**Copy with** include/dbt_cloud/, include/raw_data/, include/shop/
 """
 
 from __future__ import annotations
@@ -33,7 +34,7 @@ from airflow.timetables.interval import CronDataIntervalTimetable
 from include.dbt_cloud import DbtCloudRunJobExactlyOnceOperator, freshness, notifications
 from include.shop.checks import run_checks
 from include.shop.ingest import ingest_files
-from include.shop.warehouse import open_warehouse
+from include.shop.local_warehouse import open_local_warehouse
 
 # https://YOUR_ACCESS_URL/deploy/16173/projects/36467/jobs/48620
 FRESHNESS_JOB_ID = 48620
@@ -66,7 +67,7 @@ SOURCE = ObjectStoragePath(f"file://{Path(__file__).parents[1]}/include/raw_data
 def gate_on_fresh_sources() -> None:
     @task
     def ingest(**context: Any) -> dict[str, int]:
-        with open_warehouse() as warehouse:
+        with open_local_warehouse(DBT_CLOUD_CONN_ID) as warehouse:
             if context["dag_run"].run_type not in ("scheduled", "backfill"):
                 return ingest_files(warehouse, SOURCE)  # run by hand: all rows
             start, end = context["data_interval_start"], context["data_interval_end"]
@@ -90,7 +91,7 @@ def gate_on_fresh_sources() -> None:
 
     @task
     def check_marts() -> dict[str, str]:
-        with open_warehouse() as warehouse:
+        with open_local_warehouse(DBT_CLOUD_CONN_ID) as warehouse:
             return run_checks(warehouse)
 
     @task

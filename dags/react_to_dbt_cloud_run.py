@@ -13,7 +13,7 @@ which nodes failed.
 plugin `receive_dbt_cloud_webhooks` and duckdb. With `notify_email`, `notify_slack` or
 `notify_webhook` messages go there, else to the task's log.
 
-**To use it elsewhere** set the ids, and bring your own `refresh_quiet_customers`.
+**To use it elsewhere** set `JOB_ID`, and bring your own `refresh_quiet_customers`.
 **Copy with** include/dbt_cloud/, include/shop/, plugins/receive_dbt_cloud_webhooks.py
 """
 
@@ -29,7 +29,7 @@ from airflow.sdk import dag, task
 
 from include.dbt_cloud import notifications
 from include.dbt_cloud.events import finished_runs, job_runs, newest_finished_run
-from include.shop.warehouse import open_warehouse
+from include.shop.local_warehouse import open_local_warehouse
 
 # https://YOUR_ACCESS_URL/deploy/16173/projects/36467/jobs/48630
 JOB_ID = 48630
@@ -72,7 +72,7 @@ def react_to_dbt_cloud_run() -> None:
     def refresh_quiet_customers(runs: list[dict[str, Any]]) -> int:
         if not any(run["status"] == "success" for run in runs):
             raise AirflowSkipException("No run has succeeded: the old table stays.")
-        with open_warehouse() as warehouse:
+        with open_local_warehouse(DBT_CLOUD_CONN_ID) as warehouse:
             warehouse.execute("create schema if not exists marketing")
             warehouse.execute(QUIET_CUSTOMERS)
             rows, _columns = warehouse.table("marketing.quiet_customers").shape

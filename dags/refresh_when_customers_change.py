@@ -22,8 +22,9 @@ import pendulum
 from airflow.providers.common.compat.sdk import AirflowSkipException
 from airflow.sdk import Asset, dag, task
 
-from include.shop.warehouse import open_warehouse
+from include.shop.local_warehouse import open_local_warehouse
 
+DBT_CLOUD_CONN_ID = "dbt_cloud_default"  # its login is your account id
 CUSTOMERS = Asset("duckdb://include/.local/warehouse.duckdb/warehouse/analytics/customers")
 IS_BUILT = """
     select 1 from information_schema.tables
@@ -52,7 +53,7 @@ BEST_CUSTOMERS = """
 def refresh_when_customers_change() -> None:
     @task
     def refresh_best_customers(triggering_asset_events: Any = None) -> dict[str, Any]:
-        with open_warehouse() as warehouse:
+        with open_local_warehouse(DBT_CLOUD_CONN_ID) as warehouse:
             if not warehouse.execute(IS_BUILT).fetchall():
                 raise AirflowSkipException("No customers yet: run publish_models_as_assets.")
             warehouse.execute("create schema if not exists marketing")

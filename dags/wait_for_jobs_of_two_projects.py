@@ -15,7 +15,8 @@ several projects, a mesh, and no schedule could say when all are there.
 plugin `receive_dbt_cloud_webhooks`, which keeps events from coming twice, and duckdb. With
 `notify_email`, `notify_slack` or `notify_webhook` failures are told there.
 
-**To use it elsewhere** set the ids, and bring your own `compare_revenue`.
+**To use it elsewhere** set `SHOP_JOB_ID` and `FINANCE_JOB_ID`, and bring your own
+`compare_revenue`.
 **Copy with** include/dbt_cloud/, include/shop/, plugins/receive_dbt_cloud_webhooks.py
 """
 
@@ -30,7 +31,7 @@ from airflow.sdk import dag, task
 from include.dbt_cloud import notifications
 from include.dbt_cloud.events import finished_runs, job_runs, newest_finished_run
 from include.shop.checks import report
-from include.shop.warehouse import open_warehouse
+from include.shop.local_warehouse import open_local_warehouse
 
 DBT_CLOUD_CONN_ID = "dbt_cloud_default"  # its login is your account id
 # https://YOUR_ACCESS_URL/deploy/16173/projects/36467/jobs/65767
@@ -84,7 +85,7 @@ def wait_for_jobs_of_two_projects() -> None:
 
     @task
     def compare_revenue() -> dict[str, Any]:
-        with open_warehouse() as warehouse:
+        with open_local_warehouse(DBT_CLOUD_CONN_ID) as warehouse:
             warehouse.execute(COMPARE)
             rows = warehouse.execute(DIFFERENT)
             columns = [column[0] for column in rows.description or []]

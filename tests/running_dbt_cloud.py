@@ -33,9 +33,11 @@ class RunningDbtCloud:
     """
 
     token = TOKEN
-    account_id = ACCOUNT_ID
 
-    def __init__(self, data: Path, options: tuple[str, ...] = ()) -> None:
+    def __init__(
+        self, data: Path, options: tuple[str, ...] = (), account_id: int = ACCOUNT_ID
+    ) -> None:
+        self.account_id = account_id
         self.data = data
         self.authority = data / "ca.pem"
         self.host = f"localhost:{free_port()}"
@@ -83,7 +85,7 @@ class RunningDbtCloud:
     def request(self, method: str, path: str, **options: Any) -> requests.Response:
         """A call below the account's address, with the token unless ``headers`` say otherwise."""
         headers = {"Authorization": f"Token {TOKEN}", **options.pop("headers", {})}
-        address = f"{self.url}/api/v2/accounts/{ACCOUNT_ID}/{path}"
+        address = f"{self.url}/api/v2/accounts/{self.account_id}/{path}"
         return self.session.request(method, address, headers=headers, timeout=30, **options)
 
     def get(self, path: str, **params: Any) -> Any:

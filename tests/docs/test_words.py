@@ -52,6 +52,15 @@ def test_the_readme_lists_exactly_the_dags_that_exist() -> None:
     assert all(dag == file for dag, file in listed)
 
 
+def test_the_readme_marks_the_dags_that_use_the_local_warehouse() -> None:
+    marked = re.findall(r"^\| \[(\w+)\]\(dags/.+ (?:ids and )?warehouse \|$", README, re.MULTILINE)
+    files = (PROJECT / "dags").glob("*.py")
+
+    assert sorted(marked) == sorted(
+        file.stem for file in files if "open_local_warehouse(" in file.read_text()
+    )
+
+
 def test_the_readme_counts_the_dags() -> None:
     """A file makes one Dag, or those that it calls ``run_on_schedule`` for."""
     texts = [path.read_text() for path in (PROJECT / "dags").glob("*.py")]
