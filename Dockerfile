@@ -9,3 +9,6 @@ RUN python -m venv dbt_venv \
 
 # Cosmos reports who uses it unless it is told not to.
 ENV DO_NOT_TRACK=1
+
+# The dbt Cloud provider causes this warning itself (4.11.1), at the top of each task's log.
+ENV PYTHONWARNINGS="ignore:ProvidersManager.hooks is deprecated"

@@ -173,6 +173,8 @@ class Launch:
             # resumed before. With the default of 5 a short dbt run would have ended long ago.
             "AIRFLOW__WORKERS__MIN_HEARTBEAT_INTERVAL": "1",
             "DO_NOT_TRACK": "1",
+            # The dbt Cloud provider causes it itself (4.11.1), at the top of each task's log.
+            "PYTHONWARNINGS": "ignore:ProvidersManager.hooks is deprecated",
             data_folder.VARIABLE: str(self.data),
         }
 

@@ -36,6 +36,7 @@ LOGIN = (
     "Airflow asks for a login: whether all Dag files can be imported, its UI says. The webhooks of "
     "dbt Cloud stay as they are; watchers hear of finished runs."
 )
+FIRST_DAG = "run_dbt_cloud_job"
 GO = b"go\n"  # what `include.local_airflow.database` waits for
 
 
@@ -242,4 +243,9 @@ def _print_urls(launch: Launch, in_backend: str, console: Console) -> None:
         console.print(f"The {server.name}: {server.url(launch)}")
     found = dbt_cloud_in_use(launch, api.connection(DBT_CLOUD.conn_id), in_backend)
     console.print(Text(found), soft_wrap=True)
+    if (launch.dags_folder / f"{FIRST_DAG}.py").exists():
+        console.print(
+            f"Open http://127.0.0.1:{launch.port}/dags/{FIRST_DAG} first and press Trigger. Dags "
+            "with a schedule stay paused until you switch them on."
+        )
     console.print("make status shows what runs, make logs what it says, make stop ends everything.")

@@ -155,6 +155,8 @@ def told(
     checkout.add_dag("breaks_down", BREAKS + IS_REFUSED)
     result = checkout.launch("run", "breaks_down")
     assert result.returncode == 1
+    log = checkout.folder / ".airflow" / "logs" / "run-breaks_down.log"
+    assert "ProvidersManager" not in log.read_text(), "a warning that the provider causes itself"
     return result.stdout
 
 
