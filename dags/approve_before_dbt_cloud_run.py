@@ -17,7 +17,8 @@ builds just that, or nothing. Use it where somebody is to look before production
 production to build, and one of another environment, on the same branch, that compares with
 production.
 
-**To use it elsewhere** set the constants. docs/ci_cd.md tells how to make the two jobs.
+**To use it elsewhere** set `JOB_ID` and `LIST_JOB_ID`. docs/ci_cd.md tells how to make the
+two jobs.
 **Copy with** include/dbt_cloud/
 """
 

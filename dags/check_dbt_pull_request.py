@@ -2,8 +2,8 @@
 ### Check a dbt pull request
 
 Builds and tests in dbt Cloud what a pull request changes, in a schema of its own, and reads all
-else from production ("Slim CI"). Your git host starts it with one call of Airflow's API, which is
-in docs/ci_cd.md, or somebody fills in the form.
+else from production ("Slim CI"). Your git host starts it with one call of Airflow's API, or
+somebody fills in the form. docs/ci_cd.md has the call for each git host.
 
 - A newer commit of the same pull request cancels the older one's run.
 - The result names what was built, what was read from production and which tests failed. A check
@@ -14,8 +14,8 @@ in docs/ci_cd.md, or somebody fills in the form.
 **Needs** Airflow 3.3, the connection `dbt_cloud_default` (the local dbt Cloud as cloned), and a job
 `dbt build --select state:modified+` that defers to production.
 
-**To use it elsewhere** set the constants, and copy the macro from include/jaffle_shop/macros/ into
-your dbt project.
+**To use it elsewhere** set `JOB_ID` and `PULL_REQUEST_ID`, and copy the macro
+include/jaffle_shop/macros/drop_pull_request_schema.sql into your dbt project.
 **Copy with** include/dbt_cloud/
 """
 

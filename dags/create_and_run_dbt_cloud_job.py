@@ -10,7 +10,7 @@ one Dag run at a time looks and creates, and a job whose creation went unanswere
 **Needs** the connection `dbt_cloud_default` (the local dbt Cloud as cloned); the token needs the
 permission set Job Admin.
 
-**To use it elsewhere** copy this file and set the constants.
+**To use it elsewhere** copy this file and set `PROJECT`, `ENVIRONMENT` and `JOB`.
 """
 
 from __future__ import annotations

@@ -14,7 +14,7 @@ to `include/.local/census/`; `make run` and `make start` start them.
 **Needs** airflow-provider-fivetran-async and airflow-provider-census 2.1 (without them there is no
 such Dag) and the connections `fivetran_default`, `dbt_cloud_default` and `census_default`.
 
-**To use it elsewhere** copy this file and set the three ids.
+**To use it elsewhere** copy this file and set `CONNECTOR_ID`, `JOB_ID` and `SYNC_ID`.
 """
 
 from __future__ import annotations

@@ -12,7 +12,7 @@ Choose what a job builds by tag, and how often by schedule.
 **Needs** the connection `dbt_cloud_default` (the local dbt Cloud as cloned). Turn the jobs' own
 schedules off in dbt Cloud, or they run twice.
 
-**To use it elsewhere** copy this file and set the ids and schedules of your jobs.
+**To use it elsewhere** copy this file and set `HOURLY_JOB_ID`, `DAILY_JOB_ID` and the schedules.
 """
 
 from __future__ import annotations

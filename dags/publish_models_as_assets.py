@@ -11,8 +11,8 @@ while the run still goes on: whoever is scheduled on one model's asset need not 
 
 **Needs** the connection `dbt_cloud_default` (the local dbt Cloud as cloned) and Airflow 3.3.
 
-**To use it elsewhere** set `JOB_ID` and `NAMESPACE`, and let `write_lineage` write `LINEAGE`. What
-is published takes a worker for a second: `select` the models that somebody waits for.
+**To use it elsewhere** set `JOB_ID` and `NAMESPACE`, then run `write_lineage`. What is
+published takes a worker for a second: `select` the models that somebody waits for.
 **Copy with** include/dbt_cloud/, include/lineage/, dags/write_lineage.py
 """
 

@@ -12,7 +12,7 @@ done, which failed, which wait. One dbt Cloud run, one poll for all tasks, and n
 
 **Needs** the connection `dbt_cloud_default` (the local dbt Cloud as cloned) and Airflow 3.3.
 
-**To use it elsewhere** set `JOB_ID`, and let `write_lineage` write `LINEAGE`.
+**To use it elsewhere** set `JOB_ID`, then run `write_lineage`.
 **Copy with** include/dbt_cloud/, include/lineage/, dags/write_lineage.py
 """
 

@@ -1,6 +1,6 @@
 """Lets Airflow hear of finished dbt Cloud runs: by webhook, and by asset watchers only once each.
 
-The API server answers `POST /webhooks/dbt-cloud`; docs/events.md says what dbt Cloud needs to know.
+The API server answers `POST /webhooks/dbt-cloud`. docs/events.md says what dbt Cloud needs to know.
 The connection `dbt_cloud_webhooks` holds its secret. Other processes do not even import the app.
 """
 

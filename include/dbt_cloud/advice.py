@@ -13,8 +13,8 @@ import requests
 
 NOT_REACHED = (
     "dbt Cloud was not reached: the connection's host has to be your access URL without https://, "
-    "such as ab123.us1.dbt.com, and this machine has to have a way there. The local dbt Cloud is "
-    "started by make run and make start."
+    "such as ab123.us1.dbt.com, and this machine has to have a way there."
+    " The local dbt Cloud is started by make run and make start."
 )
 NOT_TRUSTED = (
     "The certificate that the connection's host shows is not trusted, or is not that host's: "

@@ -17,6 +17,7 @@ from pathlib import Path
 
 from include.eject.dag_file import ROOT
 from include.eject.plan import Plan, choose
+from include.eject.to_set import places_to_set
 
 
 class EjectError(Exception):
@@ -36,12 +37,15 @@ def main() -> int:
         if not (options.yes or is_wanted()):
             print("Nothing was changed.")
             return 0
+        places = places_to_set(plan)
         stop_what_runs(plan.root)
         carry_out(plan)
     except (EjectError, ValueError) as error:
         print(f"Error: {error}", file=sys.stderr)
         return 1
     print(f"Done: this is {plan.name}. README.md says how to start it.")
+    if places:
+        print("Set these next:", *places, sep="\n  ")
     return 0
 
 

@@ -12,6 +12,7 @@ from pathlib import Path
 ROOT = Path(__file__).absolute().parents[2]
 PROVIDER = "apache-airflow-providers-dbt-cloud"
 DBT_CLOUD = "dbt_cloud_default"  # the connection that it goes with
+NAMED_FILE = re.compile(r"\binclude/[\w/]+\.\w+")
 OLDEST = (3, 1)  # the Airflow that does for a Dag whose docstring asks for no newer one
 
 
@@ -34,6 +35,17 @@ class DagFile:
         """Folders and files such as ``include/dbt_cloud/`` and ``dags/write_lineage.py``."""
         line = re.search(r"\*\*Copy with\*\* (.+)", self.docstring)
         return frozenset(line[1].split(", ")) if line else frozenset()
+
+    @property
+    def named_files(self) -> frozenset[str]:
+        """Files below ``include/`` that the docstring names."""
+        return frozenset(NAMED_FILE.findall(self.docstring))
+
+    @property
+    def to_set(self) -> frozenset[str]:
+        """Names of the constants that another project replaces, such as ``JOB_ID``."""
+        told = self.docstring.partition("**To use it elsewhere**")[2].partition("**Copy with**")[0]
+        return frozenset(re.findall(r"`(\w+)`", told))
 
     @property
     def airflow(self) -> tuple[int, ...]:

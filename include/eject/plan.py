@@ -13,6 +13,10 @@ from include.eject.dag_file import DBT_CLOUD, PROVIDER, DagFile, dag_files, name
 TEMPLATES = Path(__file__).with_name("templates")
 SUFFIX = ".template"  # keeps tools from taking a template for what it is to become
 LIBRARY = "include/dbt_cloud/"
+ADVICE = "plugins/log_dbt_cloud_advice.py"  # works with the library, for every Dag
+FIRST = "run_dbt_cloud_job"  # the simplest Dag
+LINEAGE = "include/lineage/"
+EMPTY_LINEAGE = '{"version": 1, "nodes": []}\n'  # until write_lineage has run
 SHOP = {"include/jaffle_shop/", "include/shop/"}  # the example's warehouse, and what fills it
 # Beside the Dags and what they are copied with. Whatever is not listed goes.
 STAYS = (
@@ -46,7 +50,8 @@ class Plan:
     @cached_property
     def kept(self) -> list[str]:
         places = {*STAYS, *(f"dags/{dag.path.name}" for dag in self.dags)}
-        places |= {place for dag in self.dags for place in dag.copied_with}
+        places |= {place for dag in self.dags for place in (*dag.copied_with, *dag.named_files)}
+        places |= {ADVICE} if LIBRARY in places else set()
         return [file for file in self.tracked if is_in(file, places)]
 
     @cached_property
@@ -66,13 +71,19 @@ class Plan:
         new["plugins/.gitkeep"] = ""  # the Astro CLI mounts the folder
         config = (self.root / ".astro" / "config.yaml").read_text()
         new[".astro/config.yaml"] = re.sub("(?<=  name: ).+", self.name, config, count=1)
+        new |= {name: EMPTY_LINEAGE for name in self.kept if name.startswith(LINEAGE)}
         for name in self.kept:
-            text = (self.root / name).read_text()
+            text = text_of(self.root / name)
             if (own := without_local_words(text)) != text:
                 new.setdefault(name, own)
         return new
 
+    def text(self, file: str) -> str:
+        """Return a file as it will be."""
+        return self.written[file] if file in self.written else text_of(self.root / file)
+
     def _filled(self, text: str) -> str:
+        names = [dag.name for dag in self.dags]
         pools = {name for dag in self.dags for name in POOL.findall(dag.docstring)}
         [airflow] = re.findall(
             r'"(apache-airflow==.+)"', (self.root / "pyproject.toml").read_text()
@@ -82,6 +93,7 @@ class Plan:
             "$airflow": airflow,
             "$commit": self.commit,
             "$connections": self._connections(),
+            "$first": FIRST if FIRST in names else names[0],
             "$name": self.name,
             "$table": self._table(),
             "$dependencies": "\n".join(f'    "{line}",' for line in dependencies),
@@ -93,10 +105,10 @@ class Plan:
         return re.sub(r" +$", "", text, flags=re.MULTILINE)
 
     def _table(self) -> str:
-        """The rows of these Dags from today's README."""
+        """The rows of these Dags from today's README, in their first two columns."""
         readme = without_local_words((self.root / "README.md").read_text())
         names = {dag.name for dag in self.dags}
-        rows = re.findall(r"^(\| \[(\w+)\]\(dags/.+)$", readme, re.MULTILINE)
+        rows = re.findall(r"^(\| \[(\w+)\]\(dags/\S+ \| [^|\n]+\|)", readme, re.MULTILINE)
         own = [row for row, name in rows if name in names]
         return "\n".join(["| Dag | what it shows |", "|---|---|", *own])
 
@@ -105,7 +117,8 @@ class Plan:
         kept = [(self.root / name).read_text() for name in self.kept if name.endswith(".py")]
         named = set(re.findall(r"`(\w+)`", "".join(kept))) - {DBT_CLOUD}
         wanted = {f"AIRFLOW_CONN_{name.upper()}" for name in named}
-        paragraphs = (self.root / ".env.example").read_text().split("\n\n")
+        text = without_local_words((self.root / ".env.example").read_text())
+        paragraphs = text.split("\n\n")
         own = [each.strip() for each in paragraphs if wanted & set(re.findall(r"\w+", each))]
         return "".join(f"\n{each}\n" for each in own)
 
@@ -140,13 +153,24 @@ def needs_only_dbt_cloud(dag: DagFile) -> bool:
     return dag.connections == {DBT_CLOUD} and not dag.copied_with & SHOP
 
 
+def text_of(file: Path) -> str:
+    """Return a file's text; empty for one that is no text, such as a compressed one."""
+    try:
+        return file.read_text()
+    except UnicodeDecodeError:
+        return ""
+
+
 def is_in(file: str, places: Iterable[str]) -> bool:
     return any(file == place or (place[-1] == "/" and file.startswith(place)) for place in places)
 
 
 def without_local_words(text: str) -> str:
-    """Without links to docs/, and what is true only beside the local dbt Cloud and `make run`."""
+    """Without pointers to docs/, and what is true only beside the local dbt Cloud."""
+    text = re.sub(r"^## What to copy\n.*?(?=^## )", "", text, flags=re.MULTILINE | re.DOTALL)
     text = re.sub(r"\[([^]]+)\]\((?:\.\./)*docs/[^)]*\)", r"\1", text)
+    text = re.sub(r"\sdocs/\w+\.md\s[^.]*\.(?=\s)", "", text)
+    text = re.sub(r'\n +" The local dbt Cloud [^"]*"', "", text)
     text = re.sub(r"\s\((?:the local dbt Cloud|as cloned)[^)]*\)", "", text)
     text = text.replace(", on local stand-ins as cloned", "")
     text = re.sub(r": `make run`[^.]*(?=\.)", "", text)

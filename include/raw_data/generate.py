@@ -2,7 +2,7 @@
 
 The files are the same on every machine: one seed, and nothing of the clock in them. What is wrong
 with the data is wrong on purpose: late rows, rows delivered twice, failed and missing payments,
-cancelled orders, refunds, blanks. The staging models of ``include/jaffle_shop`` put it right.
+cancelled orders, refunds, blanks. The staging models of the dbt project put it right.
 """
 
 from __future__ import annotations

@@ -116,6 +116,7 @@ def what_it_needs(file: Path) -> set[str]:
     }
     folders = {module.split(".")[1] for module in modules}
     folders |= set(re.findall(r'"include" / "(\w+)"', file.read_text()))
+    folders |= set(re.findall(r"parents\[1\]\}/include/(\w+)", file.read_text()))
     files = {plugin for plugin in PLUGINS if f'"{file.stem}"' in plugin.read_text()}
     if "include.dbt_cloud.events" in modules:
         files.add(PROJECT / "plugins" / "receive_dbt_cloud_webhooks.py")
@@ -217,8 +218,10 @@ def test_dag_file_parses_offline_with_only_the_files_it_names(
     assert parsed, said
 
 
-# What is missing then dbt says in the task's log, or the task makes it.
+# What is missing then dbt or DuckDB says in the task's log, or the task makes it.
 NEEDED_LATER = {
+    ("extract_load_transform", "include/raw_data/"),
+    ("gate_on_fresh_sources", "include/raw_data/"),
     ("run_dbt_core_in_one_task", "include/jaffle_shop/"),
     ("write_lineage", "include/lineage/"),
 }

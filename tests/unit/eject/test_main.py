@@ -20,7 +20,7 @@ from include.local_airflow.local_servers import FIVETRAN_CENSUS
 FIVETRAN_CENSUS.start(Launch.read(), "start", print)
 """
 LOCAL_WORDS = re.compile(
-    r"local dbt Cloud|local stand-ins|[Aa]s cloned|make (run|start|doctor|lineage)"
+    r"local dbt Cloud|local stand-ins|[Aa]s cloned|make (start|lineage|stop|status|logs)"
 )
 
 if not (PROJECT / ".git").exists():
@@ -60,9 +60,18 @@ def test_eject_leaves_an_own_project_whose_checks_pass(clone: Path) -> None:
     dags = {file.stem for file in (clone / "dags").glob("*.py")}
     assert {"run_dbt_cloud_job", "run_dbt_cloud_job_exactly_once"} <= dags
     assert not {"extract_load_transform", "run_dbt_core_in_one_task"} & dags
-    assert {file.name for file in (clone / "include").glob("[a-z]*")} == {"dbt_cloud", "lineage"}
+    assert {file.name for file in (clone / "include").glob("[a-z]*")} == {
+        "dbt_cloud",
+        "jaffle_shop",  # a macro that one of the Dags needs
+        "lineage",
+    }
+    assert [path.name for path in (clone / "include" / "jaffle_shop").rglob("*.*")] == [
+        "drop_pull_request_schema.sql"
+    ]
     assert set(re.findall(r"\(dags/(\w+)\.py\)", (clone / "README.md").read_text())) == dags
     assert (clone / "README.md").read_text().startswith("# our-shop\n")
+    _, _, to_set = ejected.stdout.partition("Set these next:\n")
+    assert "  dags/run_dbt_cloud_job.py:22: JOB_ID = 65767\n" in to_set
     for file in (clone / "README.md", *(clone / "dags").glob("*.py")):
         assert not LOCAL_WORDS.search(file.read_text()), file.name
     for command in (["pytest", "-q"], ["ruff", "check"], ["ruff", "format", "--check"]):
@@ -123,4 +132,4 @@ def test_eject_stops_running_local_servers(clone: Path) -> None:
     ejected = eject(clone)
 
     assert "Stopped local-fivetran-and-census." in ejected.stdout
-    assert ejected.stdout.endswith("Done: this is our-shop. README.md says how to start it.\n")
+    assert "Done: this is our-shop. README.md says how to start it.\n" in ejected.stdout

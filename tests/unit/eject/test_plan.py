@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import json
+import os
 import re
 import subprocess
 from pathlib import Path
@@ -7,15 +9,18 @@ from pathlib import Path
 import pytest
 import yaml
 
-from include.eject.dag_file import ROOT, dag_files
-from include.eject.plan import Plan, choose
+from include.eject.dag_file import ROOT, DagFile, dag_files
+from include.eject.plan import Plan, choose, text_of
+from include.eject.to_set import places_to_set
 from tests.unit.eject.test_main import LOCAL_WORDS
 
 DBT_CORE = "run_dbt_core_in_one_task"
 CHOICES = [(), *((dag.name,) for dag in dag_files())]
-PLACE = re.compile(r"(?<![\w/])(?:dags|docs|include|plugins|skills|tests)/[\w./-]*\w")
-# README says how to read these; what is written at run time is nowhere.
-IN_THE_HISTORY = re.compile(r"docs/|plugins/|include/(raw_data|jaffle_shop/macros|\.local)")
+# git show COMMIT:docs/recovering.md reads the history.
+PLACE = re.compile(r"(?<![\w/:])(?:dags|docs|include|plugins|skills|tests|tools)/[\w./-]*\w")
+LINK = re.compile(r"\]\((?![a-z]+:)([^){#\s]+)(?:#[^)\s]*)?\)")  # of Markdown, in any file
+# What is written at run time, a plugin that another Dag needs, and data that another Dag loads.
+ELSEWHERE = re.compile(r"include/\.local|plugins/show_dbt_cloud\.py|include/raw_data")
 
 
 def plan(*dags: str) -> Plan:
@@ -25,7 +30,7 @@ def plan(*dags: str) -> Plan:
 
 def left(ours: Plan) -> dict[str, str]:
     """Every file of the project to come, and its text."""
-    return {name: (ROOT / name).read_text() for name in ours.kept} | ours.written
+    return {name: text_of(ROOT / name) for name in ours.kept} | ours.written
 
 
 @pytest.mark.parametrize("dags", CHOICES, ids=" ".join)
@@ -36,9 +41,20 @@ def test_remaining_files_do_not_mention_removed_parts(dags: tuple[str, ...]) -> 
         assert not LOCAL_WORDS.search(text), name
         places = set(PLACE.findall(text)) if name != ".gitignore" else set()
         gone = {place for place in places if not any(file.startswith(place) for file in files)}
-        assert all(IN_THE_HISTORY.match(place) for place in gone), (name, gone)
-        for link in re.findall(r"\]\(([^):]+)\)", text) if name.endswith(".md") else []:
-            assert (Path(name).parent / link).as_posix() in files, (name, link)
+        assert all(ELSEWHERE.match(place) for place in gone), (name, gone)
+
+
+@pytest.mark.parametrize("dags", CHOICES, ids=" ".join)
+def test_relative_links_of_the_ejected_project_resolve(dags: tuple[str, ...]) -> None:
+    files = left(plan(*dags))
+    links = [
+        (name, os.path.normpath(Path(name).parent / link))
+        for name, text in files.items()
+        for link in LINK.findall(text)
+    ]
+
+    assert ("README.md", f"dags/{plan(*dags).dags[0].path.name}") in links
+    assert not [(name, link) for name, link in links if link not in files]
 
 
 @pytest.mark.parametrize("file", sorted((ROOT / "dags").glob("*.py")), ids=lambda file: file.stem)
@@ -112,3 +128,68 @@ def test_plan_keeps_deletes_or_writes_every_tracked_file() -> None:
 
     assert not set(ours.kept) & set(ours.deleted)
     assert set(ours.kept) | set(ours.deleted) | ours.written.keys() >= set(ours.tracked)
+
+
+def test_plan_replaces_the_jaffle_shops_lineage_with_an_empty_one() -> None:
+    ours = plan("show_models_as_tasks")
+
+    assert json.loads(left(ours)["include/lineage/daily_build.json"])["nodes"] == []
+
+
+def test_plan_keeps_the_advice_plugin_with_the_library() -> None:
+    plugin = "plugins/log_dbt_cloud_advice.py"
+
+    assert plugin in plan("report_run_results").kept
+    assert plugin in plan("run_dbt_cloud_job").deleted
+
+
+def test_plan_keeps_the_macro_that_a_dag_needs() -> None:
+    macro = "include/jaffle_shop/macros/drop_pull_request_schema.sql"
+
+    assert macro in plan("check_dbt_pull_request").kept
+    assert macro in plan("run_dbt_cloud_job").deleted
+
+
+@pytest.mark.parametrize("dag", dag_files(), ids=lambda dag: dag.name)
+def test_docstring_names_each_id_that_has_to_be_set(dag: DagFile) -> None:
+    ids = re.findall(r"^(\w+_ID) = ", dag.path.read_text(), re.MULTILINE)
+
+    assert {each for each in ids if not each.endswith("CONN_ID")} <= dag.to_set
+
+
+@pytest.mark.parametrize("dags", CHOICES, ids=" ".join)
+def test_places_to_set_are_lines_of_the_new_files(dags: tuple[str, ...]) -> None:
+    ours = plan(*dags)
+    files = left(ours)
+
+    for place in places_to_set(ours):
+        file, line, text = re.match(r"([^:]+)(?::(\d+))?: (.+)", place).groups()  # type: ignore[union-attr]
+        assert file in files
+        if line:
+            assert files[file].splitlines()[int(line) - 1] == text
+            assert "CONN_ID" not in text
+
+
+def test_makefile_has_the_commands_that_the_readme_names() -> None:
+    written = plan().written
+
+    named = set(re.findall(r"`make (\w+)", written["README.md"]))
+    targets = re.findall(r"^(\w+):", written["Makefile"], re.MULTILINE)
+    assert named == set(targets) == {"run", "doctor", "test", "check"}
+    assert "make run DAG=run_dbt_cloud_job" in written["README.md"]
+
+
+def test_places_to_set_include_constants_of_plugins_and_empty_lineage() -> None:
+    history = "\n".join(places_to_set(plan("keep_dbt_cloud_history")))
+    models = "\n".join(places_to_set(plan("show_models_as_tasks")))
+
+    assert re.findall(r"^(\S+):\d+: HISTORY", history, re.MULTILINE) == [
+        "dags/keep_dbt_cloud_history.py",
+        "plugins/show_dbt_cloud.py",
+    ]
+    assert "DAG_ID" not in history
+    assert re.findall(r"^(\S+):\d+: JOB_ID", models, re.MULTILINE) == [
+        "dags/show_models_as_tasks.py",
+        "dags/write_lineage.py",
+    ]
+    assert models.endswith("daily_build.json: run the Dag write_lineage, which fills it")

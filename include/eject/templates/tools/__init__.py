@@ -1,0 +1,1 @@
+"""What `make run` and `make doctor` start: Airflow without Docker."""
