@@ -6,7 +6,7 @@ It works for every operator of a Dag, the provider's included.
 from __future__ import annotations
 
 import logging
-from typing import Any, ClassVar
+from typing import Any
 
 from airflow.listeners import hookimpl
 from airflow.plugins_manager import AirflowPlugin
@@ -29,4 +29,4 @@ class AdviceListener:
 
 class LogDbtCloudAdvice(AirflowPlugin):
     name = "log_dbt_cloud_advice"
-    listeners: ClassVar[list[Any]] = [AdviceListener()]
+    listeners = [AdviceListener()]  # noqa: RUF012 - Airflow declares it so

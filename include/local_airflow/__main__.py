@@ -20,9 +20,7 @@ def _parser() -> argparse.ArgumentParser:
     commands.add_parser("start", help="start Airflow and the local dbt Cloud in the background")
     commands.add_parser("status", help="show what runs, since when and where")
     doctor = commands.add_parser("doctor", help="check the connections and every job id")
-    doctor.add_argument(
-        "dag_id", metavar="DAG", nargs="?", default="", help="check only this one"
-    )
+    doctor.add_argument("dag_id", metavar="DAG", nargs="?", default="", help="check only this one")
     commands.add_parser("stop", help="end everything that run and start left running")
     return parser
 

@@ -60,34 +60,34 @@ def examine(
     service = Service(connection)
     account_name = f"{service.host}, account {login or 'named by its tasks'}"
     yield Finding(f"{told}: {account_name}.", short=f"{connection.conn_id} ({account_name})")
-    accounts = {task.account_id for task in tasks if task.account_id}
-    accounts |= {int(login)} if login else set()
     try:
-        service.get("")
-        yield _triggerer(service)
-        usable = []
-        for account in sorted(accounts):
-            finding = _account(service, account)
-            yield finding
-            usable += [] if finding.advice else [account]
-        if receiver and login and int(login) in usable:
-            yield heard(service, int(login), receiver)
-        asked = [task for task in tasks if (task.account_id or int(login)) in usable]
-        unchanged, has_own_job = [], False
-        for task in asked:
-            finding = _job(service, task.account_id or int(login), task, examples)
-            if isinstance(finding, ExampleJob):
-                unchanged.append(task)
-            else:
-                has_own_job |= bool(task.job_id and not finding.advice)
-                yield finding
-        if unchanged:
-            yield _examples(service, usable[0], unchanged, has_own_job)
+        yield from _ask(service, int(login or 0), tasks, receiver, examples)
     except requests.RequestException as error:
         advice = NOT_TRUSTED if is_untrusted(error) else NOT_REACHED
         yield Finding(f"{service.host} does not answer: {_reason(error)}.", advice)
     except OSError as error:  # requests' word for a missing file
         yield Finding(f"{service.host} was not asked: {error}.", NO_BUNDLE)
+
+
+def _ask(
+    service: Service,
+    login: int,
+    tasks: list[JobTask],
+    receiver: Receiver | None,
+    examples: Collection[int],
+) -> Iterator[Finding]:
+    """Yield what dbt Cloud tells; a `login` of 0 is none, since the tasks name their accounts."""
+    named = [(task.account_id or login, task) for task in tasks]
+    service.get("")
+    yield _triggerer(service)
+    usable = set[int]()
+    for account in sorted({login, *(account for account, _ in named)} - {0}):
+        finding = _account(service, account)
+        yield finding
+        usable |= set() if finding.advice else {account}
+    if receiver and login in usable:
+        yield heard(service, login, receiver)
+    yield from _jobs(service, [each for each in named if each[0] in usable], examples)
 
 
 def _triggerer(service: Service) -> Finding:
@@ -127,13 +127,29 @@ def _account(service: Service, account: int) -> Finding:
     )
 
 
-def _examples(service: Service, account: int, tasks: list[JobTask], has_own_job: bool) -> Finding:
-    """Return one finding for all; it is only a note if a Dag names a job of the account."""
-    dags = sorted({task.dag_id for task in tasks})
-    text = f"{len(dags)} Dags still have the ids of this repository's jobs: {', '.join(dags)}."
-    if has_own_job:
-        return Finding(text, is_note=True)
-    return Finding(text, f"Set JOB_ID in those that you use to {_jobs_once(service, account)}.")
+def _jobs(
+    service: Service, named: list[tuple[int, JobTask]], examples: Collection[int]
+) -> Iterator[Finding]:
+    """Yield a finding for the job of each account's task, and one for all example ids.
+
+    That one is only a note if another task names a job of the account.
+    """
+    unchanged, has_own_job = set(), False
+    for account, task in named:
+        finding = _job(service, account, task, examples)
+        if isinstance(finding, ExampleJob):
+            unchanged.add(task.dag_id)
+        else:
+            has_own_job |= bool(task.job_id and not finding.advice)
+            yield finding
+    if unchanged:
+        dags = ", ".join(sorted(unchanged))
+        text = f"{len(unchanged)} Dags still have the ids of this repository's jobs: {dags}."
+        if has_own_job:
+            yield Finding(text, is_note=True)
+        else:
+            jobs = _jobs_once(service, named[0][0])
+            yield Finding(text, f"Set JOB_ID in those that you use to {jobs}.")
 
 
 def _job(service: Service, account: int, task: JobTask, examples: Collection[int]) -> Finding:

@@ -38,7 +38,7 @@ def by_our_client() -> None:
 
 
 def bad_request_by_provider() -> None:
-    DbtCloudHook().trigger_job_run(job_id=65767, cause="a test", schema_override=["no text"])  # type: ignore[arg-type]
+    DbtCloudHook().trigger_job_run(job_id=65767, cause="a test", schema_override=["no text"])
 
 
 def bad_request_by_our_client() -> None:
