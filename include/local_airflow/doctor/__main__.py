@@ -92,7 +92,7 @@ def with_trusted_files(finding: Finding, launch: Launch) -> Finding:
     named = []
     for name in TRUSTED:
         if file := os.environ.get(name):
-            source = ".env" if file == dotenv.get(name) else "the shell or make"
+            source = ".env" if file == dotenv.get(name) else "the shell"
             wins = f", which wins over {dotenv[name]} in .env" if name in dotenv else ""
             named.append(f"{name} is {file} ({source}{wins if source != '.env' else ''})")
         else:
@@ -116,8 +116,9 @@ def show(console: Console, found: list[Finding], every: bool) -> int:
             console.print(Text(f"- {finding.text}"))
     if not every and well:
         connections = [finding.short for finding in well if finding.short]
-        more = f"{len(well) - len(connections)} checks passed"
-        well = [Finding(", ".join([*connections, more]) + ".")]
+        count = len(well) - len(connections)
+        more = [f"{count} check{'s' * (count > 1)} passed"] if count else []
+        well = [Finding(", ".join([*connections, *more]) + ".")]
     for finding in well:
         console.print(Text("✓ ", style="green") + Text(finding.text))
     return len(problems)

@@ -58,13 +58,13 @@ def test_doctor_finds_each_connection_where_airflow_finds_it(
     for words in (
         "✗ broken.py cannot be imported: ModuleNotFoundError: No module named 'no_such_module'",
         f"✓ dbt_cloud_default ({local_dbt_cloud.host}, account 16173), "
-        "in_database (no.such.host.invalid, account 7), 1 checks passed.",
+        "in_database (no.such.host.invalid, account 7), 1 check passed.",
         "and the triggerer, which waits for runs, does not: unable to get local issuer certificate",
         "✗ runs_missing_job.transform: there is no job 1 in account 16173",
         "  Set JOB_ID in runs_missing_job.py to one of these: ",
         "✗ no.such.host.invalid does not answer",
         "✗ The connection nowhere is nowhere.",
-        f"SSL_CERT_FILE is {certifi.where()} (the shell or make).",
+        f"SSL_CERT_FILE is {certifi.where()} (the shell).",
         "To do: 5, marked ✗.",
     ):
         assert words in told, told
