@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from typing import Any
 
@@ -16,6 +17,11 @@ from .responses import DbtCloudRefusedError
 MAX_NODES = 20
 MAX_MESSAGE = 600  # characters of one node's message
 LOG_LINES = 15  # of a step that left no results
+# dbt's own words, and those of warehouses, about code that fails again until it is changed.
+# Snowflake's "SQL compilation error" alone may be a table that is not there yet.
+IN_THE_CODE = re.compile(
+    r"\b(Compilation|Parsing) Error\b|(?i:\bsyntax error\b|PARSE_SYNTAX_ERROR)"
+)
 # What to do next, for a task that runs a job.
 RESUMES = "Repair the cause, then clear this task: it resumes the run from where it failed."
 STARTS_NEW_RUN = "The next try, or clearing this task, starts a new run."
@@ -36,6 +42,11 @@ def describe_failure(client: DbtCloudClient, run_id: int, advice: str = "") -> s
         return "\n".join(lines_about(client, run, advice))
     except AirflowException as error:
         return f"dbt Cloud run {run_id} did not succeed. Its details are not to be had: {error}"
+
+
+def is_in_the_code(description: str) -> bool:
+    """Return whether a failure, as ``describe_failure`` returns it, is one that no retry mends."""
+    return IN_THE_CODE.search(description) is not None
 
 
 def lines_about(client: DbtCloudClient, run: dict[str, Any], advice: str = "") -> Iterator[str]:

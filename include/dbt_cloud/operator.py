@@ -18,7 +18,7 @@ from .airflow_compat import (
 )
 from .client import DbtCloudClient
 from .exactly_once import ExactlyOnce
-from .failures import describe_failure
+from .failures import describe_failure, is_in_the_code
 from .idempotency_key import IdempotencyKey
 from .polling import Silence
 from .responses import NoAnswerError, back_off
@@ -195,10 +195,18 @@ class DbtCloudRunJobExactlyOnceOperator(DbtCloudRunJobOperator):
         raise DbtCloudJobRunException(event["message"])
 
     def result(self, run_id: int) -> int:
-        """The id of the run, which has ended; raises DbtCloudJobRunException if it has failed."""
+        """Return the id of the run, which has ended.
+
+        Raises:
+            AirflowFailException: dbt cannot parse, compile or execute the code; no retry follows.
+            DbtCloudJobRunException: the run failed otherwise, or was cancelled.
+        """
         run = Run.of(self.client.get(f"runs/{run_id}/"))
         if not run.has_succeeded:
-            raise DbtCloudJobRunException(describe_failure(self.client, run.id))
+            failure = describe_failure(self.client, run.id)
+            if is_in_the_code(failure):
+                raise AirflowFailException(failure)
+            raise DbtCloudJobRunException(failure)
         self.log.info("dbt Cloud run %s has succeeded: %s", run.id, run.url)
         return run.id
 

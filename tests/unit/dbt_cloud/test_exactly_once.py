@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 from airflow.providers.common.compat.sdk import AirflowException
 from airflow.providers.dbt.cloud.hooks.dbt import DbtCloudJobRunException
+from airflow.sdk.exceptions import AirflowFailException
 
 from include.dbt_cloud.idempotency_key import IdempotencyKey
 from tests.running_dbt_cloud import DAILY_BUILD, PULL_REQUEST_CHECK
@@ -154,7 +155,7 @@ def test_retry_starts_a_new_run_when_there_is_nothing_to_resume(make_task: MakeT
     task = make_task("dbt run-operation no_such_macro")
 
     for _ in range(2):
-        with pytest.raises(DbtCloudJobRunException):
+        with pytest.raises(AirflowFailException):  # no such macro
             task.try_()
 
     assert [run["retrying_run_id"] for run in task.runs] == [None, None]

@@ -5,8 +5,9 @@ from typing import Any
 import pytest
 from airflow.providers.dbt.cloud.hooks.dbt import DbtCloudJobRunException
 from airflow.providers.dbt.cloud.hooks.dbt import DbtCloudJobRunStatus as Status
+from airflow.sdk.exceptions import AirflowFailException
 
-from include.dbt_cloud.failures import lines_about
+from include.dbt_cloud.failures import is_in_the_code, lines_about
 from tests.unit.dbt_cloud.conftest import BUILD, MakeTask, missing_table
 
 
@@ -31,8 +32,33 @@ def test_failure_message_names_step_node_error_url_and_remedy(make_task: MakeTas
 def test_failure_message_includes_the_log_of_a_step_without_results(make_task: MakeTask) -> None:
     task = make_task("dbt run-operation no_such_macro")
 
-    with pytest.raises(DbtCloudJobRunException, match="could not find a macro"):
+    with pytest.raises(AirflowFailException, match="could not find a macro"):
         task.try_()
+
+
+def test_sql_that_no_warehouse_reads_fails_the_task_without_a_retry(make_task: MakeTask) -> None:
+    task = make_task('dbt show --inline "selec 1"')
+
+    with pytest.raises(AirflowFailException, match="syntax error at or near"):
+        task.try_()
+
+
+@pytest.mark.parametrize(
+    ("description", "expected"),
+    [
+        ("Parsing Error in model orders", True),
+        ("001003 (42000): SQL compilation error:\nsyntax error line 3 at position 7", True),
+        ("[PARSE_SYNTAX_ERROR] Syntax error at or near 'selec'", True),
+        ("002003 (42S02): SQL compilation error:\nObject 'RAW.STORES' does not exist", False),
+        ("Catalog Error: Table with name stores does not exist!", False),
+        ("Got 3 results, configured to fail if != 0", False),
+        ("model.shop.syntax_errors (error): connection reset", False),
+    ],
+)
+def test_failure_is_in_the_code_only_if_a_retry_cannot_mend_it(
+    description: str, expected: bool
+) -> None:
+    assert is_in_the_code(description) is expected
 
 
 def test_failure_message_reports_a_cancelled_run(make_task: MakeTask, held_warehouse: None) -> None:
