@@ -6,7 +6,6 @@ import io
 import signal
 import sys
 import tempfile
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -19,6 +18,8 @@ from tests.e2e.airflow_client import Airflow
 from tests.e2e.project import CHECKOUT, Project
 from tests.e2e.test_job_dags import missing_table
 from tests.pictures.browser import BrowserError, Page, browser
+from tests.pictures.film import STAGE, Film
+from tests.pictures.terminal import TERMINAL, draw, record
 
 FOLDER = CHECKOUT / "docs" / "pictures"
 PIPELINE = "extract_load_transform"
@@ -35,6 +36,13 @@ FORM = """document.querySelector('[data-testid="trigger-dag-button"]').click()""
 # The small map would hide tasks. A style holds for one that comes later, too.
 NO_MAP = """document.head.append(Object.assign(document.createElement('style'),
     {textContent: '.react-flow__minimap { display: none }'}))"""
+CLEAR = """document.querySelector('[aria-label="Press shift+c to clear"]')"""
+CONFIRM = """[...document.querySelectorAll('[role=dialog] button')].pop()"""
+EDIT = """[...document.querySelectorAll('tr')].find(row => row.innerText.includes(
+    'dbt_cloud_default')).querySelector('[aria-label="Edit Connection"]').click()"""
+NO_PANEL = """document.querySelector('[aria-label="Collapse Details Panel"]').click()"""
+FIT = """document.querySelector('.react-flow__controls-fitview').click()"""
+SWITCH = """document.querySelector('label[data-scope="switch"]').click()"""
 LAST_STEP = """[...document.querySelectorAll('details')].pop().open = true"""
 
 
@@ -50,30 +58,59 @@ class Album:
     def ui(self) -> str:
         return f"http://127.0.0.1:{self.airflow.port}"
 
-    def take(self, name: str, url: str, *texts: str, click: tuple[str, ...] = ()) -> None:
-        """Open the address, click, wait until the texts are there and nothing moves, save."""
-        self.page.open(url, *texts[:1])
+    def take(self, name: str, url: str = "", *texts: str, click: tuple[str, ...] = ()) -> None:
+        """Open the address, if any, click, wait until the texts are there and nothing moves, save.
+
+        Without an address it takes what the page shows.
+        """
+        if url:
+            self.page.open(url, *texts[:1])
         for script in click:
             self.page.evaluate(script)
-            self._still()
+            self.page.settle()
         self.page.wait_for(*texts)
         file = FOLDER / f"{name}.png"
-        with Image.open(io.BytesIO(self._still())) as image:
+        with Image.open(io.BytesIO(self.page.settle())) as image:
             # A third of the size; the octree keeps colours that are rare, as a task's state is.
             image.convert("RGB").quantize(method=Image.Quantize.FASTOCTREE).save(
                 file, optimize=True
             )
+        self._print(file)
+
+    @contextmanager
+    def film(self, name: str) -> Iterator[Film]:
+        """A moving picture, for the block to shoot."""
+        film = Film(self.page)
+        yield film
+        file = FOLDER / f"{name}.webp"
+        film.save(file)
+        self._print(file)
+
+    def _print(self, file: Path) -> None:
         print(f"  {file.relative_to(CHECKOUT)}: {file.stat().st_size / 1000:.0f} kB", flush=True)
 
-    def _still(self) -> bytes:
-        """What the page shows once two looks are the same; a page that never rests as it is."""
-        shown = b""
-        for _ in range(20):
-            before, shown = shown, self.page.picture()
-            if shown == before:
-                break
-            time.sleep(0.5)
-        return shown
+    def film_make_run(self) -> None:
+        """In a terminal, sped up; nothing has been started before."""
+        self.page.size(1280, 640)
+        self.page.open("about:blank")
+        self.page.evaluate(TERMINAL)
+        env = {key: value for key, value in self.project.environment.items() if "MAKE" not in key}
+        # The copy borrows the checkout's .venv: the target `install` would make it anew.
+        command = ["make", "--old-file=install", "run"]
+        with self.film("make_run") as film:
+            shown = 0.0
+            draw(self.page, "$ make run")
+            film.shoot(1)
+            for seconds, printed in record(command, self.project.root, env):
+                film.durations[-1] += int((seconds - shown) * 1000)
+                draw(self.page, f"$ make run\n{printed}")
+                film.shoot(1)
+                shown = seconds
+            film.speed_up(to=5000)
+            film.durations[0], film.durations[-1] = 1000, 4000
+
+    def _succeeded(self, dag_id: str, run_id: str) -> bool:
+        return run_id in self.airflow.dag_runs(dag_id, state="success")
 
     def take_the_running_pipeline(self) -> None:
         run_id = self.airflow.trigger(PIPELINE)
@@ -100,8 +137,14 @@ class Album:
         self.page.size(1280, 1500)
         form = f"{self.ui}/dags/run_dbt_cloud_job_with_form"
         self.take("airflow_form", form, "read_form", "Models to leave out", click=(FORM,))
-        self.page.size(1280, 500)
+        self.page.size(1280, 420)  # without the warehouse, which has a path of this machine
         self.take("airflow_connections", f"{self.ui}/connections", "dbt_cloud_default")
+        self.page.size(1280, 820)
+        self.page.evaluate(EDIT)
+        self.page.wait_for("API Token")
+        for name, text in {"host": "ab123.us1.dbt.com", "password": "YOUR_TOKEN"}.items():
+            self.page.fill_in(name, text)
+        self.take("airflow_connection_form", "", "Account ID")
 
     def take_graphs(self) -> None:
         self.page.size(1280, 420)
@@ -132,6 +175,53 @@ class Album:
         task = f"{self.ui}/dags/{RERUN}/runs/{run_id}/tasks/finish_failed_run"
         self.take("airflow_rerun", task, "All Log Levels", "find_failed_run", click=(GRID,))
 
+    def take_a_clear(self) -> None:
+        """Of a task that failed, once its cause is mended: the icon, the dialog, and a film."""
+        with broken_model(self.project):
+            run_id, _ = self.airflow.run(PIPELINE)
+        self.page.size(1280, 640)
+        task = f"{self.ui}/dags/{PIPELINE}/runs/{run_id}/tasks/trigger_dbt_cloud_job_run/details"
+        self.page.open(task, "Extra Links", "Failed")
+        self.page.evaluate(f"{GRID}; {STAGE}")
+        self.page.settle()
+        Film(self.page).point_at(CLEAR)
+        self.take("airflow_clear")
+        with self.film("clear_task") as film:
+            self.page.evaluate(f"{GRAPH}; {NO_MAP}")
+            self.page.settle()
+            film.shoot(1200)
+            film.point_at(CLEAR)
+            self.page.press()
+            self.page.wait_for("Affected Tasks: 2", "train_model")
+            self.page.settle()
+            film.shoot(1200)
+            film.point_at(CONFIRM)
+            self.take("airflow_clear_dialog")
+            self.page.press()
+            self.page.move_mouse(500, 500)  # where nothing shows a tooltip
+            film.shoot_until(lambda: self._succeeded(PIPELINE, run_id), 400)
+
+    def take_extra_link(self) -> None:
+        run_id = self.airflow.first_run("run_dbt_cloud_job")
+        self.page.size(1280, 640)
+        task = f"/dags/run_dbt_cloud_job/runs/{run_id}/tasks/trigger_dbt_cloud_job_run/details"
+        self.take("airflow_extra_links", f"{self.ui}{task}", "Monitor Job Run", click=(GRID,))
+
+    def film_models(self) -> None:
+        """From the first task to the last; the graph alone, so that its words can be read."""
+        self.airflow.call("PATCH", f"/dags/{MODELS}", is_paused=True)  # until the page is ready
+        runs = self.airflow.api.post(f"/dags/{MODELS}/dagRuns", json={"logical_date": None})
+        run_id = runs.raise_for_status().json()["dag_run_id"]
+        self.page.size(1280, 760)
+        self.page.open(f"{self.ui}/dags/{MODELS}/runs/{run_id}", "Queued")
+        for script in (GRAPH, GROUPS, NO_PANEL, f"{NO_MAP}; {STAGE}", FIT):
+            self.page.evaluate(script)
+            self.page.settle()
+        with self.film("models_turn_green") as film:
+            film.shoot(1000)
+            self.page.evaluate(SWITCH)
+            film.shoot_until(lambda: self._succeeded(MODELS, run_id), 400)
+
     def take_models_of_a_job(self) -> None:
         """One that fails, what waits for it, and the others that dbt has built."""
         with missing_table(self.project, "stores"):
@@ -143,7 +233,7 @@ class Album:
     def take_page(self) -> None:
         """Of a job of which a run has failed; earlier pictures have run it."""
         self.airflow.run("keep_dbt_cloud_history")
-        self.page.size(1280, 900)
+        self.page.size(1280, 1560)  # as far as its runs
         job = f"{self.ui}/plugin/dbt-cloud/dbt-cloud-page/jobs/{REPORTED_JOB}"
         self.take("airflow_dbt_cloud", job, "What has failed", "stg_stores")
 
@@ -172,18 +262,36 @@ class Album:
             self.project.dbt_cloud.post(f"/jobs/{REPORTED_JOB}/run/", json={"cause": "A picture"})
         self.airflow.run("report_run_results")
         reports = self.project.root / "include" / ".local" / "reports"
-        report = max(reports.glob("run-*/report.html"), key=lambda file: file.stat().st_mtime)
+        report = max(reports.rglob("run-*/report.html"), key=lambda file: file.stat().st_mtime)
         self.page.size(1100, 900)
         self.take("report", report.as_uri(), "dbt Cloud")
 
 
 @contextmanager
-def running_project() -> Iterator[Project]:
-    """A copy of this checkout in a temporary folder, started as `make start` does."""
-    with tempfile.TemporaryDirectory() as folder:
-        project = Project.copy_to(Path(folder))
-        with project.started():
-            yield project
+def broken_model(project: Project) -> Iterator[None]:
+    """While it lasts, a typing mistake in a model makes dbt fail."""
+    model = project.root / "include" / "jaffle_shop" / "models" / "marts" / "customers.sql"
+    text = model.read_text()
+    model.write_text(f"selct * from mistyped\n{text}")
+    yield
+    model.write_text(text)
+
+
+def take_all_of_airflow(album: Album) -> None:
+    """In this order: some show what earlier ones have run."""
+    album.take_the_running_pipeline()
+    album.take_report()
+    album.take_a_dbt_cloud_run()
+    album.take_extra_link()
+    album.take_graphs()
+    album.take_dags_and_forms()
+    album.take_a_failure_and_its_end()
+    album.film_models()
+    album.take_models_of_a_job()
+    album.take_page()
+    album.take_the_question()
+    album.take_a_clear()
+    album.take_jobs()
 
 
 def main() -> int:
@@ -192,20 +300,16 @@ def main() -> int:
         signal.signal(number, signal.default_int_handler)
     FOLDER.mkdir(exist_ok=True)
     try:
-        with browser() as page:
+        with browser() as page, tempfile.TemporaryDirectory() as folder:
+            project = Project.copy_to(Path(folder))
+            album = Album(page, Airflow(project.port), project)
+            try:
+                album.film_make_run()
+            finally:
+                project.launcher("stop")
             print("Starting Airflow and the local dbt Cloud in a copy ...", flush=True)
-            with running_project() as project:
-                album = Album(page, Airflow(project.port), project)
-                album.take_the_running_pipeline()
-                album.take_report()
-                album.take_a_dbt_cloud_run()
-                album.take_graphs()
-                album.take_dags_and_forms()
-                album.take_a_failure_and_its_end()
-                album.take_models_of_a_job()
-                album.take_page()
-                album.take_the_question()
-                album.take_jobs()
+            with project.started(AIRFLOW__API__AUTO_REFRESH_INTERVAL="1"):  # second
+                take_all_of_airflow(album)
     except (BrowserError, AssertionError) as error:
         print(f"Error: {error}", file=sys.stderr)
         return 1

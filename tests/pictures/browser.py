@@ -16,6 +16,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from itertools import count
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -25,6 +26,9 @@ from websockets.sync.client import ClientConnection, connect
 PROGRAMS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
 PATIENCE = 60.0  # seconds, for a busy machine
 FRAMES = "[...document.querySelectorAll('iframe')].map(frame => frame.contentDocument)"
+# Pictures look alike, whether or not the machine has Arial's and Helvetica's usual stand-in.
+FONTS = """<fontconfig><include>/etc/fonts/fonts.conf</include><selectfont><rejectfont>
+<glob>*/Liberation*</glob></rejectfont></selectfont></fontconfig>"""
 SHOWN = f"[document, ...{FRAMES}].map(one => one?.body?.innerText ?? '').join()"
 
 
@@ -48,6 +52,7 @@ class Page:
 
     socket: ClientConnection
     numbers: Iterator[int] = field(default_factory=count)
+    mouse: tuple[float, float] = (640.0, 400.0)
 
     def command(self, method: str, **params: Any) -> dict[str, Any]:
         number = next(self.numbers)
@@ -96,6 +101,41 @@ class Page:
         """What the window shows, as PNG."""
         return b64decode(self.command("Page.captureScreenshot", format="png")["data"])
 
+    def settle(self) -> bytes:
+        """What the window shows once two looks are the same; a page that never rests as it is."""
+        shown = b""
+        for _ in range(20):
+            before, shown = shown, self.picture()
+            if shown == before:
+                break
+            time.sleep(0.5)
+        return shown
+
+    def middle(self, element: str) -> tuple[float, float]:
+        """Where the element is, given as an expression."""
+        place = self.evaluate(f"{element}?.getBoundingClientRect().toJSON()")
+        if place is None:
+            raise BrowserError(f"{self.evaluate('location.href')} has no {element}.")
+        return place["x"] + place["width"] / 2, place["y"] + place["height"] / 2
+
+    def move_mouse(self, x: float, y: float) -> None:
+        self.mouse = (x, y)
+        self.command("Input.dispatchMouseEvent", type="mouseMoved", x=x, y=y)
+
+    def press(self) -> None:
+        """Click where the mouse is."""
+        x, y = self.mouse
+        for kind in ("mousePressed", "mouseReleased"):
+            self.command(
+                "Input.dispatchMouseEvent", type=kind, x=x, y=y, button="left", clickCount=1
+            )
+
+    def fill_in(self, name: str, text: str) -> None:
+        """Replace what a field of a form has, as a user types it."""
+        self.evaluate(f"document.querySelector('input[name={name}]').select()")
+        self.command("Input.insertText", text=text)
+        self.evaluate("document.activeElement.blur()")  # no caret that blinks
+
 
 @contextmanager
 def browser() -> Iterator[Page]:
@@ -111,8 +151,11 @@ def browser() -> Iterator[Page]:
             f"chromium), or put one of {', '.join(PROGRAMS)} into PATH."
         )
     with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as profile:
+        fonts = Path(profile) / "fonts.conf"
+        fonts.write_text(FONTS)
         process = subprocess.Popen(
             [program, *_options(profile), "about:blank"],
+            env=os.environ | {"FONTCONFIG_FILE": str(fonts)},
             stderr=subprocess.PIPE,
             stdout=subprocess.DEVNULL,
             text=True,
