@@ -1,7 +1,7 @@
 """The shop's warehouse for Dags that run dbt Cloud jobs on it.
 
-Only the local dbt Cloud builds it. With another account a Dag would load rows that no job reads,
-and read models that nobody has built.
+The jobs of other accounts build elsewhere: a Dag would load rows that no job reads, and read models
+that no job has built.
 """
 
 from __future__ import annotations
