@@ -250,15 +250,15 @@ FORMS = {
     "login in other digits": (json_with(login="٤٢٤٢"), "Its login is not the account id"),
     "token with a blank": (
         json_with(password=f"{TOKEN} "),
-        "The connection's password holds more than a token, such as a blank",
+        "Its password holds more than a token, such as a blank",
     ),
     "token with its header's word": (
         json_with(password=f"Token {TOKEN}"),
-        "The connection's password holds more than a token",
+        "Its password holds more than a token",
     ),
     "token with a line break": (
         json_with(password=f"{TOKEN}\n"),
-        "The connection's password holds more than a token",
+        "Its password holds more than a token",
     ),
     "extra is a list": (json_with(extra=["x"]), "Its extra is not a JSON object: write it as in"),
     "extra is plain text": (json_with(extra="no JSON"), "Its extra is not a JSON object"),
