@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from urllib.parse import urlsplit
 
 from rich.console import Console
@@ -9,16 +10,19 @@ from rich.table import Table
 from rich.text import Text
 
 from include.local_airflow.airflow_api import COMPONENTS, AirflowApi
-from include.local_airflow.connection_variable import UnusableConnectionError
-from include.local_airflow.dbt_cloud_in_use import dbt_cloud_in_use, stored_leads_here
+from include.local_airflow.dbt_cloud_in_use import (
+    check_connections,
+    dbt_cloud_in_use,
+    stored_leads_here,
+)
 from include.local_airflow.doctor import Finding
 from include.local_airflow.environment import Launch
+from include.local_airflow.errors import LaunchError
 from include.local_airflow.local_servers import ALL, DBT_CLOUD, servers_watcher
-from include.local_airflow.secrets_backend import BACKEND
 from include.local_airflow.server import airflow_watcher
 from include.local_airflow.watcher import State, Watcher, last_lines
 from include.local_airflow.webhooks import of_local_dbt_cloud
-from include.local_servers.connections import DBT_CLOUD as DBT_CLOUD_CONNECTION
+from include.local_servers.connections import DBT_CLOUD as CONNECTION
 
 HEARTBEAT = 30.0  # seconds without one until Airflow itself counts a component as unhealthy
 
@@ -50,22 +54,36 @@ def status(launch: Launch, console: Console) -> int:
         console.print("Nothing is running: make start starts it.")
         return 1
     console.print(table)
-    _print_dbt_cloud(launch, console)
+    if not console.quiet:
+        _print_dbt_cloud(_at_its_ports(launch), console)
     return 0 if well else 1
+
+
+def _at_its_ports(launch: Launch) -> Launch:
+    """Return the choices with the ports of what runs, which may be those of an earlier command."""
+    ports = {}
+    for watcher, name, variable in (
+        (airflow_watcher(launch), "api-server", "PORT"),
+        (servers_watcher(launch), DBT_CLOUD.program_name, DBT_CLOUD.variable),
+    ):
+        if name in watcher.states():
+            ports[variable] = str(urlsplit(watcher.url(name)).port)
+    return replace(launch, variables=launch.variables | ports)
 
 
 def _print_dbt_cloud(launch: Launch, console: Console) -> None:
     """Print which dbt Cloud is used, and whether its webhooks reach Airflow."""
     runs = bool(airflow_watcher(launch).states())
-    stored = AirflowApi(launch.port).connection(DBT_CLOUD_CONNECTION.conn_id) if runs else None
+    stored = AirflowApi(launch.port).connection(CONNECTION.conn_id) if runs else None
+    in_backend = ""
     try:
-        in_use = dbt_cloud_in_use(launch, stored)
-    except UnusableConnectionError as error:
-        in_use = f"dbt Cloud: {DBT_CLOUD_CONNECTION.variable} cannot be used. {error}"
-    if BACKEND in launch.variables:
-        in_use = "dbt Cloud: as the secrets backend names it; make doctor shows it."
+        in_backend = check_connections(launch, console)
+        in_use = dbt_cloud_in_use(launch, stored, in_backend)
+    except LaunchError as error:
+        in_use = f"dbt Cloud: {error}"
     console.print(Text(in_use))
     is_local = launch.uses_local_dbt_cloud and (stored is None or stored_leads_here(stored))
+    is_local &= not in_backend
     if told := _webhook(launch, is_local):
         console.print(
             Text(" ".join([told.text, told.advice]).strip(), style=told.advice and "yellow")

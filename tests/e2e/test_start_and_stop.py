@@ -97,16 +97,16 @@ def test_killed_processes_restart_and_status_lists_the_restarts(
 def test_doctor_checks_the_running_airflow_and_dbt_cloud(
     airflow: Airflow, project: Project
 ) -> None:
-    told = project.launcher("doctor", PORT="", DBT_CLOUD_PORT="").stdout
+    every = project.launcher("doctor", PORT="", DBT_CLOUD_PORT="").stdout
+    one = project.launcher("doctor", "react_to_dbt_cloud_run", PORT="", DBT_CLOUD_PORT="").stdout
 
-    port = project.dbt_cloud_port
-    assert (
-        f"✓ The connection dbt_cloud_default comes from Airflow's database: localhost:{port}"
-        in told
-    )
-    assert f"webhook 'Airflow' to http://127.0.0.1:{project.port}/webhooks/dbt-cloud" in told
-    assert "✓ react_to_dbt_cloud_run.JOB_ID: job 48630 is 'Marketing build'" in told
-    assert "✗ run_missing_job.trigger_dbt_cloud_job_run: there is no job 1" in told
+    host = f"localhost:{project.dbt_cloud_port}"
+    assert every.startswith("✗ run_missing_job.trigger_dbt_cloud_job_run: there is no job 1")
+    assert f"✓ dbt_cloud_default ({host}, account 16173)" in every
+    assert f"✓ The connection dbt_cloud_default comes from Airflow's database: {host}" in one
+    assert f"webhook 'Airflow' to http://127.0.0.1:{project.port}/webhooks/dbt-cloud" in one
+    assert "✓ react_to_dbt_cloud_run.JOB_ID: job 48630 is 'Marketing build'" in one
+    assert one.endswith("All is well.\n")
 
 
 def test_a_second_start_changes_nothing(airflow: Airflow, project: Project) -> None:
