@@ -8,7 +8,7 @@ built it, and keeps the shop's best customers in a table of their own.
 - The new table replaces the old one in one transaction; without customers the old one stays.
 - Run by hand before there is a model `customers`, it skips.
 
-**Needs** duckdb.
+**Needs** the connection `dbt_cloud_default` (the local dbt Cloud as cloned), duckdb.
 
 **To use it elsewhere** set `CUSTOMERS` to your model's asset.
 **Copy with** include/shop/
