@@ -40,3 +40,12 @@ class Account:
         """
         name = quote(self.host, safe="").replace("_", "%5F").replace("%3A", "_")
         return folder / name / str(self.id)
+
+
+def client_and_folder(
+    folder: Any, dbt_cloud_conn_id: str, account_id: int | None
+) -> tuple[DbtCloudClient, Any]:
+    """Return a client, and the folder of its account below an ObjectStoragePath."""
+    hook = DbtCloudHook(dbt_cloud_conn_id)
+    client = DbtCloudClient(hook, account_id)
+    return client, Account.of(hook, client).folder_below(folder)

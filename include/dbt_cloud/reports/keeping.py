@@ -11,7 +11,7 @@ from airflow.providers.dbt.cloud.hooks.dbt import DbtCloudJobRunStatus as Status
 from ..airflow_compat import AirflowFailException
 from ..client import DbtCloudClient
 from ..responses import NOT_FOUND, DbtCloudRefusedError
-from .accounts import Account
+from .accounts import client_and_folder
 from .dbt_docs import keep_docs
 from .history import RUNS, History
 from .results import Results, results_of
@@ -55,15 +55,6 @@ def keep_runs(
     if problem and not kept:
         raise problem
     return kept
-
-
-def client_and_folder(
-    history: Any, dbt_cloud_conn_id: str, account_id: int | None
-) -> tuple[DbtCloudClient, Any]:
-    """Return a client, and the folder of what is kept of its account."""
-    hook = DbtCloudHook(dbt_cloud_conn_id)
-    client = DbtCloudClient(hook, account_id)
-    return client, Account.of(hook, client).folder_below(history)
 
 
 def keep_run(client: DbtCloudClient, run_id: int, folder: Any) -> Results:

@@ -11,9 +11,8 @@ from airflow.providers.dbt.cloud.hooks.dbt import DbtCloudHook
 from jinja2 import Environment
 
 from ..artifacts import Node
-from ..client import DbtCloudClient
 from ..failures import shortened
-from .accounts import Account
+from .accounts import client_and_folder
 from .archive import archive
 from .chart import as_chart
 from .results import Results, read_results
@@ -37,9 +36,8 @@ def report_run(
     Raises:
         DbtCloudRefusedError: dbt Cloud has no such run.
     """
-    hook = DbtCloudHook(dbt_cloud_conn_id)
-    client = DbtCloudClient(hook, account_id)
-    folder = Account.of(hook, client).folder_below(reports) / f"run-{run_id}"
+    client, account_folder = client_and_folder(reports, dbt_cloud_conn_id, account_id)
+    folder = account_folder / f"run-{run_id}"
     results = read_results(client, run_id)
     times = compare(results, earlier_results(client, results.run))
     log.info("\n%s", as_table(results, times))
