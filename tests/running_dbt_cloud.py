@@ -9,6 +9,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Self
 
@@ -23,6 +24,7 @@ ACCOUNT_ID = int(DBT_CLOUD.login)
 DAILY_BUILD, BUILD_AFTER_LOAD, PULL_REQUEST_CHECK = 65767, 30605, 48621
 START_SECONDS = 60.0
 RUN_SECONDS = 120.0
+WAIT_SECONDS = 60.0
 FINAL = {10, 20, 30}
 
 
@@ -124,6 +126,15 @@ class RunningDbtCloud:
                 if time.monotonic() > deadline or (self.process and self.process.poll()):
                     raise
             time.sleep(0.05)
+
+
+def wait_until(is_so: Callable[[], Any]) -> None:
+    """Raise TimeoutError if it is not so within a minute."""
+    deadline = time.monotonic() + WAIT_SECONDS
+    while not is_so():
+        if time.monotonic() > deadline:
+            raise TimeoutError
+        time.sleep(0.05)
 
 
 def prepare_data(source: Path, data: Path) -> None:

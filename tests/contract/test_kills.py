@@ -16,8 +16,8 @@ from tests.conftest import MakeDbtCloud
 from tests.contract.conftest import http_client
 from tests.contract.slow_project import write_slow_project
 from tests.contract.test_environment_variables import VARIABLES
-from tests.contract.test_queue import cancel, children, is_dead, wait_until
-from tests.running_dbt_cloud import RunningDbtCloud
+from tests.contract.test_queue import cancel, children, is_dead
+from tests.running_dbt_cloud import RunningDbtCloud, wait_until
 
 pytestmark = pytest.mark.slow
 

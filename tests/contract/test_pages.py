@@ -12,9 +12,8 @@ import pytest
 
 from include.local_dbt_cloud.api.pages import ago, in_words
 from include.local_dbt_cloud.times import now
-from tests.contract.test_queue import wait_until
 from tests.pictures.browser import Page, browser, needs_browser
-from tests.running_dbt_cloud import DAILY_BUILD, RunningDbtCloud
+from tests.running_dbt_cloud import DAILY_BUILD, RunningDbtCloud, wait_until
 
 JOBS = "/v2/accounts/16173/jobs"
 DASH = "\u2013"

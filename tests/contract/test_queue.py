@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -21,12 +21,12 @@ from tests.running_dbt_cloud import (
     DAILY_BUILD,
     RunningDbtCloud,
     prepare_data,
+    wait_until,
 )
 
 pytestmark = pytest.mark.slow
 
 QUICK = ["dbt deps"]
-WAIT_SECONDS = 60.0
 
 
 @pytest.fixture(scope="module")
@@ -254,14 +254,6 @@ def wait_for_command(server: RunningDbtCloud, run_id: int) -> None:
     wait_until(
         lambda: len(server.get(f"runs/{run_id}/", include_related="run_steps")["run_steps"]) == 4
     )
-
-
-def wait_until(is_so: Callable[[], Any]) -> None:
-    deadline = time.monotonic() + WAIT_SECONDS
-    while not is_so():
-        if time.monotonic() > deadline:
-            raise TimeoutError
-        time.sleep(0.05)
 
 
 def kill_dbt(server: RunningDbtCloud) -> None:

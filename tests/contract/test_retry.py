@@ -10,8 +10,14 @@ from typing import Any
 import pytest
 
 from tests.contract.slow_project import SLOW, write_slow_project
-from tests.contract.test_queue import children, is_dead, wait_until
-from tests.running_dbt_cloud import BUILD_AFTER_LOAD, DAILY_BUILD, RunningDbtCloud, prepare_data
+from tests.contract.test_queue import children, is_dead
+from tests.running_dbt_cloud import (
+    BUILD_AFTER_LOAD,
+    DAILY_BUILD,
+    RunningDbtCloud,
+    prepare_data,
+    wait_until,
+)
 
 pytestmark = pytest.mark.slow
 

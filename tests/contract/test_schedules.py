@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -12,11 +10,10 @@ import pytest
 
 from tests.conftest import MakeDbtCloud
 from tests.contract.conftest import http_client
-from tests.running_dbt_cloud import ACCOUNT_ID
+from tests.running_dbt_cloud import ACCOUNT_ID, wait_until
 
 pytestmark = pytest.mark.slow
 
-WAIT_SECONDS = 60.0
 JOBS = f"v2/accounts/{ACCOUNT_ID}/jobs"
 RUNS = f"v2/accounts/{ACCOUNT_ID}/runs"
 JOB: dict[str, Any] = {
@@ -79,11 +76,3 @@ def scheduled_runs(api: httpx.Client, job_id: int) -> list[dict[str, Any]]:
     params: dict[str, Any] = {"job_definition_id": job_id, "include_related": "trigger"}
     runs: list[dict[str, Any]] = api.get(RUNS, params=params).json()["data"]
     return [run for run in runs if run["trigger"]["cause_category"] == "scheduled"]
-
-
-def wait_until(is_so: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + WAIT_SECONDS
-    while not is_so():
-        if time.monotonic() > deadline:
-            raise TimeoutError
-        time.sleep(0.1)
