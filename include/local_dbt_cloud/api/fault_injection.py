@@ -47,8 +47,8 @@ class FaultInjection:
 
     async def _go_wrong(self, fault: Fault, scope: Scope, receive: Receive, send: Send) -> None:
         match fault.kind:
-            case "400" | "401" | "403" | "404":
-                await failure(REFUSALS[fault.kind]())(scope, receive, send)
+            case kind if kind in REFUSALS:
+                await failure(REFUSALS[kind]())(scope, receive, send)
             case "429":
                 headers = {"Retry-After": f"{fault.seconds:.0f}"}
                 await failure(TooManyRequestsError(), headers)(scope, receive, send)
