@@ -13,15 +13,13 @@ import signal
 import sys
 import threading
 import traceback
-from pathlib import Path
 from types import FrameType
 from typing import Any
 
-from airflow.sdk import DAG, RetryDecision, RetryPolicy, TaskInstanceState
+from airflow.sdk import RetryDecision, RetryPolicy, TaskInstanceState
 
 from include.dbt_cloud.advice import advice, is_refused
 from include.local_airflow.airflow_internals import (
-    DagBag,
     XComModel,
     create_session,
     get_listener_manager,
@@ -44,6 +42,7 @@ from include.local_airflow.events import (
     Question,
     TaskChanged,
 )
+from include.local_airflow.find_dag import find_dag
 from include.local_airflow.metadata_database import sqlite_database
 from include.local_airflow.questions import answer_questions
 
@@ -143,50 +142,6 @@ def one_line(error: object) -> str:
     """Return an exception's class and the first line of its text, without a token."""
     text = re.sub(r"\b(Token|Bearer) [^\s']+", r"\1 ***", str(error)).strip().splitlines()
     return ": ".join([type(error).__name__, *text[:1]])
-
-
-def find_dag(dag_id: str, folder: Path) -> DAG:
-    """Return the Dag, looking first into the file of its name.
-
-    Raises:
-        LaunchError: there is no such Dag, or its file cannot be imported.
-    """
-    own_file = folder / f"{dag_id}.py"
-    for place in (own_file, folder) if own_file.exists() else (folder,):
-        bag = DagBag(place)
-        if dag_id in bag.dags:
-            return bag.dags[dag_id]
-        if place == own_file and bag.import_errors:
-            break
-    if bag.import_errors:
-        file, trace = next(iter(bag.import_errors.items()))
-        reason = trace.strip().splitlines()[-1]
-        raise LaunchError(
-            f"No Dag {dag_id} was found, and {Path(file).name} cannot be imported ({reason}): "
-            "correct that file, then run the command again."
-        )
-    if skipped := _skipped_file(dag_id, folder):
-        raise LaunchError(
-            f"Airflow skips {skipped.name}, which makes the Dag {dag_id}: write the words airflow "
-            "and dag into the file, in a comment for example."
-        )
-    known = ", ".join(sorted(bag.dags)) or "none"
-    raise LaunchError(f"There is no Dag {dag_id}. The Dags in {folder.name}/ are: {known}.")
-
-
-def _skipped_file(dag_id: str, folder: Path) -> Path | None:
-    """Return the file that makes the Dag and lacks a word without which Airflow imports no file.
-
-    Only files that name the Dag are imported: the others may be scripts.
-    """
-    names_it = re.compile(rf"\b{re.escape(dag_id)}\b")
-    for file in sorted(folder.rglob("*.py")):
-        text = file.read_text(errors="replace")
-        if all(word in text.lower() for word in ("airflow", "dag")):
-            continue
-        if names_it.search(f"{file.stem}\n{text}") and dag_id in DagBag(file, safe_mode=False).dags:
-            return file
-    return None
 
 
 def run(dag_id: str, launch: Launch, reporter: Reporter) -> None:

@@ -71,15 +71,12 @@ def apply_settings(settings: AirflowSettings, launch: Launch) -> None:
     with create_session() as session:
         for wanted in settings.connections:
             found = _stored(session, wanted.conn_id)
-            if found and wanted.conn_host in LOCAL_HOSTS and _is_own(found):
+            is_own = found and not leads_here(found.host, found.login)
+            if is_own and wanted.conn_host in LOCAL_HOSTS:
                 continue
             session.execute(delete(Connection).where(Connection.conn_id == wanted.conn_id))
             fields = connection_fields(wanted, launch)
             session.add(Connection(conn_id=wanted.conn_id, **fields))
-
-
-def _is_own(connection: Connection) -> bool:
-    return not leads_here(connection.host or "", connection.login or "")
 
 
 def _stored(session: Session, conn_id: str) -> Connection | None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import subprocess
 import sys
-from collections.abc import Mapping
 
 from rich.console import Console
 from rich.text import Text
@@ -93,14 +92,9 @@ def dbt_cloud_in_use(
 def _without_backend(launch: Launch, in_database: dict[str, object] | None) -> str:
     if value := launch.variables.get(DBT_CLOUD.variable):
         return f"{named(read_connection(value))} ({DBT_CLOUD.variable}, whatever the UI shows)."
-    if in_database and not stored_leads_here(in_database):
+    if in_database and not leads_here(in_database.get("host"), in_database.get("login")):
         return _in_ui(in_database)
     return f"the local one, https://localhost:{launch.dbt_cloud_port}."
-
-
-def stored_leads_here(in_database: Mapping[str, object]) -> bool:
-    """Return whether a connection leads here, by its fields as Airflow's API shows them."""
-    return leads_here(str(in_database.get("host") or ""), str(in_database.get("login") or ""))
 
 
 def _in_ui(in_database: dict[str, object]) -> str:
@@ -118,10 +112,12 @@ def _in_ui(in_database: dict[str, object]) -> str:
     return f"{named(found)} (the connection {DBT_CLOUD.conn_id} in the UI)."
 
 
-def leads_here(host: str, login: str) -> bool:
+def leads_here(host: object, login: object) -> bool:
     """Return whether a connection leads to a local server, or to the local warehouse's file.
 
-    A second account on this machine, to practise with, has a login of its own.
+    A second account on this machine, to practise with, has a login of its own. Either field may
+    be None, as Airflow has it where nothing was entered.
     """
-    is_local = host.startswith("localhost:") and login in LOCAL_LOGINS
-    return is_local or host.endswith("/warehouse.duckdb")
+    place = str(host or "")
+    is_local = place.startswith("localhost:") and str(login or "") in LOCAL_LOGINS
+    return is_local or place.endswith("/warehouse.duckdb")

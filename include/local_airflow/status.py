@@ -13,7 +13,7 @@ from include.local_airflow.airflow_api import COMPONENTS, AirflowApi
 from include.local_airflow.dbt_cloud_in_use import (
     check_connections,
     dbt_cloud_in_use,
-    stored_leads_here,
+    leads_here,
 )
 from include.local_airflow.doctor import Finding
 from include.local_airflow.environment import Launch
@@ -82,8 +82,8 @@ def _print_dbt_cloud(launch: Launch, console: Console) -> None:
     except LaunchError as error:
         in_use = f"dbt Cloud: {error}"
     console.print(Text(in_use))
-    is_local = launch.uses_local_dbt_cloud and (stored is None or stored_leads_here(stored))
-    is_local &= not in_backend
+    is_stored_here = stored is None or leads_here(stored.get("host"), stored.get("login"))
+    is_local = launch.uses_local_dbt_cloud and is_stored_here and not in_backend
     if told := _webhook(launch, is_local):
         console.print(
             Text(" ".join([told.text, told.advice]).strip(), style=told.advice and "yellow")

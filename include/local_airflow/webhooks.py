@@ -8,7 +8,7 @@ from typing import Any
 import requests
 
 from include.local_airflow.airflow_api import AirflowApi
-from include.local_airflow.dbt_cloud_in_use import stored_leads_here
+from include.local_airflow.dbt_cloud_in_use import leads_here
 from include.local_airflow.doctor import Finding
 from include.local_airflow.environment import Launch
 from include.local_airflow.errors import LaunchError
@@ -42,7 +42,7 @@ def receive_webhooks(launch: Launch, api: AirflowApi) -> None:
     if not launch.uses_local_dbt_cloud or f"AIRFLOW_CONN_{CONN_ID.upper()}" in launch.variables:
         return
     found = [api.connection(conn_id) for conn_id in (DBT_CLOUD.conn_id, CONN_ID)]
-    if not all(stored_leads_here(each) for each in found if each):
+    if not all(leads_here(each.get("host"), each.get("login")) for each in found if each):
         return
     receiver = f"http://127.0.0.1:{launch.port}{RECEIVER_PATH}"
     try:

@@ -15,7 +15,6 @@ from rich.console import Console
 from rich.text import Text
 
 from include.dbt_cloud.advice import NOT_TRUSTED
-from include.local_airflow.dag_run import find_dag
 from include.local_airflow.database import exported_variables
 from include.local_airflow.doctor import Finding, UnusableConnection
 from include.local_airflow.doctor.connections import Found, find_connection
@@ -23,13 +22,14 @@ from include.local_airflow.doctor.job_tasks import (
     JobTask,
     example_job_ids,
     job_tasks,
-    job_tasks_of,
+    tasks_of,
 )
 from include.local_airflow.doctor.questions import NO_BUNDLE, examine
 from include.local_airflow.doctor.webhooks import receiver_of
 from include.local_airflow.dotenv_file import read_dotenv
 from include.local_airflow.environment import TRUSTED, Launch
 from include.local_airflow.errors import LaunchError
+from include.local_airflow.find_dag import find_dag
 from include.local_airflow.server import airflow_watcher, has_connections_of
 from include.local_airflow.settings import NAME, AirflowSettings, read_settings
 from include.local_servers.connections import DBT_CLOUD
@@ -80,7 +80,7 @@ def _tasks(
 ) -> tuple[list[JobTask], list[Finding]]:
     with exported_variables(settings):
         if dag_id:
-            return job_tasks_of(find_dag(dag_id, launch.dags_folder)), []
+            return tasks_of([find_dag(dag_id, launch.dags_folder)]), []
         return job_tasks(launch.dags_folder)
 
 
@@ -93,8 +93,9 @@ def with_trusted_files(finding: Finding, launch: Launch) -> Finding:
     for name in TRUSTED:
         if file := os.environ.get(name):
             source = ".env" if file == dotenv.get(name) else "the shell"
-            wins = f", which wins over {dotenv[name]} in .env" if name in dotenv else ""
-            named.append(f"{name} is {file} ({source}{wins if source != '.env' else ''})")
+            if source == "the shell" and name in dotenv:
+                source += f", which wins over {dotenv[name]} in .env"
+            named.append(f"{name} is {file} ({source})")
         else:
             named.append(f"{name} is not set")
     return replace(finding, advice=f"{finding.advice} Now {' and '.join(named)}.")

@@ -39,7 +39,10 @@ def find_connection(
         except UnusableConnectionError as error:
             told = f"The connection {conn_id} comes from {_source(name, conn_id)}"
             return UnusableConnection(f"{told}, and cannot be used.", str(error))
-        if connection and (is_running or name != DATABASE or not _leads_here(connection)):
+        if not connection:
+            continue
+        is_local = name == DATABASE and leads_here(connection.host, connection.login)
+        if is_running or not is_local:
             return Found(connection, _source(name, conn_id))
     for wanted in settings.connections:
         if wanted.conn_id != conn_id:
@@ -51,10 +54,6 @@ def find_connection(
             )
         return Found(Connection(conn_id=conn_id, **connection_fields(wanted, launch)), NAME)
     return Finding(f"The connection {conn_id} is nowhere.", no_connection(conn_id))
-
-
-def _leads_here(connection: Any) -> bool:
-    return leads_here(connection.host or "", connection.login or "")
 
 
 def _source(backend: str, conn_id: str) -> str:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import ast
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -45,13 +45,6 @@ class JobTask:
         return f"{self.dag_id}.{self.task_id}"
 
 
-def job_tasks_of(dag: Any) -> list[JobTask]:
-    """Return the tasks of one Dag, and the jobs that its file names beside them."""
-    file = Path(dag.fileloc)
-    tasks = [_job_task(dag.dag_id, task, file) for task in dag.tasks if _runs_a_job(task)]
-    return [*tasks, *_beside(file, tasks)]
-
-
 def example_job_ids(root: Path) -> set[int]:
     """Return the ids that the Dags name as cloned, those of the local dbt Cloud's jobs."""
     file = root / JOBS_FILE
@@ -69,19 +62,21 @@ def job_tasks(folder: Path) -> tuple[list[JobTask], list[Finding]]:
         )
         for file, trace in bag.import_errors.items()
     ]
+    return tasks_of(bag.dags.values()), broken
+
+
+def tasks_of(dags: Iterable[Any]) -> list[JobTask]:
+    """Return the tasks of Dags, and the jobs that their files name beside them."""
+    in_order = sorted(dags, key=lambda dag: str(dag.dag_id))
     tasks = [
-        _job_task(dag_id, task, Path(dag.fileloc))
-        for dag_id, dag in sorted(bag.dags.items())
+        _job_task(dag.dag_id, task, Path(dag.fileloc))
+        for dag in in_order
         for task in dag.tasks
-        if _runs_a_job(task)
+        if hasattr(task, "dbt_cloud_conn_id") and hasattr(task, "job_id")
     ]
-    for file in sorted({Path(dag.fileloc) for dag in bag.dags.values()}):
+    for file in sorted({Path(dag.fileloc) for dag in in_order}):
         tasks += _beside(file, [task for task in tasks if task.file == file.name])
-    return sorted(tasks, key=lambda task: task.dag_id), broken
-
-
-def _runs_a_job(task: Any) -> bool:
-    return hasattr(task, "dbt_cloud_conn_id") and hasattr(task, "job_id")
+    return sorted(tasks, key=lambda task: task.dag_id)
 
 
 def _job_task(dag_id: str, task: Any, file: Path) -> JobTask:

@@ -34,7 +34,7 @@ def receiver_of(dbt_cloud: Found, webhooks: Found | Finding, airflow: str) -> Re
         airflow: the address of the one that runs here, if any.
     """
     has_secret = isinstance(webhooks, Found) and bool(webhooks.connection.password)
-    if not leads_here(dbt_cloud.connection.host or "", dbt_cloud.connection.login or ""):
+    if not leads_here(dbt_cloud.connection.host, dbt_cloud.connection.login):
         return Receiver(has_secret)
     return Receiver(has_secret, airflow + RECEIVER_PATH, True) if airflow else None
 

@@ -11,8 +11,8 @@ import psutil
 import pytest
 
 from include.dbt_cloud.advice import BY_STATUS
-from include.local_airflow.dag_run import find_dag
 from include.local_airflow.errors import LaunchError
+from include.local_airflow.find_dag import find_dag
 from include.local_airflow.metadata_database import MetadataDatabase
 from tests.running_dbt_cloud import RunningDbtCloud
 from tests.unit.local_airflow.conftest import Checkout, make_checkout
