@@ -15,8 +15,8 @@ from typing import Any, Self
 
 import requests
 
-from include.local_airflow.processes import free_port
 from include.local_servers.connections import DBT_CLOUD
+from tests.free_ports import free_port
 
 PROJECT = Path(__file__).parents[1]
 TOKEN = DBT_CLOUD.password

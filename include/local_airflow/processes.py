@@ -70,14 +70,14 @@ def lives(process: psutil.Process) -> bool:
     return False
 
 
-def free_port() -> int:
-    """Return a loopback port that nobody listens on.
+def free_port(among: Sequence[int] = FREE_PORTS) -> int:
+    """Return a loopback port without a listener, chosen at random.
 
     Outgoing connections never get it before its server starts: Linux takes theirs from 32768 up,
     macOS from 49152 up.
     """
     while True:
-        port = FREE_PORTS.start + secrets.randbelow(len(FREE_PORTS))
+        port = secrets.choice(among)
         with socket.socket() as probe, contextlib.suppress(OSError):
             probe.bind(("127.0.0.1", port))
             return port

@@ -24,9 +24,9 @@ pytest.importorskip("airflow_provider_census")
 pytest.importorskip("supervisor", reason="needs requirements-dev.txt")
 
 import plugins.fivetran_host  # noqa: F401 - Airflow loads it, and the local Fivetran needs it
-from include.local_airflow.processes import free_port
 from tests.conftest import CERTIFICATES
 from tests.e2e.project import eventually
+from tests.free_ports import free_port
 from tests.running_dbt_cloud import PROJECT, prepare_data
 
 # The vendors' packages warn of how they call themselves and aiohttp.

@@ -17,7 +17,7 @@ from typing import Any
 import pytest
 import yaml
 
-from include.local_airflow.processes import free_port
+from tests.free_ports import free_port
 
 pytestmark = pytest.mark.slow
 

@@ -22,10 +22,11 @@ import psutil
 from rich.console import Console
 
 from include.local_airflow.environment import Launch
-from include.local_airflow.processes import free_port, wait
+from include.local_airflow.processes import wait
 from include.local_airflow.status import status
 from include.local_airflow.watcher import State, Watcher
 from include.local_servers.connections import DBT_CLOUD
+from tests.free_ports import free_port
 
 CHECKOUT = Path(__file__).parents[2]
 PATIENCE = 120.0  # seconds; for a busy machine, a Dag run takes about ten

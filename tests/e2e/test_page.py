@@ -16,11 +16,11 @@ import httpx
 import pytest
 
 from include.local_airflow.environment import Launch
-from include.local_airflow.processes import free_port
 from include.local_airflow.server import database_of
 from include.local_servers.connections import DBT_CLOUD
 from tests.e2e.airflow_client import Airflow
 from tests.e2e.project import Project, eventually
+from tests.free_ports import free_port
 from tests.pictures.browser import Page, browser, needs_browser
 
 pytestmark = [pytest.mark.slow, pytest.mark.xdist_group(name="airflow-b")]

@@ -17,10 +17,10 @@ import pytest
 
 from include.local_airflow import postgres
 from include.local_airflow.metadata_database import DRIVER, MetadataDatabase
-from include.local_airflow.processes import free_port
 from tests.e2e import crashes
 from tests.e2e.crashes import Scene
 from tests.e2e.project import Project, eventually
+from tests.free_ports import free_port
 
 pytestmark = [pytest.mark.slow, pytest.mark.xdist_group(name="celery")]
 

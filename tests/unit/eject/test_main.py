@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from include.local_airflow.processes import free_port
+from tests.free_ports import free_port
 
 pytestmark = pytest.mark.slow
 

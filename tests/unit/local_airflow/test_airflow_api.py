@@ -8,7 +8,7 @@ from http.server import BaseHTTPRequestHandler, HTTPServer
 import pytest
 
 from include.local_airflow.airflow_api import AirflowApi
-from include.local_airflow.processes import free_port
+from tests.free_ports import free_port
 
 
 @pytest.mark.parametrize(

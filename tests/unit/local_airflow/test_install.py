@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from include.local_airflow.errors import disk_error
-from include.local_airflow.processes import free_port
+from tests.free_ports import free_port
 from tests.unit.local_airflow.conftest import Checkout
 from tests.unit.local_airflow.package_index import add_wheel, serve
 from tests.unit.local_airflow.test_package_index import HERE

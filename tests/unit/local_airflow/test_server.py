@@ -8,9 +8,9 @@ import pytest
 
 from include.local_airflow.environment import Launch
 from include.local_airflow.local_servers import check_dbt_pythons
-from include.local_airflow.processes import free_port
 from include.local_airflow.programs import airflow_programs
 from include.local_airflow.server import airflow_watcher, has_connections_of
+from tests.free_ports import free_port
 from tests.unit.local_airflow.conftest import REAL_ACCOUNT, Checkout
 
 pytestmark = pytest.mark.slow

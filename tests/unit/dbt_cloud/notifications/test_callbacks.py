@@ -34,7 +34,7 @@ from include.dbt_cloud.models.trigger import DbtCloudNodeTrigger
 from include.dbt_cloud.notifications.callbacks import notify_failure, notify_late, notify_success
 from include.dbt_cloud.notifications.channels import Message, send, slack_text
 from include.dbt_cloud.runs import Run
-from include.local_airflow.processes import free_port
+from tests.free_ports import free_port
 from tests.running_dbt_cloud import RunningDbtCloud
 from tests.unit.dbt_cloud.conftest import missing_table
 from tests.webhook_receiver import WebhookReceiver

@@ -11,7 +11,7 @@ import certifi
 import pytest
 
 from include.local_airflow.metadata_database import sqlite_database
-from include.local_airflow.processes import free_port
+from tests.free_ports import free_port
 from tests.running_dbt_cloud import RunningDbtCloud
 from tests.unit.local_airflow.conftest import Checkout
 

@@ -1,0 +1,21 @@
+"""Ports for the servers that tests start.
+
+A port that was returned once is not returned again, and each worker of xdist has its own ports: a
+server may start, or start again, long after its port was chosen.
+"""
+
+from __future__ import annotations
+
+import os
+
+from include.local_airflow import processes
+
+_WORKER = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw"))
+_unused = list(processes.FREE_PORTS[_WORKER % 8 :: 8])
+
+
+def free_port() -> int:
+    """Return a loopback port without a listener that this run of the tests has not used."""
+    port = processes.free_port(_unused)
+    _unused.remove(port)
+    return port
