@@ -13,7 +13,8 @@ from include.eject.dag_file import DBT_CLOUD, PROVIDER, DagFile, dag_files, name
 TEMPLATES = Path(__file__).with_name("templates")
 SUFFIX = ".template"  # keeps tools from taking a template for what it is to become
 LIBRARY = "include/dbt_cloud/"
-ADVICE = "plugins/log_dbt_cloud_advice.py"  # works with the library, for every Dag
+# They work with the library, for every Dag.
+PLUGINS = {"plugins/airflow_local_settings.py", "plugins/log_dbt_cloud_advice.py"}
 FIRST = "run_dbt_cloud_job"  # the simplest Dag
 LINEAGE = "include/lineage/"
 EMPTY_LINEAGE = '{"version": 1, "nodes": []}\n'  # until write_lineage has run
@@ -51,7 +52,7 @@ class Plan:
     def kept(self) -> list[str]:
         places = {*STAYS, *(f"dags/{dag.path.name}" for dag in self.dags)}
         places |= {place for dag in self.dags for place in (*dag.copied_with, *dag.named_files)}
-        places |= {ADVICE} if LIBRARY in places else set()
+        places |= PLUGINS if LIBRARY in places else set()
         return [file for file in self.tracked if is_in(file, places)]
 
     @cached_property

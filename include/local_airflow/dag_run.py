@@ -16,9 +16,9 @@ import traceback
 from types import FrameType
 from typing import Any
 
-from airflow.sdk import RetryDecision, RetryPolicy, TaskInstanceState
+from airflow.sdk import TaskInstanceState
 
-from include.dbt_cloud.advice import advice, is_refused
+from include.dbt_cloud.advice import advice
 from include.local_airflow.airflow_internals import (
     XComModel,
     create_session,
@@ -131,13 +131,6 @@ class Reporter:
         )
 
 
-class FailWhenRefused(RetryPolicy):
-    """Fails a task at once if dbt Cloud has refused a call: whoever waits can correct it."""
-
-    def evaluate(self, exception: BaseException, *_: object, **__: object) -> RetryDecision:
-        return RetryDecision.fail() if is_refused(exception) else RetryDecision.default()
-
-
 def one_line(error: object) -> str:
     """Return an exception's class and the first line of its text, without a token."""
     text = re.sub(r"\b(Token|Bearer) [^\s']+", r"\1 ***", str(error)).strip().splitlines()
@@ -156,8 +149,6 @@ def run(dag_id: str, launch: Launch, reporter: Reporter) -> None:
     tasks = [task.task_id for task in dag.topological_sort()]  # type: ignore[no-untyped-call]
     reporter.send(DagRunStarted(dag_id=dag_id, task_ids=tasks))
     get_listener_manager().add_listener(reporter)  # type: ignore[no-untyped-call]
-    for task in dag.tasks:
-        task.retry_policy = task.retry_policy or FailWhenRefused()
     dag.deadline = None  # needs a scheduler, and dag.test() cannot end a run that has one
     dag_run = dag.test()
     reporter.runs.end()

@@ -8,10 +8,11 @@ import duckdb
 import pytest
 
 from include.dbt_cloud.advice import BY_STATUS, NOT_REACHED
+from include.dbt_cloud.retry_policy import IN_THE_CODE
 from tests.e2e.airflow_client import Airflow
 from tests.e2e.project import Project, eventually
 from tests.e2e.receiver import told
-from tests.e2e.variants import MISSING_JOB, TELLING
+from tests.e2e.variants import MISSING_JOB, TELLING, UNREADABLE
 from tests.webhook_receiver import WebhookReceiver
 
 pytestmark = [pytest.mark.slow, pytest.mark.xdist_group(name="airflow-a")]
@@ -206,6 +207,8 @@ def test_task_log_reports_an_invalid_connection(
     assert reason in log
     assert advice in log
     assert "not-the-token" not in log
+    tries = airflow.tasks(dag_id, run_id)["trigger_dbt_cloud_job_run"]["try_number"]
+    assert tries == (1 if advice == BY_STATUS[401] else 2), "a refused call is not repeated"
 
 
 def test_task_log_and_notification_report_an_unknown_job_id(
@@ -217,10 +220,21 @@ def test_task_log_and_notification_report_an_unknown_job_id(
     log = airflow.log(MISSING_JOB, run_id, "trigger_dbt_cloud_job_run")
     assert "The requested resource was not found" in log
     assert BY_STATUS[404] in log
+    assert airflow.tasks(MISSING_JOB, run_id)["trigger_dbt_cloud_job_run"]["try_number"] == 1
     failure = failure_of(receiver, run_id)
     assert failure["task_id"] == "trigger_dbt_cloud_job_run"
     assert "AirflowException: 404:Not Found" in failure["text"]
     assert f"open {failure['airflow_url']} and press Clear" in failure["text"]
+
+
+def test_code_that_the_warehouse_cannot_read_fails_the_task_without_a_retry(
+    airflow: Airflow,
+) -> None:
+    run_id, states = airflow.run(UNREADABLE)
+
+    assert states == {"trigger_dbt_cloud_job_run": "failed"}
+    assert airflow.tasks(UNREADABLE, run_id)["trigger_dbt_cloud_job_run"]["try_number"] == 1
+    assert IN_THE_CODE in airflow.log(UNREADABLE, run_id, "trigger_dbt_cloud_job_run")
 
 
 def failure_of(receiver: WebhookReceiver, run_id: str) -> dict[str, Any]:

@@ -9,6 +9,7 @@ from typing import Any
 from tests.e2e.project import Project
 
 MISSING_JOB, TELLING = "run_missing_job", "run_and_tell"
+UNREADABLE = "run_unreadable_code"
 # The whole Dag run's failure is told, not the task's.
 TELLS = {
     "from airflow.sdk import dag\n": "from airflow.sdk import dag\n"
@@ -40,6 +41,8 @@ def write_variants(project: Project) -> None:
     (project.root / "dags" / "what_dags_share.py").write_text(HELPER)
     write_variant(project, "run_dbt_cloud_job", MISSING_JOB, {"65767": "1"} | TELLS)
     write_variant(project, "run_dbt_cloud_job", TELLING, TELLS)
+    step = """job_id=JOB_ID, steps_override=['dbt show --inline "selec 1"'],"""
+    write_variant(project, "run_dbt_cloud_job", UNREADABLE, {"job_id=JOB_ID,": step})
     # A corner of the dbt project, since each task takes dbt's start, some seconds.
     nodes = project.root / "include" / "jaffle_shop" / "nodes.jsonl"
     names = tuple(f'{{"unique_id": "model.jaffle_shop.{name}"' for name in MODELS)

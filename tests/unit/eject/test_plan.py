@@ -136,9 +136,10 @@ def test_plan_replaces_the_jaffle_shops_lineage_with_an_empty_one() -> None:
     assert json.loads(left(ours)["include/lineage/daily_build.json"])["nodes"] == []
 
 
-def test_plan_keeps_the_advice_plugin_with_the_library() -> None:
-    plugin = "plugins/log_dbt_cloud_advice.py"
-
+@pytest.mark.parametrize(
+    "plugin", ["plugins/airflow_local_settings.py", "plugins/log_dbt_cloud_advice.py"]
+)
+def test_plan_keeps_the_plugins_for_every_dag_with_the_library(plugin: str) -> None:
     assert plugin in plan("report_run_results").kept
     assert plugin in plan("run_dbt_cloud_job").deleted
 

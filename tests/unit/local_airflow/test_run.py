@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -15,9 +16,11 @@ from include.local_airflow.errors import LaunchError
 from include.local_airflow.find_dag import find_dag
 from include.local_airflow.metadata_database import MetadataDatabase
 from tests.running_dbt_cloud import RunningDbtCloud
-from tests.unit.local_airflow.conftest import Checkout, make_checkout
+from tests.unit.local_airflow.conftest import ROOT, Checkout, make_checkout
 
 pytestmark = pytest.mark.slow
+
+POLICY = ROOT / "plugins" / "airflow_local_settings.py"
 
 COUNTS = """
 import logging
@@ -151,6 +154,7 @@ def told(
 ) -> str:
     """By one Dag that fails in two ways."""
     checkout = make_checkout(tmp_path_factory.mktemp("bad") / "checkout", migrated)
+    shutil.copy(POLICY, checkout.folder / "plugins")
     checkout.variables["AIRFLOW_CONN_DBT_CLOUD_DEFAULT"] = local_dbt_cloud.connection
     checkout.add_dag("breaks_down", BREAKS + IS_REFUSED)
     result = checkout.launch("run", "breaks_down")
