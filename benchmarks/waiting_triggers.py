@@ -17,7 +17,7 @@ import psutil
 from airflow.providers.dbt.cloud.triggers.dbt import DbtCloudRunJobTrigger
 from airflow.triggers.shared_stream import SharedStreamManager
 
-from include.dbt_cloud.trigger import DbtCloudRunTrigger
+from include.dbt_cloud.run.trigger import DbtCloudRunTrigger
 from tests.running_dbt_cloud import ACCOUNT_ID
 
 POLL_INTERVAL = 5.0  # seconds

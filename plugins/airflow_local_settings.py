@@ -14,6 +14,6 @@ if TYPE_CHECKING:
 
 def task_policy(task: BaseOperator) -> None:
     """Give the policy to a task that has none; it serves the provider's operators too."""
-    from include.dbt_cloud.retry_policy import DbtCloudRetryPolicy
+    from include.dbt_cloud.run.retry_policy import DbtCloudRetryPolicy
 
     task.retry_policy = task.retry_policy or DbtCloudRetryPolicy()

@@ -21,7 +21,7 @@ class AdviceListener:
     def on_task_instance_failed(
         self, previous_state: Any, task_instance: Any, error: str | BaseException | None
     ) -> None:
-        from include.dbt_cloud.advice import advice
+        from include.dbt_cloud.api.advice import advice
 
         if sentence := advice(error):
             log.error(sentence)

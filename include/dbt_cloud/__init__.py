@@ -5,7 +5,7 @@ says which parts of it can be left out. It needs Airflow 3.3 or newer and the db
 and imports nothing else of this repository.
 """
 
-from . import needs  # noqa: F401 - first, since it says which Airflow the others need
-from .operator import DbtCloudRunJobExactlyOnceOperator
+from .airflow import needs  # noqa: F401 - first, since it says which Airflow the others need
+from .run.operator import DbtCloudRunJobExactlyOnceOperator
 
 __all__ = ["DbtCloudRunJobExactlyOnceOperator"]

@@ -19,12 +19,12 @@ from typing import Any
 
 from airflow.providers.dbt.cloud.hooks.dbt import DbtCloudHook, DbtCloudJobRunStatus
 
-from .airflow_compat import AirflowException, AirflowFailException, AirflowSkipException
-from .artifacts import BUILT, command_of
-from .client import DbtCloudClient
-from .node_names import distinct_names, short_name
-from .recovery import MAX_NODES, selector
-from .runs import MAX_PAGES, PAGE
+from .airflow.compat import AirflowException, AirflowFailException, AirflowSkipException
+from .api.artifacts import BUILT, command_of
+from .api.client import DbtCloudClient
+from .api.node_names import distinct_names, short_name
+from .api.runs import MAX_PAGES, PAGE
+from .run.recovery import MAX_NODES, selector
 
 LIST_ALL = "dbt ls --output json --output-keys unique_id config.materialized"
 LIST_CHANGES = f"{LIST_ALL} --select state:modified+"

@@ -16,12 +16,12 @@ from airflow.providers.dbt.cloud.hooks.dbt import DbtCloudJobRunStatus as Status
 from airflow.providers.standard.triggers.temporal import TimeDeltaTrigger
 from airflow.sdk import BaseOperator
 
-from .airflow_compat import AirflowException, AirflowFailException
-from .artifacts import read_artifact
-from .client import DbtCloudClient
-from .failures import describe_failure
-from .loose_json import number, record, records, text
-from .trigger import DbtCloudRunTrigger
+from .airflow.compat import AirflowException, AirflowFailException
+from .api.artifacts import read_artifact
+from .api.client import DbtCloudClient
+from .api.loose_json import number, record, records, text
+from .run.failures import describe_failure
+from .run.trigger import DbtCloudRunTrigger
 
 FRESH = ("pass", "warn")  # any other status, letter by letter, keeps the gate shut
 POLL_SECONDS = 5

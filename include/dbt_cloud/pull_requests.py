@@ -11,13 +11,13 @@ from typing import TYPE_CHECKING, Any
 
 from airflow.providers.dbt.cloud.hooks.dbt import DbtCloudHook, DbtCloudJobRunStatus
 
-from .artifacts import BUILT, TESTS, Node, nodes_of_run, read_artifact
-from .client import DbtCloudClient
-from .failures import shortened
-from .node_names import distinct_names
-from .operator import DbtCloudRunJobExactlyOnceOperator
-from .recovery import PULL_REQUEST_IDS
-from .runs import PAGE, Run
+from .api.artifacts import BUILT, TESTS, Node, nodes_of_run, read_artifact
+from .api.client import DbtCloudClient
+from .api.node_names import distinct_names
+from .api.runs import PAGE, Run
+from .run.failures import shortened
+from .run.operator import DbtCloudRunJobExactlyOnceOperator
+from .run.recovery import PULL_REQUEST_IDS
 
 if TYPE_CHECKING:
     from airflow.sdk import Context

@@ -18,7 +18,7 @@ from typing import Any
 
 from airflow.sdk import TaskInstanceState
 
-from include.dbt_cloud.advice import advice
+from include.dbt_cloud.api.advice import advice
 from include.local_airflow.airflow_internals import (
     XComModel,
     create_session,

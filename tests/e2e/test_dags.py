@@ -7,8 +7,8 @@ from typing import Any
 import duckdb
 import pytest
 
-from include.dbt_cloud.advice import BY_STATUS, NOT_REACHED
-from include.dbt_cloud.retry_policy import IN_THE_CODE
+from include.dbt_cloud.api.advice import BY_STATUS, NOT_REACHED
+from include.dbt_cloud.run.retry_policy import IN_THE_CODE
 from tests.e2e.airflow_client import Airflow
 from tests.e2e.project import Project, eventually
 from tests.e2e.receiver import told

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from include.dbt_cloud.advice import BY_STATUS, NOT_REACHED, NOT_TRUSTED
+from include.dbt_cloud.api.advice import BY_STATUS, NOT_REACHED, NOT_TRUSTED
 from tests.conftest import CERTIFICATES
 from tests.e2e.project import CHECKOUT, Project
 from tests.e2e.variants import change_file

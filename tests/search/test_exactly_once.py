@@ -35,7 +35,7 @@ from hypothesis.stateful import (
 )
 from sqlalchemy import delete
 
-from include.dbt_cloud.airflow_compat import AirflowException
+from include.dbt_cloud.airflow.compat import AirflowException
 from include.local_dbt_cloud.__main__ import parse_settings
 from include.local_dbt_cloud.app import create_app, make_server
 from include.local_dbt_cloud.runs.outcomes import CANCELLED, FAILED, SUCCEEDED, Outcome, end_run
@@ -336,8 +336,8 @@ class Search(RuleBasedStateMachine):
 def server(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[DbtCloudInProcess]:
     data = tmp_path / "data"
     prepare_data(CERTIFICATES.ca.parent, data)
-    monkeypatch.setattr("include.dbt_cloud.exactly_once.LOOK_SECONDS", 0.005)
-    monkeypatch.setattr("include.dbt_cloud.client.wait", lambda _state: 0.0)
+    monkeypatch.setattr("include.dbt_cloud.run.exactly_once.LOOK_SECONDS", 0.005)
+    monkeypatch.setattr("include.dbt_cloud.api.client.wait", lambda _state: 0.0)
     with DbtCloudInProcess(data) as server:
         monkeypatch.setenv("AIRFLOW_CONN_DBT_CLOUD_DEFAULT", server.connection)
         yield server

@@ -124,8 +124,6 @@ def test_function_has_at_most_max_lines(folder: str) -> None:
     assert not long
 
 
-# What include/dbt_cloud may take from elsewhere than these three.
-AIRFLOW_S_OWN = {"airflow_api_server.py", "airflow_compat.py", "airflow_server.py"}
 PARTS = {"events", "models", "notifications", "page", "reports"}
 SHOWS = {"page": {"reports"}}  # the page shows what reports keep
 PUBLIC = re.compile(
@@ -145,7 +143,7 @@ def test_library_module_imports_no_other_part_and_only_public_airflow(file: Path
     assert all(found.startswith("include.dbt_cloud") for found in used if "include" in found)
     for other in PARTS - {part} - SHOWS.get(part, set()):
         assert not any(f"dbt_cloud.{other}" in found for found in used), f"{part} imports {other}"
-    if part not in AIRFLOW_S_OWN:
+    if part != "airflow":
         taken = {found for found in used if found.startswith("airflow.")}
         assert not {found for found in taken if not PUBLIC.fullmatch(found)}
 
@@ -156,7 +154,7 @@ def test_library_core_imports_from_another_package(tmp_path: Path) -> None:
     program = (
         "from acme.transform import DbtCloudRunJobExactlyOnceOperator\n"
         "from acme.transform.freshness import WaitForFreshSourcesOperator\n"
-        "from acme.transform.trigger import DbtCloudRunTrigger\n"
+        "from acme.transform.run.trigger import DbtCloudRunTrigger\n"
         "print(DbtCloudRunTrigger(conn_id='a', account_id=1, run_id=1, poll_interval=1,"
         " end_time=1, execution_deadline=None, max_silence=1).serialize()[0])"
     )
@@ -164,7 +162,7 @@ def test_library_core_imports_from_another_package(tmp_path: Path) -> None:
         [sys.executable, "-c", program], cwd=tmp_path, capture_output=True, text=True
     )
 
-    assert done.stdout.strip() == "acme.transform.trigger.DbtCloudRunTrigger", done.stderr
+    assert done.stdout.strip() == "acme.transform.run.trigger.DbtCloudRunTrigger", done.stderr
 
 
 @pytest.mark.parametrize("file", modules("include/local_airflow"), ids=name)

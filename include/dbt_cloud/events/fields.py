@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 from reprlib import repr as beginning_of
 from typing import Any
 
-from ..text import storable
+from ..api.text import storable
 
 BIGGEST = 2**63 - 1  # what a database's bigint and the triggerer's messages can hold
 DIGITS = re.compile(r"[0-9]{1,19}")

@@ -9,7 +9,7 @@ from datetime import UTC, datetime, timedelta
 from reprlib import repr as beginning_of
 from typing import Any, Self
 
-from ..async_client import AsyncDbtCloudClient
+from ..api.async_client import AsyncDbtCloudClient
 from .fields import mapping, moment, number
 from .finished_run import LISTED, FinishedRun
 

@@ -13,7 +13,7 @@ from typing import Any
 from sqlalchemy import ScalarResult, Text, cast, select, update
 from sqlalchemy.orm import Session
 
-from ..airflow_server import AssetEvent, AssetManager, AssetModel
+from ..airflow.server import AssetEvent, AssetManager, AssetModel
 from .finished_run import FinishedRun
 
 CLOCKS_DIFFER = timedelta(hours=1)  # at most, dbt Cloud's and the database's

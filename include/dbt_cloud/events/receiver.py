@@ -22,8 +22,8 @@ from sqlalchemy import select
 from sqlalchemy.exc import SQLAlchemyError
 from starlette.requests import ClientDisconnect
 
-from ..airflow_compat import AirflowNotFoundException
-from ..airflow_server import AssetModel, Connection, create_session
+from ..airflow.compat import AirflowNotFoundException
+from ..airflow.server import AssetModel, Connection, create_session
 from .assets import CONN_ID
 from .fields import mapping, moment, number
 from .finished_run import STATUSES, FinishedRun

@@ -8,7 +8,7 @@ from typing import Any
 
 from airflow.providers.dbt.cloud.hooks.dbt import DbtCloudHook
 
-from ..client import DbtCloudClient
+from ..api.client import DbtCloudClient
 from .assets import CONN_ID
 from .finished_run import LISTED, FinishedRun
 from .listed import read_page

@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from urllib.parse import parse_qsl, quote, unquote, urlsplit
 
-from ..text import storable
+from ..api.text import storable
 from .finished_run import FinishedRun
 
 SCHEME = "dbt-cloud"

@@ -19,10 +19,10 @@ from contextlib import contextmanager
 from datetime import datetime
 from typing import Any
 
-from ..airflow_compat import AdvanceItem, BaseEventTrigger, SharedStreamProducer, TriggerEvent
-from ..async_client import AsyncDbtCloudClient
-from ..responses import LONGEST_WAIT, DbtCloudRefusedError, back_off
-from ..text import storable
+from ..airflow.compat import AdvanceItem, BaseEventTrigger, SharedStreamProducer, TriggerEvent
+from ..api.async_client import AsyncDbtCloudClient
+from ..api.responses import LONGEST_WAIT, DbtCloudRefusedError, back_off
+from ..api.text import storable
 from .listed import Cursor, Look, Unreadable, look_at
 from .wanted import Wanted, conn_id_of
 

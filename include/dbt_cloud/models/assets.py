@@ -10,7 +10,7 @@ from urllib.parse import quote
 
 from airflow.sdk import Asset
 
-from ..artifacts import BUILT
+from ..api.artifacts import BUILT
 from .lineage import Lineage
 
 TOLD = ("unique_id", "status", "seconds", "rows", "run_id", "run_url")

@@ -11,14 +11,15 @@ from collections.abc import AsyncIterator
 from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
-from ..artifacts import command_of
-from ..async_client import AsyncDbtCloudClient
-from ..client import DbtCloudClient
-from ..commands import verb_of
-from ..live_log import read_failures
-from ..polling import ticks
-from ..responses import NOT_FOUND, DbtCloudRefusedError, NoAnswerError, back_off
-from ..runs import Run, chain
+from ..api.artifacts import command_of
+from ..api.async_client import AsyncDbtCloudClient
+from ..api.client import DbtCloudClient
+from ..api.commands import verb_of
+from ..api.live_log import read_failures
+from ..api.responses import NOT_FOUND, DbtCloudRefusedError, NoAnswerError, back_off
+from ..api.runs import Run
+from ..run.polling import ticks
+from ..run.runs_of_task import chain
 from .progress import Progress, RunProgress, heard_after, progress_of
 from .steps import WITHOUT_NODES
 

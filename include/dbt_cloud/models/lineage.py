@@ -18,11 +18,11 @@ from typing import Any
 
 from airflow.providers.dbt.cloud.hooks.dbt import DbtCloudHook
 
-from ..artifacts import BUILT, TESTS, every_node
-from ..client import DbtCloudClient
-from ..live_log import label_of
-from ..loose_json import record, text
-from ..responses import NOT_FOUND, DbtCloudRefusedError
+from ..api.artifacts import BUILT, TESTS, every_node
+from ..api.client import DbtCloudClient
+from ..api.live_log import label_of
+from ..api.loose_json import record, text
+from ..api.responses import NOT_FOUND, DbtCloudRefusedError
 
 VERSION = 1
 TEXTS, LISTS = ("unique_id", "name", "type", "folder", "relation"), ("parents", "tags")

@@ -3,27 +3,37 @@
 from __future__ import annotations
 
 import json
+import logging
 from typing import TYPE_CHECKING, Any
 
 from airflow.providers.dbt.cloud.hooks.dbt import DbtCloudHook
 from airflow.sdk import BaseOperator, TriggerRule
 
-from ..airflow_compat import (
+from ..airflow.compat import (
     AirflowException,
     AirflowSkipException,
     StartTriggerArgs,
 )
-from ..client import DbtCloudClient
-from ..idempotency_key import IdempotencyKey
-from ..operator import DbtCloudRunJobExactlyOnceOperator
+from ..api.client import DbtCloudClient
+from ..run.idempotency_key import IdempotencyKey
+from ..run.operator import DbtCloudRunJobExactlyOnceOperator
+from ..run.recovery import selector
+from ..run.task_state import TaskState
 from .assets import extra_of
-from .rebuilding import Rebuilding
+from .following import look_in_worker, rebuilding_runs
+from .outcome import outcome_of
+from .progress import RunProgress
+from .rebuild_run import OneRebuild, runs_since
 from .resuming import runs_finished_by
 from .trigger import FOLLOWED, REBUILD, DbtCloudNodeTrigger, followed_by, remember
 
 if TYPE_CHECKING:
     from airflow.sdk import DAG, Asset, Context
 
+log = logging.getLogger(__name__)
+WAITING = {"deferred", "queued", "restarting", "running", "scheduled", "up_for_retry"}
+ENDED = {"failed", "removed", "skipped", "success", "upstream_failed"}
+PATIENCE = 10.0  # seconds until a task that was not chosen looks again
 JOB = "dbt_cloud_job"  # XCom: what nodes have to know of the job's runs
 TRIGGER = f"{DbtCloudNodeTrigger.__module__}.{DbtCloudNodeTrigger.__qualname__}"
 
@@ -144,3 +154,74 @@ def node_tasks(dag: DAG | None, job_task_id: str) -> list[DbtCloudNodeOperator]:
     """The nodes' tasks that follow the runs of one job's task."""
     tasks = [task for task in dag.tasks if isinstance(task, DbtCloudNodeOperator)] if dag else []
     return [task for task in tasks if task.job_task_id == job_task_id]
+
+
+class Rebuilding:
+    """Builds the nodes of cleared tasks again: one run, however many tasks were cleared together.
+
+    The tasks that wait for such a run choose one of them by name. It alone starts the run, and the
+    others find the run by the key in its cause. ``task`` is the one whose worker this is, ``job``
+    what the job's task has stored about its runs.
+    """
+
+    def __init__(self, task: DbtCloudNodeOperator, context: Context, job: dict[str, Any]) -> None:
+        self.task = task
+        self.context = context
+        self.job = job
+        self.client = task.client(job)
+        self.selector = selector(task.unique_id)
+
+    def run(self) -> float:
+        """Starts the run if nobody has; returns the seconds until the task may ask again."""
+        task_state = TaskState(self.context, self.task.lost_answer_seconds)
+        once = OneRebuild.of(self.client, self.job, self.context, task_state)
+        once.wait_for_lost_answer()
+        if self.is_asked_for():
+            return 0.0
+        states = self.states()
+        chosen = min(task_id for task_id in states if states[task_id] in WAITING)
+        if chosen != self.task.task_id:
+            log.info("The run that builds this node again is for %s to start.", chosen)
+            return PATIENCE
+        once.start(self.nodes(states))
+        return 0.0
+
+    def is_asked_for(self) -> bool:
+        after = int(self.task.followed or 0)
+        listed = runs_since(self.client, self.job)
+        return any(
+            run.id > after and self.selector in selection
+            for run, selection in rebuilding_runs(listed, self.job["key"])
+        )
+
+    def states(self) -> dict[str, str | None]:
+        """Task id → state, of all nodes' tasks of the group in this Dag run."""
+        ti: Any = self.context["ti"]
+        # Without `task_ids`: the names of some thousand tasks are too long for an address.
+        found = ti.get_task_states(dag_id=ti.dag_id, run_ids=[ti.run_id]).get(ti.run_id, {})
+        states = {task.task_id: found.get(task.task_id) for task in self.task.siblings()}
+        return states | {self.task.task_id: "running"}
+
+    def nodes(self, states: dict[str, str | None]) -> list[str]:
+        """Unique ids of what waits for this run, and of what follows it and has not ended.
+
+        Without nodes that the job's run does not build.
+        """
+        job_run = look_in_worker(self.client, self.task.conn_id, json.dumps(self.job)).job_run
+        siblings = {task.task_id: task for task in self.task.siblings()}
+        left_out = {task_id for task_id, task in siblings.items() if is_left_out(task, job_run)}
+        waiting = {key for key, state in states.items() if state in WAITING} - left_out
+        wanted, left = set(), [self.task.task_id, *waiting]
+        while left:
+            task_id = left.pop()
+            if task_id in wanted or task_id not in siblings:
+                continue
+            wanted.add(task_id)
+            following = siblings[task_id].downstream_task_ids
+            left.extend(one for one in following if states.get(one) not in ENDED)
+        return sorted(siblings[task_id].unique_id for task_id in wanted - left_out)
+
+
+def is_left_out(task: DbtCloudNodeOperator, job_run: RunProgress) -> bool:
+    outcome = outcome_of(job_run, task.nodes, task.folder)
+    return outcome is not None and outcome.is_left_out

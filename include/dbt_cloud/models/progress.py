@@ -9,8 +9,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from ..live_log import Failure, Said
-from ..runs import Run
+from ..api.live_log import Failure, Said
+from ..api.runs import Run
 from .steps import Result, Step, merged, steps_of
 
 LOOKS = 3  # until a failed node is told without dbt's message

@@ -14,11 +14,11 @@ from typing import Any
 from airflow.providers.dbt.cloud.hooks.dbt import DbtCloudHook
 from airflow.sdk import Asset
 
-from ..airflow_compat import InletEventsAccessor
-from ..artifacts import BUILT, TESTS, Node, every_node, has_failed, read_artifact
-from ..client import DbtCloudClient
-from ..loose_json import record
-from ..recovery import PULL_REQUEST_IDS
+from ..airflow.compat import InletEventsAccessor
+from ..api.artifacts import BUILT, TESTS, Node, every_node, has_failed, read_artifact
+from ..api.client import DbtCloudClient
+from ..api.loose_json import record
+from ..run.recovery import PULL_REQUEST_IDS
 from .assets import asset_of, extra_of
 
 # "warehouse"."analytics"."orders", `project`.`dataset`.`orders`, [db].[dbo].[orders], DB.SCHEMA.T

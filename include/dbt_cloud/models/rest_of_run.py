@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING, Any
 
 from airflow.sdk import TriggerRule
 
-from ..airflow_compat import AirflowFailException
-from ..failures import CLEAR_OTHERS, describe_failure
-from ..operator import DbtCloudRunJobExactlyOnceOperator
-from ..recovery import selector
-from ..runs import Run
+from ..airflow.compat import AirflowFailException
+from ..api.runs import Run
+from ..run.failures import CLEAR_OTHERS, describe_failure
+from ..run.operator import DbtCloudRunJobExactlyOnceOperator
+from ..run.recovery import selector
 from .following import NO_RUN, look_in_worker
 from .lineage import HOW
 from .operators import JOB, DbtCloudNodeOperator, node_tasks

@@ -10,18 +10,21 @@ from datetime import datetime
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
-from ..client import DbtCloudClient
-from ..idempotency_key import IdempotencyKey
-from ..recovery import commands_after_failure
-from ..runs import Run, runs_of_task
+from ..api.client import DbtCloudClient
+from ..api.runs import Run
+from ..run.idempotency_key import IdempotencyKey
+from ..run.recovery import commands_after_failure
+from ..run.runs_of_task import runs_of_task
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
 
-    from .operators import DbtCloudStartJobOperator
+    from ..run.operator import DbtCloudRunJobExactlyOnceOperator
 
 
-def runs_finished_by(task: DbtCloudStartJobOperator, context: Context, run_id: int) -> list[int]:
+def runs_finished_by(
+    task: DbtCloudRunJobExactlyOnceOperator, context: Context, run_id: int
+) -> list[int]:
     """Return a run of the task, after the failed runs that it finishes, oldest first."""
     dag_run: Any = context["dag_run"]
     moments = (dag_run.start_date, dag_run.run_after)

@@ -10,7 +10,7 @@ from typing import Any
 
 from airflow.providers.dbt.cloud.hooks.dbt import DbtCloudJobRunStatus as Status
 
-from ..artifacts import (
+from ..api.artifacts import (
     BUILDING,
     BUILT,
     GOOD,
@@ -20,11 +20,11 @@ from ..artifacts import (
     has_failed,
     invocation_of,
 )
-from ..commands import is_selecting, verb_of, words_of
-from ..live_log import Said, read_log
-from ..loose_json import number, text
-from ..recovery import planned_commands
-from ..runs import Run
+from ..api.commands import is_selecting, verb_of, words_of
+from ..api.live_log import Said, read_log
+from ..api.loose_json import number, text
+from ..api.runs import Run
+from ..run.recovery import planned_commands
 
 # Which kinds of nodes a command runs. One that is in neither list may run any node.
 KINDS = {

@@ -11,7 +11,7 @@ from typing import Any
 
 from airflow.sdk import Asset, TaskGroup
 
-from ..artifacts import BUILT, TESTS
+from ..api.artifacts import BUILT, TESTS
 from .assets import assets_in
 from .lineage import Lineage, LineageNode, read_lineage
 from .operators import DbtCloudNodeOperator, DbtCloudStartJobOperator

@@ -7,7 +7,7 @@ import time
 from collections.abc import AsyncIterator, Hashable
 from typing import Any
 
-from ..airflow_compat import (
+from ..airflow.compat import (
     BaseEventTrigger,
     TaskFailedEvent,
     TaskSkippedEvent,
@@ -15,8 +15,8 @@ from ..airflow_compat import (
     TriggerEvent,
     XCom,
 )
-from ..polling import Silence
-from ..recovery import selector
+from ..run.polling import Silence
+from ..run.recovery import selector
 from .following import LATEST, NO_RUN, Followed, follow
 from .outcome import Outcome, data_about, lines_about, outcome_of, run_of
 from .progress import Progress, RunProgress

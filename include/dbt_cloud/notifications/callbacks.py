@@ -16,9 +16,9 @@ from urllib.parse import quote
 from airflow.providers.dbt.cloud.hooks.dbt import DbtCloudHook
 from asgiref.sync import sync_to_async
 
-from ..airflow_compat import conf
-from ..client import DbtCloudClient
-from ..loose_json import record
+from ..airflow.compat import conf
+from ..api.client import DbtCloudClient
+from ..api.loose_json import record
 from .channels import Message, one_line, send
 from .failed_run import FailedRun, describe, facts_of_run, failed_run, run_of_task
 from .task_log import MAX_ERROR, error_in_log

@@ -19,8 +19,8 @@ from typing import Any
 from airflow.sdk import BaseHook
 from jinja2 import Environment
 
-from ..airflow_compat import AirflowNotFoundException
-from ..loose_json import text
+from ..airflow.compat import AirflowNotFoundException
+from ..api.loose_json import text
 
 SECONDS = 30  # for one call of a receiver
 MAX_SUBJECT = 200  # characters

@@ -10,11 +10,11 @@ from typing import Any
 from airflow.providers.dbt.cloud.hooks.dbt import DbtCloudHook
 from airflow.providers.dbt.cloud.operators.dbt import DbtCloudRunJobOperator
 
-from ..artifacts import Node, failed_nodes, nodes_in
-from ..client import DbtCloudClient
-from ..failures import lines_about_nodes, what_failed
-from ..loose_json import record, records, text
-from ..recovery import failed_step
+from ..api.artifacts import Node, failed_nodes, nodes_in
+from ..api.client import DbtCloudClient
+from ..api.loose_json import record, records, text
+from ..run.failures import lines_about_nodes, what_failed
+from ..run.recovery import failed_step
 
 
 @dataclass(frozen=True)

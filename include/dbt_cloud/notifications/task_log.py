@@ -15,8 +15,8 @@ from typing import Any
 
 from jinja2 import Template
 
-from ..airflow_compat import conf
-from ..loose_json import record, records, text
+from ..airflow.compat import conf
+from ..api.loose_json import record, records, text
 
 MAX_ERROR = 2000  # characters of an exception's text
 

@@ -19,9 +19,9 @@ from fastapi.staticfiles import StaticFiles
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from starlette.exceptions import HTTPException as StarletteHTTPException
 
-from ..airflow_api_server import GetUserDep, get_auth_manager, requires_access_dag
-from ..artifacts import has_failed
-from ..loose_json import LARGEST
+from ..airflow.api_server import GetUserDep, get_auth_manager, requires_access_dag
+from ..api.artifacts import has_failed
+from ..api.loose_json import LARGEST
 from ..reports.dbt_docs import documented_projects, read_newest_docs
 from ..reports.history import History
 from . import charts

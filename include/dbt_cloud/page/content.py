@@ -7,8 +7,8 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any
 
-from ..artifacts import Node
-from ..node_names import distinct_names
+from ..api.artifacts import Node
+from ..api.node_names import distinct_names
 from ..reports.dbt_docs import newest_docs
 from ..reports.history import History
 from ..reports.results import Results

@@ -11,8 +11,8 @@ from typing import Any
 
 from airflow.providers.dbt.cloud.hooks.dbt import DbtCloudHook
 
-from ..airflow_compat import AirflowException
-from ..client import DbtCloudClient
+from ..airflow.compat import AirflowException
+from ..api.client import DbtCloudClient
 from ..reports.accounts import Account
 
 SECONDS = 5.0  # that an answer holds, be it good or bad

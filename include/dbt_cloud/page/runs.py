@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
-from ..loose_json import identifier, moment, record, text
-from ..runs import status_in_words
+from ..api.loose_json import identifier, moment, record, text
+from ..api.runs import status_in_words
 from .started_by import DagRun
 
 ACTIVE = ("queued", "starting", "running")

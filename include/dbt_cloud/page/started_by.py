@@ -11,9 +11,9 @@ from urllib.parse import quote
 
 from sqlalchemy import select
 
-from ..airflow_server import XComModel, create_session
-from ..idempotency_key import IdempotencyKey
-from ..loose_json import moment, record, text
+from ..airflow.server import XComModel, create_session
+from ..api.loose_json import moment, record, text
+from ..run.idempotency_key import IdempotencyKey
 
 URL = "job_run_url"  # the XCom by which dbt Cloud's operators give their link
 MOST = 1000  # XComs that are looked at

@@ -9,7 +9,7 @@ from urllib.parse import quote, urlsplit
 
 from airflow.providers.dbt.cloud.hooks.dbt import DbtCloudHook
 
-from ..client import DbtCloudClient
+from ..api.client import DbtCloudClient
 
 
 @dataclass(frozen=True)

@@ -5,8 +5,8 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from ..artifacts import command_of, read_artifact
-from ..client import DbtCloudClient
+from ..api.artifacts import command_of, read_artifact
+from ..api.client import DbtCloudClient
 from .history import write
 
 # https://docs.getdbt.com/reference/artifacts/dbt-artifacts

@@ -11,10 +11,10 @@ import json
 import logging
 from typing import Any
 
-from ..artifacts import command_of, read_artifact
-from ..client import DbtCloudClient
-from ..commands import verb_of
-from ..responses import NOT_FOUND, DbtCloudRefusedError
+from ..api.artifacts import command_of, read_artifact
+from ..api.client import DbtCloudClient
+from ..api.commands import verb_of
+from ..api.responses import NOT_FOUND, DbtCloudRefusedError
 from .history import delete, numbers_in, write
 
 log = logging.getLogger(__name__)

@@ -20,9 +20,9 @@ from uuid import uuid4
 
 from fsspec.utils import tokenize
 
-from ..artifacts import Node
-from ..failures import shortened
-from ..loose_json import identifier
+from ..api.artifacts import Node
+from ..api.loose_json import identifier
+from ..run.failures import shortened
 from .results import Results
 
 VERSION = 1

@@ -8,9 +8,9 @@ from typing import Any
 from airflow.providers.dbt.cloud.hooks.dbt import DbtCloudHook
 from airflow.providers.dbt.cloud.hooks.dbt import DbtCloudJobRunStatus as Status
 
-from ..airflow_compat import AirflowFailException
-from ..client import DbtCloudClient
-from ..responses import NOT_FOUND, DbtCloudRefusedError
+from ..airflow.compat import AirflowFailException
+from ..api.client import DbtCloudClient
+from ..api.responses import NOT_FOUND, DbtCloudRefusedError
 from .accounts import client_and_folder
 from .dbt_docs import keep_docs
 from .history import RUNS, History

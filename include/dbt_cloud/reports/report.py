@@ -10,8 +10,8 @@ from typing import Any
 from airflow.providers.dbt.cloud.hooks.dbt import DbtCloudHook
 from jinja2 import Environment
 
-from ..artifacts import Node
-from ..failures import shortened
+from ..api.artifacts import Node
+from ..run.failures import shortened
 from .accounts import client_and_folder
 from .archive import archive
 from .chart import as_chart

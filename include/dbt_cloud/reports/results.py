@@ -7,9 +7,9 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
 
-from ..artifacts import Node, nodes_of_run
-from ..client import DbtCloudClient
-from ..node_names import distinct_names
+from ..api.artifacts import Node, nodes_of_run
+from ..api.client import DbtCloudClient
+from ..api.node_names import distinct_names
 
 
 @dataclass(frozen=True)

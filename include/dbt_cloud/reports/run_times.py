@@ -9,7 +9,7 @@ from itertools import islice
 from statistics import median
 from typing import Any
 
-from ..client import DbtCloudClient
+from ..api.client import DbtCloudClient
 from .results import Results, results_of
 
 RUNS = 20  # how many of the job's last runs are read

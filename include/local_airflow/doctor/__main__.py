@@ -14,7 +14,7 @@ from dataclasses import replace
 from rich.console import Console
 from rich.text import Text
 
-from include.dbt_cloud.advice import NOT_TRUSTED
+from include.dbt_cloud.api.advice import NOT_TRUSTED
 from include.local_airflow.database import exported_variables
 from include.local_airflow.doctor import Finding, UnusableConnection
 from include.local_airflow.doctor.connections import Found, find_connection

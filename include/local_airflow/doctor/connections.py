@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from include.dbt_cloud.advice import no_connection
+from include.dbt_cloud.api.advice import no_connection
 from include.local_airflow.airflow_internals import Connection, ensure_secrets_loaded
 from include.local_airflow.connection_variable import UnusableConnectionError
 from include.local_airflow.database import connection_fields

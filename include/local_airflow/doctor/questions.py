@@ -10,7 +10,7 @@ from typing import Any
 import aiohttp
 import requests
 
-from include.dbt_cloud.advice import (
+from include.dbt_cloud.api.advice import (
     BY_STATUS,
     NOT_REACHED,
     NOT_TRUSTED,

@@ -10,7 +10,7 @@ from uuid import uuid4
 import pytest
 from airflow.providers.dbt.cloud.hooks.dbt import DbtCloudHook
 
-from include.dbt_cloud.client import DbtCloudClient
+from include.dbt_cloud.api.client import DbtCloudClient
 from include.dbt_cloud.models.following import look_in_worker
 from include.dbt_cloud.models.progress import RunProgress
 from tests.running_dbt_cloud import PROJECT

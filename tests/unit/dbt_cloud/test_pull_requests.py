@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from include.dbt_cloud.artifacts import Node
+from include.dbt_cloud.api.artifacts import Node
 from include.dbt_cloud.pull_requests import (
     DbtCloudCheckPullRequestOperator,
     asked_at_in,

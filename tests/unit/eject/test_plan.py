@@ -94,7 +94,7 @@ def test_a_dag_keeps_what_it_needs_and_nothing_else() -> None:
     ours = plan(DBT_CORE)
 
     assert "include/jaffle_shop/dbt_project.yml" in ours.kept
-    assert "include/dbt_cloud/operator.py" in ours.deleted
+    assert "include/dbt_cloud/run/operator.py" in ours.deleted
     assert "dbt_venv" in ours.written["Dockerfile"]
     [pool] = yaml.safe_load(ours.written["airflow_settings.yaml"])["airflow"]["pools"]
     assert (pool["pool_name"], pool["pool_slot"]) == ("warehouse", 1)

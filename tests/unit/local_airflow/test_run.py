@@ -11,7 +11,7 @@ import duckdb
 import psutil
 import pytest
 
-from include.dbt_cloud.advice import BY_STATUS
+from include.dbt_cloud.api.advice import BY_STATUS
 from include.local_airflow.errors import LaunchError
 from include.local_airflow.find_dag import find_dag
 from include.local_airflow.metadata_database import MetadataDatabase

@@ -10,13 +10,13 @@ from typing import Any
 
 import pytest
 
+from include.dbt_cloud.api.responses import DbtCloudRefusedError, NoAnswerError, read_response
 from include.dbt_cloud.events import FinishedRun
 from include.dbt_cloud.events.fields import BIGGEST
 from include.dbt_cloud.events.finished_run import EXTRA
 from include.dbt_cloud.events.listed import Cursor, read_page
 from include.dbt_cloud.events.once import earliest, run_of
 from include.dbt_cloud.events.receiver import FINISHED, RefusedError, Setup, finished_run
-from include.dbt_cloud.responses import DbtCloudRefusedError, NoAnswerError, read_response
 from tests.unit.dbt_cloud.events.test_assets import RUN
 from tests.unit.dbt_cloud.events.test_finished_run import LISTED, WEBHOOK
 

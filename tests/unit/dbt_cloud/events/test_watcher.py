@@ -19,11 +19,11 @@ from airflow.triggers.shared_stream import SharedStreamManager
 from sqlalchemy import delete
 from sqlalchemy.orm import Session
 
-from include.dbt_cloud.async_client import AsyncDbtCloudClient
+from include.dbt_cloud.api.async_client import AsyncDbtCloudClient
+from include.dbt_cloud.api.responses import DbtCloudRefusedError, NoAnswerError
 from include.dbt_cloud.events import FinishedRun, account_runs, job_runs, newest_finished_run
 from include.dbt_cloud.events.listed import CATCH_UP, LOOK_BACK, PAGE, Cursor, Look, look_at
 from include.dbt_cloud.events.watcher import KEY, LISTENING, FinishedRuns
-from include.dbt_cloud.responses import DbtCloudRefusedError, NoAnswerError
 from include.local_dbt_cloud.settings import JOBS_FILE
 from include.local_dbt_cloud.storage.jobs_file import read_jobs_file
 from include.local_dbt_cloud.storage.statuses import Status
@@ -40,7 +40,7 @@ from tests.running_dbt_cloud import (
 from tests.unit.dbt_cloud.conftest import go_well, go_wrong
 from tests.unit.dbt_cloud.events.test_assets import RUN
 from tests.unit.dbt_cloud.events.test_finished_run import WEBHOOK
-from tests.unit.dbt_cloud.test_trigger import count_calls
+from tests.unit.dbt_cloud.run.test_trigger import count_calls
 
 CI_JOB, CI_ENVIRONMENT = 48621, 29119
 PATIENCE = 60.0  # seconds; for a busy machine

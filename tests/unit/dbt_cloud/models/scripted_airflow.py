@@ -418,12 +418,12 @@ def scripted(monkeypatch: pytest.MonkeyPatch, folder: Path) -> MakeAirflow:
     monkeypatch.setattr("include.dbt_cloud.models.trigger.XCom", xcom)
     clock = SimpleNamespace(monotonic=lambda: made[-1].clock, time=time.time, sleep=time.sleep)
     monkeypatch.setattr("include.dbt_cloud.models.trigger.time", clock)
-    monkeypatch.setattr("include.dbt_cloud.polling.time", clock)
+    monkeypatch.setattr("include.dbt_cloud.run.polling.time", clock)
 
     def client(*_: Any) -> ScriptedAsyncClient:
         return ScriptedAsyncClient(made[-1].dbt_cloud)
 
-    monkeypatch.setattr("include.dbt_cloud.trigger.AsyncDbtCloudClient", client)
+    monkeypatch.setattr("include.dbt_cloud.run.trigger.AsyncDbtCloudClient", client)
 
     def make(dbt_cloud: ScriptedDbtCloud, **arguments: Any) -> ScriptedAirflow:
         made.append(airflow := ScriptedAirflow.__new__(ScriptedAirflow))

@@ -18,8 +18,8 @@ import pytest
 import requests
 from requests.adapters import HTTPAdapter
 
-from include.dbt_cloud.recovery import selector
-from include.dbt_cloud.responses import NoAnswerError, read_data
+from include.dbt_cloud.api.responses import NoAnswerError, read_data
+from include.dbt_cloud.run.recovery import selector
 
 ACCOUNT, JOB = 16173, 65767
 CONNECTION = {"conn_type": "dbt_cloud", "host": "dbt", "login": str(ACCOUNT), "password": "x"}

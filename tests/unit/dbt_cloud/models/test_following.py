@@ -9,13 +9,13 @@ from typing import Any
 import pytest
 from airflow.providers.dbt.cloud.hooks.dbt import DbtCloudJobRunStatus as Status
 
-from include.dbt_cloud.commands import select_only
+from include.dbt_cloud.api.commands import select_only
+from include.dbt_cloud.api.responses import LONGEST_WAIT
+from include.dbt_cloud.api.runs import Run
 from include.dbt_cloud.models.following import Followed, selected
 from include.dbt_cloud.models.progress import Progress, RunProgress
 from include.dbt_cloud.models.steps import Step
 from include.dbt_cloud.models.trigger import DbtCloudNodeTrigger
-from include.dbt_cloud.responses import LONGEST_WAIT
-from include.dbt_cloud.runs import Run
 from tests.running_dbt_cloud import DAILY_BUILD, RunningDbtCloud
 from tests.unit.dbt_cloud.conftest import go_well, go_wrong
 from tests.unit.dbt_cloud.models.scripted_airflow import MakeAirflow

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from include.dbt_cloud.live_log import Failure
+from include.dbt_cloud.api.live_log import Failure
 from include.dbt_cloud.models.outcome import lines_about, outcome_of
 from include.dbt_cloud.models.progress import (
     LOOKS,

@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 from airflow.providers.dbt.cloud.hooks.dbt import DbtCloudHook
 
-from include.dbt_cloud.artifacts import nodes_of_run
-from include.dbt_cloud.client import DbtCloudClient
+from include.dbt_cloud.api.artifacts import nodes_of_run
+from include.dbt_cloud.api.client import DbtCloudClient
 from include.dbt_cloud.models.publishing import describes, news_in, plain
 from tests.running_dbt_cloud import RunningDbtCloud
 from tests.unit.dbt_cloud.conftest import open_warehouse

@@ -9,7 +9,7 @@ import pytest
 from airflow.dag_processing.dagbag import DagBag
 from airflow.sdk import DAG, TaskGroup
 
-from include.dbt_cloud.airflow_compat import AirflowException, AirflowSkipException
+from include.dbt_cloud.airflow.compat import AirflowException, AirflowSkipException
 from include.dbt_cloud.models import dbt_cloud_models
 from include.dbt_cloud.models.operators import DbtCloudNodeOperator
 

@@ -30,8 +30,8 @@ from hypothesis.stateful import (
     run_state_machine_as_test,
 )
 
-from include.dbt_cloud.idempotency_key import IdempotencyKey
 from include.dbt_cloud.models.trigger import FOLLOWED
+from include.dbt_cloud.run.idempotency_key import IdempotencyKey
 from tests.unit.dbt_cloud.models.scripted_airflow import ENDED, RUN_JOB, scripted
 from tests.unit.dbt_cloud.models.scripted_dbt_cloud import (
     ERROR,

@@ -26,6 +26,7 @@ from airflow.sdk import DAG
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from include.dbt_cloud.api.runs import Run
 from include.dbt_cloud.models import dbt_cloud_models
 from include.dbt_cloud.models.outcome import Outcome, data_about
 from include.dbt_cloud.models.progress import Progress, RunProgress
@@ -33,7 +34,6 @@ from include.dbt_cloud.models.steps import Result
 from include.dbt_cloud.models.trigger import DbtCloudNodeTrigger
 from include.dbt_cloud.notifications.callbacks import notify_failure, notify_late, notify_success
 from include.dbt_cloud.notifications.channels import Message, send, slack_text
-from include.dbt_cloud.runs import Run
 from tests.free_ports import free_port
 from tests.running_dbt_cloud import RunningDbtCloud
 from tests.unit.dbt_cloud.conftest import missing_table
@@ -212,7 +212,7 @@ def test_email_without_a_recipient_is_logged_with_advice(
 def test_failure_is_sent_while_dbt_cloud_is_unreachable(
     monkeypatch: pytest.MonkeyPatch, webhook: WebhookReceiver, broken_run: dict[str, Any]
 ) -> None:
-    monkeypatch.setattr("include.dbt_cloud.client.RETRY_SECONDS", 0)
+    monkeypatch.setattr("include.dbt_cloud.api.client.RETRY_SECONDS", 0)
     connect(
         monkeypatch,
         "dbt_cloud_default",

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from airflow.sdk import ObjectStoragePath
 
-from include.dbt_cloud.artifacts import Node
+from include.dbt_cloud.api.artifacts import Node
 from include.dbt_cloud.page.content import details_of, jobs_of
 from include.dbt_cloud.page.newest_runs import Answer
 from include.dbt_cloud.page.started_by import DagRun

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from include.dbt_cloud.client import DbtCloudClient
+from include.dbt_cloud.api.client import DbtCloudClient
 from include.dbt_cloud.page.newest_runs import SECONDS, NewestRuns
 from include.dbt_cloud.reports.accounts import Account
 from tests.running_dbt_cloud import BUILD_AFTER_LOAD, RunningDbtCloud

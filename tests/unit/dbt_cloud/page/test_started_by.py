@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from include.dbt_cloud.idempotency_key import IdempotencyKey
 from include.dbt_cloud.page.started_by import DagRun
+from include.dbt_cloud.run.idempotency_key import IdempotencyKey
 
 DAG, TASK, RUN = "sales.daily", "build.run_job", "manual__2026-11-25T10:00:00+00:00"
 

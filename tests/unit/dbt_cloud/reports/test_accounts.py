@@ -10,7 +10,7 @@ import pytest
 from airflow.providers.dbt.cloud.hooks.dbt import DbtCloudHook
 from airflow.sdk import ObjectStoragePath
 
-from include.dbt_cloud.client import DbtCloudClient
+from include.dbt_cloud.api.client import DbtCloudClient
 from include.dbt_cloud.reports.accounts import Account
 
 HOST, ID = "localhost:8580", 16173

@@ -15,7 +15,7 @@ from airflow.sdk import ObjectStoragePath
 from airflow.sdk.io import store
 from fsspec.implementations.local import LocalFileSystem
 
-from include.dbt_cloud.artifacts import Node
+from include.dbt_cloud.api.artifacts import Node
 from include.dbt_cloud.reports import history as history_module
 from include.dbt_cloud.reports.history import History
 from include.dbt_cloud.reports.results import Results

@@ -9,12 +9,12 @@ from typing import Any
 import pytest
 from airflow.sdk import ObjectStoragePath
 
-from include.dbt_cloud.airflow_compat import AirflowFailException
+from include.dbt_cloud.airflow.compat import AirflowFailException
+from include.dbt_cloud.api.responses import DbtCloudRefusedError
 from include.dbt_cloud.reports import keep_runs, runs_not_kept
 from include.dbt_cloud.reports.accounts import Account
 from include.dbt_cloud.reports.dbt_docs import documented_projects, newest_docs
 from include.dbt_cloud.reports.history import RUNS, History, write
-from include.dbt_cloud.responses import DbtCloudRefusedError
 from tests.conftest import MakeDbtCloud
 from tests.running_dbt_cloud import RunningDbtCloud
 from tests.unit.dbt_cloud.conftest import MakeTask, missing_table

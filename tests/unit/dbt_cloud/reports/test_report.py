@@ -10,13 +10,13 @@ import pytest
 from airflow.sdk import ObjectStoragePath
 from matplotlib.image import imread
 
-from include.dbt_cloud.artifacts import Node
+from include.dbt_cloud.api.artifacts import Node
+from include.dbt_cloud.api.responses import DbtCloudRefusedError
 from include.dbt_cloud.reports.accounts import Account
 from include.dbt_cloud.reports.chart import as_chart, title
 from include.dbt_cloud.reports.report import as_table, report_run
 from include.dbt_cloud.reports.results import Results
 from include.dbt_cloud.reports.run_times import RunTime
-from include.dbt_cloud.responses import DbtCloudRefusedError
 from tests.conftest import MakeDbtCloud
 from tests.running_dbt_cloud import RunningDbtCloud
 from tests.unit.dbt_cloud.conftest import missing_table

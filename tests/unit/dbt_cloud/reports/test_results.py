@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from include.dbt_cloud.artifacts import Node
+from include.dbt_cloud.api.artifacts import Node
 from include.dbt_cloud.page.content import model_times
 from include.dbt_cloud.reports.report import as_data, as_page, as_table
 from include.dbt_cloud.reports.results import Results

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from include.dbt_cloud.artifacts import Node
+from include.dbt_cloud.api.artifacts import Node
 from include.dbt_cloud.reports.results import Results
 from include.dbt_cloud.reports.run_times import compare, is_slower, spread
 

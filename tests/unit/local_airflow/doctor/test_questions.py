@@ -11,7 +11,7 @@ import certifi
 import pytest
 from airflow.sdk import Connection
 
-from include.dbt_cloud.advice import (
+from include.dbt_cloud.api.advice import (
     BY_STATUS,
     NOT_REACHED,
     NOT_TRUSTED,

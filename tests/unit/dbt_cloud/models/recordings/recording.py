@@ -7,8 +7,8 @@ from collections import Counter
 from pathlib import Path
 from typing import Any
 
-from include.dbt_cloud.artifacts import BUILDING
-from include.dbt_cloud.live_log import read_log
+from include.dbt_cloud.api.artifacts import BUILDING
+from include.dbt_cloud.api.live_log import read_log
 from include.dbt_cloud.models.lineage import nodes_in_manifest
 
 FOLDER = Path(__file__).parent

@@ -1,0 +1,79 @@
+"""Runs of dbt Cloud jobs."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from airflow.providers.dbt.cloud.hooks.dbt import DbtCloudJobRunStatus as Status
+
+from .client import DbtCloudClient
+
+PAGE = 100  # the most that dbt Cloud lists in one call
+MAX_PAGES = 20  # runs of one job are serial: what is active is never further back
+
+
+@dataclass(frozen=True)
+class Run:
+    """What matters of a run. ``resumes`` is the id of the failed run that it resumes."""
+
+    id: int
+    status: int
+    url: str
+    cause: str
+    is_rerun: bool
+    resumes: int | None
+    created_at: datetime
+
+    @classmethod
+    def of(cls, data: dict[str, Any]) -> Run:
+        trigger = data.get("trigger") or {}
+        return cls(
+            id=data["id"],
+            status=data["status"],
+            url=data["href"],
+            cause=trigger.get("cause") or "",
+            is_rerun=trigger.get("cause_category") == "rerun",
+            resumes=data.get("retrying_run_id"),
+            created_at=datetime.fromisoformat(data["created_at"]),
+        )
+
+    @property
+    def is_active(self) -> bool:
+        return self.status not in Status.TERMINAL_STATUSES.value
+
+    @property
+    def is_resumed(self) -> bool:
+        """Whether it goes on where another run failed, whoever asked for that."""
+        return self.is_rerun or self.resumes is not None
+
+    @property
+    def has_succeeded(self) -> bool:
+        return self.status == Status.SUCCESS.value
+
+    @property
+    def has_failed(self) -> bool:
+        return self.status == Status.ERROR.value
+
+
+def status_in_words(status: int | None) -> str:
+    """Numbers that dbt Cloud may add one day stay numbers."""
+    try:
+        return Status(status).name.lower()
+    except ValueError:
+        return f"in status {status}"
+
+
+def runs_of_job(client: DbtCloudClient, job_id: int) -> Iterator[Run]:
+    """Newest first. A run that begins meanwhile moves pages on, so that none is missed."""
+    listed = client.pages(
+        "runs/",
+        PAGE,
+        MAX_PAGES,
+        job_definition_id=job_id,
+        order_by="-id",
+        include_related="trigger",
+    )
+    return map(Run.of, listed)

@@ -1,0 +1,88 @@
+"""The run that builds the nodes of cleared tasks again."""
+
+from __future__ import annotations
+
+import logging
+import time
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from ..airflow.compat import DBT_CAUSE_MAX_LENGTH, AirflowException
+from ..api.client import DbtCloudClient
+from ..api.commands import can_build, select_only
+from ..api.node_names import distinct_names
+from ..api.runs import Run
+from ..run.exactly_once import LOOK_SECONDS, ExactlyOnce, newest_id
+from ..run.idempotency_key import IdempotencyKey
+from ..run.recovery import MAX_NODES, overrides_of, planned_commands, selector
+from ..run.task_state import TaskState
+from .following import newest_runs, rebuilding_runs
+
+if TYPE_CHECKING:
+    from airflow.sdk import Context
+
+
+log = logging.getLogger(__name__)
+
+
+def runs_since(client: DbtCloudClient, job: dict[str, Any]) -> list[dict[str, Any]]:
+    """The job's runs since its task has started one, newest first."""
+    found: list[dict[str, Any]] = client.get("runs/", **newest_runs(job["job_id"], job["runs"][0]))
+    return found
+
+
+@dataclass(frozen=True)
+class OneRebuild(ExactlyOnce):
+    """Asks for the run once, and looks whether a lost answer has started it."""
+
+    job: dict[str, Any] = field(default_factory=dict)
+    commands: list[str] = field(default_factory=list)
+
+    @classmethod
+    def of(
+        cls, client: DbtCloudClient, job: dict[str, Any], context: Context, task_state: TaskState
+    ) -> OneRebuild:
+        last = client.get(f"runs/{job['runs'][-1]}/", include_related="job,trigger")
+        return cls(
+            client=client,
+            job_id=job["job_id"],
+            key=IdempotencyKey.of(context),
+            task_state=task_state,
+            since=Run.of(last).created_at,
+            body=overrides_of(last),
+            job=job,
+            commands=planned_commands(last),
+        )
+
+    def wait_for_lost_answer(self) -> None:
+        """A worker that died while it asked may have started a run that is not listed yet."""
+        while self.task_state.awaits_run(newest_id(self._runs_of_task())):
+            time.sleep(LOOK_SECONDS)
+
+    def start(self, nodes: list[str]) -> Run:
+        """With the job's own commands, as far as they build some of these ``nodes``."""
+        if len(nodes) > MAX_NODES:
+            raise AirflowException(
+                f"{len(nodes)} nodes are too many: clear the job's task instead."
+            )
+        commands = self.commands_for(nodes)
+        if not commands:
+            raise AirflowException("No command of the job selects nodes: clear the job's task.")
+        names = sorted(distinct_names(nodes).values())
+        log.info("To be built again: %s", ", ".join(names))
+        ending = f" [{self.job['key']}]"
+        cause = f"Airflow builds again: {' '.join(names)}"[: DBT_CAUSE_MAX_LENGTH - len(ending)]
+        body = {**self.body, "cause": cause + ending, "steps_override": commands}
+        runs = self._runs_of_task()
+        return self._start_afresh(runs[-1] if runs else None, body, "nodes are to be built again")
+
+    def commands_for(self, nodes: list[str]) -> list[str]:
+        """Without those that would build nothing: with ``--warn-error`` they fail."""
+        able = [one for one in self.commands if can_build(one, nodes)] or self.commands
+        selectors = [selector(node) for node in nodes]
+        return [command for one in able if (command := select_only(one, selectors))]
+
+    def _runs_of_task(self) -> list[Run]:
+        """The runs that rebuild nodes of this group, oldest first."""
+        listed = runs_since(self.client, self.job)
+        return [run for run, _selection in rebuilding_runs(listed, self.job["key"])]

@@ -1,0 +1,257 @@
+"""``DbtCloudRunJobOperator`` that starts one dbt Cloud run, however often anything crashes."""
+
+from __future__ import annotations
+
+import time
+from datetime import datetime
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+from airflow.providers.dbt.cloud.hooks.dbt import DbtCloudJobRunException
+from airflow.providers.dbt.cloud.operators.dbt import DbtCloudRunJobOperator
+
+from ..airflow.compat import (
+    AirflowException,
+    AirflowFailException,
+    inject_parent_job_information_into_dbt_cloud_cause,
+    job_id_of,
+)
+from ..api.client import DbtCloudClient
+from ..api.responses import NoAnswerError, back_off
+from ..api.runs import Run
+from .exactly_once import ExactlyOnce
+from .failures import describe_failure, is_in_the_code
+from .idempotency_key import IdempotencyKey
+from .polling import Silence
+from .task_state import LOST_ANSWER_SECONDS, TaskState
+from .trigger import DbtCloudRunTrigger
+
+if TYPE_CHECKING:
+    from airflow.sdk import Context, XComArg
+
+
+class DbtCloudRunJobExactlyOnceOperator(DbtCloudRunJobOperator):
+    """Runs a dbt Cloud job: one run per task and generation of tries. Needs Airflow 3.3.
+
+    A run carries a key in its cause, and no run is started before looking for that key. So a try
+    after a crash goes on with the run that is there; after a failure it resumes that run, and
+    no other one. Clearing the task cancels its active run, resumes a failed one, and otherwise
+    starts afresh. A bad answer of dbt Cloud, or none, never fails a healthy run.
+
+    A failed run that a person resumed in dbt Cloud counts as the task's own: the task follows it.
+
+    Limits:
+
+    - Airflow passes a user's click to a trigger only once the triggerer has started it, a second or
+      two after the task has deferred. A task marked failed before then leaves its run active.
+    - Two Airflows with the same Dag and job need a different `[api] base_url` each. Otherwise they
+      take each other's scheduled runs for their own.
+    - Airflow kills a worker five seconds after a user's click. Without an answer of dbt Cloud by
+      then, the run of a task with ``deferrable=False`` stays active.
+    - A task notices up to ten seconds late that ``timeout``, ``execution_timeout`` or
+      ``max_silence`` has passed while dbt Cloud gives no answer; with ``deferrable=False`` up to
+      one call later.
+    - A run that appears in dbt Cloud later than ``lost_answer_seconds`` after its answer was lost,
+      or clocks of Airflow and dbt Cloud that differ by more than a day, can cause a second run.
+
+    Arguments, XComs (``job_run_url``, ``job_run_id``, the run's id as result) and the link are
+    those of ``DbtCloudRunJobOperator``, with these differences:
+
+    Args:
+        deferrable: True by default. False waits in the worker, with the same care.
+        max_silence: How long, in seconds, dbt Cloud may give no good answer about a waiting run
+            before the task fails with that reason, from the first bad answer on. The run goes on,
+            and the next try finds it.
+        lost_answer_seconds: How long a run may take to appear in dbt Cloud's list if the answer to
+            the call that starts it was lost. Only then does a try start another.
+        failed_run_id: A failed run of the job, whoever started it: the task finishes that run as
+            it would its own, instead of starting afresh. If it was resumed already, the task
+            follows that run; but two tasks that finish one run which dbt Cloud cannot resume start
+            a run each. The run's overrides stay. Templated.
+        reuse_existing_run: Has no effect: other tasks' runs are never reused.
+        retry_from_failure: Has no effect: the task's own failed run is always resumed.
+        durable: Has no effect (provider 4.12): a retry always finds the task's own run.
+        hook_params: Of these only ``timeout_seconds`` matters, the time for one call.
+
+    Raises:
+        DbtCloudJobRunException: the run fails, is cancelled or takes too long; with the failed
+            nodes and their messages.
+        NoAnswerError: dbt Cloud says nothing, for ``max_silence`` or when it is asked for a run.
+    """
+
+    template_fields = (  # type: ignore[assignment]  # the provider's is of a fixed length
+        *DbtCloudRunJobOperator.template_fields,
+        "failed_run_id",
+    )
+    cancels = True  # its run, when the task is cleared, marked or out of time
+
+    def __init__(
+        self,
+        *,
+        deferrable: bool = True,
+        max_silence: float = 1800.0,
+        lost_answer_seconds: float = LOST_ANSWER_SECONDS,
+        failed_run_id: int | str | XComArg | None = None,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(deferrable=deferrable, **kwargs)
+        self.max_silence = max_silence
+        self.lost_answer_seconds = lost_answer_seconds
+        self.failed_run_id = failed_run_id
+        self.is_killed = False
+
+    def execute(self, context: Context) -> int:
+        self.job_id = job_id_of(self)
+        run = self.run_of_this_task(context, self.job_id)
+        self.run_id = run.id
+        context["ti"].xcom_push(key="job_run_url", value=run.url)
+        context["ti"].xcom_push(key="job_run_id", value=run.id)
+        if self.is_killed:  # while dbt Cloud was starting the run
+            self.on_kill()
+        if not self.wait_for_termination:
+            return run.id
+        if not run.is_active:
+            return self.result(run.id)
+        return self.wait(context, run.id)
+
+    def wait(self, context: Context, run_id: int) -> int:
+        trigger = self.trigger(run_id)
+        self.log.info("Waiting for run %s: polling every %s s.", run_id, self.check_interval)
+        if self.deferrable:
+            self.defer(trigger=trigger, method_name="execute_complete")
+        return self.execute_complete(context, wait_in_worker(self.client, trigger))
+
+    def run_of_this_task(self, context: Context, job_id: int) -> Run:
+        key = IdempotencyKey.of(context)
+        task_state = TaskState(context, self.lost_answer_seconds)
+        return ExactlyOnce(
+            client=self.client,
+            job_id=job_id,
+            key=key,
+            task_state=task_state,
+            since=since(context, task_state),
+            body=self.overrides | {"cause": key.cause(self.reason(context))},
+            failed=self.failed_run(job_id),
+        ).run()
+
+    @property
+    def overrides(self) -> dict[str, Any]:
+        """What a fresh run does otherwise than its job."""
+        overrides = {"steps_override": self.steps_override, "schema_override": self.schema_override}
+        return overrides | self.additional_run_config
+
+    def failed_run(self, job_id: int) -> Run | None:
+        """The run that the task is to finish; raises AirflowFailException if it cannot be that."""
+        if self.failed_run_id is None:
+            return None
+        run = self.client.get(f"runs/{self.failed_run_id}/", include_related="trigger")
+        if run["job_definition_id"] != job_id:
+            raise AirflowFailException(f"Run {run['id']} is not one of job {job_id}.")
+        if not Run.of(run).has_failed:
+            raise AirflowFailException(f"Run {run['id']} did not fail: there is nothing to finish.")
+        return Run.of(run)
+
+    def reason(self, context: Context) -> str:
+        """What people read in dbt Cloud, or what OpenLineage reads there."""
+        ti: Any = context["ti"]
+        what = f"Airflow finishes run {self.failed_run_id}" if self.failed_run_id else "Airflow"
+        said = self.additional_run_config.get("cause") or self.trigger_reason
+        reason = said or f"{what}: {ti.dag_id}.{ti.task_id}, {ti.run_id}"
+        if self.openlineage_inject_parent_job_info:
+            reason = inject_parent_job_information_into_dbt_cloud_cause(reason, ti) or reason
+        return reason
+
+    def trigger(self, run_id: int) -> DbtCloudRunTrigger:
+        now = time.time()
+        limit = self.execution_timeout
+        return DbtCloudRunTrigger(
+            conn_id=self.dbt_cloud_conn_id,
+            account_id=self.client.account_id,
+            run_id=run_id,
+            poll_interval=self.check_interval,
+            end_time=now + self.timeout,
+            execution_deadline=now + limit.total_seconds() if limit else None,
+            max_silence=self.max_silence,
+            cancels=self.cancels,
+        )
+
+    def execute_complete(self, context: Context, event: dict[str, Any] | None = None) -> int:
+        """After waiting. Raises DbtCloudJobRunException unless the run has succeeded."""
+        if event is None:
+            raise AirflowException("The trigger of this task sent no event: clear the task.")
+        # From the XCom, since `dag.test()` loses what is given to `defer`.
+        ti: Any = context["ti"]
+        run_id = ti.xcom_pull(ti.task_id, key="job_run_id", map_indexes=ti.map_index)
+        self.run_id = run_id
+        if event["run_id"] != run_id:
+            # On SQLite a new trigger can have the id of a cleared task's, and gets its last event.
+            return self.wait(context, run_id)
+        if event["outcome"] == "ended":
+            return self.result(run_id)
+        if event["outcome"] == "silent":
+            raise NoAnswerError(event["message"])
+        if event["outcome"] == "timeout":
+            self.on_kill()
+        raise DbtCloudJobRunException(event["message"])
+
+    def result(self, run_id: int) -> int:
+        """Return the id of the run, which has ended.
+
+        Raises:
+            AirflowFailException: dbt cannot parse, compile or execute the code; no retry follows.
+            DbtCloudJobRunException: the run failed otherwise, or was cancelled.
+        """
+        run = Run.of(self.client.get(f"runs/{run_id}/"))
+        if not run.has_succeeded:
+            failure = describe_failure(self.client, run.id)
+            if is_in_the_code(failure):
+                raise AirflowFailException(failure)
+            raise DbtCloudJobRunException(failure)
+        self.log.info("dbt Cloud run %s has succeeded: %s", run.id, run.url)
+        return run.id
+
+    def on_kill(self) -> None:
+        """Cancels the run; the task has been cleared, marked or has run out of time."""
+        self.is_killed = True
+        if not self.run_id or not self.cancels:
+            return
+        try:
+            self.client.cancel(self.run_id)
+            self.log.info("dbt Cloud run %s is cancelled.", self.run_id)
+        except AirflowException as error:
+            self.log.warning("dbt Cloud run %s was not cancelled: %s", self.run_id, error)
+
+    @cached_property
+    def client(self) -> DbtCloudClient:
+        return DbtCloudClient(self.hook, self.account_id)
+
+
+def since(context: Context, task_state: TaskState) -> datetime:
+    """No run of this task is older. A clear moves the Dag run's start, so then it is not enough."""
+    dag_run: Any = context["dag_run"]
+    start: datetime = dag_run.start_date or dag_run.run_after
+    if task_state.is_new_generation and not task_state.is_first_try:
+        start = min(start, dag_run.run_after)
+    return start
+
+
+def wait_in_worker(client: DbtCloudClient, trigger: DbtCloudRunTrigger) -> dict[str, Any]:
+    """The payload of the event that the trigger would fire.
+
+    A call that hangs delays it by ``timeout_seconds`` of ``hook_params`` at most.
+    """
+    wait, silence, failures = trigger.wait, Silence(), 0
+    while True:
+        status, problem, pause = None, "", wait.poll_interval
+        try:
+            status = client.get_once(f"runs/{wait.run_id}/")["status"]
+            failures = 0
+        except AirflowException as error:  # a refusal, such as of a new token, is no end either
+            problem, failures = str(error), failures + 1
+            pause = back_off(failures, getattr(error, "retry_after", 0.0))
+        silence.update(is_good=not problem)
+        if event := trigger.event(status, silence.seconds, problem):
+            payload: dict[str, Any] = event.payload
+            return payload
+        left = min(wait.seconds_left, wait.max_silence - silence.seconds)
+        time.sleep(max(0.0, min(pause, left)))

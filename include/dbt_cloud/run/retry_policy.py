@@ -1,0 +1,56 @@
+"""Which failures of a task are worth a retry.
+
+``plugins/airflow_local_settings.py`` gives the policy to every task that has none. Needs
+Airflow 3.3.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from airflow.sdk import RetryDecision, RetryPolicy
+
+if TYPE_CHECKING:
+    from airflow.sdk import Context
+
+REFUSED = "dbt Cloud refused the call"
+IN_THE_CODE = "dbt fails on this code until it is changed"
+
+
+class DbtCloudRetryPolicy(RetryPolicy):
+    """Fail a task at once where a retry would fail again.
+
+    That is so if dbt Cloud refused a call (400, 401, 403 or 404), and if a run failed on code that
+    dbt or the warehouse cannot read. Every other failure keeps the task's own retries.
+    """
+
+    def evaluate(
+        self,
+        exception: BaseException,
+        try_number: int,
+        max_tries: int,
+        context: Context | None = None,
+    ) -> RetryDecision:
+        from ..api.advice import is_refused  # here: every task has this policy, few fail
+
+        if is_refused(exception):
+            return RetryDecision.fail(REFUSED)
+        if context is not None and _failed_in_the_code(exception, context):
+            return RetryDecision.fail(IN_THE_CODE)
+        return RetryDecision.default()
+
+
+def _failed_in_the_code(exception: BaseException, context: Context) -> bool:
+    """Ask dbt Cloud about the run of the provider's operators and sensors."""
+    from airflow.providers.dbt.cloud.hooks.dbt import DbtCloudJobRunException
+
+    from ..api.client import DbtCloudClient
+    from .failures import describe_failure, is_in_the_code
+
+    task = context["task"]
+    run_id = getattr(task, "run_id", None)
+    hook = getattr(task, "hook", None)
+    if not isinstance(exception, DbtCloudJobRunException) or run_id is None or hook is None:
+        return False
+    client = DbtCloudClient(hook, getattr(task, "account_id", None))
+    return is_in_the_code(describe_failure(client, int(run_id)))
