@@ -3,7 +3,7 @@
 
 DAG ?= extract_load_transform
 # What depends on Airflow most: tasks that wait, their tries, and clears.
-TESTS ?= tests/dags tests/unit/dbt_cloud tests/unit/local_airflow/test_executor.py tests/e2e/test_exactly_once.py
+TESTS ?= tests/dags tests/unit/dbt_cloud tests/unit/local_airflow/airflow/test_executor.py tests/e2e/test_exactly_once.py
 PYTHON ?= python3
 
 SECOND_ACCOUNT = include/.local/second_account

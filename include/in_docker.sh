@@ -20,10 +20,10 @@ while [ "$1" = serve ] || [ "$1" = receive ]; do
   shift
 done
 
-account=$(python -m include.local_airflow.connection_check)
+account=$(python -m include.local_airflow.settings.connection_check)
 source="AIRFLOW_CONN_DBT_CLOUD_DEFAULT in .env"
 if [ -n "${AIRFLOW__SECRETS__BACKEND:-}" ]; then
-  in_backend=$(python -m include.local_airflow.secrets_backend | tail -n 1) || {
+  in_backend=$(python -m include.local_airflow.airflow.secrets_backend | tail -n 1) || {
     echo "Error: $in_backend" >&2
     exit 1
   }

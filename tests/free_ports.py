@@ -8,14 +8,14 @@ from __future__ import annotations
 
 import os
 
-from include.local_airflow import processes
+from include.local_airflow.supervisor import locks_and_ports
 
 _WORKER = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw"))
-_unused = list(processes.FREE_PORTS[_WORKER % 8 :: 8])
+_unused = list(locks_and_ports.FREE_PORTS[_WORKER % 8 :: 8])
 
 
 def free_port() -> int:
     """Return a loopback port without a listener that this run of the tests has not used."""
-    port = processes.free_port(_unused)
+    port = locks_and_ports.free_port(_unused)
     _unused.remove(port)
     return port

@@ -8,8 +8,8 @@ import sys
 
 from rich.console import Console
 
-from include.local_airflow.environment import Launch
 from include.local_airflow.errors import told
+from include.local_airflow.settings.launch import Launch
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -37,11 +37,11 @@ def main() -> int:
 def _do(arguments: argparse.Namespace) -> int:
     launch, console = Launch.read(), Console(highlight=False, soft_wrap=True)
     if arguments.command == "run":
-        from include.local_airflow.run import run_dag
+        from include.local_airflow.run.command import run_dag
 
         return run_dag(arguments.dag_id, launch, console)
     from include.local_airflow.doctor.command import doctor
-    from include.local_airflow.server import start, stop
+    from include.local_airflow.start.command import start, stop
     from include.local_airflow.status import status
 
     if arguments.command == "doctor":

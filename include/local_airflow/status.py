@@ -9,19 +9,19 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from include.local_airflow.airflow_api import COMPONENTS, AirflowApi
-from include.local_airflow.dbt_cloud_in_use import (
+from include.local_airflow.airflow.rest_api import COMPONENTS, AirflowApi
+from include.local_airflow.doctor import Finding
+from include.local_airflow.doctor.webhooks import of_local_dbt_cloud
+from include.local_airflow.errors import LaunchError
+from include.local_airflow.settings.active_dbt_cloud import (
     check_connections,
     dbt_cloud_in_use,
     leads_here,
 )
-from include.local_airflow.doctor import Finding
-from include.local_airflow.environment import Launch
-from include.local_airflow.errors import LaunchError
-from include.local_airflow.local_servers import ALL, DBT_CLOUD, servers_watcher
-from include.local_airflow.server import airflow_watcher
-from include.local_airflow.watcher import State, Watcher, last_lines
-from include.local_airflow.webhooks import of_local_dbt_cloud
+from include.local_airflow.settings.launch import Launch
+from include.local_airflow.start.command import airflow_watcher
+from include.local_airflow.supervisor.client import State, Watcher, last_lines
+from include.local_airflow.supervisor.local_servers import ALL, DBT_CLOUD, servers_watcher
 from include.local_servers.connections import DBT_CLOUD as CONNECTION
 
 HEARTBEAT = 30.0  # seconds without one until Airflow itself counts a component as unhealthy

@@ -21,10 +21,10 @@ import httpx
 import psutil
 from rich.console import Console
 
-from include.local_airflow.environment import Launch
-from include.local_airflow.processes import wait
+from include.local_airflow.settings.launch import Launch
 from include.local_airflow.status import status
-from include.local_airflow.watcher import State, Watcher
+from include.local_airflow.supervisor.client import State, Watcher
+from include.local_airflow.supervisor.locks_and_ports import wait
 from include.local_servers.connections import DBT_CLOUD
 from tests.free_ports import free_port
 

@@ -15,8 +15,8 @@ from typing import Any
 import httpx
 import pytest
 
-from include.local_airflow.environment import Launch
-from include.local_airflow.server import database_of
+from include.local_airflow.settings.launch import Launch
+from include.local_airflow.start.command import database_of
 from include.local_servers.connections import DBT_CLOUD
 from tests.e2e.airflow_client import Airflow
 from tests.e2e.project import Project, eventually

@@ -15,8 +15,8 @@ from collections.abc import Callable, Iterator
 import psycopg
 import pytest
 
-from include.local_airflow import postgres
-from include.local_airflow.metadata_database import DRIVER, MetadataDatabase
+from include.local_airflow.settings.metadata_database import DRIVER, MetadataDatabase
+from include.local_airflow.start import postgres
 from tests.e2e import crashes
 from tests.e2e.crashes import Scene
 from tests.e2e.project import Project, eventually

@@ -14,8 +14,8 @@ import psutil
 import pytest
 from rich.console import Console
 
-from include.local_airflow.airflow_api import COMPONENTS
-from include.local_airflow.environment import Launch
+from include.local_airflow.airflow.rest_api import COMPONENTS
+from include.local_airflow.settings.launch import Launch
 from include.local_airflow.status import status
 from tests.e2e.airflow_client import Airflow
 from tests.e2e.project import Project, eventually

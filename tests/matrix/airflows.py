@@ -10,7 +10,7 @@ import sys
 from dataclasses import dataclass
 from pathlib import Path
 
-from include.local_airflow.install import CONSTRAINTS, UV, uv_environment
+from include.local_airflow.install.__main__ import CONSTRAINTS, UV, uv_environment
 
 PROJECT = Path(__file__).parents[2]
 ENVIRONMENTS = PROJECT / ".matrix"

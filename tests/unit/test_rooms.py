@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from include.local_airflow import airflow_internals
+from include.local_airflow.airflow import internals
 
 PROJECT = Path(__file__).parents[2]
 FUNCTIONS = (ast.FunctionDef, ast.AsyncFunctionDef)
@@ -169,8 +169,8 @@ def test_library_core_imports_from_another_package(tmp_path: Path) -> None:
 def test_only_airflow_internals_imports_private_airflow_code(file: Path) -> None:
     taken = {found for found in imports(file) if found.startswith("airflow.")}
 
-    if file.stem != "airflow_internals":
+    if file.stem != "internals":
         assert not {found for found in taken if not PUBLIC.fullmatch(found)}
     else:
-        places = {f"{module}.{part}" for part, module in airflow_internals.PLACES.items()}
+        places = {f"{module}.{part}" for part, module in internals.PLACES.items()}
         assert taken == places

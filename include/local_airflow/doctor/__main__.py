@@ -15,8 +15,10 @@ from rich.console import Console
 from rich.text import Text
 
 from include.dbt_cloud.api.advice import NOT_TRUSTED
-from include.local_airflow.database import exported_variables
+from include.local_airflow.airflow.find_dag import find_dag
+from include.local_airflow.airflow.prepare_database import exported_variables
 from include.local_airflow.doctor import Finding, UnusableConnection
+from include.local_airflow.doctor.checks import NO_BUNDLE, examine
 from include.local_airflow.doctor.connections import Found, find_connection
 from include.local_airflow.doctor.job_tasks import (
     JobTask,
@@ -24,14 +26,12 @@ from include.local_airflow.doctor.job_tasks import (
     job_tasks,
     tasks_of,
 )
-from include.local_airflow.doctor.questions import NO_BUNDLE, examine
 from include.local_airflow.doctor.webhooks import receiver_of
-from include.local_airflow.dotenv_file import read_dotenv
-from include.local_airflow.environment import TRUSTED, Launch
 from include.local_airflow.errors import LaunchError
-from include.local_airflow.find_dag import find_dag
-from include.local_airflow.server import airflow_watcher, has_connections_of
-from include.local_airflow.settings import NAME, AirflowSettings, read_settings
+from include.local_airflow.settings.airflow_settings import NAME, AirflowSettings, read_settings
+from include.local_airflow.settings.dotenv_file import read_dotenv
+from include.local_airflow.settings.launch import TRUSTED, Launch
+from include.local_airflow.start.command import airflow_watcher, has_connections_of
 from include.local_servers.connections import DBT_CLOUD
 from include.local_servers.subscription import CONN_ID
 

@@ -7,10 +7,10 @@ import sys
 
 from rich.console import Console
 
-from include.local_airflow.dbt_cloud_in_use import check_connections
-from include.local_airflow.environment import Launch
-from include.local_airflow.metadata_database import sqlite_database
-from include.local_airflow.server import airflow_watcher, database_of
+from include.local_airflow.settings.active_dbt_cloud import check_connections
+from include.local_airflow.settings.launch import Launch
+from include.local_airflow.settings.metadata_database import sqlite_database
+from include.local_airflow.start.command import airflow_watcher, database_of
 
 
 def doctor(launch: Launch, console: Console, dag_id: str = "") -> int:

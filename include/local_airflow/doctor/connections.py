@@ -6,14 +6,14 @@ from dataclasses import dataclass
 from typing import Any
 
 from include.dbt_cloud.api.advice import no_connection
-from include.local_airflow.airflow_internals import Connection, ensure_secrets_loaded
-from include.local_airflow.connection_variable import UnusableConnectionError
-from include.local_airflow.database import connection_fields
-from include.local_airflow.dbt_cloud_in_use import leads_here
+from include.local_airflow.airflow.internals import Connection, ensure_secrets_loaded
+from include.local_airflow.airflow.prepare_database import connection_fields
+from include.local_airflow.airflow.secrets_backend import look_up
 from include.local_airflow.doctor import Finding, UnusableConnection
-from include.local_airflow.environment import Launch
-from include.local_airflow.secrets_backend import look_up
-from include.local_airflow.settings import NAME, AirflowSettings
+from include.local_airflow.settings.active_dbt_cloud import leads_here
+from include.local_airflow.settings.airflow_settings import NAME, AirflowSettings
+from include.local_airflow.settings.connection_variable import UnusableConnectionError
+from include.local_airflow.settings.launch import Launch
 
 DATABASE = "MetastoreBackend"
 

@@ -7,7 +7,7 @@ from urllib.parse import urlsplit
 
 import aiohttp
 
-from include.local_airflow.dbt_cloud_runs import ConnectedHook
+from include.local_airflow.airflow.dbt_cloud_hook import ConnectedHook
 
 SECONDS = 10  # for one answer
 

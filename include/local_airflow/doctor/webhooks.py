@@ -2,14 +2,29 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import Any
 
-from include.local_airflow.dbt_cloud_in_use import leads_here
+import requests
+
 from include.local_airflow.doctor import Finding
 from include.local_airflow.doctor.connections import Found
 from include.local_airflow.doctor.service import Service
-from include.local_airflow.webhooks import judged
-from include.local_servers.subscription import RECEIVER_PATH
+from include.local_airflow.settings.active_dbt_cloud import leads_here
+from include.local_airflow.settings.launch import Launch
+from include.local_servers.subscription import RECEIVER_PATH, subscriptions
+
+FINISHED = "job.run.completed"
+BY_START = "make start subscribes it anew."
+BY_HAND = f"Make one to an address that ends in {RECEIVER_PATH}, as docs/events.md says."
+SWITCH_ON = (
+    "Switch it on under Account settings → Webhooks; a watcher finds what Airflow has missed."
+)
+REFUSED = (
+    "If Airflow was down, the next run is told of. Else the API server's log says why: after 401 "
+    "the password of dbt_cloud_webhooks is not the secret of this webhook."
+)
 
 
 @dataclass(frozen=True)
@@ -53,3 +68,41 @@ def heard(service: Service, account: int, receiver: Receiver) -> Finding:
             "no secret: watchers ask for finished runs. docs/events.md says how to have both."
         )
     return judged(found, receiver.address, receiver.is_local)
+
+
+def judged(found: Iterable[dict[str, Any]], receiver: str, is_local: bool) -> Finding:
+    """Say whether one of dbt Cloud's webhooks tells Airflow of finished runs.
+
+    Args:
+        found: what dbt Cloud lists.
+        receiver: how the address of Airflow's receiver ends.
+        is_local: `make start` may mend it.
+    """
+    mine = [
+        one
+        for one in found
+        if one["client_url"].rstrip("/").endswith(receiver) and FINISHED in one["event_types"]
+    ]
+    if not mine:
+        text = f"No webhook of dbt Cloud tells of finished runs at {receiver}."
+        return Finding(text, BY_START if is_local else BY_HAND)
+    one = max(mine, key=lambda one: bool(one["active"]))
+    told = f"dbt Cloud's webhook {one['name']!r} to {one['client_url']}"
+    if not one["active"]:
+        return Finding(f"{told} is switched off.", BY_START if is_local else SWITCH_ON)
+    if one.get("dispatched_at") and not str(one["http_status_code"]).startswith("2"):
+        advice = f"{REFUSED} {BY_START}" if is_local else REFUSED
+        return Finding(f"{told} was answered {one['http_status_code']} the last time.", advice)
+    jobs = f" of job {', '.join(map(str, one['job_ids']))}" if one["job_ids"] else ""
+    return Finding(f"{told} tells of finished runs{jobs}.")
+
+
+def of_local_dbt_cloud(launch: Launch, airflow: str, server: str) -> Finding:
+    """Ask the local dbt Cloud whether it tells the Airflow at an address."""
+    try:
+        found = subscriptions(server, launch.local_token, launch.data)
+    except requests.RequestException:
+        return Finding(
+            "The local dbt Cloud does not answer, and tells of no finished run.", BY_START
+        )
+    return judged(found, airflow + RECEIVER_PATH, is_local=True)

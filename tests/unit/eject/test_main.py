@@ -15,8 +15,8 @@ pytestmark = pytest.mark.slow
 
 PROJECT = Path(__file__).parents[3]
 START = """
-from include.local_airflow.environment import Launch
-from include.local_airflow.local_servers import FIVETRAN_CENSUS
+from include.local_airflow.settings.launch import Launch
+from include.local_airflow.supervisor.local_servers import FIVETRAN_CENSUS
 FIVETRAN_CENSUS.start(Launch.read(), "start", print)
 """
 LOCAL_WORDS = re.compile(

@@ -15,8 +15,8 @@ import pytest
 
 pytest.importorskip("supervisor", reason="needs requirements-dev.txt")
 
-from include.local_airflow.metadata_database import MetadataDatabase, sqlite_database
-from include.local_airflow.processes import in_turn
+from include.local_airflow.settings.metadata_database import MetadataDatabase, sqlite_database
+from include.local_airflow.supervisor.locks_and_ports import in_turn
 
 ROOT = Path(__file__).parents[3]
 REAL_ACCOUNT = '{"conn_type": "dbt_cloud", "host": "localhost:1", "login": "1", "password": "x"}'
@@ -82,7 +82,8 @@ def migrated(tmp_path_factory: pytest.TempPathFactory) -> MetadataDatabase:
 def _migrate(home: Path, database: MetadataDatabase) -> None:
     settings = {"AIRFLOW_HOME": str(home), "AIRFLOW__CORE__LOAD_EXAMPLES": "False"}
     migrate = (
-        "import sys; from include.local_airflow.database import migrate; from pathlib import Path"
+        "import sys; from pathlib import Path;"
+        "from include.local_airflow.airflow.prepare_database import migrate"
     )
     command = [sys.executable, "-c", f"{migrate}; migrate(Path(sys.argv[1]))", str(database.mark)]
     subprocess.run(

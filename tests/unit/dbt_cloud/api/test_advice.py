@@ -22,7 +22,7 @@ from include.dbt_cloud.api.advice import (
     no_connection,
 )
 from include.dbt_cloud.api.client import DbtCloudClient
-from include.local_airflow.dag_run import one_line
+from include.local_airflow.run.dag_process import one_line
 from tests.running_dbt_cloud import RunningDbtCloud
 
 Call = Callable[[], object]

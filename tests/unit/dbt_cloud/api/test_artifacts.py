@@ -26,7 +26,7 @@ from include.dbt_cloud.reports.report import as_data
 from include.dbt_cloud.reports.results import read_results
 from include.dbt_cloud.run.failures import describe_failure, describe_unfinished
 from include.dbt_cloud.run.recovery import commands_after_failure
-from include.local_airflow import summary
+from include.local_airflow.run import summary
 from tests.unit.dbt_cloud.models.scripted_dbt_cloud import (
     Node,
     ScriptedDbtCloud,

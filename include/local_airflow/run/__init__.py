@@ -1,0 +1,1 @@
+"""`make run`: one Dag, end to end, in the terminal."""

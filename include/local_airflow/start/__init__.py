@@ -1,0 +1,1 @@
+"""`make start`: Airflow, its metadata database and the local servers in the background."""

@@ -1,0 +1,1 @@
+"""Background processes, restarted by supervisord when they crash."""

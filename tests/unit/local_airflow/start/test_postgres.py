@@ -1,0 +1,173 @@
+"""The embedded PostgreSQL, as whoever runs the tests and as somebody else."""
+
+from __future__ import annotations
+
+import os
+import resource
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from functools import partial
+from pathlib import Path
+
+import psutil
+import psycopg
+import pytest
+
+from include.local_airflow.errors import LaunchError
+from include.local_airflow.settings.metadata_database import DRIVER, given_database, public_name
+from include.local_airflow.start import postgres
+from include.local_airflow.supervisor.client import Watcher
+from include.local_airflow.supervisor.sockets import remove_socket_folder
+from tests.unit.local_airflow.conftest import needs_another_user
+
+ROOT = Path(__file__).parents[4]
+MEGABYTE = 2**20
+# What a process of another user or with other limits does.
+SERVE = """
+import subprocess, sys
+from pathlib import Path
+from include.local_airflow.start import postgres
+from include.local_airflow.errors import LaunchError
+home = Path(sys.argv[1])
+try:
+    postgres.make_data(home)
+    server = subprocess.Popen(postgres.program(home).command)
+    postgres.wait_until_ready(postgres.database(home), lambda: server.poll() and "it ended")
+    server.terminate()
+    server.wait()
+    print("served")
+except LaunchError as error:
+    print(error)
+"""
+
+
+@pytest.fixture
+def home(tmp_path: Path) -> Iterator[Path]:
+    home = tmp_path / ("a long way down " * 7) / ".airflow"
+    home.mkdir(parents=True)
+    yield home
+    remove_socket_folder(home)
+
+
+@pytest.fixture
+def running(home: Path) -> Iterator[Watcher]:
+    watcher = Watcher("airflow", home.parent, home)
+    postgres.make_data(home)
+    watcher.begin([postgres.program(home)], os.environ)
+    watcher.start(postgres.NAME)
+    postgres.wait_until_ready(postgres.database(home), lambda: None)
+    yield watcher
+    watcher.end()
+
+
+def query(home: Path, sql: str) -> list[tuple[object, ...]]:
+    with psycopg.connect(postgres.database(home).url.replace(DRIVER, "postgresql")) as connection:
+        return connection.execute(sql).fetchall()
+
+
+def test_postgres_keeps_its_data_when_it_is_killed(home: Path, running: Watcher) -> None:
+    query(home, "select lo_create(4711)")  # a large object, the one thing that a query can make
+    server = psutil.Process(running.states()[postgres.NAME].pid)
+
+    server.kill()
+    server.wait(10)
+
+    postgres.wait_until_ready(postgres.database(home), lambda: None)
+    assert query(home, "select oid from pg_largeobject_metadata") == [(4711,)]
+    assert running.states()[postgres.NAME].restarts >= 1
+
+
+def test_postgres_listens_only_on_a_private_socket(home: Path, running: Watcher) -> None:
+    server = psutil.Process(running.states()[postgres.NAME].pid)
+    assert server.net_connections("inet") == []
+    [(folder, mode)] = query(
+        home,
+        "select current_setting('unix_socket_directories'),"
+        " current_setting('unix_socket_permissions')",
+    )
+    assert mode == "0700"
+    assert Path(str(folder), ".s.PGSQL.5432").stat().st_mode & 0o777 == 0o700
+
+
+def test_make_data_recovers_from_an_interrupted_initdb(home: Path) -> None:
+    (home / "postgres" / "unfinished").mkdir(parents=True)
+    (home / "postgres" / "unfinished" / "PG_VERSION").write_text("16")
+    postgres.make_data(home)
+    assert (home / "postgres" / "data" / "postgresql.conf").exists()
+
+
+def test_make_data_rejects_data_of_another_major_version(home: Path) -> None:
+    (home / "postgres" / "data").mkdir(parents=True)
+    (home / "postgres" / "data" / "PG_VERSION").write_text("9.6\n")
+    with pytest.raises(LaunchError, match=r"made by PostgreSQL 9\.6, installed is \d+: make stop"):
+        postgres.make_data(home)
+
+
+def serve(home: Path, *prefix: str, limit: Callable[[], None] | None = None) -> str:
+    command = [*prefix, sys.executable, "-c", SERVE, str(home)]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, preexec_fn=limit)
+    return done.stdout.strip() or done.stderr
+
+
+def test_make_data_reports_a_failed_write_and_leaves_no_data(home: Path) -> None:
+    small = partial(resource.setrlimit, resource.RLIMIT_FSIZE, (MEGABYTE, MEGABYTE))
+    said = serve(home, limit=small)
+    assert said.startswith("PostgreSQL could not create .airflow/postgres (")
+    assert "DATABASE_URL=postgresql://" in said
+    assert not (home / "postgres" / "data").exists()
+
+
+needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="needs root")
+
+
+@needs_another_user
+@pytest.mark.parametrize("user", [postgres.NOBODY, 12345], ids=["nobody", "a user without a name"])
+def test_postgres_runs_as_another_user(user: int) -> None:
+    home = Path("/tmp", f"of-another-user-{os.getpid()}")
+    home.mkdir()
+    os.chown(home, user, user)
+    try:
+        other = ("setpriv", f"--reuid={user}", f"--regid={user}", "--clear-groups")
+        assert serve(home, *other) == "served"
+    finally:
+        subprocess.run(["rm", "-r", home], check=True)
+
+
+@needs_another_user
+def test_postgres_runs_as_root_without_user_namespaces(
+    home: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """As in many containers; and no folder above it lets others in."""
+    home.parent.chmod(0o700)
+    refusing = tmp_path / "unshare"
+    refusing.write_text("#!/bin/sh\nexit 1\n")
+    refusing.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
+
+    assert serve(home) == "served"
+
+    assert home.parent.stat().st_mode & 0o777 == 0o700
+    assert (home / "postgres" / "data").stat().st_uid == postgres.NOBODY
+
+
+@needs_root
+def test_postgres_reports_that_it_cannot_run_as_root(
+    home: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("PATH", str(tmp_path))
+    assert "PostgreSQL runs neither as root" in serve(home)
+
+
+@pytest.mark.parametrize("scheme", ["postgres", "postgresql", DRIVER])
+def test_given_database_uses_the_installed_driver(scheme: str) -> None:
+    database = given_database(f"{scheme}://me:secret@db.example:5433/meta")
+    assert database.url == f"{DRIVER}://me:secret@db.example:5433/meta"
+    assert set(database.environment().values()) == {database.url}
+    assert public_name(database) == "db.example:5433/meta"
+
+
+@pytest.mark.parametrize("url", ["sqlite:///a.db", "postgresql://host", "postgresql://", "host/db"])
+def test_given_database_rejects_an_invalid_url(url: str) -> None:
+    with pytest.raises(LaunchError, match="DATABASE_URL names no PostgreSQL database"):
+        given_database(url)
