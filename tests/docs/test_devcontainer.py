@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from include.local_airflow.environment import Launch
+from include.local_airflow.settings.launch import Launch
 from tests.docs.test_words import make_targets
 
 FILE = Path(__file__).parents[2] / ".devcontainer" / "devcontainer.json"

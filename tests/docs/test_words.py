@@ -120,7 +120,7 @@ def test_contributing_map_lists_exactly_the_folders() -> None:
     if not (PROJECT / ".git").exists():
         pytest.skip("needs git to tell which folders are the repository's")
     page = (PROJECT / "CONTRIBUTING.md").read_text()
-    table = page.split("## What is where")[1].split("##")[0]
+    table = page.split("## Repository layout")[1].split("##")[0]
     rows = re.findall(r"^\| ([^|]+) \|", table, re.MULTILINE)
     named = {folder for row in rows for folder in re.findall(r"`([\w/.]+)/`", row)}
 
