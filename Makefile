@@ -79,6 +79,7 @@ matrix: install ## Try each Dag by itself on Airflow 3.1 to 3.4, some minutes: D
 check: install ## Lint, check the formatting and the types
 	.venv/bin/ruff check .
 	.venv/bin/ruff format --check .
+	.venv/bin/lint-imports
 	.venv/bin/mypy
 
 bench: install ## Measure this repository against its peers
