@@ -1,1 +1,1 @@
-"""What is fast here, measured: ``python -m benchmarks [NAME …]``; README.md has the figures."""
+"""Benchmarks: ``python -m benchmarks [NAME …]``; README.md has the results."""

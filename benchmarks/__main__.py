@@ -1,6 +1,6 @@
-"""Runs the benchmarks that are named, or all but the longest, and prints one table each.
+"""Run the given benchmarks, or all but the longest, and print one table each.
 
-Interrupted, it ends what it has started.
+An interrupt also stops the processes that a benchmark has started.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from benchmarks import (
 )
 from benchmarks.figures import Figure
 
-# How many models, and the seconds of each.
+# Number of models, and the seconds of each.
 MODELS = {
     "jaffle_shop": (0, 0),
     "100": (100, 0),
@@ -36,7 +36,7 @@ BENCHMARKS: dict[str, Callable[[int], Iterable[Figure]]] = {
     "waiting_runs": waiting_runs.measure,
     **{f"model_tasks_{name}": partial(model_tasks.measure, *kind) for name, kind in MODELS.items()},
 }
-WHEN_NAMED = {"soak", *(f"model_tasks_{name}" for name in MODELS)}  # takes half an hour each
+WHEN_NAMED = {"soak", *(f"model_tasks_{name}" for name in MODELS)}  # half an hour each
 
 
 def main() -> None:
@@ -44,11 +44,11 @@ def main() -> None:
         signal.signal(number, signal.default_int_handler)
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
     parser.add_argument("names", nargs="*", metavar="NAME", help=", ".join(BENCHMARKS))
-    parser.add_argument("--rounds", type=int, default=5, help="the median of so many is shown")
+    parser.add_argument("--rounds", type=int, default=5, help="number of rounds of each median")
     options = parser.parse_args()
     for name in options.names or [each for each in BENCHMARKS if each not in WHEN_NAMED]:
         if name not in BENCHMARKS:
-            parser.error(f"there is no benchmark {name}: choose from {', '.join(BENCHMARKS)}")
+            parser.error(f"{name} is not a benchmark: choose from {', '.join(BENCHMARKS)}")
         print(f"{name}, median of {options.rounds} rounds (lowest to highest)")
         for figure in BENCHMARKS[name](options.rounds):
             print(f"  {figure}", flush=True)

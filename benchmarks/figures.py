@@ -1,4 +1,4 @@
-"""Figures and how they are said."""
+"""Measured figures and their format."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from statistics import median
 
 @dataclass(frozen=True)
 class Figure:
-    """One thing that was measured several times."""
+    """One quantity that was measured several times."""
 
     name: str
     values: Sequence[float]

@@ -1,8 +1,8 @@
-"""A dbt project of as many models as wanted, which take as long as wanted.
+"""Generate a dbt project with a given number of models and a given run time of each.
 
-Each model is a view of one row, or a table that takes some seconds. It names its parents without
-reading them, so that many dbt processes can build models at once, each in a DuckDB of its own in
-memory: one file would let them wait for each other, and a benchmark would measure that.
+Each model is a view of one row, or a table that takes some seconds. It refers to its parents
+without reading them, so that many dbt processes can build models at once, each in its own DuckDB in
+memory: with one file the processes would wait for each other, which the benchmark must not measure.
 """
 
 from __future__ import annotations
@@ -14,8 +14,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-NAME = "jaffle_shop"  # as the Dags call the project that they find there
-# Levels of models that build on each other, and their part of all: many sources, few marts.
+NAME = "jaffle_shop"  # the name that the Dags use for the project
+# Levels of models that build on each other, and their share: many sources, few marts.
 LEVELS = {"staging": 0.4, "base": 0.2, "intermediate": 0.2, "marts": 0.12, "reports": 0.08}
 PARENTS = 3  # at most
 SEED = 14
@@ -42,7 +42,7 @@ class Model:
 
 
 def models(size: int, seconds: int = 0) -> Iterator[Model]:
-    """Always the same; each level builds on the ones before, mostly on the last."""
+    """Yield the same models each time; each level builds on earlier ones, mostly on the last."""
     choose = random.Random(SEED)
     levels: list[list[str]] = []
     ends = [sum([*LEVELS.values()][: number + 1]) for number in range(len(LEVELS))]
@@ -58,7 +58,7 @@ def models(size: int, seconds: int = 0) -> Iterator[Model]:
 
 
 def write_project(folder: Path, lineage: Path, size: int, seconds: int) -> None:
-    """Puts the models in place of those in ``folder``, and writes what Cosmos and we parse."""
+    """Replace the models in ``folder``, and write the files that Cosmos and our library parse."""
     for name in ("models", "tests"):
         shutil.rmtree(folder / name, ignore_errors=True)
     profiles = folder / "profiles.yml"
@@ -80,7 +80,7 @@ def unique_id(name: str) -> str:
 
 
 def listed(model: Model) -> dict[str, object]:
-    """As ``dbt ls`` lists it."""
+    """Return the node in the format of ``dbt ls``."""
     return {
         "unique_id": unique_id(model.name),
         "resource_type": "model",
@@ -91,7 +91,7 @@ def listed(model: Model) -> dict[str, object]:
 
 
 def kept(model: Model) -> dict[str, object]:
-    """As the lineage file keeps it."""
+    """Return the node in the format of the lineage file."""
     return {
         "unique_id": unique_id(model.name),
         "name": model.name,

@@ -1,6 +1,6 @@
-"""The local dbt Cloud: how soon it answers, how many polls it bears, how long a list takes.
+"""The local dbt Cloud: startup time, polls per second, and time of a list.
 
-The server has one core to itself, the client another one, where the system lets us choose.
+Server and client have one core each, if the system supports it.
 """
 
 from __future__ import annotations
@@ -43,16 +43,16 @@ HEADERS = {"Authorization": f"Token {TOKEN}"}
 
 
 def measure(rounds: int) -> Iterator[Figure]:
-    """Yields each figure as soon as it is there."""
+    """Yield each figure once it is measured."""
     with tempfile.TemporaryDirectory() as folder:
         data = Path(folder)
         os.environ["REQUESTS_CA_BUNDLE"] = str(ensure_certificates(data).bundle)
         store_runs(data)
         server = RunningDbtCloud(data)
         starts = [start_seconds(server) for _ in range(rounds)]
-        yield Figure("start to the first answer", starts, "s")
+        yield Figure("start to the first response", starts, "s")
         with on_own_core(server):
-            server.wait(server.trigger(steps_override=["dbt deps"]))  # dbt has been imported
+            server.wait(server.trigger(steps_override=["dbt deps"]))  # dbt is imported now
             polls = [polls_per_second(server) for _ in range(rounds)]
             yield Figure(f"status polls, {CONNECTIONS} connections", polls, "per second")
             for query in LISTS:
@@ -61,11 +61,11 @@ def measure(rounds: int) -> Iterator[Figure]:
 
 
 def store_runs(data: Path) -> None:
-    """As if the server had run them, a minute apart."""
+    """Store runs as if the server had run them, a minute apart."""
     jobs_file = read_jobs_file(JOBS_FILE)
     job = jobs_file.jobs[0]
     store = Store(data / "dbt_cloud.db")
-    store.take_over(jobs_file)
+    store.apply_jobs_file(jobs_file)
     first = now() - timedelta(minutes=STORED_RUNS)
     with store.write() as session:
         for number in range(STORED_RUNS):
@@ -94,21 +94,21 @@ def start_seconds(server: RunningDbtCloud) -> float:
 
 @contextmanager
 def on_own_core(server: RunningDbtCloud) -> Iterator[None]:
-    """While it lasts, the server runs on a core of its own."""
-    run_on(SERVER_CORE)  # a child inherits it
+    """Run the server on its own core during the block."""
+    run_on(SERVER_CORE)  # inherited by child processes
     with server:
         run_on(CLIENT_CORE)
         yield
 
 
 def run_on(core: int) -> None:
-    """Moves this thread, and what it starts from now on, to one core; not every system can."""
+    """Move this thread and its future children to one core, if the system supports it."""
     if hasattr(os, "sched_setaffinity") and (os.cpu_count() or 1) > core:
         os.sched_setaffinity(0, {core})
 
 
 def polls_per_second(server: RunningDbtCloud) -> float:
-    """Status polls of one run, on connections that stay open."""
+    """Return the status polls of one run per second, on open connections."""
     end = time.perf_counter() + POLL_SECONDS
     counts: list[int] = []
 
@@ -129,7 +129,7 @@ def polls_per_second(server: RunningDbtCloud) -> float:
 
 
 def list_milliseconds(server: RunningDbtCloud, query: str) -> float:
-    """The median of one round's calls, the body's transfer included."""
+    """Return the median time of the calls of one round, including the body's transfer."""
     connection = connect(server)
     times = []
     for _ in range(LIST_CALLS):
@@ -146,10 +146,10 @@ def connect(server: RunningDbtCloud) -> http.client.HTTPSConnection:
 
 
 def get(connection: http.client.HTTPSConnection, path: str) -> bytes:
-    """The body of an answer; raises RuntimeError for anything but success."""
+    """Return a response's body; raise RuntimeError unless it is a success."""
     connection.request("GET", path, headers=HEADERS)
-    answer = connection.getresponse()
-    body = answer.read()
-    if answer.status != 200:
-        raise RuntimeError(f"{path} answered {answer.status}: {body.decode()}")
+    response = connection.getresponse()
+    body = response.read()
+    if response.status != 200:
+        raise RuntimeError(f"{path} returned {response.status}: {body.decode()}")
     return body

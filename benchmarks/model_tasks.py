@@ -1,9 +1,9 @@
-"""A task per model, by four ways, in turns on one Airflow.
+"""A task per model, by four methods, which take turns on one Airflow.
 
 `by_job` is our task group over the local dbt Cloud; the others are this repository's Dags with dbt
 Core: Cosmos with a sensor per model (`WATCHER`), Cosmos with a dbt per model (`LOCAL`), and one
-task for all. Their dbt is called through a script that counts. It takes from ten minutes to an
-hour, so it runs only when it is named.
+task for all models. They run dbt through a script that counts its calls. A benchmark takes ten
+minutes to an hour, so it only runs if it is named.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from typing import Any
 
 from benchmarks.figures import Figure
 from benchmarks.generated_project import write_project
-from benchmarks.observed import Cost, observed
+from benchmarks.observed import Cost, measured_cost
 from tests.e2e.airflow_client import Airflow
 from tests.e2e.project import Project
 from tests.e2e.variants import write_variant
@@ -30,21 +30,21 @@ PRODUCER = "jaffle_shop.dbt_producer_watcher"  # the task that runs dbt for all 
 OURS, SENSORS, BASH, LOCAL = "by_job", "by_watcher", "by_bash", "by_local"
 COUNTED = {'ROOT / "dbt_venv" / "bin" / "dbt"': 'ROOT / "counted_dbt"'}
 WATCHER = {"EXECUTION_MODE = ExecutionMode.LOCAL": "EXECUTION_MODE = ExecutionMode.WATCHER"}
-# Dag → the one whose copy it is, and what is changed in it.
+# Dag → the Dag that it copies, and the changes to the copy.
 DAGS: dict[str, tuple[str, dict[str, str]]] = {
     OURS: ("show_models_as_tasks", {}),
     SENSORS: (BY_MODEL, COUNTED | WATCHER),
     BASH: (IN_ONE_TASK, COUNTED),
     LOCAL: (BY_MODEL, COUNTED),
 }
-# What is changed besides for a generated project, which has no tests and needs no turns.
+# Further changes for a generated project, which has no tests and needs no pool.
 POOL = {'POOL = "warehouse"': 'POOL = "default_pool"'}
 GENERATED = {IN_ONE_TASK: POOL, BY_MODEL: POOL | {"TestBehavior.AFTER_ALL": "TestBehavior.NONE"}}
-LONGEST = 7200.0  # seconds; of a Dag run
-MOST = {SENSORS: 185, LOCAL: 100}  # models; with more a round takes the better part of an hour
-COUNTING = """\
+DAG_RUN_SECONDS = 7200.0  # time limit
+MAX_MODELS = {SENSORS: 185, LOCAL: 100}  # with more a round takes most of an hour
+COUNTING_SCRIPT = """\
 #!/bin/bash
-# Runs dbt, and adds the CPU seconds that it took.
+# Runs dbt, and appends the CPU seconds that it used.
 '{dbt}' "$@"
 code=$?
 times >> '{file}'
@@ -66,16 +66,16 @@ class Round:
 
 
 def measure(size: int, seconds: int, rounds: int) -> Iterator[Figure]:
-    """``size`` 0 is jaffle_shop, with its tests; each generated model takes ``seconds``."""
+    """Compare the Dags; ``size`` 0 is jaffle_shop with its tests, ``seconds`` is per model."""
     with tempfile.TemporaryDirectory() as folder:
         project = prepare(Path(folder), size, seconds)
         with project.started():
             airflow = Airflow(project.port)
             taken = defaultdict(list)
-            if size <= MOST[LOCAL]:  # with more a round takes too long
+            if size <= MAX_MODELS[LOCAL]:  # with more a round takes too long
                 for dag in (OURS, BASH):
-                    one_round(project, airflow, dag)  # dbt keeps what it has parsed
-            compared = [dag for dag in DAGS if size <= MOST.get(dag, size)]
+                    one_round(project, airflow, dag)  # so that dbt's parse cache is warm
+            compared = [dag for dag in DAGS if size <= MAX_MODELS.get(dag, size)]
             for _ in range(rounds):
                 for dag in compared:
                     taken[dag].append(one_round(project, airflow, dag))
@@ -98,7 +98,7 @@ def figures(dag: str, rounds: list[Round]) -> Iterator[Figure]:
 
 
 def prepare(folder: Path, size: int, seconds: int) -> Project:
-    """A copy of this repository with just the Dags to compare."""
+    """Return a copy of this repository with only the Dags to compare."""
     project = Project.copy_to(folder)
     include = project.root / "include"
     if size:
@@ -106,7 +106,7 @@ def prepare(folder: Path, size: int, seconds: int) -> Project:
         write_project(include / "jaffle_shop", lineage, size, seconds)
     dbt = project.root / "counted_dbt"
     real = project.root / "dbt_venv" / "bin" / "dbt"
-    dbt.write_text(COUNTING.format(dbt=real, file=counts(project)))
+    dbt.write_text(COUNTING_SCRIPT.format(dbt=real, file=counts(project)))
     dbt.chmod(0o755)
     originals = [*(project.root / "dags").glob("*.py")]
     for dag, (original, changes) in DAGS.items():
@@ -119,20 +119,20 @@ def prepare(folder: Path, size: int, seconds: int) -> Project:
 
 
 def counts(project: Project) -> Path:
-    """Two lines for each dbt command that was run outside the local dbt Cloud."""
+    """Return the file with two lines per dbt command outside the local dbt Cloud."""
     return project.root / "counted"
 
 
 def one_round(project: Project, airflow: Airflow, dag: str) -> Round:
     counted = counts(project)
     counted.unlink(missing_ok=True)
-    with observed(project, airflow) as cost:
+    with measured_cost(project, airflow) as cost:
         dag_run = airflow.trigger(dag)
-        state = airflow.wait(dag, dag_run, LONGEST)
+        state = airflow.wait(dag, dag_run, DAG_RUN_SECONDS)
     assert state == "success", (dag, airflow.call("GET", f"/dags/{dag}/dagRuns/{dag_run}"))
     path = f"/dags/{dag}/dagRuns/{dag_run}"
-    told = airflow.call("GET", path)
-    began, ended = (datetime.fromisoformat(told[key]) for key in ("start_date", "end_date"))
+    finished = airflow.call("GET", path)
+    began, ended = (datetime.fromisoformat(finished[key]) for key in ("start_date", "end_date"))
     parse = airflow.call("GET", f"/dags/{dag}")["last_parse_duration"]
     cpu = dict(cost.cpu)
     if dag == OURS:
@@ -140,11 +140,11 @@ def one_round(project: Project, airflow: Airflow, dag: str) -> Round:
         dbt_ended = datetime.fromisoformat(steps[-1]["finished_at"])
         dbt_cpu, commands = cpu.pop(DBT_CLOUD), len(steps)
     else:
-        lines = counted.read_text().splitlines()[1::2]  # the first is bash's own
+        lines = counted.read_text().splitlines()[1::2]  # the first line is bash's own
         dbt_ended = datetime.fromtimestamp(counted.stat().st_mtime, UTC)
         dbt_cpu, commands = sum(map(cpu_seconds, lines)), len(lines)
-        cpu[DBT_CLOUD] = -dbt_cpu  # Airflow's tasks have run it
-    if dag == SENSORS:  # one of them that fails runs dbt again
+        cpu[DBT_CLOUD] = -dbt_cpu  # it ran in Airflow's tasks
+    if dag == SENSORS:  # if a sensor fails, it runs dbt again
         producer = airflow.call("GET", f"{path}/taskInstances/{PRODUCER}")
         dbt_ended = datetime.fromisoformat(producer["end_date"])
     wall, tail = (ended - began).total_seconds(), (ended - dbt_ended).total_seconds()
@@ -157,6 +157,6 @@ def newest_run(project: Project) -> dict[str, Any]:
 
 
 def cpu_seconds(line: str) -> float:
-    """As bash's ``times`` tells a command's: ``0m3.210s 0m0.530s``."""
+    """Return the CPU seconds of a command in bash's ``times``: ``0m3.210s 0m0.530s``."""
     parts = [word.rstrip("s").split("m") for word in line.split()]
     return sum(60 * float(minutes) + float(seconds) for minutes, seconds in parts)

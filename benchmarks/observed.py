@@ -1,4 +1,4 @@
-"""What a Dag run costs: CPU of all processes, their memory at its highest, worker slots."""
+"""The cost of a Dag run: CPU of all processes, their peak memory, and worker slots."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ import psutil
 from tests.e2e.airflow_client import Airflow
 from tests.e2e.project import Project
 
-PAUSE = 2.0  # seconds between two looks
+PAUSE = 2.0  # seconds between two samples
 
 
 @dataclass
 class Cost:
-    """Seconds of CPU of each component, MB at the highest, seconds of worker slots."""
+    """CPU seconds of each component, peak memory in MB, and seconds of worker slots."""
 
     cpu: dict[str, float] = field(default_factory=dict)
     memory: float = 0.0
@@ -28,8 +28,8 @@ class Cost:
 
 
 @contextmanager
-def observed(project: Project, airflow: Airflow) -> Iterator[Cost]:
-    """The cost of what happens meanwhile, complete once it is over."""
+def measured_cost(project: Project, airflow: Airflow) -> Iterator[Cost]:
+    """Yield the cost of the block, which is complete once the block has ended."""
     cost = Cost()
     watching = threading.Thread(target=watch, args=(project, airflow, cost))
     before = cpu_seconds(project)
@@ -44,19 +44,19 @@ def observed(project: Project, airflow: Airflow) -> Iterator[Cost]:
 
 
 def watch(project: Project, airflow: Airflow, cost: Cost) -> None:
-    looked = time.monotonic()
+    sampled = time.monotonic()
     while not cost.over.wait(PAUSE):
         held = sum(pool["running_slots"] for pool in airflow.call("GET", "/pools")["pools"])
         now = time.monotonic()
-        cost.slots += held * (now - looked)
-        looked = now
+        cost.slots += held * (now - sampled)
+        sampled = now
         sizes = {name: memory(family) for name, family in families(project).items()}
         cost.memory = max(cost.memory, sum(sizes.values()) / 1e6)
         cost.triggerer_memory = max(cost.triggerer_memory, sizes["triggerer"] / 1e6)
 
 
 def families(project: Project) -> dict[str, list[psutil.Process]]:
-    """Name of what runs → its process with all below it."""
+    """Return component → its process with all descendants."""
     found = {}
     for name, state in project.states().items():
         parent = psutil.Process(state.pid)
@@ -65,7 +65,7 @@ def families(project: Project) -> dict[str, list[psutil.Process]]:
 
 
 def cpu_seconds(project: Project) -> dict[str, float]:
-    """Of all that lives, and of what has ended below it: a process inherits from its children."""
+    """Return the CPU seconds of running processes and of their ended children."""
     found = {}
     for name, family in families(project).items():
         found[name] = 0.0
@@ -76,7 +76,7 @@ def cpu_seconds(project: Project) -> dict[str, float]:
 
 
 def memory(family: list[psutil.Process]) -> int:
-    """What processes share is counted once (PSS)."""
+    """Return the memory of the processes; shared pages are counted once (PSS)."""
     size = 0
     for process in family:
         with suppress(psutil.Error):  # it has ended

@@ -1,4 +1,4 @@
-"""How long it takes to make a task group of a lineage file, as the Dag processor does."""
+"""The time to build a task group of a lineage file, as in the Dag processor."""
 
 from __future__ import annotations
 
@@ -25,14 +25,14 @@ def measure(rounds: int) -> Iterator[Figure]:
             file = Path(folder) / f"{size}.json"
             file.write_text(json.dumps({"version": 1, "nodes": lineage(size)}))
             make_group(file)  # warm
-            first = [cpu_milliseconds(file, is_known=False) for _ in range(rounds)]
-            second = [cpu_milliseconds(file, is_known=True) for _ in range(rounds)]
+            first = [cpu_milliseconds(file, is_cached=False) for _ in range(rounds)]
+            second = [cpu_milliseconds(file, is_cached=True) for _ in range(rounds)]
             yield Figure(f"{size} nodes", first, "ms")
             yield Figure(f"{size} nodes, a second group on the file", second, "ms")
 
 
 def lineage(size: int) -> list[dict[str, object]]:
-    """Each model builds on two of the level before it."""
+    """Return a lineage in which each model builds on two of the level before it."""
     width = size // LEVELS
     return [
         {
@@ -54,9 +54,9 @@ def parents(number: int, width: int) -> list[str]:
     return [f"model.shop.m{before + (number + step) % width}" for step in (0, 7)]
 
 
-def cpu_milliseconds(file: Path, is_known: bool) -> float:
-    if not is_known:
-        file.touch()  # so it is read again
+def cpu_milliseconds(file: Path, is_cached: bool) -> float:
+    if not is_cached:
+        file.touch()  # so that it is read again
     began = time.process_time()
     make_group(file)
     return (time.process_time() - began) * 1000

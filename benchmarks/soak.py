@@ -1,9 +1,9 @@
-"""What grows when Dag runs follow one another for long on `make start`.
+"""Resource growth over many Dag runs on `make start`.
 
-After a tenth of the Dag runs and after all of them: the memory of each process with its children,
-the size of each folder, and how long a task takes from being queued until it runs. The Dag is
-`run_dbt_cloud_job`, whose job builds one model here: what is asked is what Airflow and the local
-dbt Cloud keep. It takes about half an hour, so it runs only when it is named.
+Measured after a tenth of the Dag runs and after all of them: the memory of each process with its
+children, the size of each folder, and the time of a task from queued to running. The Dag is
+`run_dbt_cloud_job`, whose job builds one model here, because the benchmark measures what Airflow
+and the local dbt Cloud keep. It takes about half an hour, so it only runs if it is named.
 """
 
 from __future__ import annotations
@@ -25,13 +25,13 @@ from tests.e2e.variants import build_one_model
 DAG = "run_dbt_cloud_job"
 TASK = "trigger_dbt_cloud_job_run"
 DAG_RUNS = 300
-FIRST_LOOK = 30
+FIRST_SAMPLE = 30
 FOLDERS = (".airflow/logs", ".airflow/postgres", "include/.local/runs", "include/.local")
 MEGABYTE = 1e6
 
 
 def measure(rounds: int) -> Iterator[Figure]:
-    """Yields the figures of the first look, then those of the last; one round, however many."""
+    """Yield the figures of both samples; ``rounds`` is ignored, there is always one round."""
     with tempfile.TemporaryDirectory() as folder:
         project = Project.copy_to(Path(folder))
         build_one_model(project)
@@ -40,12 +40,12 @@ def measure(rounds: int) -> Iterator[Figure]:
             waits = []
             for number in range(1, DAG_RUNS + 1):
                 waits.append(one_dag_run(airflow))
-                if number in (FIRST_LOOK, DAG_RUNS):
-                    yield from look(project, number, waits[-FIRST_LOOK:])
+                if number in (FIRST_SAMPLE, DAG_RUNS):
+                    yield from sample(project, number, waits[-FIRST_SAMPLE:])
 
 
 def one_dag_run(airflow: Airflow) -> float:
-    """Run it to its end; return the seconds from the trigger to the task's start."""
+    """Run the Dag; return the seconds from the trigger to the task's start."""
     run_id, states = airflow.run(DAG)
     assert states == {TASK: "success"}, (run_id, states)
     queued = airflow.call("GET", f"/dags/{DAG}/dagRuns/{run_id}")["queued_at"]
@@ -53,8 +53,8 @@ def one_dag_run(airflow: Airflow) -> float:
     return (datetime.fromisoformat(began) - datetime.fromisoformat(queued)).total_seconds()
 
 
-def look(project: Project, number: int, waits: list[float]) -> Iterator[Figure]:
-    time.sleep(10)  # until what has just been done is written and freed
+def sample(project: Project, number: int, waits: list[float]) -> Iterator[Figure]:
+    time.sleep(10)  # until the last writes are done and memory is freed
     after = f"after {number}"
     yield Figure(f"{after}: a task's start-up, median of {len(waits)}", [median(waits)], "s")
     for name, state in sorted(project.states().items()):
@@ -64,7 +64,7 @@ def look(project: Project, number: int, waits: list[float]) -> Iterator[Figure]:
 
 
 def memory(pid: int) -> int:
-    """Of the process and its children, what they share counted once (PSS; RSS where unknown)."""
+    """Return the memory of a process and its children; shared pages count once (PSS, else RSS)."""
     parent = psutil.Process(pid)
     infos = [each.memory_full_info() for each in [parent, *parent.children(recursive=True)]]
     return sum(getattr(info, "pss", info.rss) for info in infos)

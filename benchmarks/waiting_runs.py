@@ -1,6 +1,6 @@
 """Waiting for many dbt Cloud runs: our trigger against the provider's, in one triggerer process.
 
-The server has one core to itself, the triggerer the other one, where the system lets us choose.
+Server and triggerer have one core each, if the system supports it.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ from tests.running_dbt_cloud import RunningDbtCloud
 WAITING = (100, 1000)
 FIRST_JOB = 1_000_000
 ENDING = 5.0  # seconds over which the runs end, one after the other
-PATIENCE = 60.0  # seconds for the triggerer to end after its last event
+EXIT_SECONDS = 60.0  # of the triggerer, after its last event
 
 
 @dataclass(frozen=True)
@@ -45,7 +45,7 @@ class Round:
 
 
 def measure(rounds: int) -> Iterator[Figure]:
-    """Yields each figure as soon as it is there; the two take turns."""
+    """Yield each figure once it is measured; the two triggers take turns."""
     with tempfile.TemporaryDirectory() as folder:
         data = Path(folder)
         bundle = str(ensure_certificates(data).bundle)
@@ -69,11 +69,11 @@ def one_round(server: RunningDbtCloud, kind: str, count: int) -> Round:
     first = store_queued_runs(server.data, count)
     with running_triggerer(server, kind, first, count) as triggerer:
         assert triggerer.stdout
-        said = (json.loads(line) for line in triggerer.stdout if line.startswith("{"))
-        measured = next(said)
+        lines = (json.loads(line) for line in triggerer.stdout if line.startswith("{"))
+        measured = next(lines)
         ended = end_runs(server.data, range(first, first + count))
-        delays = [event["at"] - ended[event["run_id"]] for event in said]
-        assert triggerer.wait(PATIENCE) == 0
+        delays = [event["at"] - ended[event["run_id"]] for event in lines]
+        assert triggerer.wait(EXIT_SECONDS) == 0
     assert len(delays) == count
     polls_per_second = count / POLL_INTERVAL
     cpu = measured["cpu_share"] / polls_per_second * 1000
@@ -84,11 +84,11 @@ def one_round(server: RunningDbtCloud, kind: str, count: int) -> Round:
 def running_triggerer(
     server: RunningDbtCloud, kind: str, first: int, count: int
 ) -> Iterator[subprocess.Popen[str]]:
-    """It ends by itself after its last event, and with the block in any case."""
+    """Yield the triggerer, which ends after its last event, or with the block."""
     environment = {
         "AIRFLOW_HOME": str(server.data / "airflow"),
         "AIRFLOW_CONN_DBT_CLOUD_DEFAULT": server.connection,
-        "AIRFLOW__LOGGING__LOGGING_LEVEL": "ERROR",  # or each poll's line would be measured too
+        "AIRFLOW__LOGGING__LOGGING_LEVEL": "ERROR",  # the lines of each poll would be measured too
     }
     with subprocess.Popen(
         [sys.executable, "-m", "benchmarks.waiting_triggers", kind, str(first), str(count)],
@@ -105,9 +105,9 @@ def running_triggerer(
 
 @contextmanager
 def busy_server(data: Path) -> Iterator[RunningDbtCloud]:
-    """On a core of its own. Its only slot has a run that never ends: queued runs stay queued."""
+    """Yield a server on its own core, whose only slot has an endless run: others stay queued."""
     sleeper = data / "sleeps-instead-of-dbt"
-    # What the server hears from dbt once it is ready, then nothing for a day.
+    # The worker's first line when it is ready, then nothing for a day.
     sleeper.write_text('#!/bin/sh\necho \'{"dbt_version": "1.11"}\'\nexec sleep 86400\n')
     sleeper.chmod(0o700)
     server = RunningDbtCloud(data, options=("--dbt-python", str(sleeper)))
@@ -117,7 +117,7 @@ def busy_server(data: Path) -> Iterator[RunningDbtCloud]:
 
 
 def store_queued_runs(data: Path, count: int) -> int:
-    """They stay queued until ``end_runs``. Returns the first of their consecutive ids."""
+    """Store runs that stay queued until ``end_runs``; return the first of their consecutive ids."""
     jobs_file = read_jobs_file(JOBS_FILE)
     job = jobs_file.jobs[0]
     store = Store(data / "dbt_cloud.db")
@@ -127,7 +127,7 @@ def store_queued_runs(data: Path, count: int) -> int:
                 account_id=jobs_file.account.id,
                 project_id=job.project_id,
                 environment_id=job.environment_id,
-                job_id=FIRST_JOB + number,  # or each would list those it waits for
+                job_id=FIRST_JOB + number,  # in one job each run would list the others
                 trigger={"cause": "benchmark"},
                 job_definition=job.model_dump(mode="json"),
             )
@@ -141,7 +141,7 @@ def store_queued_runs(data: Path, count: int) -> int:
 
 
 def end_runs(data: Path, run_ids: range) -> dict[int, float]:
-    """Lets the runs succeed one after the other. Returns when each one did."""
+    """Let the runs succeed one after the other; return the time of each end."""
     ended = {}
     with closing(sqlite3.connect(data / "dbt_cloud.db", isolation_level=None)) as database:
         for run_id in run_ids:

@@ -1,6 +1,6 @@
-"""One triggerer's event loop with many waiting triggers: started by ``waiting_runs``.
+"""The event loop of a triggerer with many waiting triggers; ``waiting_runs`` starts it.
 
-Prints a line of JSON once CPU and memory are measured, and one for each event.
+Prints a line of JSON after measuring CPU and memory, and one for each event.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ WARM_UP, MEASURED = 6.0, 15.0  # seconds
 CONNECTION = "dbt_cloud_default"
 
 
-def say(**line: Any) -> None:
+def print_json(**line: Any) -> None:
     print(json.dumps(line), flush=True)
 
 
@@ -61,10 +61,10 @@ def shared_events(run_id: int, streams: SharedStreamManager) -> AsyncIterator[An
 
 
 async def wait_for(run_id: int, start: float, events: Any, streams: SharedStreamManager) -> None:
-    """Starts somewhere within the first interval, as tasks do, and tells when it has fired."""
+    """Start at some time in the first interval, as tasks do; print when the trigger has fired."""
     await asyncio.sleep(start)
     async for _event in events(run_id, streams):
-        say(run_id=run_id, at=time.time())
+        print_json(run_id=run_id, at=time.time())
 
 
 async def measure(events: Any, run_ids: range) -> None:
@@ -77,7 +77,7 @@ async def measure(events: Any, run_ids: range) -> None:
     before, began = cpu_seconds(), time.monotonic()
     await asyncio.sleep(MEASURED)
     share = (cpu_seconds() - before) / (time.monotonic() - began)
-    say(cpu_share=share, memory=psutil.Process().memory_info().rss)
+    print_json(cpu_share=share, memory=psutil.Process().memory_info().rss)
     await asyncio.gather(*waits)
 
 

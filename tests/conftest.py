@@ -1,4 +1,4 @@
-"""What tests share: a certificate authority that they trust, and a local dbt Cloud."""
+"""Shared fixtures: a certificate authority that the tests trust, and a local dbt Cloud."""
 
 from __future__ import annotations
 
@@ -16,39 +16,39 @@ from include.local_servers.certificates import ensure_certificates
 from tests.running_dbt_cloud import RunningDbtCloud, prepare_data
 
 # requests and aiohttp must trust the local authority before Airflow, which imports them, is
-# imported. They trust no other: each new connection would spend 45 ms on reading all the usual
-# ones. Airflow itself gets a home of its own, away from the user's.
+# imported. They trust only this one: reading the usual roots takes 45 ms for each new connection.
+# Airflow has its own home, separate from the user's.
 SESSION = Path(tempfile.mkdtemp(prefix="local-dbt-cloud-"))
 CERTIFICATES = ensure_certificates(SESSION / "data")
 os.environ["REQUESTS_CA_BUNDLE"] = os.environ["SSL_CERT_FILE"] = str(CERTIFICATES.ca)
 os.environ.setdefault("AIRFLOW_HOME", str(SESSION / "airflow"))
 os.environ.setdefault("AIRFLOW__CORE__LOAD_EXAMPLES", "False")
 
-with suppress(ImportError):  # the Astro image has none
+with suppress(ImportError):  # not installed in the Astro image
     from hypothesis import HealthCheck, settings
 
-    # No test depends on how busy the machine is.
+    # Tests must not depend on the machine's load.
     settings.register_profile("tests", deadline=None, suppress_health_check=[HealthCheck.too_slow])
     settings.load_profile("tests")
 
 MakeDbtCloud = Callable[..., RunningDbtCloud]
 
 
-# How long a test may take, in seconds, with what it starts first: on a busy machine with two cores.
+# The time limit of a test in seconds, including the servers it starts, on two busy cores.
 LIMIT = 300
 LIMITS = {"tests/e2e/": 900, "tests/astro/": 3600}
-# The files that take longest begin, so that no process has one of them left at the end.
+# The slowest files start first, so that none of them runs alone at the end.
 FIRST = ("tests/e2e/", "tests/unit/dbt_cloud/")
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """The Astro image has the newest packages, not those of constraints.txt: they may warn."""
+    """Allow warnings in the Astro image, which has the newest packages, not the pinned ones."""
     if not config.pluginmanager.hasplugin("timeout"):
         config.addinivalue_line("filterwarnings", "default")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Each test has a time limit."""
+    """Set a time limit for each test."""
     items.sort(key=lambda item: [not item.nodeid.startswith(folder) for folder in FIRST])
     for item in items:
         if not item.get_closest_marker("timeout"):
@@ -58,7 +58,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
-    """A process takes all tests of an ``xdist_group``, else those of a file, in their order."""
+    """Run the tests of an ``xdist_group``, or else of a file, in one process and in order."""
     from xdist.scheduler import LoadGroupScheduling
 
     class ByGroupOrFile(LoadGroupScheduling):  # type: ignore[misc]  # xdist has no types
@@ -78,14 +78,14 @@ def session_folder() -> Iterator[Path]:
 
 @pytest.fixture(scope="session")
 def local_dbt_cloud(session_folder: Path) -> Iterator[RunningDbtCloud]:
-    """One server for the whole session."""
+    """Yield one server for the whole session."""
     with RunningDbtCloud(session_folder / "data") as server:
         yield server
 
 
 @pytest.fixture
 def make_local_dbt_cloud(tmp_path: Path) -> Iterator[MakeDbtCloud]:
-    """Starts a server of a test's own, with command-line options, for what disturbs others."""
+    """Yield a function that starts a separate server with command-line options."""
     servers: list[RunningDbtCloud] = []
 
     def make(*options: str) -> RunningDbtCloud:
@@ -103,6 +103,6 @@ def make_local_dbt_cloud(tmp_path: Path) -> Iterator[MakeDbtCloud]:
 def dbt_cloud_connection(
     local_dbt_cloud: RunningDbtCloud, monkeypatch: pytest.MonkeyPatch
 ) -> RunningDbtCloud:
-    """Airflow's connection ``dbt_cloud_default`` leads to the local dbt Cloud."""
+    """Set Airflow's connection ``dbt_cloud_default`` to the local dbt Cloud."""
     monkeypatch.setenv("AIRFLOW_CONN_DBT_CLOUD_DEFAULT", local_dbt_cloud.connection)
     return local_dbt_cloud

@@ -1,7 +1,7 @@
 """Ports for the servers that tests start.
 
-A port that was returned once is not returned again, and each worker of xdist has its own ports: a
-server may start, or start again, long after its port was chosen.
+A port is returned only once, and each worker of xdist has its own range, because a server may
+start, or start again, long after its port was chosen.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ _unused = list(locks_and_ports.FREE_PORTS[_WORKER % 8 :: 8])
 
 
 def free_port() -> int:
-    """Return a loopback port without a listener that this run of the tests has not used."""
+    """Return a loopback port without a listener, which this test run has not used."""
     port = locks_and_ports.free_port(_unused)
     _unused.remove(port)
     return port

@@ -1,4 +1,4 @@
-"""The local dbt Cloud as tests use it: the real server, in a process of its own, over TLS."""
+"""The local dbt Cloud for tests: the real server, in a separate process, over TLS."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ class RunningDbtCloud:
 
     @property
     def connection(self) -> str:
-        """Airflow's connection to it, as the value of ``AIRFLOW_CONN_…``."""
+        """Return Airflow's connection to the server, as the value of ``AIRFLOW_CONN_…``."""
         login, host = str(self.account_id), self.host
         fields = {"conn_type": "dbt_cloud", "host": host, "login": login, "password": self.token}
         return json.dumps(fields)
@@ -85,27 +85,27 @@ class RunningDbtCloud:
             self.process = None
 
     def request(self, method: str, path: str, **options: Any) -> requests.Response:
-        """A call below the account's address, with the token unless ``headers`` say otherwise."""
+        """Call a path below the account's URL, with the token unless ``headers`` replace it."""
         headers = {"Authorization": f"Token {TOKEN}", **options.pop("headers", {})}
         address = f"{self.url}/api/v2/accounts/{self.account_id}/{path}"
         return self.session.request(method, address, headers=headers, timeout=30, **options)
 
     def get(self, path: str, **params: Any) -> Any:
-        """The ``data`` of a successful answer."""
-        answer = self.request("GET", path, params=params)
-        assert answer.ok, answer.text
-        return answer.json()["data"]
+        """Return the ``data`` of a successful response."""
+        response = self.request("GET", path, params=params)
+        assert response.ok, response.text
+        return response.json()["data"]
 
     def trigger(self, job_id: int = DAILY_BUILD, **overrides: Any) -> int:
-        """Starts a run and returns its id."""
+        """Start a run and return its id."""
         body = {"cause": "test", **overrides}
-        answer = self.request("POST", f"jobs/{job_id}/run/", json=body)
-        assert answer.ok, answer.text
-        run_id: int = answer.json()["data"]["id"]
+        response = self.request("POST", f"jobs/{job_id}/run/", json=body)
+        assert response.ok, response.text
+        run_id: int = response.json()["data"]["id"]
         return run_id
 
     def wait(self, run_id: int, until: set[int] | None = None) -> dict[str, Any]:
-        """The run, with its steps, once it has one of the statuses, by default a final one."""
+        """Return the run with its steps once it has one of the statuses, by default a final one."""
         deadline = time.monotonic() + RUN_SECONDS
         while time.monotonic() < deadline:
             run: dict[str, Any] = self.get(f"runs/{run_id}/", include_related="run_steps")
@@ -128,17 +128,17 @@ class RunningDbtCloud:
             time.sleep(0.05)
 
 
-def wait_until(is_so: Callable[[], Any]) -> None:
-    """Raise TimeoutError if it is not so within a minute."""
+def wait_until(is_true: Callable[[], Any]) -> None:
+    """Wait for a condition; raise TimeoutError after a minute."""
     deadline = time.monotonic() + WAIT_SECONDS
-    while not is_so():
+    while not is_true():
         if time.monotonic() > deadline:
             raise TimeoutError
         time.sleep(0.05)
 
 
 def prepare_data(source: Path, data: Path) -> None:
-    """Gives another data folder the authority that the tests trust, and what dbt has parsed."""
+    """Copy the authority that the tests trust, and dbt's parse cache, to another data folder."""
     data.mkdir(parents=True, exist_ok=True)
     for pattern in ("ca.pem", "ca-key.pem", "partial_parse_*.msgpack"):
         for file in source.glob(pattern):

@@ -1,4 +1,4 @@
-"""A receiver of webhooks on loopback: keeps what arrives and answers as it is told."""
+"""A webhook receiver on loopback, which stores requests and returns the given status codes."""
 
 from __future__ import annotations
 
@@ -24,17 +24,17 @@ class Received:
 
     @property
     def summary(self) -> tuple[str, str, int]:
-        """Event, word and number of the run's status."""
+        """Return event type, status and status code of the run."""
         data = self.event["data"]
         return self.event["eventType"], data["runStatus"], data["runStatusCode"]
 
 
 class WebhookReceiver:
-    """``answers`` are the status codes to come, then 200; ``hang`` makes it not answer at all."""
+    """``status_codes`` are the next status codes, then 200; ``hang`` stops all responses."""
 
     def __init__(self) -> None:
         self.received: list[Received] = []
-        self.answers: list[int] = []
+        self.status_codes: list[int] = []
         self.hang = threading.Event()
         self._changed = threading.Condition()
         self._server = ThreadingHTTPServer(("127.0.0.1", 0), self._handler())
@@ -51,14 +51,14 @@ class WebhookReceiver:
         self._server.server_close()
 
     def wait(self, count: int) -> list[Received]:
-        """What has arrived, once there are ``count`` of them."""
+        """Return the received requests once there are ``count`` of them."""
         with self._changed:
             arrived = self._changed.wait_for(lambda: len(self.received) >= count, WAIT_SECONDS)
         assert arrived, [one.summary for one in self.received]
         return list(self.received)
 
     def accept(self, received: Received) -> int | None:
-        """Keeps it and says how to answer; None for not at all."""
+        """Store a request and return its status code; None for no response."""
         with self._changed:
             self.received.append(received)
             self._changed.notify_all()
@@ -66,7 +66,7 @@ class WebhookReceiver:
             while self.hang.is_set():
                 time.sleep(0.05)
             return None
-        return self.answers.pop(0) if self.answers else 200
+        return self.status_codes.pop(0) if self.status_codes else 200
 
     def _handler(self) -> type[BaseHTTPRequestHandler]:
         receiver = self

@@ -1,4 +1,4 @@
-"""Starts the local dbt Cloud: ``python -m include.local_dbt_cloud``."""
+"""Start the local dbt Cloud: ``python -m include.local_dbt_cloud``."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ from include.local_servers.serving import ANY_HOST, LOOPBACK_HOSTS, StartError, 
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Returns the exit code; what hinders the start is said in one sentence on stderr."""
+    """Run the server and return the exit code; print to stderr why it could not start."""
     logging.basicConfig(level=logging.WARNING, format="%(levelname)s: %(message)s")
     try:
         settings = parse_settings(arguments)
@@ -48,26 +48,26 @@ def command_line() -> argparse.ArgumentParser:
         "The token is LOCAL_DBT_CLOUD_TOKEN, by default " + DEFAULT_TOKEN + ".",
     )
     parser.add_argument("--host", default="127.0.0.1", help="default: %(default)s")
-    parser.add_argument("--port", type=int, default=DBT_CLOUD.port, help="0 takes a free one")
-    parser.add_argument("--data", type=Path, default=default_data(), help="where everything is")
+    parser.add_argument("--port", type=int, default=DBT_CLOUD.port, help="0 selects a free port")
+    parser.add_argument("--data", type=Path, default=default_data(), help="the data folder")
     parser.add_argument(
         "--dbt-python", type=dbt_python, action="append", default=[], metavar="[VERSION=]PATH"
     )
     parser.add_argument("--dbt-project", type=Path, default=DBT_PROJECT)
     parser.add_argument("--jobs", type=Path, default=JOBS_FILE, help="a jobs.yaml")
-    parser.add_argument("--keep-runs", type=int, default=200, help="run folders to keep")
+    parser.add_argument("--keep-runs", type=int, default=200, help="number of run folders to keep")
     parser.add_argument(
         "--public-url",
         type=public_url,
         default=os.environ.get("LOCAL_DBT_CLOUD_PUBLIC_URL") or None,
-        help="how browsers reach this server, for links; default: the address of the call",
+        help="start of links in responses and pages; default: the address of the request",
     )
     parser.add_argument(
         "--webhook-waits",
         type=webhook_waits,
         default=WEBHOOK_WAITS,
         metavar="SECONDS,...",
-        help="waits before the second to fifth try of a webhook, default: 1,5,25,125",
+        help="delays before the second to fifth attempt of a webhook, default: 1,5,25,125",
     )
     parser.add_argument(
         "--webhook-timeout", type=float, default=WEBHOOK_TIMEOUT, help="seconds, %(default)g"
@@ -78,7 +78,7 @@ def command_line() -> argparse.ArgumentParser:
         action="append",
         default=[],
         metavar="'KIND [METHOD [PATH]] [times=N] [seconds=N]'",
-        help="what is to go wrong, for instance '503 GET */runs/* times=3'; may be repeated",
+        help="a fault to inject, for example '503 GET */runs/* times=3'; may be repeated",
     )
     return parser
 
@@ -105,30 +105,30 @@ def parse_settings(arguments: list[str] | None) -> Settings:
 
 
 def dbt_python(text: str) -> tuple[str, Path]:
-    """Return version and path; the version of the default dbt is empty."""
+    """Return version and path of ``[VERSION=]PATH``; the default dbt has an empty version."""
     version, separator, path = text.partition("=")
     if not separator or "/" in version:
         version, path = "", text
-    return version, Path(path).absolute()  # not resolved: a venv's Python is a link
+    return version, Path(path).absolute()  # not resolved: a venv's Python is a symlink
 
 
 def public_url(text: str) -> str:
-    """``https://localhost:8580``, without a slash at the end; refuses what is no web address."""
+    """Return a URL like ``https://localhost:8580`` without a trailing slash."""
     if not re.fullmatch(r"https?://[^/?#\s]+/?", text):
-        raise argparse.ArgumentTypeError(f"{text} is not like https://localhost:8580")
+        raise argparse.ArgumentTypeError(f"{text} must be a URL such as https://localhost:8580")
     return text.rstrip("/")
 
 
 def webhook_waits(text: str) -> tuple[float, ...]:
-    """Seconds, separated by commas."""
+    """Parse seconds separated by commas."""
     waits = tuple(float(word) for word in text.split(","))
     if any(not 0 <= wait <= 86400 for wait in waits):
-        raise argparse.ArgumentTypeError("each wait is between 0 and 86400 seconds")
+        raise argparse.ArgumentTypeError("each wait must be between 0 and 86400 seconds")
     return waits
 
 
 def fault(text: str) -> str:
-    """Returns the text unchanged if it can be read."""
+    """Return the text unchanged; raise ArgumentTypeError if it is not a fault."""
     try:
         parse_fault(text)
     except ValueError as error:
@@ -137,27 +137,27 @@ def fault(text: str) -> str:
 
 
 def check(settings: Settings) -> None:
-    """Raises StartError for what cannot work."""
+    """Raise StartError if a setting is unusable."""
     if settings.host not in LOOPBACK_HOSTS and settings.token == DEFAULT_TOKEN:
         raise StartError(
             f"--host {settings.host} can be reached from other machines, and the default token is "
-            "public: set LOCAL_DBT_CLOUD_TOKEN to one of your own."
+            "public: set LOCAL_DBT_CLOUD_TOKEN to a token of your own."
         )
     if not settings.dbt_python.exists():
         raise StartError(
-            f"There is no {settings.dbt_python}: run `make run` once, which installs dbt there, "
-            "or name another Python that has dbt-duckdb with --dbt-python."
+            f"dbt's Python {settings.dbt_python} does not exist: run `make run` once, "
+            "or pass another Python that has dbt-duckdb with --dbt-python."
         )
     for version, python in settings.dbt_pythons.items():
         if not python.exists():
-            raise StartError(f"There is no {python}: --dbt-python {version}= needs a Python.")
+            raise StartError(f"--dbt-python {version}={python}: this file does not exist.")
     if not (settings.dbt_project / "dbt_project.yml").exists():
-        raise StartError(f"{settings.dbt_project} is not a dbt project. See --dbt-project.")
+        raise StartError(f"{settings.dbt_project} is not a dbt project: set --dbt-project.")
 
 
 def start(settings: Settings, listener: socket.socket) -> None:
-    """Answers until SIGTERM or Ctrl-C."""
-    # Here, since FastAPI and SQLAlchemy take most of the start's time.
+    """Serve requests until SIGTERM or Ctrl-C."""
+    # Imported here because FastAPI and SQLAlchemy take most of the startup time.
     from include.local_dbt_cloud.api.http_protocol import HttpProtocol
     from include.local_dbt_cloud.app import create_app, make_server
     from include.local_dbt_cloud.storage.jobs_file import read_jobs_file
@@ -171,7 +171,7 @@ def start(settings: Settings, listener: socket.socket) -> None:
 
 
 def certificate_names(host: str) -> list[str]:
-    """What clients call a server that listens on ``host``."""
+    """Return the names in the certificate of a server that listens on ``host``."""
     return [socket.gethostname()] if host in ANY_HOST else [host]
 
 
@@ -180,7 +180,7 @@ def announce(settings: Settings, port: int, account_id: int, ca: Path) -> None:
     url = settings.public_url or f"https://{'localhost' if here else settings.host}:{port}"
     token = "$LOCAL_DBT_CLOUD_TOKEN" if os.environ.get("LOCAL_DBT_CLOUD_TOKEN") else settings.token
     print(
-        f"The local dbt Cloud answers at {url}\n"
+        f"The local dbt Cloud is running at {url}\n"
         f"  token    {token}\n"
         f"  CA file  {ca}\n"
         f'  try      curl --cacert {ca} -H "Authorization: Token {token}"'

@@ -42,27 +42,27 @@ from include.local_dbt_cloud.webhooks.sender import Sender
 SCHEMES = frozenset({"token", "bearer"})
 OPEN_PATHS = frozenset({"/", "/health", "/openapi.json"})
 OPEN_PREFIX = "/deploy/"
-PROJECT = f"{OPEN_PREFIX}{{account_id}}/projects/{{project_id}}"
+PROJECT_PAGES = f"{OPEN_PREFIX}{{account_id}}/projects/{{project_id}}"
 PAGES: dict[str, Callable[..., Response]] = {
     "/": pages.home,
-    f"{PROJECT}/jobs/{{job_id}}": pages.job_page,
-    f"{PROJECT}/runs/{{run_id}}": pages.run_page,
+    f"{PROJECT_PAGES}/jobs/{{job_id}}": pages.job_page,
+    f"{PROJECT_PAGES}/runs/{{run_id}}": pages.run_page,
 }
 
 log = logging.getLogger(__name__)
 
 
 def make_server(settings: Settings, jobs_file: JobsFile) -> Server:
-    """What every call works with. Webhooks join each commit here; storage knows nothing of them."""
+    """Return the objects that every call uses; the store records webhook events at each commit."""
     store = Store(settings.database, before_commit=record_events)
-    store.take_over(jobs_file)
+    store.apply_jobs_file(jobs_file)
     runner = Runner(settings, store, jobs_file.account.run_slots)
     faults = Faults(map(parse_fault, settings.faults))
     return Server(settings, store, runner, jobs_file.account.id, faults)
 
 
 def create_app(server: Server) -> FastAPI:
-    """The application around a store and a runner, which starts and stops with it."""
+    """Return the application, which starts and stops the runner, sender and scheduler."""
     settings = server.settings
     sender = Sender(server.store, settings.webhook_waits, settings.webhook_timeout)
     scheduler = Scheduler(server.store, server.runner.wake)
@@ -92,10 +92,10 @@ def create_app(server: Server) -> FastAPI:
     for path, page in PAGES.items():
         app.add_api_route(path, page, response_model=None, include_in_schema=False)
     describe(app, ROUTES, server.account_id)
-    app.add_exception_handler(ApiError, answer_api_error)
-    app.add_exception_handler(RequestValidationError, answer_validation_error)
-    app.add_exception_handler(HTTPException, answer_http_error)
-    app.add_exception_handler(Exception, answer_unexpected_error)
+    app.add_exception_handler(ApiError, handle_api_error)
+    app.add_exception_handler(RequestValidationError, handle_validation_error)
+    app.add_exception_handler(HTTPException, handle_http_error)
+    app.add_exception_handler(Exception, handle_unexpected_error)
     app.add_middleware(FaultInjection, faults=server.faults)
     app.add_middleware(TokenRequired, token=settings.token)
     app.add_middleware(TrailingSlash)
@@ -103,14 +103,14 @@ def create_app(server: Server) -> FastAPI:
 
 
 def health(server: Server) -> dict[str, Any]:
-    """Needs no token: says that the server answers, and which one it is."""
+    """Return the server's name and account; needs no token."""
     return {"name": "local dbt Cloud", "account_id": server.account_id}
 
 
 class TrailingSlash:
-    """Takes one trailing slash off, so that both forms are the same address.
+    """Removes one trailing slash, so that both forms are the same URL.
 
-    Never a redirect: clients would turn a POST into a GET.
+    It never redirects: clients would turn a POST into a GET.
     """
 
     def __init__(self, app: ASGIApp) -> None:
@@ -124,50 +124,50 @@ class TrailingSlash:
 
 
 class TokenRequired:
-    """Answers 401 to every call without the token; only pages and ``/health`` are open."""
+    """Returns 401 for every call without the token, except for pages and ``/health``."""
 
     def __init__(self, app: ASGIApp, token: str) -> None:
         self._app = app
         self._token = token.encode()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] == "http" and not self._may_pass(scope):
+        if scope["type"] == "http" and not self._is_allowed(scope):
             await failure(InvalidTokenError())(scope, receive, send)
             return
         await self._app(scope, receive, send)
 
-    def _may_pass(self, scope: Scope) -> bool:
+    def _is_allowed(self, scope: Scope) -> bool:
         sent = next((value for name, value in scope["headers"] if name == b"authorization"), None)
         if sent is None:
             return is_open(scope["path"])
         scheme, _, token = sent.partition(b" ")
-        known = scheme.decode("latin-1").lower() in SCHEMES
-        return known and hmac.compare_digest(token.strip(), self._token)
+        is_accepted = scheme.decode("latin-1").lower() in SCHEMES
+        return is_accepted and hmac.compare_digest(token.strip(), self._token)
 
 
 def is_open(path: str) -> bool:
-    """Whether a path needs no token; whatever is not listed here does."""
+    """Return whether a path needs no token; unlisted paths need one."""
     return path in OPEN_PATHS or path.startswith(OPEN_PREFIX)
 
 
-async def answer_api_error(request: Request, error: Exception) -> Response:
-    """In the envelope, or in words where a page was asked for."""
+async def handle_api_error(request: Request, error: Exception) -> Response:
+    """Return the envelope, or a page if a page was requested."""
     assert isinstance(error, ApiError)
     if request.scope["path"].startswith(OPEN_PREFIX):
         return pages.missing_page(error.code)
     return failure(error)
 
 
-async def answer_validation_error(request: Request, error: Exception) -> Response:
-    """An id in the path that is no number names nothing; anything else is a bad request."""
+async def handle_validation_error(request: Request, error: Exception) -> Response:
+    """Return 404 for an invalid id in the path, 400 for any other invalid input."""
     assert isinstance(error, RequestValidationError)
     if any(one["loc"][0] == "path" for one in error.errors()):
-        return await answer_api_error(request, NotFoundError())
+        return await handle_api_error(request, NotFoundError())
     return failure(InvalidRequestError())
 
 
-async def answer_http_error(request: Request, error: Exception) -> Response:
-    """What the router itself refuses, in the envelope."""
+async def handle_http_error(request: Request, error: Exception) -> Response:
+    """Return the router's own errors in the envelope."""
     assert isinstance(error, HTTPException)
     path = request.scope["path"]
     if error.status_code == 405:
@@ -175,17 +175,17 @@ async def answer_http_error(request: Request, error: Exception) -> Response:
     if error.status_code == 404 and path.startswith("/api/"):
         return failure(NotImplementedHereError(request.method, path))
     if error.status_code == 404:
-        return await answer_api_error(request, NotFoundError())
+        return await handle_api_error(request, NotFoundError())
     return failure(InvalidRequestError(str(error.detail)))
 
 
-async def answer_unexpected_error(request: Request, error: Exception) -> JSONResponse:
+async def handle_unexpected_error(request: Request, error: Exception) -> JSONResponse:
     log.error("%s %s failed", request.method, request.url.path, exc_info=error)
     return failure(ApiError())
 
 
 def _methods_of(request: Request) -> list[str]:
-    """Every method that the address answers; each is a route of its own."""
+    """Return all methods of the URL; each is a separate route."""
     routes = [route for route in request.app.routes if isinstance(route, APIRoute)]
     matching = (route for route in routes if route.matches(request.scope)[0] is not Match.NONE)
     return sorted({method for route in matching for method in route.methods})

@@ -1,4 +1,4 @@
-"""What the server was started with."""
+"""The settings of the server."""
 
 from __future__ import annotations
 
@@ -12,24 +12,24 @@ PROJECT_ROOT = Path(__file__).resolve().parents[2]
 DEFAULT_TOKEN = DBT_CLOUD.password
 DBT_PROJECT = PROJECT_ROOT / "include" / "jaffle_shop"
 JOBS_FILE = Path(__file__).with_name("jobs.yaml")
-WEBHOOK_WAITS = (1.0, 5.0, 25.0, 125.0)  # five tries; dbt Cloud does not say how far apart
+WEBHOOK_WAITS = (1.0, 5.0, 25.0, 125.0)  # between five attempts; undocumented by dbt Cloud
 WEBHOOK_TIMEOUT = 10.0
 
 
 def default_dbt_python() -> Path:
-    """The Python that has dbt: the one in ``dbt_venv``."""
+    """Return the Python of ``dbt_venv``, which has dbt."""
     return PROJECT_ROOT / "dbt_venv" / "bin" / "python"
 
 
 @dataclass(frozen=True)
 class Settings:
-    """Everything a start can choose.
+    """Options of the server.
 
-    ``dbt_python`` has the default dbt, ``dbt_pythons`` those of other versions by name;
-    ``keep_runs`` counts run folders, the newest ones; ``public_url`` is how browsers reach the
-    server if not by the address of the call; ``webhook_waits`` are the seconds before each
-    further try of a delivery, ``webhook_timeout`` those that a receiver has to answer; ``faults``
-    says what is to go wrong from the start, as ``--fault`` does.
+    ``dbt_python`` has the default dbt, ``dbt_pythons`` the other versions by name; ``keep_runs`` is
+    the number of run folders to keep; ``public_url`` replaces the address of the request in links;
+    ``webhook_waits`` are the seconds before each further attempt of a delivery, and
+    ``webhook_timeout`` the seconds for a receiver's response; ``faults`` are injected from the
+    start, as with ``--fault``.
     """
 
     data: Path
@@ -59,8 +59,8 @@ class Settings:
         return self.data / "runs"
 
     def partial_parse(self, dbt_version: str) -> Path:
-        """dbt's parse cache, carried from run to run so that a warm run parses only changes.
+        """Return dbt's parse cache, shared by all runs so that a warm run parses only changes.
 
-        A dbt of another version cannot read it.
+        Each dbt version has its own, because another version cannot read it.
         """
         return self.data / f"partial_parse_{dbt_version}.msgpack"

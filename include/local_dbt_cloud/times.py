@@ -1,4 +1,4 @@
-"""Timestamps and durations in the forms dbt Cloud writes them (CONTRACT.md, section 2)."""
+"""Timestamps and durations in dbt Cloud's formats (CONTRACT.md, section 2)."""
 
 from __future__ import annotations
 
@@ -13,28 +13,28 @@ def now() -> datetime:
 
 
 def spaced(moment: datetime | None) -> str | None:
-    """``2024-05-27 10:42:16.179903+00:00``: runs, projects and v3 environments."""
+    """Return ``2024-05-27 10:42:16.179903+00:00``, for runs, projects and v3 environments."""
     return moment.isoformat(" ", "microseconds") if moment else None
 
 
 def iso(moment: datetime | None) -> str | None:
-    """``2024-05-27T10:42:16.179903+00:00``: jobs, accounts and v2 environments."""
+    """Return ``2024-05-27T10:42:16.179903+00:00``, for jobs, accounts and v2 environments."""
     return moment.isoformat("T", "microseconds") if moment else None
 
 
 def clock(length: timedelta) -> str:
-    """``HH:MM:SS``, where hours may exceed 23."""
+    """Return ``HH:MM:SS``; the hours may exceed 23."""
     minutes, seconds = divmod(max(0, int(length.total_seconds())), 60)
     hours, minutes = divmod(minutes, 60)
     return f"{hours:02}:{minutes:02}:{seconds:02}"
 
 
 def humanized(length: timedelta) -> str:
-    """The two largest units, ``56 minutes, 48 seconds``; nothing at all is ``0 minutes``."""
+    """Return the two largest units, ``56 minutes, 48 seconds``; zero is ``0 minutes``."""
     return _words(max(0, int(length.total_seconds())))
 
 
-@lru_cache(maxsize=4096)  # a list of 100 runs asks 500 times, mostly for the same few seconds
+@lru_cache(maxsize=4096)  # a list of 100 runs needs 500, mostly of the same few seconds
 def _words(seconds: int) -> str:
     rest, parts = seconds, []
     for name, size in UNITS:

@@ -1,1 +1,1 @@
-"""Small local stand-ins of Fivetran's and Census's APIs, with real effects on the warehouse."""
+"""Small local substitutes for the APIs of Fivetran and Census, which change the real warehouse."""

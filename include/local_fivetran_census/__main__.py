@@ -1,4 +1,4 @@
-"""Starts both stand-ins on one port: ``python -m include.local_fivetran_census``."""
+"""Start both APIs on one port: ``python -m include.local_fivetran_census``."""
 
 from __future__ import annotations
 
@@ -17,16 +17,16 @@ from include.local_servers.serving import LOOPBACK_HOSTS, StartError, listen, se
 
 
 def main() -> int:
-    """Answer until SIGTERM or Ctrl-C; return the exit code."""
+    """Serve requests until SIGTERM or Ctrl-C; return the exit code."""
     parser = argparse.ArgumentParser(prog="include.local_fivetran_census", description=__doc__)
     parser.add_argument("--host", default="127.0.0.1", help="default: %(default)s")
-    parser.add_argument("--port", type=int, default=FIVETRAN.port, help="0 takes a free one")
+    parser.add_argument("--port", type=int, default=FIVETRAN.port, help="0 selects a free port")
     parser.add_argument("--data", type=Path, default=default_data())
     options = parser.parse_args()
     data = options.data.resolve()
     os.environ[VARIABLE] = str(data)  # include.shop.warehouse reads it
     settings = Settings(data)
-    if options.host not in LOOPBACK_HOSTS and settings.accepts_known_credentials:
+    if options.host not in LOOPBACK_HOSTS and settings.uses_default_credentials:
         return _refuse(
             f"--host {options.host} can be reached from other machines, and the default "
             "credentials are public: set LOCAL_FIVETRAN_SECRET and LOCAL_CENSUS_TOKEN."
@@ -47,7 +47,7 @@ def _refuse(reason: str) -> int:
 def _start(settings: Settings, listener: socket.socket) -> None:
     certificates = ensure_certificates(settings.data)
     port = listener.getsockname()[1]
-    print(f"The local Fivetran and Census answer at https://localhost:{port}", flush=True)
+    print(f"The local Fivetran and Census are running at https://localhost:{port}", flush=True)
     print(f"  CA file  {certificates.ca}", flush=True)
     serve(create_app(settings), listener, certificates)
 

@@ -1,4 +1,4 @@
-"""What a Census sync does here: it reads a mart and writes to a file what it would have sent."""
+"""A Census sync: read a mart, and write to a file what Census would send."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from include.shop.warehouse import open_warehouse
 
 @dataclass(frozen=True)
 class Sync:
-    """One sync: which columns of which mart go out, and which of them must not be empty."""
+    """One sync: the columns of a mart to send, and the identifier, which must not be empty."""
 
     id: int
     label: str
@@ -24,7 +24,7 @@ class Sync:
 
 @dataclass(frozen=True)
 class Sent:
-    """Counts of source records: all of them, and those without an identifier."""
+    """Counts of the source records, and of those without an identifier."""
 
     records: int
     invalid: int
@@ -42,11 +42,11 @@ SYNCS = {
 
 
 def send(sync: Sync, file: Path) -> Sent:
-    """Write one JSON object a line for each record that has an identifier; replaces the file.
+    """Write each record that has an identifier as a line of JSON, replacing the file.
 
     Raises:
-        LookupError: the mart does not exist; says so to the user.
-        TimeoutError: another process kept the warehouse.
+        LookupError: The mart does not exist; the message is for the user.
+        TimeoutError: Another process held the warehouse.
     """
     records = _read(sync)
     valid = [record for record in records if record[sync.identifier]]
@@ -65,10 +65,10 @@ def _read(sync: Sync) -> list[dict[str, object]]:
         try:
             found = warehouse.execute(f"select {columns} from {sync.source} order by 1").fetchall()
         except duckdb.CatalogException as error:
-            raise LookupError(f"There is no table {sync.source}: run dbt first.") from error
+            raise LookupError(f"Table {sync.source} does not exist: run dbt first.") from error
     return [dict(zip(sync.columns, map(_plain, row), strict=True)) for row in found]
 
 
 def _plain(value: object) -> object:
-    """Numbers and texts as JSON has them; money and dates as text, so that nothing is rounded."""
+    """Return numbers and texts unchanged, other values as text, so that nothing is rounded."""
     return value if isinstance(value, (int, str, type(None))) else str(value)

@@ -1,4 +1,4 @@
-"""Both APIs in one web application; their paths do not meet."""
+"""Both APIs in one web application; their paths do not overlap."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ NAME = "local Fivetran and Census"
 
 
 def create_app(settings: Settings) -> FastAPI:
-    """The application: ``/v1`` is Fivetran, ``/api/v1`` is Census, ``/health`` wants no token."""
+    """Return the application: Fivetran below ``/v1``, Census below ``/api/v1``, and ``/health``."""
     app = FastAPI(title=NAME, docs_url=None, redoc_url=None, openapi_url=None)
     app.include_router(fivetran.router(settings))
     app.include_router(census.router(settings))

@@ -1,4 +1,4 @@
-"""Census's REST API (now Fivetran Activations) as far as the Airflow provider uses it.
+"""Census's REST API (now Fivetran Activations), limited to what the Airflow provider uses.
 
 https://fivetran.com/docs/activations/rest-api/api-reference/introduction
 """
@@ -23,7 +23,7 @@ logger = logging.getLogger(__name__)
 
 
 class SyncRuns:
-    """The sync runs of this process; their files stay when it ends."""
+    """The sync runs of this process; their files are kept when it ends."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
@@ -33,7 +33,7 @@ class SyncRuns:
         self._lock = threading.Lock()
 
     def start(self, sync: Sync) -> int:
-        """Send in the background; returns the sync run's id."""
+        """Send in the background; return the sync run's id."""
         with self._lock:
             self._newest += 1
             run_id = self._newest
@@ -52,7 +52,7 @@ class SyncRuns:
     def find(self, run_id: int) -> dict[str, Any]:
         if run_id in self._runs:
             return self._runs[run_id]
-        raise not_found(f"There is no sync run {run_id}.")
+        raise not_found(f"Sync run {run_id} does not exist.")
 
     def _send(self, sync: Sync, run_id: int) -> None:
         result: dict[str, Any]
@@ -86,7 +86,7 @@ def _success(data: Any, **more: Any) -> JSONResponse:
 
 
 def router(settings: Settings) -> APIRouter:
-    """The routes under ``/api/v1``; every one wants the token."""
+    """Return the routes below ``/api/v1``; all of them need the token."""
     expected = f"Bearer {settings.census_token}".encode()
 
     def authenticate(request: Request) -> None:
@@ -107,7 +107,7 @@ def router(settings: Settings) -> APIRouter:
     @routes.post("/syncs/{sync_id}/trigger")
     def trigger(sync_id: int) -> JSONResponse:
         if sync_id not in SYNCS:
-            raise not_found(f"There is no sync {sync_id}.")
+            raise not_found(f"Sync {sync_id} does not exist.")
         return _success({"sync_run_id": runs.start(SYNCS[sync_id])})
 
     @routes.get("/sync_runs/{run_id}")
@@ -118,7 +118,7 @@ def router(settings: Settings) -> APIRouter:
         "/{path:path}", methods=["GET", "POST", "PATCH", "PUT", "DELETE"], include_in_schema=False
     )
     def missing(path: str, request: Request) -> JSONResponse:
-        message = f"The local Census has no {request.method} /api/v1/{path}; its README lists more."
+        message = f"The local Census has no {request.method} /api/v1/{path}: see its README.md."
         raise ApiError(501, {"status": "not_implemented", "message": message})
 
     return routes

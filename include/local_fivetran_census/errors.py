@@ -1,4 +1,4 @@
-"""How a handler ends a call that cannot be answered."""
+"""The error that ends a call."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from typing import Any
 
 
 class ApiError(Exception):
-    """A status number and the body in the vendor's own form."""
+    """The HTTP status, and the body in the vendor's format."""
 
     def __init__(self, status: int, body: dict[str, Any]) -> None:
         super().__init__(body["message"])

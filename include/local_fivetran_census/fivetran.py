@@ -1,4 +1,4 @@
-"""Fivetran's REST API as far as the Airflow provider's operator and sensor use it.
+"""Fivetran's REST API, limited to what the Airflow provider's operator and sensor use.
 
 https://fivetran.com/docs/rest-api/api-reference
 """
@@ -29,7 +29,7 @@ GROUP = {"id": "jaffle_shop_warehouse", "name": "Warehouse"}
 
 
 class Change(BaseModel):
-    """What can be changed of a connector; anything else in the body is ignored."""
+    """The fields of a connector that can be changed; other keys of the body are ignored."""
 
     paused: bool | None = None
     schedule_type: Literal["manual", "auto"] | None = None
@@ -37,7 +37,7 @@ class Change(BaseModel):
 
 @dataclass
 class Connector:
-    """The one connector: new and paused, as Fivetran creates them; forgotten at a restart."""
+    """The only connector: new and paused, as Fivetran creates them; a restart resets it."""
 
     paused: bool = True
     schedule_type: str = "auto"
@@ -49,7 +49,7 @@ class Connector:
         self._lock = threading.Lock()
 
     def named(self, connector_id: str) -> Connector:
-        """This one; raises ApiError for any other name."""
+        """Return this connector; raise ApiError for any other id."""
         if connector_id == CONNECTOR_ID:
             return self
         message = f"Connector with id '{connector_id}' does not exist."
@@ -79,7 +79,7 @@ class Connector:
         self.syncing = False
 
     def details(self) -> dict[str, Any]:
-        """The object that Fivetran calls a connector."""
+        """Return the object that Fivetran calls a connector."""
         state = "paused" if self.paused else "scheduled"
         return {
             "id": CONNECTOR_ID,
@@ -116,7 +116,7 @@ def _page(items: list[dict[str, Any]]) -> JSONResponse:
 
 
 def authentication(settings: Settings) -> Callable[[Request], None]:
-    """What refuses a request without the API key and its secret."""
+    """Return the check for the API key and its secret."""
     pair = f"{settings.fivetran_key}:{settings.fivetran_secret}".encode()
     expected = b"Basic " + b64encode(pair)
 
@@ -130,7 +130,7 @@ def authentication(settings: Settings) -> Callable[[Request], None]:
 
 
 def router(settings: Settings) -> APIRouter:
-    """The routes under ``/v1``; every one wants the API key and its secret."""
+    """Return the routes below ``/v1``; all of them need the API key and its secret."""
     connector = Connector()
     routes = APIRouter(prefix="/v1", dependencies=[Depends(authentication(settings))])
 
@@ -151,8 +151,8 @@ def router(settings: Settings) -> APIRouter:
         return _success(connector.named(connector_id).details())
 
     @routes.patch("/connectors/{connector_id}")
-    def change(connector_id: str, wanted: Change) -> JSONResponse:
-        connector.named(connector_id).change(wanted)
+    def change(connector_id: str, body: Change) -> JSONResponse:
+        connector.named(connector_id).change(body)
         return _success(connector.details(), "Connector has been updated")
 
     @routes.post("/connectors/{connector_id}/test")
@@ -169,7 +169,7 @@ def router(settings: Settings) -> APIRouter:
         "/{path:path}", methods=["GET", "POST", "PATCH", "PUT", "DELETE"], include_in_schema=False
     )
     def missing(path: str, request: Request) -> JSONResponse:
-        message = f"The local Fivetran has no {request.method} /v1/{path}; its README lists more."
+        message = f"The local Fivetran has no {request.method} /v1/{path}: see its README.md."
         raise ApiError(501, {"code": "NotImplemented", "message": message})
 
     return routes

@@ -1,4 +1,4 @@
-"""What a Fivetran sync does here: the shop's new rows land in the warehouse's raw schema."""
+"""A Fivetran sync: load the shop's new rows into the warehouse's raw schema."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ from include.shop.warehouse import RAW_TABLES, open_warehouse
 def land_new_rows() -> dict[str, int]:
     """Append the rows of ``include/raw_data`` that the raw schema lacks, all or none of them.
 
-    Also a sync that finds nothing new is noted: the table is as fresh as its source.
+    A sync without new rows is recorded too: the table is then as fresh as its source.
 
     Returns:
         Rows landed per table.
 
     Raises:
-        TimeoutError: another process kept the warehouse.
-        duckdb.Error: a file or a table is not as it should be.
+        TimeoutError: Another process held the warehouse.
+        duckdb.Error: A file or a table does not have the expected columns.
     """
     with open_warehouse() as warehouse, loading(warehouse):
         return {

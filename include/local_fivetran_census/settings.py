@@ -1,4 +1,4 @@
-"""What the two stand-ins are started with."""
+"""The settings of both servers."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ def _variable(name: str, default: str) -> str:
 
 @dataclass(frozen=True)
 class Settings:
-    """The data folder, shared with the local dbt Cloud, and the credentials that are accepted."""
+    """The data folder, shared with the local dbt Cloud, and the accepted credentials."""
 
     data: Path
     fivetran_key: str = field(
@@ -29,11 +29,11 @@ class Settings:
     )
 
     @property
-    def accepts_known_credentials(self) -> bool:
-        """True while anybody who has read this file could come in."""
+    def uses_default_credentials(self) -> bool:
+        """Return whether a public default grants access."""
         return self.fivetran_secret == FIVETRAN.password or self.census_token == CENSUS.password
 
     @property
     def sent(self) -> Path:
-        """Where the local Census writes what it would have sent, a file per sync run."""
+        """Return the folder of the files that the local Census writes, one per sync run."""
         return self.data / "census"

@@ -1,1 +1,1 @@
-"""What the local dbt Cloud and the local Fivetran and Census share."""
+"""Code that the local dbt Cloud and the local Fivetran and Census share."""

@@ -1,8 +1,8 @@
 """A certificate authority of this machine and the server certificate it signs.
 
 Clients trust the authority: ``requests`` through ``REQUESTS_CA_BUNDLE``, aiohttp through
-``SSL_CERT_FILE``, both set to ``ca-bundle.pem``, which also holds the roots that were trusted
-before. Private keys are readable by their owner only.
+``SSL_CERT_FILE``, both set to ``ca-bundle.pem``, which also contains the roots that were trusted
+before. Private keys are readable only by their owner.
 """
 
 from __future__ import annotations
@@ -42,9 +42,9 @@ class Certificates:
 
 
 def ensure_certificates(data: Path, names: Iterable[str] = ()) -> Certificates:
-    """Makes or renews what is missing, near its end or lacks a name; safe to call at any time.
+    """Create or renew certificates that are missing, about to expire or lack a name.
 
-    Raises DataFolderError if ``data`` cannot be written.
+    Safe to call at any time. Raises DataFolderError if ``data`` cannot be written.
     """
     files = Certificates(
         ca=data / "ca.pem",
@@ -52,11 +52,11 @@ def ensure_certificates(data: Path, names: Iterable[str] = ()) -> Certificates:
         server=data / "server.pem",
         server_key=data / "server-key.pem",
     )
-    wanted = list(dict.fromkeys([*NAMES, *names]))
+    all_names = list(dict.fromkeys([*NAMES, *names]))
     with writing(data), (data / "certificates.lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)  # two programs may start at the same moment
+        fcntl.flock(lock, fcntl.LOCK_EX)  # two programs may start at the same time
         ca_key = _ensure_ca(files.ca, data / "ca-key.pem")
-        _ensure_server(files, ca_key, wanted)
+        _ensure_server(files, ca_key, all_names)
         _write(files.bundle, _bundle(files, os.environ), mode=0o644)
     return files
 
@@ -82,8 +82,8 @@ def _ensure_server(
 ) -> None:
     ca = _read(files.ca)
     if _is_current(files.server) and files.server_key.exists():
-        known = _read(files.server)
-        if _names_of(known) >= set(names) and _is_signed_by(known, ca):
+        current = _read(files.server)
+        if _names_of(current) >= set(names) and _is_signed_by(current, ca):
             return
     key = ec.generate_private_key(ec.SECP256R1())
     issuer = x509.AuthorityKeyIdentifier.from_issuer_public_key(ca_key.public_key())
@@ -134,7 +134,7 @@ def _key_usage(signs_certificates: bool) -> x509.KeyUsage:
 
 
 def _bundle(files: Certificates, environment: Mapping[str, str]) -> bytes:
-    """Our authority, and the roots that this process trusts already, else certifi's."""
+    """Return our authority and the roots that this process already trusts, else certifi's."""
     named = (environment.get(name) for name in ("REQUESTS_CA_BUNDLE", "SSL_CERT_FILE"))
     roots = {Path(path).resolve() for path in named if path and Path(path).is_file()}
     roots -= {files.bundle.resolve(), files.ca.resolve()}
@@ -143,18 +143,18 @@ def _bundle(files: Certificates, environment: Mapping[str, str]) -> bytes:
 
 
 def _is_current(path: Path) -> bool:
-    """Whether the file is a certificate with some time to go, made by no clock that was fast."""
+    """Return whether the certificate is valid now and for some time."""
     try:
-        known, now = _read(path), datetime.now(UTC)
+        current, now = _read(path), datetime.now(UTC)
     except (OSError, ValueError):
         return False
-    return known.not_valid_before_utc <= now < known.not_valid_after_utc - RENEW_BEFORE
+    return current.not_valid_before_utc <= now < current.not_valid_after_utc - RENEW_BEFORE
 
 
 def _is_signed_by(certificate: x509.Certificate, ca: x509.Certificate) -> bool:
     try:
         certificate.verify_directly_issued_by(ca)
-    except Exception:  # cryptography names three kinds; each means no
+    except Exception:  # cryptography raises three types; each means no
         return False
     return True
 
@@ -194,7 +194,7 @@ def _key_bytes(key: ec.EllipticCurvePrivateKey) -> bytes:
 
 
 def _write(path: Path, content: bytes, mode: int) -> None:
-    """Replaces the file in one step, so that nobody ever reads half of it."""
+    """Replace the file in one step, so that no reader sees half of it."""
     new = path.with_suffix(".new")
     new.unlink(missing_ok=True)
     with os.fdopen(os.open(new, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode), "wb") as file:

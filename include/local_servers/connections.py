@@ -1,7 +1,7 @@
-"""How the local servers are reached, as cloned: the facts about Airflow's connections to them.
+"""Addresses and credentials of the local servers, as in Airflow's connections to them.
 
-The servers and the launcher take them from here. airflow_settings.yaml, in_docker.sh and the
-compose file repeat them, in formats of their own; a test compares.
+The servers and the launcher import them. airflow_settings.yaml, in_docker.sh and the compose file
+repeat them in their own formats; a test compares.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ DOCKER_NAME = "local-dbt-cloud"  # of the container with the servers, for the ot
 
 @dataclass(frozen=True)
 class LocalConnection:
-    """One of Airflow's connections. The password is public: it is good on this machine only."""
+    """An Airflow connection. The password is public: it is only valid on this machine."""
 
     conn_id: str
     conn_type: str
@@ -27,7 +27,7 @@ class LocalConnection:
 
     @property
     def variable(self) -> str:
-        """The environment variable by which Airflow is given another connection."""
+        """Return the environment variable that replaces this connection in Airflow."""
         return f"AIRFLOW_CONN_{self.conn_id.upper()}"
 
 

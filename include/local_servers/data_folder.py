@@ -1,4 +1,4 @@
-"""The folder that everything lives in: where it is, and one local dbt Cloud at a time in it."""
+"""The data folder: where it is, and the lock that keeps it to one local dbt Cloud."""
 
 from __future__ import annotations
 
@@ -13,17 +13,17 @@ DEFAULT = "include/.local"  # below the project's root
 
 
 def default_data() -> Path:
-    """``LOCAL_DBT_CLOUD_DATA``, else ``include/.local`` of this checkout."""
+    """Return ``LOCAL_DBT_CLOUD_DATA``, else ``include/.local`` of this checkout."""
     return Path(os.environ.get(VARIABLE) or Path(__file__).resolve().parents[2] / DEFAULT)
 
 
 class DataFolderError(Exception):
-    """The data folder cannot be used; the message says why and what to do."""
+    """The data folder cannot be used; the message has the reason and the next step."""
 
 
 @contextmanager
 def writing(data: Path) -> Iterator[None]:
-    """For a block that writes into the folder; raises DataFolderError if it cannot."""
+    """Create the folder for a block that writes into it; raise DataFolderError on failure."""
     try:
         data.mkdir(parents=True, exist_ok=True)
         yield
@@ -36,7 +36,7 @@ def writing(data: Path) -> Iterator[None]:
 
 @contextmanager
 def hold(data: Path) -> Iterator[None]:
-    """Makes the folder and keeps it to this process; raises DataFolderError."""
+    """Create the folder and lock it for this process; raise DataFolderError on failure."""
     with writing(data):
         (data / "runs").mkdir(exist_ok=True)
         lock = (data / "server.lock").open("a+")

@@ -11,19 +11,18 @@ VARIABLE = "LOCAL_DBT_CLOUD_DBT_PYTHON"
 
 
 class DbtPythonError(Exception):
-    """The variable cannot be used; the message says why and what to do."""
+    """The variable is invalid; the message has the reason and the next step."""
 
 
 def given_pythons(variables: Mapping[str, str], folder: Path) -> dict[str, Path]:
-    """Return version of dbt → the Python of its environment.
+    """Return dbt version → the Python of its environment.
 
     Args:
-        variables: An environment, with ``VERSION=PATH`` in the variable, several with commas
-            between, or without it.
-        folder: Where relative paths begin.
+        variables: An environment; the variable, if set, is ``VERSION=PATH``, separated by commas.
+        folder: The start of relative paths.
 
     Raises:
-        DbtPythonError: The variable has another form, or there is no such Python.
+        DbtPythonError: The variable has another form, or a Python does not exist.
     """
     text = variables.get(VARIABLE, "")
     found: dict[str, Path] = {}
@@ -31,14 +30,14 @@ def given_pythons(variables: Mapping[str, str], folder: Path) -> dict[str, Path]
         version, _, path = word.partition("=")
         if not version or "/" in version or not path:
             raise DbtPythonError(
-                f"LOCAL_DBT_CLOUD_DBT_PYTHON={text} will not do: give VERSION=PATH, several with "
-                "commas between, such as 1.12=/opt/dbt112/bin/python,2.0=/opt/dbt20/bin/python."
+                f"LOCAL_DBT_CLOUD_DBT_PYTHON must be VERSION=PATH, comma-separated (got {text}), "
+                "for example 1.12=/opt/dbt112/bin/python,2.0=/opt/dbt20/bin/python."
             )
-        found[version] = folder / path  # not resolved: a venv's Python is a link
+        found[version] = folder / path  # not resolved: a venv's Python is a symlink
         if not found[version].is_file():
             raise DbtPythonError(
-                f"There is no {found[version]}: LOCAL_DBT_CLOUD_DBT_PYTHON names it for dbt "
-                f"{version}. Give the Python of an environment with that dbt-core and dbt-duckdb."
+                f"LOCAL_DBT_CLOUD_DBT_PYTHON: {found[version]} for dbt {version} does not exist. "
+                "Set it to the Python of an environment with that dbt-core and dbt-duckdb."
             )
     return found
 

@@ -1,4 +1,4 @@
-"""How a local server takes its port and answers over TLS."""
+"""The port and the TLS server of a local server."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ ANY_HOST = frozenset({"0.0.0.0", "::"})  # to listen on, not to call
 
 
 class StartError(Exception):
-    """The server cannot start; the message says why and what to do."""
+    """The server cannot start; the message has the reason and the next step."""
 
 
 def listen(host: str, port: int) -> socket.socket:
-    """Takes the port before anything else happens; raises StartError if it cannot."""
+    """Bind the port before the slow parts of the start; raise StartError on failure."""
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     try:
         return socket.create_server((host, port), family=family, backlog=2048)
@@ -26,13 +26,13 @@ def listen(host: str, port: int) -> socket.socket:
         reason = getattr(error, "strerror", None) or error
         raise StartError(
             f"Port {port} on {host} cannot be used: {reason}. "
-            "Stop what uses it, or choose another one with --port."
+            "Stop the program that uses it, or choose another port with --port."
         ) from None
 
 
 def serve(app: Any, listener: socket.socket, certificates: Certificates, **options: Any) -> None:
-    """Answers until SIGTERM or Ctrl-C; ``options`` are uvicorn's."""
-    import uvicorn  # with FastAPI most of the start's time
+    """Serve requests until SIGTERM or Ctrl-C; ``options`` are uvicorn's."""
+    import uvicorn  # with FastAPI most of the startup time
 
     config = uvicorn.Config(
         app,

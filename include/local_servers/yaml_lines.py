@@ -1,4 +1,4 @@
-"""In which line of a YAML file something stands, for messages about mistakes."""
+"""Line numbers in YAML files, for error messages."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ import yaml
 
 
 def line_of(root: yaml.Node | None, location: Sequence[int | str]) -> int:
-    """The line, from 1, of a place in the document, or of its innermost part that is there.
+    """Return the line, from 1, of a place in the document, or of its innermost existing part.
 
     Args:
-        root: what ``yaml.compose`` makes of the file.
-        location: keys and indexes, as pydantic names the place of an error.
+        root: The result of ``yaml.compose``.
+        location: Keys and indexes, as in the ``loc`` of a pydantic error.
     """
     node, line = root, root.start_mark.line + 1 if root else 1
     for key in location:

@@ -1,1 +1,1 @@
-"""The jaffle shop's source files, as its own system delivers them, and what made them."""
+"""The jaffle shop's source files, and the program that generated them."""

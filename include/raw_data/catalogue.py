@@ -1,4 +1,4 @@
-"""What the shop is made of: its calendar, stores, menu and the names of its customers."""
+"""The shop's calendar, stores and menu, and the names of its customers."""
 
 from __future__ import annotations
 
@@ -7,9 +7,9 @@ from datetime import UTC, date, datetime
 from include.raw_data.rows import Product, Store
 
 OPENING = datetime(2026, 4, 1, tzinfo=UTC)
-CLOSING = datetime(2026, 10, 1, tzinfo=UTC)  # the files hold what was received before this moment
+CLOSING = datetime(2026, 10, 1, tzinfo=UTC)  # the files hold the rows received before this moment
 
-# How busy a day is, Monday to Sunday, against an ordinary day.
+# How busy each day is, Monday to Sunday, relative to an average day.
 BUSYNESS = (0.85, 0.9, 0.95, 1.0, 1.15, 1.3, 0.85)
 
 STORES = [
@@ -38,7 +38,7 @@ PRODUCTS = [
     Product(14, "Hot chocolate", "beverage", 500, OPENING),
 ]
 
-# How often a product is picked, against the others, in the order of the menu.
+# How often each product is picked, relative to the others, in the order of the menu.
 POPULARITY = (5, 9, 8, 5, 4, 4, 5, 3, 3, 12, 8, 6, 4, 3)
 
 # One name per line would take ninety lines.

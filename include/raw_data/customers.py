@@ -1,4 +1,4 @@
-"""Who the customers are, and when each of them comes to the shop."""
+"""The customers, and the times of their visits."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ DAYS_UNTIL_LAPSE = 300  # on average, from sign-up to the last visit
 
 @dataclass(frozen=True)
 class Shopper:
-    """A customer with the habits that no file shows: they make early orders predict later ones."""
+    """A customer with hidden habits, which make early orders predict later ones."""
 
     customer: Customer
     orders_per_day: float
@@ -43,7 +43,7 @@ def sign_up_shoppers(rng: Random) -> list[Shopper]:
 
 
 def visits(rng: Random, shopper: Shopper) -> list[datetime]:
-    """Return when the shopper orders: usually on the day of sign-up, then by habit."""
+    """Return the times of the shopper's orders: usually the day of sign-up, then by habit."""
     if rng.random() < 0.04:  # signed up, never ordered
         return []
     first_day = shopper.customer.signed_up_at.replace(hour=0, minute=0, second=0)

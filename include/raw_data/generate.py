@@ -1,8 +1,8 @@
 """Write the shop's source files: ``python -m include.raw_data.generate [FOLDER]``.
 
-The files are the same on every machine: one seed, and nothing of the clock in them. What is wrong
-with the data is wrong on purpose: late rows, rows delivered twice, failed and missing payments,
-cancelled orders, refunds, blanks. The staging models of the dbt project put it right.
+The files are the same on every machine: they depend on one seed and on no clock. The faults in the
+data are deliberate: late rows, rows delivered twice, failed and missing payments, cancelled orders,
+refunds, blanks. The staging models of the dbt project correct them.
 """
 
 from __future__ import annotations

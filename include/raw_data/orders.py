@@ -1,8 +1,8 @@
-"""What is ordered, paid and returned, and when the shop's system hears of it.
+"""Orders, payments and returns, and when the shop's system receives them.
 
-Rows arrive late and more than once, but never before what they refer to: an order after its
-customer, its items with it, its payments after it. So the rows received by any moment fit
-together, however few they are.
+Rows arrive late and more than once, but never before the rows that they refer to: an order after
+its customer, its items with it, its payments after it. So the rows received up to any moment are
+consistent.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ PAYMENT_METHODS = {"credit_card": 60, "cash": 20, "gift_card": 12, "bank_transfe
 
 @dataclass
 class Ledger:
-    """Every delivery of orders, items and payments so far; gives out the next id of each."""
+    """Every delivery of orders, items and payments so far, with the next id of each."""
 
     orders: list[Order] = field(default_factory=list)
     order_items: list[OrderItem] = field(default_factory=list)
@@ -32,7 +32,7 @@ class Ledger:
 
 
 def place_order(rng: Random, ledger: Ledger, shopper: Shopper, ordered_at: datetime) -> None:
-    """Add one order of the shopper to the ledger, with all that follows from it."""
+    """Add one order of the shopper to the ledger, with its items and payments."""
     store = _store(rng, shopper, ordered_at)
     status = rng.choices(("completed", "cancelled", "placed"), (955, 30, 15))[0]
     arrived_at = max(_arrival(rng, ordered_at, late=0.03), shopper.customer.received_at)
@@ -85,7 +85,7 @@ def _fill_basket(
 
 
 def _pay(rng: Random, ledger: Ledger, order: Order) -> None:
-    """Pay a completed order in full, at times after a failed attempt; some are returned."""
+    """Pay a completed order in full, sometimes after a failed attempt; some are returned."""
     method = rng.choices(list(PAYMENT_METHODS), list(PAYMENT_METHODS.values()))[0]
     paid_at = order.ordered_at + timedelta(seconds=rng.randint(5, 240))
     if method == "bank_transfer":
@@ -100,7 +100,7 @@ def _pay(rng: Random, ledger: Ledger, order: Order) -> None:
 
 
 def _return(rng: Random, ledger: Ledger, order: Order, method: str, paid_at: datetime) -> None:
-    """Refund all of an order or, one time in three, part of it; the order is delivered again."""
+    """Refund an order or, one time in three, part of it; the order is delivered again."""
     share = 1.0 if rng.random() < 0.67 else rng.uniform(0.2, 0.8)
     refund_cents = -round(order.total_cents * share)
     refunded_at = paid_at + timedelta(seconds=rng.randint(86_400, 10 * 86_400))

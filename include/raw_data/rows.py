@@ -18,7 +18,7 @@ class Customer(NamedTuple):
 
 
 class Product(NamedTuple):
-    """Something on the menu."""
+    """A product on the menu."""
 
     product_id: int
     product_name: str

@@ -1,7 +1,7 @@
-"""What a newcomer types, with the real Astro CLI, in an empty clone: ``make test-astro``.
+"""The Astro CLI's commands in a new clone: ``make test-astro``.
 
-Not collected by itself, since it needs the CLI and a Docker engine. The clone holds what is
-committed. The steps build on each other, in this order.
+Not collected automatically, because it needs the CLI and a Docker engine. The clone contains
+committed files only. The steps build on each other, in this order.
 """
 
 from __future__ import annotations
@@ -23,10 +23,10 @@ from tests.e2e.airflow_client import Airflow
 from tests.e2e.project import CHECKOUT, eventually
 from tests.e2e.test_all_dags_at_once import DAGS, approve_what_waits, dags_as_cloned
 
-NORMAL_USER = 1000  # whose the clone is where root walks: what Docker makes as root's then shows
-A_COMMAND = 3600.0  # seconds; the first build and the tests take 10 minutes on an idle machine
-ANSWER = 180.0  # seconds; six containers share the machine
-ALL_DAGS = 1200.0  # seconds; 180 on a machine that does nothing else
+NORMAL_USER = 1000  # owns the clone if root runs the tests, so that root's files stand out
+COMMAND_SECONDS = 3600.0  # the first build and the tests take 10 minutes on an idle machine
+REQUEST_SECONDS = 180.0  # six containers share the machine
+ALL_DAGS = 1200.0  # seconds; 180 on an idle machine
 FOR_TRYING_OUT = (
     "eject",
     "local_airflow",
@@ -39,13 +39,13 @@ FOR_TRYING_OUT = (
 
 @dataclass(frozen=True)
 class Clone:
-    """A clone and the CLI as it is for somebody who has just installed it."""
+    """A clone, and a newly installed CLI without settings."""
 
     folder: Path
     home: Path
 
     def astro(self, *arguments: str) -> str:
-        """Run `astro dev ...`; return what it says, which a step that fails shows."""
+        """Run `astro dev ...`; return its output, which the message of a failure contains."""
         settings = {
             "ASTRO_HOME": str(self.home),
             "ASTRO_TELEMETRY_DISABLED": "1",
@@ -63,20 +63,20 @@ class Clone:
             start_new_session=True,
         ) as process:
             try:
-                said, _ = process.communicate(timeout=A_COMMAND)
+                output, _ = process.communicate(timeout=COMMAND_SECONDS)
             finally:
                 if process.poll() is None:
                     os.killpg(process.pid, signal.SIGKILL)
-        print(f"$ astro dev {' '.join(arguments)}\n{said}")
-        assert process.returncode == 0, said
-        return said
+        print(f"$ astro dev {' '.join(arguments)}\n{output}")
+        assert process.returncode == 0, output
+        return output
 
     def airflow(self) -> Airflow:
-        """Airflow at the port that the CLI gave it."""
+        """Return a client for Airflow at the port that the CLI chose."""
         published = re.search(r"api-server-1\s+running\s+(\d+)", self.astro("ps"))
         assert published
         airflow = Airflow(int(published[1]))
-        airflow.api.timeout = ANSWER
+        airflow.api.timeout = REQUEST_SECONDS
         return airflow
 
     def docker(self, *arguments: str) -> str:
@@ -84,7 +84,7 @@ class Clone:
 
     @property
     def containers(self) -> list[str]:
-        """Names of those of this clone that run."""
+        """Return the names of this clone's running containers."""
         label = f"label=com.docker.compose.project.working_dir={self.folder}"
         return self.docker("ps", "--filter", label, "--format", "{{.Names}}").splitlines()
 
@@ -111,11 +111,11 @@ def test_every_dag_file_parses(clone: Clone) -> None:
 
 
 def test_astro_dev_start_applies_airflow_settings(clone: Clone) -> None:
-    said = clone.astro("start", "--wait", "10m")
+    output = clone.astro("start", "--wait", "10m")
 
-    assert "Airflow UI: " in said
+    assert "Airflow UI: " in output
     for added in ("Pool: warehouse", "Connection: dbt_cloud_default", "Connection: census_default"):
-        assert f"Added {added}" in said
+        assert f"Added {added}" in output
     pool = clone.airflow().call("GET", "/pools/warehouse")
     assert pool["slots"] == 1
 
@@ -130,8 +130,8 @@ def test_local_dbt_cloud_is_published_only_on_loopback(clone: Clone, tmp_path: P
     log = clone.astro("logs", "--scheduler")
 
     assert health.json()["name"] == "local dbt Cloud"
-    assert "dbt Cloud: the local one, https://localhost:8580, whatever the UI shows." in log
-    assert "The local dbt Cloud answers at https://localhost:8580" in log
+    assert "dbt Cloud: the local one, https://localhost:8580 (overrides the UI)." in log
+    assert "The local dbt Cloud is running at https://localhost:8580" in log
     assert clone.docker("port", scheduler) == "8580/tcp -> 127.0.0.1:8580"
 
 
@@ -150,9 +150,9 @@ def test_all_dags_at_once_succeed(clone: Clone) -> None:
 
 
 def test_local_dbt_cloud_webhooks_create_asset_events(clone: Clone) -> None:
-    said = clone.astro("logs", "--api-server")
+    output = clone.astro("logs", "--api-server")
 
-    assert re.search(r"dbt Cloud run \d+ has ended: [1-9] new asset events", said)
+    assert re.search(r"dbt Cloud run \d+ has finished: [1-9] new asset events", output)
 
 
 def test_astro_dev_run_lists_the_dags(clone: Clone) -> None:
@@ -195,7 +195,7 @@ def test_astro_dev_pytest_passes_in_the_image(clone: Clone) -> None:
 
 
 def test_all_files_in_the_clone_belong_to_its_owner(clone: Clone) -> None:
-    """A later ``make run`` of a normal user has to be able to write everywhere."""
+    """A later ``make run`` of a normal user must be able to write all files."""
     owner = clone.folder.stat().st_uid
     assert not [path for path in clone.folder.rglob("*") if path.lstat().st_uid != owner]
 

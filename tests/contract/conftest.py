@@ -1,4 +1,4 @@
-"""A plain HTTP client for what Airflow's provider has no call for."""
+"""A plain HTTP client for calls that Airflow's provider does not offer."""
 
 from __future__ import annotations
 
@@ -22,6 +22,6 @@ def http_client(server: RunningDbtCloud) -> httpx.Client:
 
 @pytest.fixture(scope="session")
 def api(local_dbt_cloud: RunningDbtCloud) -> Iterator[httpx.Client]:
-    """Paths below ``/api``; redirects are not followed."""
+    """Yield a client for paths below ``/api``; it does not follow redirects."""
     with http_client(local_dbt_cloud) as client:
         yield client

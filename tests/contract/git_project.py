@@ -1,4 +1,4 @@
-"""A dbt project of two models in a git checkout of its own."""
+"""A dbt project of two models in its own git checkout."""
 
 from __future__ import annotations
 
@@ -46,13 +46,13 @@ class GitProject:
         return subprocess.check_output(command, text=True).strip()
 
     def commit(self) -> str:
-        """All there is; returns the commit's id."""
+        """Commit all files; return the commit's id."""
         self.git("add", "--all")
         self.git("commit", "--quiet", "--allow-empty", "--message=A state")
         return self.git("rev-parse", "HEAD")
 
     def commit_on_branch(self, branch: str, name: str, text: str) -> str:
-        """A commit of one changed file on a new branch; main stays checked out."""
+        """Commit a changed file on a new branch; return its id. main stays checked out."""
         self.git("switch", "--quiet", "--force-create", branch, "main")
         self.write(name, text)
         sha = self.commit()

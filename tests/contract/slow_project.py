@@ -1,4 +1,4 @@
-"""A dbt project of one model, with a macro that takes as long as it is told."""
+"""A dbt project of one model, with a macro that waits for a given time."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ WAIT = """\
 
 
 def write_slow_project(folder: Path) -> str:
-    """Fills an empty folder; returns it as the server's option names it."""
+    """Write the project into an empty folder; return it as a value of ``--dbt-project``."""
     (folder / "macros").mkdir()
     (folder / "models").mkdir()
     (folder / "dbt_project.yml").write_text("name: slow\nversion: '1.0'\nprofile: slow\n")

@@ -19,7 +19,7 @@ JOB = {"account_id": ACCOUNT_ID, "name": "Temporary", "execute_steps": ["dbt bui
 
 @pytest.fixture
 def project(api: httpx.Client) -> Iterator[int]:
-    """The id of a project of a test's own."""
+    """Yield the id of a new project."""
     made = api.post(f"{V3}/projects", json={"name": "Other shop", "account_id": ACCOUNT_ID})
     yield made.json()["data"]["id"]
     api.delete(f"{V3}/projects/{made.json()['data']['id']}")
@@ -117,8 +117,8 @@ def test_account_environments_are_created_listed_and_deleted(
     ],
 )
 def test_environments_list_applies_its_filters(api: httpx.Client, query: str, found: bool) -> None:
-    answer = api.get(f"{V3}/projects/{PROJECT}/environments/?{query}")
-    assert (PRODUCTION in ids(answer)) is found
+    response = api.get(f"{V3}/projects/{PROJECT}/environments/?{query}")
+    assert (PRODUCTION in ids(response)) is found
 
 
 def test_environment_embeds_requested_related_objects(api: httpx.Client) -> None:
@@ -144,16 +144,16 @@ def test_environment_embeds_requested_related_objects(api: httpx.Client) -> None
 def test_invalid_body_is_400_and_names_the_field(
     api: httpx.Client, path: str, body: dict[str, Any], field: str
 ) -> None:
-    answer = api.post(path, json=body)
-    assert answer.status_code == 400
-    assert list(answer.json()["data"]) == [field]
+    response = api.post(path, json=body)
+    assert response.status_code == 400
+    assert list(response.json()["data"]) == [field]
 
 
 @pytest.mark.parametrize("order", ["credentials", "-", "id,name", "id desc"])
 def test_projects_list_rejects_an_invalid_order_by(api: httpx.Client, order: str) -> None:
-    answer = api.get(f"{V3}/projects", params={"order_by": order})
-    assert answer.status_code == 400
-    assert "order_by" in answer.json()["data"]
+    response = api.get(f"{V3}/projects", params={"order_by": order})
+    assert response.status_code == 400
+    assert "order_by" in response.json()["data"]
 
 
 def test_projects_list_applies_order_by_and_limit(api: httpx.Client, project: int) -> None:
@@ -177,17 +177,17 @@ def test_deleting_a_project_deletes_its_environments_and_jobs(
 
 
 def test_an_unknown_endpoint_is_501_and_named(api: httpx.Client) -> None:
-    answer = api.get(f"{V3}/service-tokens/")
-    assert answer.status_code == answer.json()["status"]["code"] == 501
-    message = answer.json()["status"]["user_message"]
+    response = api.get(f"{V3}/service-tokens/")
+    assert response.status_code == response.json()["status"]["code"] == 501
+    message = response.json()["status"]["user_message"]
     assert f"GET /api/{V3}/service-tokens" in message
     assert "README.md lists" in message
 
 
 def test_a_wrong_method_is_405_and_lists_the_right_ones(api: httpx.Client) -> None:
-    answer = api.patch(f"{V2}/jobs/{DAILY_BUILD}/")
-    assert answer.status_code == answer.json()["status"]["code"] == 405
-    assert answer.headers["allow"] == "DELETE, GET, POST"
+    response = api.patch(f"{V2}/jobs/{DAILY_BUILD}/")
+    assert response.status_code == response.json()["status"]["code"] == 405
+    assert response.headers["allow"] == "DELETE, GET, POST"
 
 
 def test_the_openapi_document_needs_no_token(local_dbt_cloud: RunningDbtCloud) -> None:
@@ -198,10 +198,10 @@ def test_the_openapi_document_needs_no_token(local_dbt_cloud: RunningDbtCloud) -
     schema = operation["requestBody"]["content"]["application/json"]["schema"]
     assert schema == {"$ref": "#/components/schemas/JobRequest"}
     required = document["components"]["schemas"]["JobRequest"]["required"]
-    wanted = {"account_id", "project_id", "environment_id", "name", "execute_steps"}
-    assert set(required) == wanted
+    expected = {"account_id", "project_id", "environment_id", "name", "execute_steps"}
+    assert set(required) == expected
 
 
-def ids(answer: httpx.Response) -> list[int]:
-    assert answer.status_code == 200, answer.text
-    return [one["id"] for one in answer.json()["data"]]
+def ids(response: httpx.Response) -> list[int]:
+    assert response.status_code == 200, response.text
+    return [one["id"] for one in response.json()["data"]]

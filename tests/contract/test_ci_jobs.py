@@ -1,4 +1,4 @@
-"""What CI needs: a run builds the commit that it is asked for, and defers to production."""
+"""Runs for CI: they build the requested commit, and defer to production."""
 
 from __future__ import annotations
 
@@ -40,13 +40,13 @@ def server(
 
 
 def results(server: RunningDbtCloud, run_id: int) -> dict[str, dict[str, Any]]:
-    """Model → what the run's last step says of it."""
-    answer = server.request("GET", f"runs/{run_id}/artifacts/run_results.json").json()
-    return {result["unique_id"].split(".")[2]: result for result in answer["results"]}
+    """Return model → its result in the run's last step."""
+    response = server.request("GET", f"runs/{run_id}/artifacts/run_results.json").json()
+    return {result["unique_id"].split(".")[2]: result for result in response["results"]}
 
 
 def built(server: RunningDbtCloud, run_id: int) -> str:
-    """The SQL of the model ``two`` that the run has built."""
+    """Return the SQL of the model ``two`` that the run has built."""
     return str(results(server, run_id)["two"]["compiled_code"])
 
 
@@ -109,7 +109,7 @@ def test_run_builds_the_custom_branch_of_its_environment(
 
 @pytest.fixture(scope="module")
 def production(server: RunningDbtCloud, project: GitProject) -> int:
-    """A run that has built all models from main."""
+    """Return a run that has built all models from main."""
     return int(server.wait(server.trigger(git_branch="main"), until={10})["id"])
 
 
@@ -118,7 +118,7 @@ def test_deferring_job_builds_modified_models_and_reads_the_rest_from_production
 ) -> None:
     sha = project.commit_on_branch("feature", "models/two.sql", CHANGED)
     commit: dict[str, Any] = {"git_sha": sha, "github_pull_request_id": 7}
-    # A pull request's own copy of a model is no reason to read it: production's is favoured.
+    # Production's models take precedence over the pull request's own older copies.
     server.wait(server.trigger(PULL_REQUEST_CHECK, steps_override=["dbt build"], **commit), {10})
 
     run = server.wait(server.trigger(PULL_REQUEST_CHECK, **commit))
@@ -161,7 +161,7 @@ def test_deferring_job_runs_every_dbt_command(server: RunningDbtCloud, productio
 def test_retry_of_a_deferring_run_also_defers(
     server: RunningDbtCloud, project: GitProject, production: int
 ) -> None:
-    project.write("models/two.sql", "select * from {{ ref('one') }}, nowhere\n")
+    project.write("models/two.sql", "select * from {{ ref('one') }}, no_such_table\n")
     failed = server.wait(server.trigger(PULL_REQUEST_CHECK), until={20})
     project.write("models/two.sql", CHANGED)
 
@@ -209,5 +209,5 @@ def test_deferring_run_without_a_manifest_fails_and_suggests_dbt_parse(
 
     assert run["is_error"]
     assert run["run_steps"][-1]["index"] == 2
-    assert "defers to environment 29119, and no run there" in run["run_steps"][-1]["logs"]
+    assert "defers to environment 29119, but no run there" in run["run_steps"][-1]["logs"]
     assert "dbt parse" in run["run_steps"][-1]["logs"]

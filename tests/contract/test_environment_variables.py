@@ -1,4 +1,4 @@
-"""Environment variables reach dbt, the most special one first."""
+"""Environment variables reach dbt; the value of the most specific scope wins."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ NAME = "DBT_SHOP"
 
 @pytest.fixture(autouse=True)
 def clean(api: httpx.Client) -> Iterator[None]:
-    """Leaves no variable behind for other tests' runs."""
+    """Delete the test's variables, which other tests' runs would see."""
     yield
     for name in api.get(f"{VARIABLES}/environment").json()["data"]["variables"]:
         api.request("DELETE", f"{VARIABLES}/bulk", json={"name": name})
@@ -32,9 +32,9 @@ def variable(kind: str, value: str, **owner: int) -> dict[str, Any]:
 
 
 def seen_by_job(api: httpx.Client) -> Any:
-    answer = api.get(f"{VARIABLES}/job/", params={"job_definition_id": DAILY_BUILD})
-    assert answer.json()["extra"] == {}
-    return answer.json()["data"]
+    response = api.get(f"{VARIABLES}/job/", params={"job_definition_id": DAILY_BUILD})
+    assert response.json()["extra"] == {}
+    return response.json()["data"]
 
 
 def test_job_value_is_created_updated_and_deleted(api: httpx.Client) -> None:
@@ -95,9 +95,9 @@ def test_bulk_endpoint_creates_all_variables_or_none(api: httpx.Client) -> None:
 def test_invalid_variable_is_400_and_names_the_field(
     api: httpx.Client, body: dict[str, Any], field: str
 ) -> None:
-    answer = api.post(VARIABLES, json={**variable("project", "x"), **body})
-    assert answer.status_code == 400, answer.text
-    assert list(answer.json()["data"]) == [field]
+    response = api.post(VARIABLES, json={**variable("project", "x"), **body})
+    assert response.status_code == 400, response.text
+    assert list(response.json()["data"]) == [field]
 
 
 def test_second_value_of_one_scope_is_400(api: httpx.Client) -> None:
@@ -124,7 +124,7 @@ def test_secrets_are_not_shown(api: httpx.Client) -> None:
 
 
 def test_dbt_reads_the_value_of_the_most_specific_scope(make_local_dbt_cloud: MakeDbtCloud) -> None:
-    """dbt sees the value, and no variable leads it out of its run's folder."""
+    """dbt sees the value, and no variable redirects its files out of the run's folder."""
     server = make_local_dbt_cloud()
     with http_client(server) as api:
         assert "unset" in shown_by_dbt(server)
@@ -137,7 +137,7 @@ def test_dbt_reads_the_value_of_the_most_specific_scope(make_local_dbt_cloud: Ma
 
 
 def shown_by_dbt(server: RunningDbtCloud) -> str:
-    """The log of a dbt command that shows the variable."""
+    """Return the log of a dbt command that prints the variable."""
     sql = f'select \'{{{{ env_var("{NAME}", "unset") }}}}\' as shop'
     run = server.wait(server.trigger(steps_override=[f'dbt show --inline "{quoted(sql)}"']))
     assert run["is_success"], run["run_steps"][-1]["logs"]

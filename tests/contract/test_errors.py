@@ -1,4 +1,4 @@
-"""Errors arrive in dbt Cloud's envelope, with its codes and words."""
+"""Errors have dbt Cloud's envelope, codes and messages."""
 
 from __future__ import annotations
 
@@ -10,18 +10,18 @@ import requests
 from tests.running_dbt_cloud import DAILY_BUILD, RunningDbtCloud
 
 
-def status_of(answer: requests.Response) -> dict[str, Any]:
-    status: dict[str, Any] = answer.json()["status"]
-    assert status["code"] == answer.status_code
+def status_of(response: requests.Response) -> dict[str, Any]:
+    status: dict[str, Any] = response.json()["status"]
+    assert status["code"] == response.status_code
     assert status["is_success"] is False
     return status
 
 
 @pytest.mark.parametrize("sent", ["", "Token wrong", "Basic eDp5", "local-dbt-cloud-token"])
 def test_a_wrong_token_is_401(local_dbt_cloud: RunningDbtCloud, sent: str) -> None:
-    answer = local_dbt_cloud.request("GET", "jobs/", headers={"Authorization": sent})
-    assert answer.status_code == 401
-    assert status_of(answer)["user_message"] == "Invalid token."
+    response = local_dbt_cloud.request("GET", "jobs/", headers={"Authorization": sent})
+    assert response.status_code == 401
+    assert status_of(response)["user_message"] == "Invalid token."
 
 
 @pytest.mark.parametrize("scheme", ["Token", "Bearer"])
@@ -33,9 +33,9 @@ def test_token_and_bearer_schemes_are_accepted(
 
 
 def test_another_account_is_403(local_dbt_cloud: RunningDbtCloud) -> None:
-    answer = local_dbt_cloud.request("GET", "../1/jobs/")
-    assert answer.status_code == 403
-    assert status_of(answer)["user_message"] == "Access denied: Token is not scoped to account."
+    response = local_dbt_cloud.request("GET", "../1/jobs/")
+    assert response.status_code == 403
+    assert status_of(response)["user_message"] == "Access denied: Token is not scoped to account."
 
 
 @pytest.mark.parametrize(
@@ -43,18 +43,18 @@ def test_another_account_is_403(local_dbt_cloud: RunningDbtCloud) -> None:
     ["jobs/1/", "runs/999999/", "runs/99999999999999999999999/", "runs/abc/", "runs/-1/"],
 )
 def test_unknown_job_or_run_is_404(local_dbt_cloud: RunningDbtCloud, path: str) -> None:
-    answer = local_dbt_cloud.request("GET", path)
-    assert answer.status_code == 404
-    assert status_of(answer)["user_message"].startswith("The requested resource was not found.")
+    response = local_dbt_cloud.request("GET", path)
+    assert response.status_code == 404
+    assert status_of(response)["user_message"].startswith("The requested resource was not found.")
 
 
 @pytest.mark.parametrize("path", ["jobs/1/run/", "runs/999999/cancel/"])
 def test_action_on_an_unknown_job_or_run_is_404(
     local_dbt_cloud: RunningDbtCloud, path: str
 ) -> None:
-    answer = local_dbt_cloud.request("POST", path, json={"cause": "test"})
-    assert answer.status_code == 404
-    status_of(answer)
+    response = local_dbt_cloud.request("POST", path, json={"cause": "test"})
+    assert response.status_code == 404
+    status_of(response)
 
 
 @pytest.mark.parametrize(
@@ -74,17 +74,17 @@ def test_action_on_an_unknown_job_or_run_is_404(
 def test_a_wrong_trigger_is_400_and_names_the_field(
     local_dbt_cloud: RunningDbtCloud, body: bytes, field: str
 ) -> None:
-    answer = local_dbt_cloud.request("POST", f"jobs/{DAILY_BUILD}/run/", data=body)
-    assert answer.status_code == 400
-    assert "double check the provided data" in status_of(answer)["user_message"]
-    assert list(answer.json()["data"]) == [field]
+    response = local_dbt_cloud.request("POST", f"jobs/{DAILY_BUILD}/run/", data=body)
+    assert response.status_code == 400
+    assert "double check the provided data" in status_of(response)["user_message"]
+    assert list(response.json()["data"]) == [field]
 
 
 @pytest.mark.parametrize("body", [b"{", b"[]", b"[" * 100_000, b'"' + b"x" * 2**20 + b'"'])
 def test_an_unreadable_body_is_400(local_dbt_cloud: RunningDbtCloud, body: bytes) -> None:
-    answer = local_dbt_cloud.request("POST", f"jobs/{DAILY_BUILD}/run/", data=body)
-    assert answer.status_code == 400
-    status_of(answer)
+    response = local_dbt_cloud.request("POST", f"jobs/{DAILY_BUILD}/run/", data=body)
+    assert response.status_code == 400
+    status_of(response)
 
 
 @pytest.mark.parametrize(
@@ -93,6 +93,6 @@ def test_an_unreadable_body_is_400(local_dbt_cloud: RunningDbtCloud, body: bytes
 def test_invalid_parameter_is_400_and_an_unknown_one_is_ignored(
     local_dbt_cloud: RunningDbtCloud, query: str
 ) -> None:
-    answer = local_dbt_cloud.request("GET", f"runs/?{query}")
-    known = not query.startswith("state__in")  # a parameter that nobody knows is ignored
-    assert answer.status_code == (400 if known else 200)
+    response = local_dbt_cloud.request("GET", f"runs/?{query}")
+    is_known_parameter = not query.startswith("state__in")  # unknown ones are ignored
+    assert response.status_code == (400 if is_known_parameter else 200)

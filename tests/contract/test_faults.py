@@ -1,4 +1,4 @@
-"""Faults on demand: what requests, httpx and aiohttp see of each."""
+"""Injected faults, as requests, httpx and aiohttp see them."""
 
 from __future__ import annotations
 
@@ -26,15 +26,15 @@ CUT = (
 
 
 class Faults:
-    """The admin endpoint of one server."""
+    """The endpoint ``/faults`` of one server."""
 
     def __init__(self, server: RunningDbtCloud) -> None:
         self.server = server
         self.headers = {"Authorization": f"Token {server.token}"}
 
     def add(self, kind: str, **fields: Any) -> None:
-        answer = self.call("POST", json={"kind": kind, "path": JOBS, **fields})
-        assert answer.status_code == 201, answer.text
+        response = self.call("POST", json={"kind": kind, "path": JOBS, **fields})
+        assert response.status_code == 201, response.text
 
     def call(self, method: str, **options: Any) -> requests.Response:
         options = {"headers": self.headers, "timeout": 30, **options}
@@ -52,17 +52,17 @@ def faults(local_dbt_cloud: RunningDbtCloud) -> Iterator[Faults]:
 
 
 def fetch_with(client: str, server: RunningDbtCloud) -> int:
-    """The status code of the list of jobs, read to the end; raises the client's own errors."""
+    """Return the status code of the list of jobs, read to the end; raise the client's errors."""
     url, headers = f"{server.url}{JOBS}/", {"Authorization": f"Token {server.token}"}
     context = ssl.create_default_context(cafile=server.authority)
 
     async def fetch() -> int:
         async with (
             aiohttp.ClientSession() as session,
-            session.get(url, headers=headers, ssl=context) as answer,
+            session.get(url, headers=headers, ssl=context) as response,
         ):
-            await answer.read()
-            return answer.status
+            await response.read()
+            return response.status
 
     if client == "aiohttp":
         return asyncio.run(fetch())
@@ -79,7 +79,7 @@ def test_connection_faults_raise_the_clients_own_network_errors(
     faults: Faults, client: str, lost: type[Exception], cut: type[Exception]
 ) -> None:
     for kind, error in (("close-before", lost), ("close-after", lost), ("truncate", cut)):
-        faults.add(kind, times=2)  # aiohttp repeats a GET whose connection was lost, once
+        faults.add(kind, times=2)  # aiohttp repeats a GET once if the connection is lost
         with pytest.raises(error):
             fetch_with(client, faults.server)
         faults.call("DELETE")
@@ -109,23 +109,23 @@ def test_refusal_fault_returns_the_answer_to_a_real_mistake(
         f"{faults.server.url}{path}/", headers=faults.headers | headers, timeout=30
     )
     faults.add(kind)
-    answer = faults.get_jobs()
+    response = faults.get_jobs()
 
-    assert (answer.status_code, answer.json()) == (mistaken.status_code, mistaken.json())
+    assert (response.status_code, response.json()) == (mistaken.status_code, mistaken.json())
 
 
 def test_429_fault_sets_retry_after(faults: Faults) -> None:
     faults.add("429", seconds=7)
-    answer = faults.get_jobs()
-    assert answer.headers["Retry-After"] == "7"
-    assert answer.json()["status"]["code"] == 429
+    response = faults.get_jobs()
+    assert response.headers["Retry-After"] == "7"
+    assert response.json()["status"]["code"] == 429
 
 
 def test_503_fault_returns_an_html_page(faults: Faults) -> None:
     faults.add("503")
-    answer = faults.get_jobs()
-    assert answer.headers["Content-Type"].startswith("text/html")
-    assert answer.text.startswith("<html>")
+    response = faults.get_jobs()
+    assert response.headers["Content-Type"].startswith("text/html")
+    assert response.text.startswith("<html>")
 
 
 def test_slow_fault_delays_the_correct_response(faults: Faults) -> None:
@@ -171,8 +171,8 @@ def test_fault_applies_only_to_paths_that_match_its_pattern(faults: Faults) -> N
 def test_faults_need_the_token(faults: Faults, method: str, path: str) -> None:
     for headers in ({}, {"Authorization": "Token wrong"}):
         url = f"{faults.server.url}{path}"
-        answer = requests.request(method, url, headers=headers, json={"kind": "500"}, timeout=30)
-        assert answer.status_code == 401
+        response = requests.request(method, url, headers=headers, json={"kind": "500"}, timeout=30)
+        assert response.status_code == 401
     assert faults.call("GET").json()["data"] == []
 
 

@@ -29,7 +29,7 @@ from tests.e2e.project import eventually
 from tests.free_ports import free_port
 from tests.running_dbt_cloud import PROJECT, prepare_data
 
-# The vendors' packages warn of how they call themselves and aiohttp.
+# Warnings of the vendors' packages about their own names and aiohttp.
 pytestmark = pytest.mark.filterwarnings("default")
 
 CONNECTOR = "jaffle_shop_files"
@@ -38,7 +38,7 @@ KEY, SECRET, TOKEN = "local-fivetran-key", "local-fivetran-secret", "local-censu
 
 @dataclass(frozen=True)
 class Servers:
-    """Both stand-ins, on one port, and their data folder."""
+    """Both APIs on one port, and their data folder."""
 
     host: str
     data: Path
@@ -59,14 +59,14 @@ class Servers:
 
 @pytest.fixture
 def servers(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Servers]:
-    """New stand-ins, nothing synced yet, and Airflow's connections to them."""
+    """Yield new servers without a sync, and Airflow's connections to them."""
     prepare_data(CERTIFICATES.ca.parent, tmp_path)
     port = str(free_port())
     command = [sys.executable, "-m", "include.local_fivetran_census", "--port", port]
     process = subprocess.Popen([*command, "--data", tmp_path], cwd=PROJECT)
     found = Servers(f"localhost:{port}", tmp_path)
 
-    def answers() -> bool:
+    def is_running() -> bool:
         assert process.poll() is None
         try:
             return requests.get(f"{found.url}/health", timeout=5).ok
@@ -76,7 +76,7 @@ def servers(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Servers
     connect(monkeypatch, "fivetran", conn_type="Fivetran", host=found.host, login=KEY)
     connect(monkeypatch, "census", conn_type="census", host=found.host)
     try:
-        eventually(answers, "the stand-ins answer")
+        eventually(is_running, "the servers are running")
         yield found
     finally:
         process.send_signal(signal.SIGTERM)
@@ -102,7 +102,7 @@ def census() -> Any:
 
 
 def sync() -> bool:
-    """What the operator does: True once the sync it started has succeeded."""
+    """Return whether the sync that the operator starts has succeeded."""
     hook = fivetran()
     hook.prep_connector(CONNECTOR, "manual")
     before = pendulum.parse(hook.start_fivetran_sync(CONNECTOR))
@@ -201,7 +201,7 @@ def test_census_sync_fails_when_the_mart_does_not_exist(servers: Servers) -> Non
 
     payload = asyncio.run(event()).payload
     assert payload["status"] == "failed"
-    assert payload["error_message"] == "There is no table analytics.customers: run dbt first."
+    assert payload["error_message"] == "Table analytics.customers does not exist: run dbt first."
     assert not (servers.data / "census" / f"{sync_run}.jsonl").exists()
 
 
@@ -236,23 +236,23 @@ def test_public_host_requires_custom_credentials(tmp_path: Path) -> None:
 def test_invalid_requests_return_an_error_status_and_a_message(servers: Servers) -> None:
     expected = {
         ("GET", "/v1/connectors/another"): 404,
-        ("PATCH", f"/v1/connectors/{CONNECTOR}"): 400,  # paused is no boolean
+        ("PATCH", f"/v1/connectors/{CONNECTOR}"): 400,  # paused must be a boolean
         ("GET", "/v1/destinations/1"): 501,
         ("POST", "/api/v1/syncs/1/trigger"): 404,
         ("GET", "/api/v1/sync_runs/1"): 404,
         ("GET", "/api/v1/sync_runs/x"): 400,
         ("POST", "/api/v1/syncs"): 501,
     }
-    answers = {}
+    codes = {}
     for method, path in expected:
         token: dict[str, Any] = {"headers": {"Authorization": f"Bearer {TOKEN}"}}
         how = token if path.startswith("/api") else {"auth": (KEY, SECRET)}
         body = {"paused": "perhaps"}
-        answer = requests.request(method, servers.url + path, json=body, timeout=30, **how)
-        answers[method, path] = answer.status_code
-        assert answer.json()["message"]
+        response = requests.request(method, servers.url + path, json=body, timeout=30, **how)
+        codes[method, path] = response.status_code
+        assert response.json()["message"]
 
-    assert answers == expected
+    assert codes == expected
 
 
 def test_connection_without_a_host_calls_the_real_fivetran(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -261,7 +261,7 @@ def test_connection_without_a_host_calls_the_real_fivetran(monkeypatch: pytest.M
     called: list[str] = []
     monkeypatch.setattr(requests, "request", lambda method, url, **_: called.append(url))
 
-    with pytest.raises(AttributeError):  # the call was caught above and answered nothing
+    with pytest.raises(AttributeError):  # the call was caught above and returned nothing
         hook.get_connector(CONNECTOR)
 
     assert called == [f"https://api.fivetran.com/v1/connectors/{CONNECTOR}"]

@@ -1,4 +1,4 @@
-"""schemathesis calls every endpoint as its own OpenAPI document describes it, and worse."""
+"""schemathesis calls every endpoint with valid and invalid input from its OpenAPI document."""
 
 from __future__ import annotations
 
@@ -25,11 +25,11 @@ QUIETLY = settings(
     max_examples=EXAMPLES,
     deadline=None,
     derandomize=True,
-    phases=[Phase.generate],  # looking for a smaller example would take minutes
+    phases=[Phase.generate],  # shrinking an example would take minutes
     suppress_health_check=list(HealthCheck),
 )
 EVENTS = ["job.run.started", "job.run.completed", "job.run.errored"]
-NOWHERE = "http://127.0.0.1:9/"  # nobody listens on the discard port
+UNREACHABLE = "http://127.0.0.1:9/"  # the discard port has no listener
 HEADERS = {"Authorization": "Token local-dbt-cloud-token"}
 PARAMETERS = [
     *("limit", "offset", "order_by", "state", "include_related"),
@@ -40,7 +40,7 @@ PARAMETERS = [
 
 @pytest.fixture(scope="module")
 def fuzzed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningDbtCloud]:
-    """A server of its own: its jobs do not survive this."""
+    """Yield a separate server, because the test destroys its jobs."""
     data = tmp_path_factory.mktemp("fuzz")
     prepare_data(CERTIFICATES.ca.parent, data)
     with RunningDbtCloud(data, ("--webhook-waits", "0")) as server:
@@ -49,14 +49,14 @@ def fuzzed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningDbtCloud
 
 
 @pytest.fixture(scope="module")
-def known(fuzzed: RunningDbtCloud) -> dict[str, Any]:
-    """Names of parameters and fields whose values must exist for a call to get anywhere."""
+def existing_values(fuzzed: RunningDbtCloud) -> dict[str, Any]:
+    """Return existing values of parameters and fields that must refer to something."""
     run_id = fuzzed.trigger(steps_override=["dbt parse"])
     run = fuzzed.wait(run_id)
     webhooks = f"{fuzzed.url}/api/v3/accounts/{ACCOUNT_ID}/webhooks"
-    body = {"name": "fuzz", "client_url": NOWHERE, "event_types": EVENTS, "active": True}
-    answer = requests.post(f"{webhooks}/subscriptions", json=body, headers=HEADERS, timeout=30)
-    webhook_id = answer.json()["data"]["id"]
+    body = {"name": "fuzz", "client_url": UNREACHABLE, "event_types": EVENTS, "active": True}
+    response = requests.post(f"{webhooks}/subscriptions", json=body, headers=HEADERS, timeout=30)
+    webhook_id = response.json()["data"]["id"]
     test = f"{webhooks}/subscription/{webhook_id}/test"
     event = requests.get(test, headers=HEADERS, timeout=30).json()["data"]
     return {
@@ -70,7 +70,7 @@ def known(fuzzed: RunningDbtCloud) -> dict[str, Any]:
         "name:path": "manifest.json",
         "subscription_id": webhook_id,
         "event_id": event["event_id"],
-        "client_url": NOWHERE,
+        "client_url": UNREACHABLE,
         "state": 1,  # 2 would delete what the other calls need
         "execute_steps": ["dbt deps"],
         "steps_override": ["dbt deps"],
@@ -78,47 +78,47 @@ def known(fuzzed: RunningDbtCloud) -> dict[str, Any]:
 
 
 @pytest.fixture(scope="module")
-def operations(fuzzed: RunningDbtCloud, known: dict[str, Any]) -> list[Any]:
-    """All but ``/faults``, which would do what it is asked to."""
+def operations(fuzzed: RunningDbtCloud, existing_values: dict[str, Any]) -> list[Any]:
+    """Return all operations but ``/faults``, which would inject the faults it is sent."""
     document = requests.get(f"{fuzzed.url}/openapi.json", headers=HEADERS, timeout=30).json()
-    fill_in(document, known)
+    fill_in(document, existing_values)
     loaded = schemathesis.openapi.from_dict(document)
     loaded.config.update(base_url=fuzzed.url)
     return [result.ok() for result in loaded.exclude(path="/faults").get_all_operations()]
 
 
-def fill_in(part: Any, known: dict[str, Any]) -> None:
-    """Narrows the document to values that exist, and to calls that have the token."""
+def fill_in(part: Any, existing_values: dict[str, Any]) -> None:
+    """Limit the document to existing values, and to calls with a token."""
     if isinstance(part, list):
         for inner in part:
-            fill_in(inner, known)
+            fill_in(inner, existing_values)
     if not isinstance(part, dict):
         return
     part.pop("security", None)
-    if part.get("in") == "path" and part["name"] in known:
-        part["schema"] = {"enum": [known[part["name"]]]}
+    if part.get("in") == "path" and part["name"] in existing_values:
+        part["schema"] = {"enum": [existing_values[part["name"]]]}
     for name, value in part.get("properties", {}).items():
-        if name in known:
-            part["properties"][name] = {"enum": [known[name]]}
+        if name in existing_values:
+            part["properties"][name] = {"enum": [existing_values[name]]}
         else:
-            fill_in(value, known)
+            fill_in(value, existing_values)
     for name, inner in part.items():
         if name != "properties":
-            fill_in(inner, known)
+            fill_in(inner, existing_values)
 
 
-def check(answer: Any) -> None:
-    """No server error, except 501 for an address made up; a failure is in the envelope."""
-    sent = answer.request
-    assert answer.status_code < 500 or answer.status_code == 501, (
+def check(response: Any) -> None:
+    """Reject server errors, except 501 for an invented URL, and failures without the envelope."""
+    sent = response.request
+    assert response.status_code < 500 or response.status_code == 501, (
         sent.method,
         sent.url,
         sent.body,
-        answer.text,
+        response.text,
     )
-    assert "Traceback" not in answer.text
-    if answer.status_code >= 400:
-        assert answer.json()["status"]["code"] == answer.status_code
+    assert "Traceback" not in response.text
+    if response.status_code >= 400:
+        assert response.json()["status"]["code"] == response.status_code
 
 
 @pytest.mark.parametrize(
@@ -127,7 +127,7 @@ def check(answer: Any) -> None:
 def test_documented_operations_cause_no_server_error(
     operations: list[Any], mode: str, deletes: bool
 ) -> None:
-    """Positive: what the document allows. Negative: what it does not. Deletions come last."""
+    """Send documented input and undocumented input; deletions come last."""
     chosen = [one for one in operations if (one.method.upper() == "DELETE") is deletes]
     assert chosen
     with requests.Session() as session:
@@ -140,7 +140,7 @@ def test_documented_operations_cause_no_server_error(
             def call(case: Any) -> None:
                 check(case.call(session=session))
 
-            with suppress(Unsatisfiable):  # nothing can be wrong with a call without parameters
+            with suppress(Unsatisfiable):  # a call without parameters has no invalid form
                 call()
 
 

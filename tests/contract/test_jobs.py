@@ -22,7 +22,7 @@ JOB: dict[str, Any] = {
     "execute_steps": ["dbt build"],
 }
 
-# Section 3.4 of the contract: clients that forbid unknown keys read exactly these.
+# CONTRACT.md, section 3.4: clients that reject unknown keys read exactly these.
 WIRE = (
     "id account_id project_id environment_id name description dbt_version raw_dbt_version "
     "execute_steps execution settings triggers schedule generate_docs run_generate_sources "
@@ -45,7 +45,7 @@ CUSTOM = {"type": "custom_cron", "cron": "5 4 * * 0"}
 
 @pytest.fixture
 def job(api: httpx.Client) -> Iterator[dict[str, Any]]:
-    """A job of a test's own."""
+    """Yield a new job."""
     made = api.post(f"{JOBS}/", json=JOB)
     yield made.json()["data"]
     api.delete(f"{JOBS}/{made.json()['data']['id']}")
@@ -94,7 +94,7 @@ def test_job_update_stores_settings_that_have_no_effect(
 def test_job_creation_ignores_nulls_ids_and_unknown_keys(
     api: httpx.Client, job: dict[str, Any]
 ) -> None:
-    """One client posts null for all that it does not choose, another a whole job."""
+    """One client posts null for omitted fields, another posts a whole job."""
     nulls = {**dict.fromkeys(KEYS - JOB.keys()), **JOB, "no_such_key": {"a": [1]}}
     for body in (nulls, {**job, "name": "Clone"}):
         clone = api.post(JOBS, json=body)
@@ -166,9 +166,9 @@ def test_deleted_job_is_404_but_listed_by_state(
 def test_invalid_job_is_400_and_names_the_field(
     api: httpx.Client, change: dict[str, Any], field: str
 ) -> None:
-    answer = api.post(JOBS, json={**JOB, **change})
-    assert answer.status_code == 400, answer.text
-    assert list(answer.json()["data"]) == [field]
+    response = api.post(JOBS, json={**JOB, **change})
+    assert response.status_code == 400, response.text
+    assert list(response.json()["data"]) == [field]
 
 
 @pytest.mark.parametrize(
@@ -237,9 +237,9 @@ def test_jobs_list_applies_its_filters(api: httpx.Client, query: str, found: boo
 
 @pytest.mark.parametrize("query", ["is_system=perhaps", "pk=x", "limit=0", "offset=-1", "state=3"])
 def test_jobs_list_rejects_invalid_filters(api: httpx.Client, query: str) -> None:
-    answer = api.get(f"{JOBS}/?{query}")
-    assert answer.status_code == 400
-    assert list(answer.json()["data"]) == [query.partition("=")[0]]
+    response = api.get(f"{JOBS}/?{query}")
+    assert response.status_code == 400
+    assert list(response.json()["data"]) == [query.partition("=")[0]]
 
 
 def test_job_embeds_requested_related_objects(
@@ -248,9 +248,9 @@ def test_job_embeds_requested_related_objects(
     first = local_dbt_cloud.trigger(job["id"], steps_override=["dbt deps"])
     local_dbt_cloud.wait(first)
     second = local_dbt_cloud.trigger(job["id"], steps_override=["dbt deps"])
-    wanted = ["environment", "most_recent_run", "most_recent_completed_run"]
+    related = ["environment", "most_recent_run", "most_recent_completed_run"]
     local_dbt_cloud.wait(second)
-    embedded = api.get(f"{JOBS}/{job['id']}", params={"include_related": wanted}).json()["data"]
+    embedded = api.get(f"{JOBS}/{job['id']}", params={"include_related": related}).json()["data"]
     assert embedded["environment"]["name"] == "Production"
     assert embedded["most_recent_run"]["id"] == second
     assert embedded["most_recent_completed_run"]["status"] in (10, 20, 30)
@@ -281,6 +281,6 @@ def test_job_changes_survive_a_restart(make_local_dbt_cloud: MakeDbtCloud) -> No
         assert api.get(f"{JOBS}/{deleted}").status_code == 404
 
 
-def ids(answer: httpx.Response) -> list[int]:
-    assert answer.status_code == 200, answer.text
-    return [one["id"] for one in answer.json()["data"]]
+def ids(response: httpx.Response) -> list[int]:
+    assert response.status_code == 200, response.text
+    return [one["id"] for one in response.json()["data"]]

@@ -1,4 +1,4 @@
-"""The server is killed again and again, at any moment: nothing is lost, nothing left behind."""
+"""The server is killed repeatedly, at any moment: it loses no run and leaves no process."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from tests.running_dbt_cloud import RunningDbtCloud, wait_until
 
 pytestmark = pytest.mark.slow
 
-# The kill comes when the round's run has one of these statuses, or up to a second later.
+# The kill follows when the round's run has one of these statuses, or up to a second later.
 MOMENTS = [{1, 2, 3, 10}, {2, 3, 10}, {3, 10}, {10}]
 BUILD = "dbt build --select stg_orders stg_payments"
 STOPPED = "was stopped while this run was active"
@@ -94,7 +94,7 @@ def git_of(server: RunningDbtCloud) -> list[psutil.Process]:
 
 
 def finished(server: RunningDbtCloud) -> dict[int, Any]:
-    """What the server says of runs that have ended, with their logs and artifacts."""
+    """Return the finished runs, with their logs and artifacts."""
     runs = server.get("runs/", status__in="[10, 20]", include_related="run_steps,debug_logs")
     return {
         run["id"]: [

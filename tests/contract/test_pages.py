@@ -1,4 +1,4 @@
-"""What a browser gets to see, without a token."""
+"""The web pages, which need no token."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import duckdb
 import httpx
 import pytest
 
-from include.local_dbt_cloud.api.pages import ago, in_words
+from include.local_dbt_cloud.api.pages import clock_in_words, time_ago
 from include.local_dbt_cloud.times import now
 from tests.pictures.browser import Page, browser, needs_browser
 from tests.running_dbt_cloud import DAILY_BUILD, RunningDbtCloud, wait_until
@@ -37,10 +37,10 @@ JOB: dict[str, Any] = {
 
 
 def page(server: RunningDbtCloud, path: str) -> str:
-    answer = server.session.get(server.url + path, timeout=30)
-    assert answer.ok, answer.text
-    assert answer.headers["content-type"].startswith("text/html")
-    return answer.text
+    response = server.session.get(server.url + path, timeout=30)
+    assert response.ok, response.text
+    assert response.headers["content-type"].startswith("text/html")
+    return response.text
 
 
 def test_job_page_shows_triggers_and_commands_with_escaped_markup(
@@ -49,19 +49,19 @@ def test_job_page_shows_triggers_and_commands_with_escaped_markup(
     job_id = api.post(JOBS, json=JOB).json()["data"]["id"]
     path = f"{PLACE}/jobs/{job_id}"
 
-    said, first = page(local_dbt_cloud, path), page(local_dbt_cloud, "/")
+    output, first = page(local_dbt_cloud, path), page(local_dbt_cloud, "/")
     api.delete(f"{JOBS}/{job_id}")
 
-    assert f"<dd>{job_id}</dd>" in said
-    assert said.count(ESCAPED) == 3  # title, heading, description
-    assert "alert(1)</script>" not in said + first
+    assert f"<dd>{job_id}</dd>" in output
+    assert output.count(ESCAPED) == 3  # title, heading, description
+    assert "alert(1)</script>" not in output + first
     commands = "".join(f"<li><code>{each}</code></li>" for each in JOB["execute_steps"])
-    assert f"{commands}<li><code>dbt docs generate</code></li>" in said
+    assert f"{commands}<li><code>dbt docs generate</code></li>" in output
     for way in ("on day 1 of the month, only in January", "when Daily build has ended with Error"):
-        assert way in said
+        assert way in output
         assert way in first
-    assert "It has been deleted" not in said
-    assert "It has been deleted" in page(local_dbt_cloud, path)
+    assert "This job is deleted" not in output
+    assert "This job is deleted" in page(local_dbt_cloud, path)
     assert ESCAPED not in page(local_dbt_cloud, "/")
 
 
@@ -150,16 +150,16 @@ def test_the_pages_fit_a_narrow_window(local_dbt_cloud: RunningDbtCloud, window:
 def test_page_of_an_unknown_job_or_run_is_404_with_an_explanation(
     local_dbt_cloud: RunningDbtCloud, path: str
 ) -> None:
-    answer = local_dbt_cloud.session.get(local_dbt_cloud.url + PLACE + path)
+    response = local_dbt_cloud.session.get(local_dbt_cloud.url + PLACE + path)
 
-    assert answer.status_code == 404
-    assert answer.headers["content-type"].startswith("text/html")
-    assert "There is no such job or run here" in answer.text
-    assert '<a href="/">' in answer.text
+    assert response.status_code == 404
+    assert response.headers["content-type"].startswith("text/html")
+    assert "Job or run not found" in response.text
+    assert '<a href="/">' in response.text
 
 
-def test_ago_and_in_words_return_readable_times() -> None:
-    assert ago(now().isoformat()) == "just now"
-    assert ago((now() - timedelta(hours=3, minutes=5)).isoformat()) == "3 hours ago"
-    assert in_words("00:00:00") == "under a second"
-    assert in_words("25:00:42") == "1 day, 1 hour"
+def test_time_ago_and_clock_in_words_return_readable_times() -> None:
+    assert time_ago(now().isoformat()) == "just now"
+    assert time_ago((now() - timedelta(hours=3, minutes=5)).isoformat()) == "3 hours ago"
+    assert clock_in_words("00:00:00") == "under a second"
+    assert clock_in_words("25:00:42") == "1 day, 1 hour"

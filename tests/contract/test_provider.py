@@ -25,7 +25,7 @@ from tests.running_dbt_cloud import BUILD_AFTER_LOAD, DAILY_BUILD, RunningDbtClo
 
 @pytest.fixture
 def context() -> dict[str, Any]:
-    """As much of a task's context as the operators read; ``pushed`` are its XComs."""
+    """Return the part of a task's context that the operators read; ``pushed`` has its XComs."""
     pushed: dict[str, Any] = {}
 
     def xcom_push(key: str, value: Any) -> None:
@@ -125,7 +125,7 @@ def test_get_artifact_operator_downloads_run_results(
 def test_list_job_runs_operator_reads_every_page(
     dbt_cloud_connection: RunningDbtCloud, context: Any
 ) -> None:
-    """More than one page: 100 is the most that dbt Cloud sends at once."""
+    """dbt Cloud returns at most 100 runs per page."""
     server = dbt_cloud_connection
     created = [server.trigger(BUILD_AFTER_LOAD) for _ in range(103)]
     for run_id in reversed(created):

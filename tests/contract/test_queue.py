@@ -1,4 +1,4 @@
-"""Which run goes when: pull requests, jobs that follow others, cancelling and limits of time."""
+"""The order of runs: pull requests, completion triggers, cancelling and time limits."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def server(
 
 @pytest.fixture
 def slow_run(server: RunningDbtCloud) -> Iterator[int]:
-    """A run that has the warehouse, and will have it for a minute."""
+    """Yield a run that holds the warehouse for a minute."""
     run_id = server.trigger(steps_override=[SLOW])
     wait_for_command(server, run_id)
     yield run_id
@@ -149,13 +149,13 @@ def test_cancel_ends_a_run_at_any_moment(server: RunningDbtCloud, seconds: float
     run_id = server.trigger(generate_docs_override=True)
     time.sleep(seconds)
     run = cancel(server, run_id)
-    assert run["status"] in {10, 30}  # a busy machine is not to make this fail
+    assert run["status"] in {10, 30}  # the result depends on the machine's load
     assert {step["status"] for step in run["run_steps"]} <= {10, 30}
     assert cancel(server, run_id)["finished_at"] == run["finished_at"]
 
 
 def test_orphaned_active_run_is_ended_with_an_error(server: RunningDbtCloud) -> None:
-    """As after a full disk, where its end could not be stored; its job must not wait for ever."""
+    """A full disk can prevent storing a run's end; its job must not wait for it forever."""
     run_id = server.trigger(steps_override=QUICK)
     server.wait(run_id)
     with sqlite3.connect(server.data / "dbt_cloud.db", timeout=30) as database:
@@ -243,14 +243,14 @@ def runs_of(server: RunningDbtCloud, job_id: int) -> list[dict[str, Any]]:
 
 
 def cancel(server: RunningDbtCloud, run_id: int) -> dict[str, Any]:
-    answer = server.request("POST", f"runs/{run_id}/cancel/")
-    assert answer.ok, answer.text
+    response = server.request("POST", f"runs/{run_id}/cancel/")
+    assert response.ok, response.text
     run: dict[str, Any] = server.get(f"runs/{run_id}/", include_related="run_steps")
     return run
 
 
 def wait_for_command(server: RunningDbtCloud, run_id: int) -> None:
-    """Until the run is in the first command of its job."""
+    """Wait until the run executes the first command of its job."""
     wait_until(
         lambda: len(server.get(f"runs/{run_id}/", include_related="run_steps")["run_steps"]) == 4
     )
@@ -264,7 +264,7 @@ def kill_dbt(server: RunningDbtCloud) -> None:
 
 
 def is_dead(process: psutil.Process) -> bool:
-    """Its first thread may be a zombie while the others still end."""
+    """Return whether it has ended; its first thread may be a zombie while others still run."""
     try:
         return process.status() == psutil.STATUS_ZOMBIE and process.num_threads() == 1
     except psutil.NoSuchProcess:
@@ -272,6 +272,6 @@ def is_dead(process: psutil.Process) -> bool:
 
 
 def children(server: RunningDbtCloud) -> list[psutil.Process]:
-    """dbt's processes, with what they have started."""
+    """Return dbt's processes and their children."""
     assert server.process
     return psutil.Process(server.process.pid).children(recursive=True)

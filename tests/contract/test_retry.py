@@ -1,4 +1,4 @@
-"""Retrying exactly one failed run, single steps, and artifacts of a job's newest run."""
+"""Retries of exactly one failed run, single steps, and artifacts of a job's newest run."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ BUILD, RUN_ONE = "Invoke dbt with `dbt build`", "Invoke dbt with `dbt run --sele
 
 @pytest.fixture(scope="module")
 def dbt_project(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A project with a slow macro, and two models, of which tests break the second."""
+    """Return a project with a slow macro and two models; tests break the second one."""
     project = tmp_path_factory.mktemp("dbt_project")
     write_slow_project(project)
     return project
@@ -43,9 +43,9 @@ def server(
 
 
 def fail_at_two(server: RunningDbtCloud, project: Path) -> dict[str, Any]:
-    """A run of two commands whose first one fails at the model `two`, which is mended after it."""
+    """Return a run that failed at the model `two` in its first command; the model is repaired."""
     broken = project / "models" / "two.sql"
-    broken.write_text("select * from nowhere\n")
+    broken.write_text("select * from no_such_table\n")
     run_id = server.trigger(
         steps_override=["dbt build", "dbt run --select one"], threads_override=2
     )
@@ -68,13 +68,13 @@ def test_a_retry_resumes_the_failed_step_and_runs_the_skipped_ones(
     planned = retry(server, failed["id"], "GET").json()["data"]
     assert planned == {"failed_step": BUILD, "skipped_steps": [RUN_ONE]}
 
-    answer = retry(server, failed["id"]).json()["data"]
+    response = retry(server, failed["id"]).json()["data"]
 
-    assert answer["retrying_run_id"] == failed["id"]
-    assert answer["trigger"]["cause"] == "test"
-    assert answer["trigger"]["cause_category"] == "rerun"
-    assert answer["trigger"]["threads_override"] == 2
-    resumed = server.wait(answer["id"])
+    assert response["retrying_run_id"] == failed["id"]
+    assert response["trigger"]["cause"] == "test"
+    assert response["trigger"]["cause_category"] == "rerun"
+    assert response["trigger"]["threads_override"] == 2
+    resumed = server.wait(response["id"])
     assert resumed["is_success"]
     *_, build, run_one = resumed["run_steps"]
     assert [build["name"], run_one["name"]] == [BUILD, RUN_ONE]
@@ -120,7 +120,7 @@ def test_only_the_newest_run_of_a_job_is_retried(
 def test_a_retry_that_fails_can_be_retried(server: RunningDbtCloud, dbt_project: Path) -> None:
     failed = fail_at_two(server, dbt_project)
     broken = dbt_project / "models" / "two.sql"
-    broken.write_text("select * from nowhere\n")
+    broken.write_text("select * from no_such_table\n")
     again = server.wait(retry(server, failed["id"]).json()["data"]["id"])
     assert again["can_retry"] is True
     broken.write_text("select 2 as id\n")
@@ -139,7 +139,7 @@ def test_a_retry_that_fails_can_be_retried(server: RunningDbtCloud, dbt_project:
 
 
 def test_rerun_of_an_interrupted_run_starts_from_the_beginning(server: RunningDbtCloud) -> None:
-    """By the server's end, which dbt does not outlive; what waited runs after the next start."""
+    """The server's end also ends dbt; queued runs start after the next start."""
     run_id = server.trigger(steps_override=["dbt run --select one", SLOW])
     while len(server.wait(run_id, until={1, 2, 3})["run_steps"]) < 5:
         time.sleep(0.05)

@@ -1,4 +1,4 @@
-"""What a run does, and how runs are listed: steps, artifacts, overrides."""
+"""Runs: steps, artifacts, overrides, and lists."""
 
 from __future__ import annotations
 
@@ -75,15 +75,15 @@ def test_run_accepts_the_version_of_the_default_dbt(local_dbt_cloud: RunningDbtC
 def test_overrides_reach_dbt(local_dbt_cloud: RunningDbtCloud) -> None:
     run_id = local_dbt_cloud.trigger(
         steps_override=["dbt compile --select stg_stores"],
-        schema_override="elsewhere",
+        schema_override="scratch",
         threads_override=2,
         target_name_override="ci",
     )
     run = local_dbt_cloud.wait(run_id)
-    assert "(override schema to 'elsewhere')" in run["run_steps"][1]["name"]
+    assert "(override schema to 'scratch')" in run["run_steps"][1]["name"]
     results = local_dbt_cloud.request("GET", f"runs/{run_id}/artifacts/run_results.json").json()
     manifest = local_dbt_cloud.request("GET", f"runs/{run_id}/artifacts/manifest.json").json()
-    assert manifest["nodes"]["model.jaffle_shop.stg_stores"]["schema"].startswith("elsewhere")
+    assert manifest["nodes"]["model.jaffle_shop.stg_stores"]["schema"].startswith("scratch")
     assert results["args"]["which"] == "compile"
     assert "Concurrency: 2 threads (target='ci')" in run["run_steps"][3]["logs"]
 
@@ -117,10 +117,10 @@ def test_runs_list_returns_its_filters_order_and_pagination(
     local_dbt_cloud: RunningDbtCloud,
 ) -> None:
     ids = [local_dbt_cloud.trigger(steps_override=["dbt deps"]) for _ in "ab"]
-    answer = local_dbt_cloud.request(
+    response = local_dbt_cloud.request(
         "GET", f"runs/?limit=1000&offset=1&pk__in={ids}&job_definition_id={DAILY_BUILD}"
     ).json()
-    assert answer["extra"] == {
+    assert response["extra"] == {
         "filters": {
             "limit": 100,
             "offset": 1,

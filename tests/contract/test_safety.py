@@ -1,4 +1,4 @@
-"""What a hostile or broken client can do: nothing but get a 4xx."""
+"""A hostile or broken client can only cause a 4xx response."""
 
 from __future__ import annotations
 
@@ -27,10 +27,10 @@ RUN = f"jobs/{DAILY_BUILD}/run/"
 NESTED = b'{"cause": ' + b"[" * 50 + b"]" * 50 + b"}"
 
 
-def assert_refused(answer: requests.Response) -> None:
-    assert answer.status_code == 400, answer.text
-    assert answer.json()["status"]["code"] == 400
-    assert "Traceback" not in answer.text
+def assert_refused(response: requests.Response) -> None:
+    assert response.status_code == 400, response.text
+    assert response.json()["status"]["code"] == 400
+    assert "Traceback" not in response.text
 
 
 @pytest.mark.parametrize(
@@ -75,7 +75,7 @@ def test_a_broken_form_is_refused(local_dbt_cloud: RunningDbtCloud, kind: str, b
 
 
 def test_a_large_body_is_refused_before_it_is_read(local_dbt_cloud: RunningDbtCloud) -> None:
-    """The answer comes while nothing of the body has been sent."""
+    """The response arrives before any part of the body is sent."""
     head = (
         f"POST /api/v2/accounts/{ACCOUNT_ID}/{RUN} HTTP/1.1\r\nHost: localhost\r\n"
         f"Authorization: Token {local_dbt_cloud.token}\r\nContent-Length: {2**40}\r\n\r\n"
@@ -95,7 +95,7 @@ def test_malformed_http_is_rejected_in_the_envelope(local_dbt_cloud: RunningDbtC
 
 
 def exchange(server: RunningDbtCloud, request: bytes) -> bytes:
-    """What the server sends for some bytes, up to its first pause."""
+    """Return the server's response to some bytes, up to its first pause."""
     host, _, port = server.host.partition(":")
     context = ssl.create_default_context(cafile=server.authority)
     with (
@@ -124,7 +124,7 @@ def test_a_broken_query_is_refused(local_dbt_cloud: RunningDbtCloud, query: str)
 
 @pytest.fixture(scope="module")
 def parsed_run(local_dbt_cloud: RunningDbtCloud) -> int:
-    """A run with artifacts."""
+    """Return a run with artifacts."""
     run_id = local_dbt_cloud.trigger(steps_override=["dbt parse"])
     assert local_dbt_cloud.wait(run_id)["artifacts_saved"]
     return run_id
@@ -154,8 +154,8 @@ def test_artifact_path_cannot_leave_the_run_folder(
     path = f"/api/v2/accounts/{ACCOUNT_ID}/runs/{parsed_run}/artifacts/{name}"
     head = f"GET {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n"
     token = f"Authorization: Token {local_dbt_cloud.token}\r\n\r\n"
-    answer = exchange(local_dbt_cloud, (head + token).encode())
-    assert re.match(rb"HTTP/1.1 (400|404|501) ", answer), answer  # as sent: clients tidy paths
+    response = exchange(local_dbt_cloud, (head + token).encode())
+    assert re.match(rb"HTTP/1.1 (400|404|501) ", response), response  # as sent: clients tidy paths
 
 
 def test_unexpected_error_details_are_only_in_the_log(
@@ -165,7 +165,7 @@ def test_unexpected_error_details_are_only_in_the_log(
     with sqlite3.connect(server.data / "dbt_cloud.db") as database:
         database.execute("DROP TABLE webhook_subscriptions")
     webhooks = f"{server.url}/api/v3/accounts/{ACCOUNT_ID}/webhooks/subscriptions"
-    answer = requests.post(
+    response = requests.post(
         webhooks,
         json={
             "name": "n",
@@ -176,9 +176,9 @@ def test_unexpected_error_details_are_only_in_the_log(
         headers={"Authorization": f"Token {server.token}"},
         timeout=30,
     )
-    assert answer.status_code == 500
-    assert answer.json()["status"]["user_message"].startswith("There was a server error")
-    assert "sqlite" not in answer.text.lower()
+    assert response.status_code == 500
+    assert response.json()["status"]["user_message"].startswith("There was a server error")
+    assert "sqlite" not in response.text.lower()
     log = capfd.readouterr().err
     assert "no such table: webhook_subscriptions" in log
     assert "confidential" not in log
@@ -210,7 +210,7 @@ def test_dbt_environment_does_not_contain_the_token(local_dbt_cloud: RunningDbtC
 
 
 def test_database_file_is_accessible_only_to_its_owner(local_dbt_cloud: RunningDbtCloud) -> None:
-    """It has the secrets of webhooks."""
+    """The file contains the secrets of webhooks."""
     assert (local_dbt_cloud.data / "dbt_cloud.db").stat().st_mode & 0o077 == 0
 
 
@@ -234,10 +234,10 @@ def test_ctrl_c_stops_the_server_without_an_error(
 def test_server_certificate_is_verified_by_the_local_authority(
     local_dbt_cloud: RunningDbtCloud,
 ) -> None:
-    """No client has to turn verification off."""
+    """Clients need not disable verification."""
     address = f"{local_dbt_cloud.url}/health"
-    answer = requests.get(address, verify=str(CERTIFICATES.ca), timeout=10)
-    assert answer.json()["account_id"] == ACCOUNT_ID
+    response = requests.get(address, verify=str(CERTIFICATES.ca), timeout=10)
+    assert response.json()["account_id"] == ACCOUNT_ID
     with pytest.raises(requests.exceptions.SSLError, match="CERTIFICATE_VERIFY_FAILED"):
         requests.get(address, verify=certifi.where(), timeout=10)
 
@@ -245,7 +245,7 @@ def test_server_certificate_is_verified_by_the_local_authority(
 def test_server_keeps_a_connection_longer_than_clients_pause(
     local_dbt_cloud: RunningDbtCloud,
 ) -> None:
-    """Many poll every 5 seconds; a server that closes then would meet their next request."""
+    """Many clients poll every 5 seconds; closing after 5 seconds would break their next request."""
     host, _, port = local_dbt_cloud.host.partition(":")
     context = ssl.create_default_context(cafile=str(local_dbt_cloud.authority))
     with closing(HTTPSConnection(host, int(port), context=context, timeout=30)) as connection:

@@ -1,4 +1,4 @@
-"""Jobs that start by themselves, at the times of their schedules."""
+"""Jobs with a schedule start at its times."""
 
 from __future__ import annotations
 

@@ -35,7 +35,7 @@ SUBSCRIPTION = f"/v3/accounts/{ACCOUNT_ID}/webhooks/subscription"
 
 @pytest.fixture(scope="module")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningDbtCloud]:
-    """Tries again after tenths of a second."""
+    """Yield a server that retries after tenths of a second."""
     data = tmp_path_factory.mktemp("webhooks")
     prepare_data(CERTIFICATES.ca.parent, data)
     with RunningDbtCloud(data, QUICK) as running:
@@ -45,7 +45,7 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningDbtCloud
 
 @pytest.fixture
 def api(server: RunningDbtCloud) -> Iterator[httpx.Client]:
-    """Leaves no subscription behind."""
+    """Yield a client, and delete the test's subscriptions afterwards."""
     with http_client(server) as client:
         yield client
         for one in client.get(SUBSCRIPTIONS, params={"limit": 100}).json()["data"]:
@@ -60,14 +60,14 @@ def receiver() -> Iterator[WebhookReceiver]:
 
 def subscribe(api: httpx.Client, url: str, **fields: Any) -> dict[str, Any]:
     body = {"name": "test", "client_url": url, "event_types": ALL_EVENTS, "active": True, **fields}
-    answer = api.post(SUBSCRIPTIONS, json=body)
-    assert answer.status_code == 201, answer.text
-    data: dict[str, Any] = answer.json()["data"]
+    response = api.post(SUBSCRIPTIONS, json=body)
+    assert response.status_code == 201, response.text
+    data: dict[str, Any] = response.json()["data"]
     return data
 
 
 def log_of(api: httpx.Client, subscription: dict[str, Any], count: int = 1) -> list[dict[str, Any]]:
-    """The delivery log, once ``count`` deliveries are no longer pending."""
+    """Return the delivery log once ``count`` deliveries are no longer pending."""
     deadline = time.monotonic() + 30
     while time.monotonic() < deadline:
         events: list[dict[str, Any]]
@@ -79,7 +79,7 @@ def log_of(api: httpx.Client, subscription: dict[str, Any], count: int = 1) -> l
 
 
 def cancelled_run(server: RunningDbtCloud, job_id: int = DAILY_BUILD) -> int:
-    """The cheapest way to an event."""
+    """Return a cancelled run, which is the fastest way to an event."""
     run_id = server.trigger(job_id, steps_override=["dbt deps"])
     server.request("POST", f"runs/{run_id}/cancel/")
     return run_id
@@ -139,9 +139,9 @@ def test_subscriptions_are_listed_ten_at_a_time(api: httpx.Client) -> None:
 )
 def test_a_wrong_subscription_is_400(api: httpx.Client, field: str, value: Any) -> None:
     good = {"name": "n", "client_url": "https://e.com", "event_types": ALL_EVENTS, "active": True}
-    answer = api.post(SUBSCRIPTIONS, json={**good, field: value})
-    assert answer.status_code == 400
-    assert answer.json()["status"]["code"] == 400
+    response = api.post(SUBSCRIPTIONS, json={**good, field: value})
+    assert response.status_code == 400
+    assert response.json()["status"]["code"] == 400
 
 
 def test_run_sends_started_and_completed_events_in_the_documented_format(
@@ -213,14 +213,14 @@ def test_subscription_receives_only_its_jobs_and_event_types(
     subscribe(api, receiver.url, job_ids=[BUILD_AFTER_LOAD], event_types=["job.run.completed"])
     subscribe(api, receiver.url, active=False)
     cancelled_run(server, DAILY_BUILD)
-    wanted = cancelled_run(server, BUILD_AFTER_LOAD)
-    assert [one.event["data"]["runId"] for one in receiver.wait(1)] == [str(wanted)]
+    included = cancelled_run(server, BUILD_AFTER_LOAD)
+    assert [one.event["data"]["runId"] for one in receiver.wait(1)] == [str(included)]
 
 
 def test_failed_delivery_is_retried_unchanged(
     server: RunningDbtCloud, api: httpx.Client, receiver: WebhookReceiver
 ) -> None:
-    receiver.answers = [500, 302]
+    receiver.status_codes = [500, 302]
     subscription = subscribe(api, receiver.url, event_types=["job.run.completed"])
     cancelled_run(server)
     assert len({(one.signature, one.body) for one in receiver.wait(3)}) == 1
@@ -243,7 +243,7 @@ def test_failed_delivery_is_retried_unchanged(
 def test_five_failures_in_a_row_deactivate_a_webhook(
     server: RunningDbtCloud, api: httpx.Client, receiver: WebhookReceiver
 ) -> None:
-    receiver.answers = [410] * 5
+    receiver.status_codes = [410] * 5
     subscription = subscribe(api, receiver.url, event_types=["job.run.completed"])
     cancelled_run(server)
     (event,) = log_of(api, subscription)
@@ -269,18 +269,18 @@ def test_delivery_fails_when_the_receiver_times_out(
     (event,) = log_of(api, subscription)
     address = f"{SUBSCRIPTION}/{subscription['id']}/event/{event['id']}/receipt"
     first = api.get(address).json()["data"]["receipts"][0]
-    assert first["error"] == "No answer within 1 seconds."
+    assert first["error"] == "No response within 1 seconds."
 
 
 def test_webhook_test_endpoint_returns_the_receiver_s_status_code(
     api: httpx.Client, receiver: WebhookReceiver
 ) -> None:
-    receiver.answers = [418]
+    receiver.status_codes = [418]
     subscription = subscribe(api, receiver.url)
-    answer = api.get(f"{SUBSCRIPTION}/{subscription['id']}/test").json()["data"]
-    assert answer["verification_status_code"] == "418"
+    response = api.get(f"{SUBSCRIPTION}/{subscription['id']}/test").json()["data"]
+    assert response["verification_status_code"] == "418"
     (received,) = receiver.received
-    assert received.event["eventId"] == answer["event_id"]
+    assert received.event["eventId"] == response["event_id"]
 
 
 def test_a_killed_server_loses_no_event_and_repeats_no_acknowledged_one(
@@ -313,7 +313,7 @@ def test_run_interrupted_by_a_crash_sends_errored_and_completed_events(
     with http_client(server) as api:
         subscription = subscribe(api, receiver.url)
         server.trigger(steps_override=[SLOW])
-        log_of(api, subscription)  # its start has been acknowledged
+        log_of(api, subscription)  # the receiver has acknowledged the start
     server.end(signal.SIGKILL)
     server.start()
     assert [one.summary for one in receiver.wait(3)] == [

@@ -1,8 +1,8 @@
-"""``make matrix``: every Dag in a bare project of its own, on each Airflow that it promises.
+"""``make matrix``: every Dag in a separate bare project, on each Airflow that it supports.
 
-Each Dag is parsed with only what its docstring names; one that needs nothing but the provider also
-runs, by ``airflow dags test`` on a local dbt Cloud of this checkout. Each Airflow has a lane of its
-own, so that runs of one job do not meet.
+Each Dag is parsed with only the packages in its docstring; a Dag that needs only the provider also
+runs, with ``airflow dags test`` on a local dbt Cloud of this checkout. Each Airflow has its own
+folder and server, so that runs of one job do not meet.
 """
 
 from __future__ import annotations
@@ -36,14 +36,14 @@ PROVIDER_VERSION = f"import importlib.metadata as m; print(m.version({PROVIDER!r
 
 @dataclass(frozen=True)
 class Lane:
-    """One Airflow, a folder for its projects, and the Dags to try there."""
+    """One Airflow, a folder for its projects, and the Dags to test there."""
 
     airflow: Airflow
     folder: Path
     dags: list[DagFile]
 
-    def go(self) -> Column:
-        """Try every Dag, one after the other."""
+    def test_dags(self) -> Column:
+        """Test every Dag, one after the other."""
         authority = str(ensure_certificates(self.folder / "dbt_cloud").ca)
         with RunningDbtCloud(self.folder / "dbt_cloud") as dbt_cloud:
             variables = {
@@ -69,34 +69,34 @@ class Lane:
                 outcomes[dag.name] = outcome(project, dag, self.airflow)
             except RuntimeError as error:
                 errors[dag.name] = str(error)
-            said = f"{self.airflow.number}  {dag.name} {outcomes.get(dag.name, 'FAILS')}"
-            print(f"{said} ({time.monotonic() - began:.0f} s)", flush=True)
+            result = f"{self.airflow.number}  {dag.name} {outcomes.get(dag.name, 'FAILS')}"
+            print(f"{result} ({time.monotonic() - began:.0f} s)", flush=True)
         return Column(self.airflow.number, provider, outcomes, errors)
 
 
 def outcome(project: BareProject, dag: DagFile, airflow: Airflow) -> str:
-    """What the docstring promises of this Airflow; raise RuntimeError if it is not so."""
+    """Return the outcome that the docstring promises; raise RuntimeError for any other outcome."""
     promised = expected(dag, airflow.minor)
     dags, errors = project.parse()
     if promised == too_old(dag):
         sentence = f"needs apache-airflow {version(dag.airflow)} or newer, here is {airflow.number}"
         if not any(sentence in error.splitlines()[-1] for error in errors):
-            raise RuntimeError(f"It does not say that it {sentence}: {errors or dags}")
+            raise RuntimeError(f"Expected the error '{sentence}', got: {errors or dags}")
         return promised
     if errors or not dags:
-        raise RuntimeError("\n".join(errors) or "There is no Dag in it.")
+        raise RuntimeError("\n".join(errors) or "The file contains no Dag.")
     project.load_plugins()
     if promised == PARSED:
         return PARSED
     for dag_id in dags:
         states = project.test_dag(dag_id)
         if set(states.values()) != {"success"}:
-            raise RuntimeError(f"It ran, and these are the states: {states}")
+            raise RuntimeError(f"Not all states are success: {states}")
     return SUCCEEDED
 
 
 def main() -> int:
-    """Try the named Dags, or all; write the table if all is as promised."""
+    """Test the given Dags, or all; update the table if all results are as expected."""
     parser = argparse.ArgumentParser(prog="python -m tests.matrix")
     parser.add_argument("dags", nargs="*", metavar="DAG")
     names = parser.parse_args().dags
@@ -106,17 +106,17 @@ def main() -> int:
         parser.error(str(error))
     with (
         tempfile.TemporaryDirectory(prefix="matrix-") as folder,
-        ProcessPoolExecutor(len(AIRFLOWS)) as lanes,  # threads would not hear of Ctrl-C
+        ProcessPoolExecutor(len(AIRFLOWS)) as lanes,  # threads would ignore Ctrl-C
     ):
         lane = [Lane(airflow, Path(folder) / airflow.number, dags) for airflow in AIRFLOWS]
-        columns = list(lanes.map(Lane.go, lane))
+        columns = list(lanes.map(Lane.test_dags, lane))
     for column in columns:
         for dag, what in column.errors.items():
             print(f"\nAirflow {column.airflow}, {dag}:\n{what}", file=sys.stderr)
     if any(column.errors for column in columns):
         return 1
     CONTRIBUTING.write_text(with_table(CONTRIBUTING.read_text(), columns))
-    print("All is as the docstrings say; the table in CONTRIBUTING.md is written anew.")
+    print("All results match the docstrings; the table in CONTRIBUTING.md is updated.")
     return 0
 
 

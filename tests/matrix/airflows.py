@@ -1,4 +1,4 @@
-"""The Airflows of the matrix, each with the packages of its time."""
+"""The Airflow versions of the matrix, each with packages of its time."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ ENVIRONMENTS = PROJECT / ".matrix"
 
 @dataclass(frozen=True)
 class Airflow:
-    """One version. ``options`` let uv take what was there when it was new, or is pinned here."""
+    """One version. ``options`` limit uv to packages of its release date, or to the pinned ones."""
 
     number: str
     options: tuple[str, ...]
@@ -28,33 +28,33 @@ class Airflow:
         return tuple(map(int, self.number.split(".")[:2]))
 
     def python(self, packages: frozenset[str]) -> Path:
-        """The Python of an environment with Airflow and these packages; made if it is missing."""
+        """Return the Python of an environment with Airflow and packages; create it if needed."""
         name = "-".join(["airflow", *(each.rpartition("-")[2] for each in sorted(packages))])
         return self.environment(name, sorted(packages))
 
     def environment(self, name: str, requirements: list[str]) -> Path:
-        """The Python of the environment ``name``; made if it is missing or has changed."""
-        wanted = [f"apache-airflow=={self.number}", *requirements]
+        """Return the Python of the environment ``name``; create it if it is missing or outdated."""
+        packages = [f"apache-airflow=={self.number}", *requirements]
         folder = ENVIRONMENTS / self.number / name
         python, stamp = folder / "bin" / "python", folder / "installed.json"
-        content = json.dumps([sys.version, *self.options, *wanted])
+        content = json.dumps([sys.version, *self.options, *packages])
         if not stamp.exists() or stamp.read_text() != content:
             shutil.rmtree(folder, ignore_errors=True)
             uv("venv", "--python", sys.executable, str(folder))
-            uv("pip", "install", "--python", str(python), *self.options, *wanted)
+            uv("pip", "install", "--python", str(python), *self.options, *packages)
             stamp.write_text(content)
         return python
 
 
 def pinned_airflow() -> Airflow:
-    """The one that this repository is made for."""
+    """Return the version that this repository pins."""
     [number] = re.findall(r"^apache-airflow==(\S+)", CONSTRAINTS.read_text(), re.MULTILINE)
     return Airflow(number, ("--constraints", str(CONSTRAINTS)))
 
 
-# Its sensor waits in the triggerer from 2.1 on, which is newer than Airflow 3.1.8.
+# Its sensor can be deferred from 2.1 on, which is newer than Airflow 3.1.8.
 CENSUS = ("--exclude-newer-package", "airflow-provider-census=2026-06-05")
-# A pre-release: uv takes one only where it is named, so its two parts are named too.
+# A pre-release: uv selects one only if it is named, so its two parts are named too.
 NEXT_AIRFLOW = Airflow(
     "3.4.0b2", ("apache-airflow-core==3.4.0b2", "apache-airflow-task-sdk==1.4.0b2")
 )

@@ -1,4 +1,4 @@
-"""A project as somebody else has it: one copied Dag, what it is copied with, and nothing more."""
+"""A project with one copied Dag and the files that its docstring lists."""
 
 from __future__ import annotations
 
@@ -21,12 +21,12 @@ bag = DagBag(os.environ["AIRFLOW__CORE__DAGS_FOLDER"])
 print(json.dumps({"dags": list(bag.dags), "errors": list(bag.import_errors.values())}))
 """
 OURS = ("AIRFLOW", "LOCAL_DBT_CLOUD", "PYTHON", "REQUESTS_CA_BUNDLE", "SSL_CERT_FILE")
-STEP_SECONDS = 600  # what one step takes at most, on a busy machine
+STEP_SECONDS = 600  # time limit of one step, on a busy machine
 
 
 @dataclass(frozen=True)
 class BareProject:
-    """The folder, the Python of its environment, and what the connection needs."""
+    """The folder, the Python of its environment, and the connection's variables."""
 
     folder: Path
     python: Path
@@ -41,28 +41,30 @@ class BareProject:
         return self.folder / "airflow.db"
 
     def parse(self) -> tuple[list[str], list[str]]:
-        """The ids of the Dags, and the errors of the files that do not import."""
+        """Return the ids of the Dags, and the errors of files that do not import."""
         found = json.loads(self.run("python", "-c", PARSE).splitlines()[-1])
         return found["dags"], found["errors"]
 
     def load_plugins(self) -> None:
-        """Raise RuntimeError unless Airflow loads each that is there, and what it mounts."""
+        """Raise RuntimeError unless Airflow loads every plugin file and mounts its apps."""
         files = {file.stem for file in self.folder.glob("plugins/*.py")}
-        said = self.run("airflow", "plugins", "--output", "json") if files else "[]"
-        last = said.splitlines()[-1]  # without any it is a sentence
+        output = self.run("airflow", "plugins", "--output", "json") if files else "[]"
+        last = output.splitlines()[-1]  # without plugins it is a sentence
         loaded = {plugin["name"] for plugin in json.loads(last)} if last[0] == "[" else set()
         if files != loaded:
-            raise RuntimeError(f"Airflow loads {loaded or 'none'} of the plugins {files}:\n{said}")
+            raise RuntimeError(
+                f"Airflow loads {loaded or 'none'} of the plugins {files}:\n{output}"
+            )
 
     def test_dag(self, dag_id: str) -> dict[str, str]:
-        """Run the Dag once; return the states of its Dag run (its id) and of its tasks."""
+        """Run the Dag once; return the states of its Dag run (by Dag id) and of its tasks."""
         self.run("airflow", "dags", "test", dag_id)
         with closing(sqlite3.connect(self.database)) as database:
             states = "select dag_id, state from dag_run union select task_id, state"
             return dict(database.execute(f"{states} from task_instance").fetchall())
 
     def run(self, program: str, *arguments: str) -> str:
-        """Run a program of the environment; raise RuntimeError with what it said if it fails."""
+        """Run a program of the environment; raise RuntimeError with its output if it fails."""
         outer = {key: value for key, value in os.environ.items() if not key.startswith(OURS)}
         done = subprocess.run(
             [self.python.parent / program, *arguments],
@@ -91,7 +93,7 @@ class BareProject:
 
 
 def copy_dag(dag: DagFile, project: Path) -> None:
-    """Copy the file, and what its docstring says that it is copied with."""
+    """Copy the file, and the files that its docstring lists."""
     for place in [f"dags/{dag.path.name}", *dag.copied_with]:
         source, target = PROJECT / place, project / place
         target.parent.mkdir(parents=True, exist_ok=True)

@@ -1,4 +1,4 @@
-"""``make test-next``: the tests on the Airflow that comes next, in an environment of its own."""
+"""``make test-next``: run the tests on the next Airflow, in a separate environment."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ FILES = ("requirements.txt", "requirements-dev.txt")
 
 
 def requirements() -> list[str]:
-    """Return what the tests need beside Airflow itself."""
+    """Return the requirements of the tests without Airflow itself."""
     lines = [line for file in FILES for line in (PROJECT / file).read_text().splitlines()]
-    wanted = [line.partition(" #")[0].strip() for line in lines]
-    return [line for line in wanted if line and line[0] not in "#-" and not is_airflow(line)]
+    stripped = [line.partition(" #")[0].strip() for line in lines]
+    return [line for line in stripped if line and line[0] not in "#-" and not is_airflow(line)]
 
 
 def is_airflow(requirement: str) -> bool:

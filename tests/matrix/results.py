@@ -1,4 +1,4 @@
-"""What came of each Dag on each Airflow, and the table of it in CONTRIBUTING.md."""
+"""The result of each Dag on each Airflow, and their table in CONTRIBUTING.md."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ SUCCEEDED, PARSED = "succeeds", "parses"
 
 
 def too_old(dag: DagFile) -> str:
-    """The cell of an Airflow on which the Dag says that it needs a newer one."""
+    """Return the cell for an Airflow that is older than the Dag needs."""
     return f"asks for {version(dag.airflow)}"
 
 
@@ -36,7 +36,7 @@ def needs_only_the_provider(dag: DagFile) -> bool:
 
 @dataclass(frozen=True)
 class Column:
-    """All that was tried on one Airflow: Dag → outcome, or the error of what went wrong."""
+    """The results on one Airflow: Dag → outcome, or the error."""
 
     airflow: str
     provider: str
@@ -45,7 +45,7 @@ class Column:
 
 
 def with_table(text: str, columns: list[Column]) -> str:
-    """CONTRIBUTING with these results; Dags that were not tried keep their row."""
+    """Return CONTRIBUTING.md with these results; untested Dags keep their row."""
     found = TABLE.search(text)
     assert found
     head = (

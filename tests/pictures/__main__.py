@@ -1,4 +1,4 @@
-"""`make pictures`: takes the pictures in `docs/pictures/` anew, of a fresh copy's Dags."""
+"""`make pictures`: take new pictures in `docs/pictures/`, of the Dags in a fresh copy."""
 
 from __future__ import annotations
 
@@ -27,13 +27,13 @@ RERUN = "rerun_dbt_cloud_job_from_failure"
 MODELS = "show_models_as_tasks"
 APPROVAL = "approve_before_dbt_cloud_run"
 REPORTED_JOB = 65767
-EARLIER_RUNS = 3  # for the report to compare with
+EARLIER_RUNS = 3  # history for the report
 GRAPH = """document.querySelector('[aria-label^="Show Graph"]').click()"""
 GRID = """document.querySelector('[aria-label^="Show Grid"]').click()"""
 GROUPS = """document.querySelector('[data-testid="expand-all-button"]').click()"""
 TABLE = """document.querySelector('[aria-label="Show table view"]').click()"""
 FORM = """document.querySelector('[data-testid="trigger-dag-button"]').click()"""
-# The small map would hide tasks. A style holds for one that comes later, too.
+# Hide the minimap, which covers tasks. A style also applies to one that is added later.
 NO_MAP = """document.head.append(Object.assign(document.createElement('style'),
     {textContent: '.react-flow__minimap { display: none }'}))"""
 CLEAR = """document.querySelector('[aria-label="Press shift+c to clear"]')"""
@@ -48,7 +48,7 @@ LAST_STEP = """[...document.querySelectorAll('details')].pop().open = true"""
 
 @dataclass(frozen=True)
 class Album:
-    """Where the pictures are of, and what takes them."""
+    """The browser, Airflow and project of the pictures."""
 
     page: Page
     airflow: Airflow
@@ -59,9 +59,9 @@ class Album:
         return f"http://127.0.0.1:{self.airflow.port}"
 
     def take(self, name: str, url: str = "", *texts: str, click: tuple[str, ...] = ()) -> None:
-        """Open the address, if any, click, wait until the texts are there and nothing moves, save.
+        """Open the URL, if any, click, wait until the texts are shown and nothing moves, and save.
 
-        Without an address it takes what the page shows.
+        Without a URL the current page is saved.
         """
         if url:
             self.page.open(url, *texts[:1])
@@ -71,7 +71,7 @@ class Album:
         self.page.wait_for(*texts)
         file = FOLDER / f"{name}.png"
         with Image.open(io.BytesIO(self.page.settle())) as image:
-            # A third of the size; the octree keeps colours that are rare, as a task's state is.
+            # A third of the size; the octree keeps rare colours, such as those of task states.
             image.convert("RGB").quantize(method=Image.Quantize.FASTOCTREE).save(
                 file, optimize=True
             )
@@ -79,7 +79,7 @@ class Album:
 
     @contextmanager
     def film(self, name: str) -> Iterator[Film]:
-        """A moving picture, for the block to shoot."""
+        """Yield a film for the block to record, and save it."""
         film = Film(self.page)
         yield film
         file = FOLDER / f"{name}.webp"
@@ -90,12 +90,12 @@ class Album:
         print(f"  {file.relative_to(CHECKOUT)}: {file.stat().st_size / 1000:.0f} kB", flush=True)
 
     def film_make_run(self) -> None:
-        """In a terminal, sped up; nothing has been started before."""
+        """Film a first `make run` in a terminal, sped up."""
         self.page.size(1280, 640)
         self.page.open("about:blank")
         self.page.evaluate(TERMINAL)
         env = {key: value for key, value in self.project.environment.items() if "MAKE" not in key}
-        # The copy borrows the checkout's .venv: the target `install` would make it anew.
+        # The copy uses the checkout's .venv, which the target `install` would rebuild.
         command = ["make", "--old-file=install", "run"]
         with self.film("make_run") as film:
             shown = 0.0
@@ -124,7 +124,7 @@ class Album:
 
     @contextmanager
     def dbt_cloud_being_slow(self) -> Iterator[None]:
-        """The run seems to go on for as long as that, as real ones do."""
+        """Delay the run's responses, so that it seems as long as a real one."""
         faults = f"https://localhost:{self.project.dbt_cloud_port}/faults"
         slow = {"kind": "slow", "method": "GET", "path": "*/runs/*", "seconds": 60, "times": 5}
         self.project.dbt_cloud.post(faults, json=slow).raise_for_status()
@@ -137,7 +137,7 @@ class Album:
         self.page.size(1280, 1500)
         form = f"{self.ui}/dags/run_dbt_cloud_job_with_form"
         self.take("airflow_form", form, "read_form", "Models to leave out", click=(FORM,))
-        self.page.size(1280, 420)  # without the warehouse, which has a path of this machine
+        self.page.size(1280, 420)  # hide the warehouse, whose path depends on this machine
         self.take("airflow_connections", f"{self.ui}/connections", "dbt_cloud_default")
         self.page.size(1280, 820)
         self.page.evaluate(EDIT)
@@ -164,7 +164,7 @@ class Album:
         self.take("dbt_cloud_run", run["href"], "dbt build", click=(LAST_STEP,))
 
     def take_a_failure_and_its_end(self) -> None:
-        """A model that fails for want of its source, and the run that finishes it."""
+        """Show a model that fails without its source, and the run that finishes it."""
         with missing_table(self.project, "stores"):
             self.airflow.run("run_dbt_cloud_job")
         [failed] = self.project.dbt_runs(limit=1, status=20)
@@ -176,7 +176,7 @@ class Album:
         self.take("airflow_rerun", task, "All Log Levels", "find_failed_run", click=(GRID,))
 
     def take_a_clear(self) -> None:
-        """Of a task that failed, once its cause is mended: the icon, the dialog, and a film."""
+        """Clear a failed task after the repair of its cause: the icon, the dialog, and a film."""
         with broken_model(self.project):
             run_id, _ = self.airflow.run(PIPELINE)
         self.page.size(1280, 640)
@@ -198,7 +198,7 @@ class Album:
             film.point_at(CONFIRM)
             self.take("airflow_clear_dialog")
             self.page.press()
-            self.page.move_mouse(500, 500)  # where nothing shows a tooltip
+            self.page.move_mouse(500, 500)  # no tooltip is shown there
             film.shoot_until(lambda: self._succeeded(PIPELINE, run_id), 400)
 
     def take_extra_link(self) -> None:
@@ -208,7 +208,7 @@ class Album:
         self.take("airflow_extra_links", f"{self.ui}{task}", "Monitor Job Run", click=(GRID,))
 
     def film_models(self) -> None:
-        """From the first task to the last; the graph alone, so that its words can be read."""
+        """Film the graph from the first task to the last; without panels its text is readable."""
         self.airflow.call("PATCH", f"/dags/{MODELS}", is_paused=True)  # until the page is ready
         runs = self.airflow.api.post(f"/dags/{MODELS}/dagRuns", json={"logical_date": None})
         run_id = runs.raise_for_status().json()["dag_run_id"]
@@ -223,7 +223,7 @@ class Album:
             film.shoot_until(lambda: self._succeeded(MODELS, run_id), 400)
 
     def take_models_of_a_job(self) -> None:
-        """One that fails, what waits for it, and the others that dbt has built."""
+        """Show a failed model, the ones that it blocks, and the others that dbt has built."""
         with missing_table(self.project, "stores"):
             run_id, _ = self.airflow.run(MODELS)
         self.page.size(1280, 640)
@@ -231,14 +231,14 @@ class Album:
         self.take("airflow_job_models", run, "rest_of_run", click=(GRAPH, GROUPS, NO_MAP))
 
     def take_page(self) -> None:
-        """Of a job of which a run has failed; earlier pictures have run it."""
+        """Show a job with a failed run; earlier pictures have run it."""
         self.airflow.run("keep_dbt_cloud_history")
-        self.page.size(1280, 1560)  # as far as its runs
+        self.page.size(1280, 1560)  # down to its runs
         job = f"{self.ui}/plugin/dbt-cloud/dbt-cloud-page/jobs/{REPORTED_JOB}"
         self.take("airflow_dbt_cloud", job, "What has failed", "stg_stores")
 
     def take_the_question(self) -> None:
-        """A model has changed, and somebody is asked whether to build it."""
+        """Show the form that approves the build of a changed model."""
         self.airflow.first_run("run_dbt_cloud_job")
         model = self.project.root / "include" / "jaffle_shop" / "models" / "marts" / "stores.sql"
         model.write_text(f"{model.read_text()}-- changed\n")
@@ -250,7 +250,7 @@ class Album:
         self.airflow.answer(APPROVAL, run_id, "approve", "Reject")
 
     def take_jobs(self) -> None:
-        """All jobs and their runs; earlier pictures have run some of them."""
+        """Show all jobs and their runs; earlier pictures have run some of them."""
         for dag_id in ("hourly_dbt_cloud_job", "daily_dbt_cloud_job"):
             self.airflow.first_run(dag_id)
         self.page.size(1280, 1150)
@@ -269,7 +269,7 @@ class Album:
 
 @contextmanager
 def broken_model(project: Project) -> Iterator[None]:
-    """While it lasts, a typing mistake in a model makes dbt fail."""
+    """Make dbt fail during the block, by a typing mistake in a model."""
     model = project.root / "include" / "jaffle_shop" / "models" / "marts" / "customers.sql"
     text = model.read_text()
     model.write_text(f"selct * from mistyped\n{text}")
@@ -278,7 +278,7 @@ def broken_model(project: Project) -> Iterator[None]:
 
 
 def take_all_of_airflow(album: Album) -> None:
-    """In this order: some show what earlier ones have run."""
+    """Take all pictures of Airflow in this order: some show the runs of earlier ones."""
     album.take_the_running_pipeline()
     album.take_report()
     album.take_a_dbt_cloud_run()
@@ -296,7 +296,7 @@ def take_all_of_airflow(album: Album) -> None:
 
 def main() -> int:
     """Take all pictures; return the exit code."""
-    for number in (signal.SIGTERM, signal.SIGINT):  # end what was started
+    for number in (signal.SIGTERM, signal.SIGINT):  # stop the processes that were started
         signal.signal(number, signal.default_int_handler)
     FOLDER.mkdir(exist_ok=True)
     try:
@@ -314,7 +314,7 @@ def main() -> int:
         print(f"Error: {error}", file=sys.stderr)
         return 1
     except httpx.HTTPError as error:
-        print(f"Error: no answer ({error}): try again when less goes on here.", file=sys.stderr)
+        print(f"Error: no response ({error}): try again on a less busy machine.", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
         print("Stopped.", file=sys.stderr)

@@ -1,4 +1,4 @@
-"""A headless Chromium, driven over its DevTools protocol.
+"""A headless Chromium, controlled over its DevTools protocol.
 
 https://chromedevtools.github.io/devtools-protocol/ lists the commands.
 """
@@ -24,23 +24,23 @@ import pytest
 from websockets.sync.client import ClientConnection, connect
 
 PROGRAMS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
-PATIENCE = 60.0  # seconds, for a busy machine
+TIMEOUT = 60.0  # seconds, for a busy machine
 FRAMES = "[...document.querySelectorAll('iframe')].map(frame => frame.contentDocument)"
-# Pictures look alike, whether or not the machine has Arial's and Helvetica's usual stand-in.
+# Fonts are the same whether or not the machine has the usual substitutes of Arial and Helvetica.
 FONTS = """<fontconfig><include>/etc/fonts/fonts.conf</include><selectfont><rejectfont>
 <glob>*/Liberation*</glob></rejectfont></selectfont></fontconfig>"""
 SHOWN = f"[document, ...{FRAMES}].map(one => one?.body?.innerText ?? '').join()"
 
 
 class BrowserError(Exception):
-    """What is missing, and what to do about it."""
+    """The browser failed; the message has the next step."""
 
 
 def needs_browser(test: Callable[..., None]) -> Callable[..., None]:
-    """Mark a test that is skipped without Chromium, and so belongs to `make test-all`."""
+    """Mark a test that needs Chromium: it is skipped without, and only runs in `make test-all`."""
     skips = pytest.mark.skipif(
         not any(map(shutil.which, PROGRAMS)),
-        reason="there is no Chromium: apt-get install chromium",
+        reason="Chromium is not installed: apt-get install chromium",
     )
     marked: Callable[..., None] = pytest.mark.slow(skips(test))
     return marked
@@ -57,33 +57,33 @@ class Page:
     def command(self, method: str, **params: Any) -> dict[str, Any]:
         number = next(self.numbers)
         self.socket.send(json.dumps({"id": number, "method": method, "params": params}))
-        while True:  # events come in between
-            answer = json.loads(self.socket.recv(PATIENCE))
-            if answer.get("id") == number:
+        while True:  # events arrive in between
+            response = json.loads(self.socket.recv(TIMEOUT))
+            if response.get("id") == number:
                 break
-        if "error" in answer:
-            raise BrowserError(f"Chromium refuses {method}: {answer['error']['message']}.")
-        result: dict[str, Any] = answer["result"]
+        if "error" in response:
+            raise BrowserError(f"Chromium rejected {method}: {response['error']['message']}.")
+        result: dict[str, Any] = response["result"]
         return result
 
     def evaluate(self, script: str) -> Any:
-        """What the expression is in the page."""
-        answer = self.command("Runtime.evaluate", expression=script, returnByValue=True)
-        return answer["result"].get("value")
+        """Return the value of an expression in the page."""
+        response = self.command("Runtime.evaluate", expression=script, returnByValue=True)
+        return response["result"].get("value")
 
     def wait_for(self, *texts: str) -> None:
-        """Wait until the page, with its frames, shows all of them."""
+        """Wait until the page, with its frames, shows all the texts."""
         missing = set(texts)
-        deadline = time.monotonic() + PATIENCE
+        deadline = time.monotonic() + TIMEOUT
         while missing:
             if time.monotonic() > deadline:
-                raise BrowserError(f"{self.evaluate('location.href')} never showed {missing}.")
+                raise BrowserError(f"{self.evaluate('location.href')} did not show {missing}.")
             shown = self.evaluate(SHOWN) or ""
             missing = {text for text in texts if text not in shown}
             time.sleep(0.2)
 
     def open(self, url: str, *texts: str) -> None:
-        """Go there and wait until the page shows all of the texts."""
+        """Open a URL and wait until the page shows all the texts."""
         self.command("Page.navigate", url=url)
         self.wait_for(*texts)
 
@@ -98,11 +98,11 @@ class Page:
         )
 
     def picture(self) -> bytes:
-        """What the window shows, as PNG."""
+        """Return the window's content as PNG."""
         return b64decode(self.command("Page.captureScreenshot", format="png")["data"])
 
     def settle(self) -> bytes:
-        """What the window shows once two looks are the same; a page that never rests as it is."""
+        """Return the window's content once it no longer changes, or after a time limit."""
         shown = b""
         for _ in range(20):
             before, shown = shown, self.picture()
@@ -112,7 +112,7 @@ class Page:
         return shown
 
     def middle(self, element: str) -> tuple[float, float]:
-        """Where the element is, given as an expression."""
+        """Return the centre of an element, which is given as an expression."""
         place = self.evaluate(f"{element}?.getBoundingClientRect().toJSON()")
         if place is None:
             raise BrowserError(f"{self.evaluate('location.href')} has no {element}.")
@@ -123,7 +123,7 @@ class Page:
         self.command("Input.dispatchMouseEvent", type="mouseMoved", x=x, y=y)
 
     def press(self) -> None:
-        """Click where the mouse is."""
+        """Click at the mouse's position."""
         x, y = self.mouse
         for kind in ("mousePressed", "mouseReleased"):
             self.command(
@@ -131,23 +131,23 @@ class Page:
             )
 
     def fill_in(self, name: str, text: str) -> None:
-        """Replace what a field of a form has, as a user types it."""
+        """Replace the text of a form's field, as a user types it."""
         self.evaluate(f"document.querySelector('input[name={name}]').select()")
         self.command("Input.insertText", text=text)
-        self.evaluate("document.activeElement.blur()")  # no caret that blinks
+        self.evaluate("document.activeElement.blur()")  # hide the blinking caret
 
 
 @contextmanager
 def browser() -> Iterator[Page]:
-    """Start Chromium, yield its one tab, end it.
+    """Start Chromium, yield its only tab, and stop it.
 
     Raises:
-        BrowserError: there is no Chromium, or it does not start.
+        BrowserError: Chromium is not installed, or does not start.
     """
     program = next(filter(None, map(shutil.which, PROGRAMS)), None)
     if program is None:
         raise BrowserError(
-            "There is no Chromium: install it (apt install chromium, brew install --cask "
+            "Chromium is not installed: install it (apt install chromium, brew install --cask "
             f"chromium), or put one of {', '.join(PROGRAMS)} into PATH."
         )
     with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as profile:
@@ -171,16 +171,16 @@ def browser() -> Iterator[Page]:
 def _options(profile: str) -> list[str]:
     options = ["--headless=new", "--remote-debugging-port=0", f"--user-data-dir={profile}"]
     options += ["--no-first-run", "--disable-gpu", "--hide-scrollbars", "--no-proxy-server"]
-    options += ["--ignore-certificate-errors"]  # only this machine's own pages are opened
-    return [*options, "--no-sandbox"] if os.geteuid() == 0 else options  # root has to
+    options += ["--ignore-certificate-errors"]  # only pages of this machine are opened
+    return [*options, "--no-sandbox"] if os.geteuid() == 0 else options  # root needs it
 
 
 def _tab(process: subprocess.Popen[str]) -> str:
-    """The address of the tab's socket; Chromium prints that of its own first."""
+    """Return the address of the tab's socket; Chromium first prints its own address."""
     assert process.stderr
     for line in process.stderr:
         if line.startswith("DevTools listening on "):
             address = line.split()[-1].replace("ws://", "http://").partition("/devtools")[0]
             tabs = httpx.get(f"{address}/json", trust_env=False).json()
             return next(str(tab["webSocketDebuggerUrl"]) for tab in tabs if tab["type"] == "page")
-    raise BrowserError(f"Chromium ended at once ({process.wait()}): start it by hand to see why.")
+    raise BrowserError(f"Chromium exited at once ({process.wait()}): run it in a shell to see why.")

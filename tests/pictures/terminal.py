@@ -1,4 +1,4 @@
-"""A command in a terminal: what it printed, and when, line by line as a terminal shows it."""
+"""The output of a command in a terminal, with the time of each change."""
 
 from __future__ import annotations
 
@@ -24,8 +24,8 @@ from rich.text import Text
 from tests.pictures.browser import Page
 
 COLUMNS, ROWS = 100, 24
-STILL = 0.03  # seconds without output: what is drawn in one go has been drawn
-# Two columns more than the terminal has: a spinner's dots are wider than a letter.
+STILL = 0.03  # seconds without output after which a drawing is complete
+# Two columns wider than the terminal, because a spinner's dots are wider than a letter.
 TERMINAL = f"""document.body.style = 'margin: 0; background: #0c0c0c; color: #d9d9d9';
     document.body.innerHTML = `<pre style="margin: 20px 24px; width: {COLUMNS + 2}ch;
     height: {ROWS}lh; font: 20px/1.25 'DejaVu Sans Mono', monospace; white-space: pre-wrap;
@@ -34,10 +34,10 @@ CONTROL = re.compile(r"(\x1b\[[?\d;]*[A-Za-z]|\r|\n)")
 
 
 def record(command: list[str], folder: Path, env: dict[str, str]) -> Iterator[tuple[float, str]]:
-    """Run it in a terminal; yield all that it has printed until then, whenever it rests.
+    """Run a command in a terminal; yield seconds and all output so far after each pause.
 
     Raises:
-        AssertionError: it did not end with 0.
+        AssertionError: The exit code is not 0.
     """
     ours, theirs = pty.openpty()
     fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", ROWS, COLUMNS, 0, 0))
@@ -50,13 +50,13 @@ def record(command: list[str], folder: Path, env: dict[str, str]) -> Iterator[tu
         try:
             while True:
                 if select.select([ours], [], [], STILL)[0]:
-                    if not (new := os.read(ours, 65536)):  # the end on macOS
+                    if not (new := os.read(ours, 65536)):  # the end of the output on macOS
                         break
                     printed, is_new = printed + new, True
                 elif is_new:
                     is_new = False
                     yield time.monotonic() - began, printed.decode(errors="replace")
-        except OSError:  # the end on Linux
+        except OSError:  # the end of the output on Linux
             pass
         finally:
             os.close(ours)
@@ -67,7 +67,7 @@ def record(command: list[str], folder: Path, env: dict[str, str]) -> Iterator[tu
 
 @dataclass
 class Screen:
-    """The lines of a terminal, for output that moves up, erases lines and writes them again."""
+    """The lines of a terminal, for output that moves up, erases lines and rewrites them."""
 
     lines: list[str] = field(default_factory=lambda: [""])
     row: int = 0
@@ -85,14 +85,14 @@ class Screen:
                 self.lines[self.row] += part
 
     def html(self) -> str:
-        """The lines, with their colours."""
+        """Return the lines, with their colours."""
         console = Console(file=io.StringIO(), record=True, width=10_000)
         console.print(Text.from_ansi("\n".join(self.lines).rstrip()), soft_wrap=True)
         return console.export_html(theme=MONOKAI, code_format="{code}", inline_styles=True)
 
 
 def draw(page: Page, printed: str) -> None:
-    """Show in the page what a terminal shows after this output: its last lines."""
+    """Show the last lines of the output in the page."""
     screen = Screen()
     screen.write(printed)
     page.evaluate(

@@ -1,4 +1,4 @@
-"""The pictures' browser: a page is waited for, clicked and seen; without a browser it says so."""
+"""The browser of the pictures waits for a page, clicks and takes a picture."""
 
 from __future__ import annotations
 
@@ -23,15 +23,15 @@ def test_browser_waits_for_text_and_takes_a_picture() -> None:
         with Image.open(io.BytesIO(page.picture())) as image:
             assert image.size == (200, 100)
             assert image.convert("RGB").getpixel((190, 90)) == (0, 0, 255)
-        with pytest.raises(BrowserError, match="refuses No"):
+        with pytest.raises(BrowserError, match="rejected No"):
             page.command("No.such")
 
 
 def test_browser_reports_that_chromium_is_not_installed(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("PATH", "/nowhere")
+    monkeypatch.setenv("PATH", "/missing")
 
     with (
-        pytest.raises(BrowserError, match=r"There is no Chromium: install it .*chromium"),
+        pytest.raises(BrowserError, match=r"Chromium is not installed: install it .*chromium"),
         browser(),
     ):
         pass

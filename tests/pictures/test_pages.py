@@ -1,4 +1,4 @@
-"""The pictures that pages show: there, real images, and small enough to load at once."""
+"""The pictures of the documentation are valid images, and small enough to load quickly."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The terminal of the moving picture: lines that are drawn over are gone, failures are reported."""
+"""The terminal of the pictures erases overwritten lines and reports failures."""
 
 from __future__ import annotations
 

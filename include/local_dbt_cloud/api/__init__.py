@@ -1,1 +1,1 @@
-"""Speaks HTTP: one table of routes, what each call may say, and the JSON that answers it."""
+"""The HTTP layer: one table of routes, request validation, and JSON responses."""

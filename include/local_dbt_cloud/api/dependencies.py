@@ -1,4 +1,4 @@
-"""One API call: who asks, about which account, with which parameters."""
+"""One API call: its server, its account and its parameters."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ PathId = Annotated[int, Path(ge=0, le=MAX_ID)]
 
 @dataclass(frozen=True)
 class Server:
-    """What every handler works with."""
+    """The objects that every handler uses."""
 
     settings: Settings
     store: Store
@@ -39,7 +39,7 @@ class Server:
 
 @dataclass(frozen=True)
 class ApiCall:
-    """A call with a valid token for an account that the token may see."""
+    """A call with a valid token, for an account that the token gives access to."""
 
     server: Server
     account_id: int
@@ -55,9 +55,9 @@ class ApiCall:
         return parse_list_query(self.params, listing, self.account_id)
 
     def check_account(self, account_id: int | None) -> None:
-        """Raises InvalidRequestError if a body names another account than the address."""
+        """Raise InvalidRequestError if a body names another account than the URL."""
         if account_id not in (None, self.account_id):
-            raise InvalidRequestError(data={"account_id": "is not the account of this address"})
+            raise InvalidRequestError(data={"account_id": "does not match the account in the URL"})
 
     def account(self, session: Session) -> AccountRow:
         return session.get_one(AccountRow, self.account_id)
@@ -69,13 +69,13 @@ def server_of(request: Request) -> Server:
 
 
 def base_url_of(request: Request) -> str:
-    """``--public-url``, else as the client calls us, so that links work through a port forward."""
+    """Return ``--public-url``, else the client's address, so links work through a port forward."""
     public_url = server_of(request).settings.public_url
     return public_url or f"https://{request.headers.get('host', request.url.netloc)}"
 
 
 def api_call(request: Request, account_id: PathId) -> ApiCall:
-    """Raises AccessDeniedError for any other account."""
+    """Return the call; raise AccessDeniedError for any other account."""
     server = server_of(request)
     if account_id != server.account_id:
         raise AccessDeniedError

@@ -1,4 +1,4 @@
-"""The envelope around every answer (CONTRACT.md, section 1.5)."""
+"""The envelope of every response (CONTRACT.md, section 1.5)."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from include.local_dbt_cloud.api.errors import ApiError
 
 
 def success(data: Any, extra: dict[str, Any] | None = None, code: int = 200) -> JSONResponse:
-    """A success; ``extra`` (filters, order, pagination) belongs to lists only."""
+    """Return a success response; ``extra`` (filters, order, pagination) is only for lists."""
     status = {
         "code": code,
         "is_success": True,
@@ -24,7 +24,7 @@ def success(data: Any, extra: dict[str, Any] | None = None, code: int = 200) -> 
 
 
 def failure(error: ApiError, headers: dict[str, str] | None = None) -> JSONResponse:
-    """An error; ``data`` is null or names the fields at fault."""
+    """Return an error response; ``data`` is null or contains the invalid fields."""
     status = {
         "code": error.code,
         "is_success": False,

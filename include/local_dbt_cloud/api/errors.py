@@ -6,13 +6,13 @@ from typing import Any
 
 
 class ApiError(Exception):
-    """An answer that is not a success.
+    """An error response.
 
-    ``developer_message`` is null on authentication errors and empty elsewhere, as on the wire.
+    ``developer_message`` is null for authentication errors and empty otherwise, as recorded.
     """
 
     code = 500
-    user_message = "There was a server error in the local dbt Cloud. Its own log says more."
+    user_message = "There was a server error in the local dbt Cloud. See its log for details."
     developer_message: str | None = ""
 
     def __init__(self, user_message: str | None = None, data: Any = None) -> None:
@@ -22,7 +22,7 @@ class ApiError(Exception):
 
 
 class InvalidRequestError(ApiError):
-    """``data`` names what is wrong: nested dictionaries, field to message."""
+    """``data`` maps each invalid field to a message, as nested dictionaries."""
 
     code = 400
     user_message = "The request was invalid. Please double check the provided data and try again."
@@ -35,7 +35,7 @@ class InvalidTokenError(ApiError):
 
 
 class AccessDeniedError(ApiError):
-    """dbt Cloud answers a wrong account id with 403, never 404."""
+    """dbt Cloud returns 403 for another account's id, never 404."""
 
     code = 403
     user_message = "Access denied: Token is not scoped to account."
@@ -51,16 +51,12 @@ class NotFoundError(ApiError):
 
 class MethodNotAllowedError(ApiError):
     code = 405
-    user_message = "This address does not answer that method."
+    user_message = "This URL does not support that method."
 
 
 class TooManyRequestsError(ApiError):
     code = 429
     user_message = "Too many requests. Try again after the seconds in the Retry-After header."
-
-
-class TooLargeError(InvalidRequestError):
-    """Answered with 400, like every other body that cannot be read."""
 
 
 class NotImplementedHereError(ApiError):
@@ -69,5 +65,5 @@ class NotImplementedHereError(ApiError):
     def __init__(self, method: str, path: str) -> None:
         super().__init__(
             f"The local dbt Cloud does not have {method} {path}. "
-            "include/local_dbt_cloud/README.md lists what it answers."
+            "include/local_dbt_cloud/README.md lists its endpoints."
         )

@@ -1,4 +1,4 @@
-"""Makes calls go wrong as ``faults`` says, down to the TCP connection."""
+"""Inject faults into calls, down to the TCP connection."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ UNAVAILABLE = "<html><body><h1>503 Service Unavailable</h1></body></html>\n"
 
 
 class FaultInjection:
-    """Stands behind the check of the token: a call without it neither meets nor uses up a fault."""
+    """Runs after the token check: a call without the token neither triggers nor uses up a fault."""
 
     def __init__(self, app: ASGIApp, faults: Faults) -> None:
         self._app = app
@@ -41,11 +41,11 @@ class FaultInjection:
         if scope["type"] == "http" and scope["path"] != FAULTS_PATH:
             fault = self._faults.take(scope["method"], scope["path"])
         if fault:
-            await self._go_wrong(fault, scope, receive, send)
+            await self._inject(fault, scope, receive, send)
         else:
             await self._app(scope, receive, send)
 
-    async def _go_wrong(self, fault: Fault, scope: Scope, receive: Receive, send: Send) -> None:
+    async def _inject(self, fault: Fault, scope: Scope, receive: Receive, send: Send) -> None:
         match fault.kind:
             case kind if kind in REFUSALS:
                 await failure(REFUSALS[kind]())(scope, receive, send)
@@ -64,11 +64,11 @@ class FaultInjection:
             case "close-before":
                 await abort(scope, receive)
             case "close-after":
-                await self._app(scope, receive, swallow)
+                await self._app(scope, receive, discard)
                 await abort(scope, receive)
 
     async def _truncate(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """All headers and half of the first part of the body, then the end of the connection."""
+        """Send the headers and half of the first body part, then close the connection."""
         is_cut = False
 
         async def send_half(message: Message) -> None:
@@ -83,20 +83,20 @@ class FaultInjection:
 
         await self._app(scope, receive, send_half)
         transport_of(scope).close()
-        await wait_until_gone(receive)
+        await wait_for_disconnect(receive)
 
 
 async def abort(scope: Scope, receive: Receive) -> None:
-    """Ends the connection without an answer."""
+    """Close the connection without a response."""
     transport_of(scope).abort()
-    await wait_until_gone(receive)
+    await wait_for_disconnect(receive)
 
 
-async def wait_until_gone(receive: Receive) -> None:
-    """Or uvicorn would report that the call was never answered."""
+async def wait_for_disconnect(receive: Receive) -> None:
+    """Wait for the disconnect; otherwise uvicorn logs that the call got no response."""
     while (await receive())["type"] != "http.disconnect":
         pass
 
 
-async def swallow(_message: Message) -> None:
-    """Takes the place of ``send`` for an answer that nobody is to see."""
+async def discard(_message: Message) -> None:
+    """Drop a part of the response; stands in for ``send``."""

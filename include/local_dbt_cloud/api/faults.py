@@ -1,6 +1,6 @@
-"""Faults on demand: what goes wrong with the next calls. None unless somebody asks for it.
+"""Injected faults: errors that the next calls return. There are none by default.
 
-They live in memory: a restart forgets them, except those of ``--fault``.
+They are kept in memory: a restart clears all but those of ``--fault``.
 """
 
 from __future__ import annotations
@@ -20,10 +20,10 @@ FaultKind = (
 
 
 class Fault(BaseModel):
-    """``times`` calls whose method and path match the patterns go wrong, then no more.
+    """A fault of the next ``times`` calls whose method and path match the patterns.
 
-    ``*`` in ``path`` stands for anything, slashes included. ``seconds`` is the ``Retry-After`` of
-    a 429 and the delay of a slow answer.
+    ``*`` in ``path`` matches any text, including slashes. ``seconds`` is the ``Retry-After`` of
+    a 429 and the delay of a slow response.
     """
 
     kind: FaultKind
@@ -33,12 +33,12 @@ class Fault(BaseModel):
     seconds: float = Field(1.0, ge=0, le=3600)
 
     def matches(self, method: str, path: str) -> bool:
-        wanted = self.path.rstrip("/") or "/"
-        return fnmatchcase(method, self.method.upper()) and fnmatchcase(path, wanted)
+        pattern = self.path.rstrip("/") or "/"
+        return fnmatchcase(method, self.method.upper()) and fnmatchcase(path, pattern)
 
 
 class Faults:
-    """The faults to come; each call takes the oldest one that matches."""
+    """Pending faults; each call takes the oldest one that matches."""
 
     def __init__(self, faults: Iterable[Fault] = ()) -> None:
         self._faults = list(faults)
@@ -57,7 +57,7 @@ class Faults:
             self._faults.clear()
 
     def take(self, method: str, path: str) -> Fault | None:
-        """The fault for this call, counted down; None for a call that is to go well."""
+        """Return the fault for this call, counted down; None if no fault matches."""
         if not self._faults:
             return None
         with self._lock:
@@ -71,9 +71,9 @@ class Faults:
 
 
 def parse_fault(text: str) -> Fault:
-    """``KIND [METHOD [PATH]] [times=N] [seconds=N]``, as ``--fault`` takes it.
+    """Parse ``KIND [METHOD [PATH]] [times=N] [seconds=N]``, the value of ``--fault``.
 
-    Raises ValueError with a sentence for the user.
+    Raises ValueError with a message for the user.
     """
     values: dict[str, Any] = {}
     fields = iter(("kind", "method", "path"))

@@ -1,4 +1,4 @@
-"""The connection of a call, which ASGI itself does not offer, and calls that are no HTTP."""
+"""Access to a call's connection, which ASGI does not give, and responses to malformed HTTP."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from include.local_dbt_cloud.api.errors import InvalidRequestError
 TRANSPORT = "local_dbt_cloud.transport"
 
 
-class HttpProtocol(AutoHTTPProtocol):  # type: ignore[valid-type,misc]  # httptools or h11, whichever there is
-    """uvicorn's own HTTP protocol; each call's scope knows its transport."""
+class HttpProtocol(AutoHTTPProtocol):  # type: ignore[valid-type,misc]  # httptools or h11, whichever is installed
+    """uvicorn's own HTTP protocol, which adds its transport to each call's scope."""
 
     app: ASGIApp
     transport: asyncio.Transport
@@ -30,7 +30,7 @@ class HttpProtocol(AutoHTTPProtocol):  # type: ignore[valid-type,misc]  # httpto
         self.app = with_transport
 
     def send_400_response(self, msg: str) -> None:
-        """What is not even HTTP gets the envelope too, instead of uvicorn's plain text."""
+        """Send malformed HTTP the envelope, instead of uvicorn's plain text."""
         body = bytes(failure(InvalidRequestError(msg)).body)
         head = f"HTTP/1.1 400 Bad Request\r\ncontent-length: {len(body)}\r\n"
         fields = "content-type: application/json\r\nconnection: close\r\n\r\n"

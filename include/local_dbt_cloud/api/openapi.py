@@ -1,6 +1,6 @@
-"""What ``/openapi.json`` says of the endpoints, beyond what FastAPI reads off the handlers.
+"""The parts of ``/openapi.json`` that FastAPI cannot derive from the handlers.
 
-It needs no token, as it holds no data. Handlers read query parameters and bodies in every
+It needs no token because it contains no data. Handlers read query parameters and bodies in every
 encoding that clients send, which FastAPI cannot see, so the route table describes them here.
 """
 
@@ -19,12 +19,12 @@ from include.local_dbt_cloud.api.query import MAX_LIMIT, Listing
 from include.local_dbt_cloud.api.routes import Route
 from include.local_dbt_cloud.storage.schemas import MAX_ID
 
-Schema = dict[str, Any]
+JsonSchema = dict[str, Any]
 
 SCHEMAS = "#/components/schemas/"
 FORMS = ("application/x-www-form-urlencoded", "multipart/form-data")
 ERRORS = (400, 401, 403, 404)
-STATUS: Schema = {
+STATUS: JsonSchema = {
     "type": "object",
     "properties": {
         "code": {"type": "integer"},
@@ -34,7 +34,7 @@ STATUS: Schema = {
     },
     "required": ["code", "is_success"],
 }
-ENVELOPE: Schema = {
+ENVELOPE: JsonSchema = {
     "type": "object",
     "properties": {"status": STATUS, "data": {}, "extra": {"type": "object"}},
     "required": ["status", "data"],
@@ -42,10 +42,10 @@ ENVELOPE: Schema = {
 
 
 def describe(app: FastAPI, routes: Iterable[Route], account_id: int) -> None:
-    """Makes ``app.openapi()`` complete; the document is made when it is first asked for."""
+    """Replace ``app.openapi()``; the document is built on the first request for it."""
     described = tuple(routes)
 
-    def openapi() -> Schema:
+    def openapi() -> JsonSchema:
         if app.openapi_schema is None:
             app.openapi_schema = make_document(app, described, account_id)
         return app.openapi_schema
@@ -53,7 +53,7 @@ def describe(app: FastAPI, routes: Iterable[Route], account_id: int) -> None:
     app.openapi = openapi  # type: ignore[method-assign]  # FastAPI's documented way
 
 
-def make_document(app: FastAPI, routes: tuple[Route, ...], account_id: int) -> Schema:
+def make_document(app: FastAPI, routes: tuple[Route, ...], account_id: int) -> JsonSchema:
     document = get_openapi(title=app.title, version=app.version, routes=app.routes)
     models = [(route.body, "validation") for route in routes if route.body]
     _, definitions = models_json_schema(models, ref_template=SCHEMAS + "{model}")  # type: ignore[arg-type]
@@ -73,15 +73,15 @@ def make_document(app: FastAPI, routes: tuple[Route, ...], account_id: int) -> S
     return document
 
 
-def _in_path(path: str, account_id: int) -> list[Schema]:
+def _in_path(path: str, account_id: int) -> list[JsonSchema]:
     return [
         {"name": name, "in": "path", "required": True, "schema": _path_schema(name, account_id)}
         for name in re.findall(r"{(\w+)}", path)
     ]
 
 
-def _path_schema(name: str, account_id: int) -> Schema:
-    """Ids are numbers, except those that dbt Cloud writes as text; the token sees one account."""
+def _path_schema(name: str, account_id: int) -> JsonSchema:
+    """Return the schema of a path parameter; some ids are text, and there is one account."""
     if name == "account_id":
         return {"type": "integer", "enum": [account_id]}
     if name in {"name", "path", "subscription_id", "event_id"}:
@@ -89,16 +89,16 @@ def _path_schema(name: str, account_id: int) -> Schema:
     return {"type": "integer", "minimum": 0, "maximum": MAX_ID}
 
 
-def _in_query(route: Route) -> list[Schema]:
+def _in_query(route: Route) -> list[JsonSchema]:
     parameters = dict(route.query)
     if route.listing:
         parameters |= _list_parameters(route.listing)
     return [{"name": name, "in": "query", "schema": parameters[name]} for name in parameters]
 
 
-def _list_parameters(listing: Listing) -> Schema:
+def _list_parameters(listing: Listing) -> JsonSchema:
     orders = [sign + name for name in listing.order for sign in ("", "-")]
-    parameters: Schema = {name: known.schema for name, known in listing.filters.items()}
+    parameters: JsonSchema = {name: one.schema for name, one in listing.filters.items()}
     if listing.state is not None:
         states = ["active", "deleted", "all", "1", "2"]
         parameters["state"] = {"type": "string", "enum": states}
@@ -109,18 +109,18 @@ def _list_parameters(listing: Listing) -> Schema:
     }
 
 
-def _responses(route: Route) -> Schema:
+def _responses(route: Route) -> JsonSchema:
     envelope = {"application/json": {"schema": {"$ref": SCHEMAS + "Envelope"}}}
     success = {"*/*": {"schema": {}}} if "{name" in route.path else envelope
-    answers = {route.code: success} | dict.fromkeys(ERRORS, envelope)
+    responses = {route.code: success} | dict.fromkeys(ERRORS, envelope)
     return {
         str(code): {"description": HTTPStatus(code).phrase, "content": content}
-        for code, content in answers.items()
+        for code, content in responses.items()
     }
 
 
-def _body(model: str) -> Schema:
-    """Forms cannot say what is nested; JSON can."""
+def _body(model: str) -> JsonSchema:
+    """Return the schemas of a body: forms cannot describe nested fields, JSON can."""
     content = {kind: {"schema": {"type": "object"}} for kind in FORMS}
     content["application/json"] = {"schema": {"$ref": SCHEMAS + model}}
     return {"required": True, "content": content}

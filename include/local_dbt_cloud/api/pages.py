@@ -1,7 +1,7 @@
-"""What a browser sees: jobs and newest runs, a job, and a run with its steps, logs and artifacts.
+"""Web pages: jobs and newest runs, a job, and a run with its steps, logs and artifacts.
 
-Pages need no token and change nothing. A run's page is what Airflow's operator link opens, a job's
-is at the address that stands above a Dag's constants.
+Pages need no token and are read-only. Airflow's operator link opens the run page; the comment above
+a Dag's constants has the address of the job page.
 """
 
 from __future__ import annotations
@@ -27,13 +27,13 @@ from include.local_dbt_cloud.storage.statuses import Status
 from include.local_dbt_cloud.storage.tables import ACTIVE_STATE, JobRow, RunRow
 from include.local_dbt_cloud.times import humanized, now
 
-NEWEST = 50  # jobs and runs on the first page, runs on a job's
+MAX_ROWS = 50  # jobs and runs on the home page, runs on a job page
 INCLUDE = frozenset({"trigger", "job", "environment", "run_steps"})
 IN_LIST = frozenset({"trigger", "job"})
 
 
-def ago(moment: str) -> str:
-    """``3 minutes ago``, in the largest unit only."""
+def time_ago(moment: str) -> str:
+    """Return ``3 minutes ago``, in the largest unit only."""
     passed = now() - datetime.fromisoformat(moment)
     if passed < timedelta(seconds=1):
         return "just now"
@@ -44,8 +44,8 @@ def utc(moment: str) -> str:
     return f"{datetime.fromisoformat(moment):%Y-%m-%d %H:%M:%S} UTC"
 
 
-def in_words(clock: str) -> str:
-    """``00:00:42`` as ``42 seconds``."""
+def clock_in_words(clock: str) -> str:
+    """Return ``42 seconds`` for ``00:00:42``."""
     hours, minutes, seconds = map(int, clock.split(":"))
     length = timedelta(hours=hours, minutes=minutes, seconds=seconds)
     return humanized(length) if length else "under a second"
@@ -54,14 +54,14 @@ def in_words(clock: str) -> str:
 templates = Environment(
     loader=PackageLoader("include.local_dbt_cloud.api"), autoescape=True, trim_blocks=True
 )
-templates.filters |= {"ago": ago, "utc": utc, "in_words": in_words}
+templates.filters |= {"time_ago": time_ago, "utc": utc, "clock_in_words": clock_in_words}
 
 
 def home(request: Request) -> Response:
-    """Jobs and the newest runs for a browser, the accounts for a client that sends a token."""
+    """Show jobs and newest runs to a browser; return the accounts to a client with a token."""
     if "authorization" in request.headers:
         return list_accounts(request)
-    jobs = select(JobRow).where(JobRow.state == ACTIVE_STATE).order_by(JobRow.id).limit(NEWEST)
+    jobs = select(JobRow).where(JobRow.state == ACTIVE_STATE).order_by(JobRow.id).limit(MAX_ROWS)
     with server_of(request).store.read() as session:
         runs = _newest_runs(request, session)
         rows = session.scalars(jobs).all()
@@ -98,7 +98,7 @@ def run_page(
 
 
 def missing_page(code: int) -> HTMLResponse:
-    """What a browser sees instead of a job or a run that is not there."""
+    """Return the page for an unknown job or run."""
     return HTMLResponse(templates.get_template("missing.html").render(), code)
 
 
@@ -113,14 +113,14 @@ def _run(request: Request, run: RunRow, include: frozenset[str] = IN_LIST) -> di
 
 def _newest_runs(request: Request, session: Session, *conditions: Any) -> list[dict[str, Any]]:
     statement = select(RunRow).options(selectinload(RunRow.job)).where(*conditions)
-    rows = session.scalars(statement.order_by(RunRow.id.desc()).limit(NEWEST))
+    rows = session.scalars(statement.order_by(RunRow.id.desc()).limit(MAX_ROWS))
     return [_run(request, row) for row in rows]
 
 
 def _newest_of_each(
     request: Request, session: Session, jobs: Iterable[JobRow]
 ) -> dict[int, dict[str, Any]]:
-    """Job → its newest run."""
+    """Return job id → its newest run."""
     newest = newest_run_ids(session, [job.id for job in jobs]).values()
     rows = session.scalars(select(RunRow).where(RunRow.id.in_(newest)))
     return {row.job_id: _run(request, row) for row in rows}
@@ -149,7 +149,7 @@ def _commands(job: dict[str, Any]) -> Iterator[str]:
 
 
 def _starts(job: dict[str, Any], session: Session) -> Iterator[str]:
-    """What starts the job by itself."""
+    """Yield what starts the job automatically."""
     if job["next_run"]:
         yield f"{job['cron_humanized']}, in UTC: next in {job['next_run_humanized']}"
     if trigger := job["job_completion_trigger_condition"]:

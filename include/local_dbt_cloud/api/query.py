@@ -17,7 +17,7 @@ from include.local_dbt_cloud.storage.schemas import MAX_ID
 from include.local_dbt_cloud.storage.tables import Row
 
 MAX_LIMIT = 100
-MAX_WORDS = 1000  # in a list; SQLite has a limit of its own
+MAX_WORDS = 1000  # in one filter; SQLite limits them too
 STATES = {"active": 1, "deleted": 2, "1": 1, "2": 2}
 
 # A column, or a value inside a definition.
@@ -36,7 +36,7 @@ def many(items: Mapping[str, Any]) -> Mapping[str, Any]:
 
 @dataclass(frozen=True)
 class Filter:
-    """How a parameter's text becomes a value, and the value a condition.
+    """How a parameter's text is parsed, and the condition for its value.
 
     ``schema`` describes the parameter in ``/openapi.json``.
     """
@@ -48,7 +48,7 @@ class Filter:
 
 @dataclass(frozen=True)
 class Listing:
-    """What one kind of list can be filtered and ordered by."""
+    """The filters and orders of one kind of list."""
 
     filters: Mapping[str, Filter]
     order: Mapping[str, Column]
@@ -58,7 +58,7 @@ class Listing:
 
 @dataclass(frozen=True)
 class ListQuery:
-    """One list request; ``applied`` is what the answer echoes in ``extra.filters``."""
+    """One list request; the response contains ``applied`` in ``extra.filters``."""
 
     limit: int
     offset: int
@@ -76,13 +76,13 @@ class ListQuery:
 
 
 def parse_words(values: Iterable[str]) -> list[str]:
-    """``[1, 2]``, ``1,2``, ``["a"]``, ``['a']``, ``[a]`` and repeated parameters alike."""
+    """Split ``[1, 2]``, ``1,2``, ``["a"]``, ``['a']``, ``[a]`` and repeated parameters."""
     words = re.sub(r"""[\[\]'"\s]""", "", ",".join(values)).split(",")
     return [word for word in words if word]
 
 
 def parse_some(texts: list[str]) -> list[str]:
-    """Raises ValueError for more words than a filter takes."""
+    """Split the values; raise ValueError if there are more than a filter accepts."""
     words = parse_words(texts)
     if len(words) > MAX_WORDS:
         raise ValueError("too many values")
@@ -90,7 +90,7 @@ def parse_some(texts: list[str]) -> list[str]:
 
 
 def parse_integer(text: str) -> int:
-    """A whole number of at most 64 bits; raises ValueError."""
+    """Return an integer of at most 64 bits; raise ValueError for other text."""
     if not re.fullmatch(r"[+-]?\d{1,19}", text.strip()) or abs(int(text)) > MAX_ID:
         raise ValueError("not a valid integer")
     return int(text)
@@ -125,7 +125,7 @@ def text_within(column: Column) -> Filter:
 
 
 def is_true(column: Column) -> Filter:
-    """``true``, ``false``, ``1`` or ``0``."""
+    """Filter by ``true``, ``false``, ``1`` or ``0``."""
     return Filter(lambda texts: BOOLEANS[texts[-1].strip().lower()], column.is_, BOOLEAN)
 
 
@@ -134,7 +134,7 @@ def contains(column: Column) -> Filter:
 
 
 def between(column: Column) -> Filter:
-    """Two moments: ``["2024-01-01T00:00:00Z", "2024-01-02T00:00:00Z"]``."""
+    """Filter by two moments: ``["2024-01-01T00:00:00Z", "2024-01-02T00:00:00Z"]``."""
 
     def parse(texts: list[str]) -> list[str]:
         words = re.split(r"[,\[\]'\"]+", ",".join(texts))
@@ -149,24 +149,24 @@ def between(column: Column) -> Filter:
 
 
 def parse_include_related(params: QueryParams) -> frozenset[str]:
-    """What to embed; names nobody knows are harmless."""
+    """Return the names to embed; unknown names have no effect."""
     return frozenset(parse_words(params.getlist("include_related")))
 
 
 def parse_list_query(params: QueryParams, listing: Listing, account_id: int) -> ListQuery:
-    """Reads a list's parameters; raises InvalidRequestError for what cannot be read."""
+    """Parse a list's parameters; raise InvalidRequestError if one is invalid."""
     applied: dict[str, Any] = {"account_id": account_id}
     conditions: list[ColumnElement[bool]] = []
-    for name, known in listing.filters.items():
+    for name, one in listing.filters.items():
         texts = [text for text in params.getlist(name) if text.strip()]
         if texts:
-            applied[name] = value = _read(name, texts, known.parse)
-            conditions.append(known.condition(value))
+            applied[name] = value = _read(name, texts, one.parse)
+            conditions.append(one.condition(value))
     if listing.state is not None:
         applied["state"] = state = params.get("state") or listing.default_state
         if state != "all":
-            wanted = _read("state", [state], lambda texts: STATES[texts[0]])
-            conditions.append(listing.state == wanted)
+            value = _read("state", [state], lambda texts: STATES[texts[0]])
+            conditions.append(listing.state == value)
     order_by = params.get("order_by") or "id"
     return ListQuery(
         limit=min(_number(params, "limit", MAX_LIMIT, smallest=1), MAX_LIMIT),
@@ -196,7 +196,7 @@ def _number(params: QueryParams, name: str, default: int, smallest: int) -> int:
 
 
 def _ordering(order_by: str, allowed: Mapping[str, Column]) -> list[ColumnElement[Any]]:
-    """Ties are broken by id in the same direction, so that pages never overlap."""
+    """Return the order; ties are sorted by id in the same direction, so pages never overlap."""
     column = allowed.get(order_by.removeprefix("-"))
     if column is None:
         choices = ", ".join(f"{name}, -{name}" for name in allowed)
@@ -211,14 +211,14 @@ AnyRow = TypeVar("AnyRow", bound=Row)
 
 @dataclass(frozen=True)
 class Page(Generic[AnyRow]):
-    """One page of a list and how many rows the whole list has."""
+    """One page of a list, and the number of rows in the whole list."""
 
     rows: list[AnyRow]
     total: int
 
 
 def page_of(session: Session, statement: Select[AnyRow], query: ListQuery) -> Page[AnyRow]:
-    """The page that ``query`` asks for, and the total, both of the session's one moment."""
+    """Return the page and the total, both from the session's snapshot."""
     matching = statement.where(*query.conditions)
     total = session.scalar(matching.with_only_columns(func.count())) or 0
     ordered = matching.order_by(*query.ordering).limit(query.limit).offset(query.offset)

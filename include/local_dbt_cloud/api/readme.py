@@ -1,4 +1,4 @@
-"""Writes the list of endpoints in README.md: ``python -m include.local_dbt_cloud.api.readme``."""
+"""Write the list of endpoints in README.md: ``python -m include.local_dbt_cloud.api.readme``."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ TABLE = re.compile(r"(?<=\| method \| path \|\n\|---\|---\|\n)(?:\|.*\|\n)*")
 
 
 def with_endpoints(text: str) -> str:
-    """The page with the table of all routes."""
+    """Return the page with the table of all routes."""
     rows = "".join(f"| {route.method} | `{route.path}` |\n" for route in ROUTES)
     return TABLE.sub(lambda _: rows, text, count=1)
 

@@ -22,13 +22,13 @@ SURROGATES = "\ud800", "\udfff"
 
 @dataclass(frozen=True)
 class RequestBody:
-    """``strict`` is false for forms, where numbers arrive as text."""
+    """A parsed body; ``strict`` is false for forms, whose numbers are text."""
 
     values: dict[str, Any]
     strict: bool = True
 
     def parse(self, model: type[Model]) -> Model:
-        """Unknown keys are ignored; raises InvalidRequestError naming each field at fault."""
+        """Validate the body; raise InvalidRequestError with each invalid field."""
         try:
             return model.model_validate(self.values, strict=self.strict)
         except ValidationError as error:
@@ -36,7 +36,7 @@ class RequestBody:
 
 
 async def read_body(request: Request) -> RequestBody:
-    """Reads at most 1 MiB; no body at all counts as an empty one."""
+    """Read at most 1 MiB; a missing body counts as an empty object."""
     kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
     if kind in {"application/x-www-form-urlencoded", "multipart/form-data"}:
         await _read_bytes(request)
@@ -53,7 +53,7 @@ Body = Annotated[RequestBody, Depends(read_body)]
 
 
 async def _read_bytes(request: Request) -> bytes:
-    """Refuses a body that says it is too large before reading any of it."""
+    """Read the body; reject a ``Content-Length`` above the limit before reading."""
     announced = request.headers.get("content-length", "0")
     if not announced.isdecimal() or int(announced) > MAX_BYTES:
         raise InvalidRequestError(TOO_LARGE)
@@ -62,12 +62,12 @@ async def _read_bytes(request: Request) -> bytes:
         content += chunk
         if len(content) > MAX_BYTES:
             raise InvalidRequestError(TOO_LARGE)
-    request._body = bytes(content)  # where Starlette itself keeps it: the form parser reads it
+    request._body = bytes(content)  # Starlette's own cache, which the form parser reads
     return bytes(content)
 
 
 async def _form_values(request: Request) -> dict[str, Any]:
-    """A field given more than once is a list, and so are lists of commands."""
+    """Return the fields; repeated fields and command fields are lists."""
     form = await request.form()
     values: dict[str, Any] = {}
     for name in form:
@@ -78,7 +78,7 @@ async def _form_values(request: Request) -> dict[str, Any]:
 
 
 def _messages(error: ValidationError) -> dict[str, Any]:
-    """What is wrong with which field: ``{"schedule": {"time": "required key not provided"}}``."""
+    """Map invalid fields: ``{"schedule": {"time": "required key not provided"}}``."""
     messages: dict[str, Any] = {}
     for one in error.errors():
         *parents, field = [str(part) for part in one["loc"]] or ["body"]
@@ -92,10 +92,10 @@ def _messages(error: ValidationError) -> dict[str, Any]:
 
 
 def parse_json_object(content: bytes) -> dict[str, Any]:
-    """Raises InvalidRequestError for everything but one well-formed object.
+    """Return the JSON object; raise InvalidRequestError for any other content.
 
-    Also refused: the same key twice, NaN and infinite numbers, integers beyond 64 bits, null
-    bytes, half of a surrogate pair, and more than 32 levels.
+    Also rejected: duplicate keys, NaN and infinite numbers, integers beyond 64 bits, null bytes,
+    unpaired surrogates, and more than 32 levels.
     """
     try:
         values = json.loads(content, object_pairs_hook=_unique, parse_constant=_refuse)
@@ -108,7 +108,7 @@ def parse_json_object(content: bytes) -> dict[str, Any]:
 
 
 def check_values(values: Any) -> None:
-    """Raises InvalidRequestError for values that no database or answer can hold."""
+    """Raise InvalidRequestError for values that the database or a response cannot hold."""
     level = [values]
     for _ in range(MAX_DEPTH):
         level = [inner for value in level for inner in _inside(value)]
@@ -118,17 +118,17 @@ def check_values(values: Any) -> None:
 
 
 def _inside(value: Any) -> list[Any]:
-    """What a value consists of, once it is known to be sound itself."""
+    """Return the values inside a value; raise InvalidRequestError if it is invalid itself."""
     if isinstance(value, dict):
         return [*value.keys(), *value.values()]
     if isinstance(value, list):
         return value
     if isinstance(value, str) and not _is_sound_text(value):
-        raise InvalidRequestError("The body has a null byte or half of a surrogate pair.")
+        raise InvalidRequestError("The body contains a null byte or an unpaired surrogate.")
     if isinstance(value, int) and abs(value) > MAX_INTEGER:
-        raise InvalidRequestError("The body has an integer of more than 64 bits.")
+        raise InvalidRequestError("The body contains an integer of more than 64 bits.")
     if isinstance(value, float) and not math.isfinite(value):
-        raise InvalidRequestError("The body has a number that is not finite.")
+        raise InvalidRequestError("The body contains a number that is not finite.")
     return []
 
 
@@ -140,7 +140,7 @@ def _is_sound_text(text: str) -> bool:
 def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     values = dict(pairs)
     if len(values) < len(pairs):
-        raise InvalidRequestError("The body has the same key twice.")
+        raise InvalidRequestError("The body contains the same key twice.")
     return values
 
 

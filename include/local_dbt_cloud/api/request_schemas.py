@@ -1,6 +1,6 @@
-"""What the bodies of requests may say, checked as CONTRACT.md, section 3, says.
+"""Schemas of request bodies (CONTRACT.md, section 3).
 
-``id`` and every other key that is not here is ignored: clients post whole objects back.
+Unknown keys, such as ``id``, are ignored: clients post whole objects back.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from include.local_dbt_cloud.storage.schemas import (
 
 State = Literal[1, 2]  # active, deleted
 
-# dbt reads its options from variables too, and these are the server's to choose.
+# dbt reads its options from variables too; these options are set by the server.
 RESERVED_VARIABLES = frozenset(
     prefix + option.removeprefix("--").replace("-", "_").upper()
     for option in REFUSED_OPTIONS
@@ -33,7 +33,7 @@ EventType = Literal["job.run.started", "job.run.completed", "job.run.errored"]
 
 
 def free_variable_name(name: str) -> str:
-    """Returns the name unchanged; raises ValueError if the server sets that variable itself."""
+    """Return the name unchanged; raise ValueError if the server sets that variable itself."""
     if name in RESERVED_VARIABLES:
         raise ValueError(f"each run sets {name} itself")
     return name
@@ -51,7 +51,7 @@ class ProjectRequest(ProjectFields):
 
 
 class EnvironmentRequest(EnvironmentFields):
-    """``schema`` is the local dbt Cloud's own: where the environment's models land."""
+    """``schema`` exists only in the local dbt Cloud: the schema of the environment's models."""
 
     account_id: Id | None = None
     project_id: Id | None = None
@@ -76,15 +76,15 @@ class VariableRequest(Schema):
 
 
 class VariableNamed(Schema):
-    """Which variable to delete, with all its values."""
+    """The variable to delete, with all its values."""
 
     name: VariableName
 
 
 class VariableValues(Schema, extra="allow"):
-    """A variable with its values: ``project`` is the default, other keys name environments.
+    """A variable with its values: ``project`` is the default, other keys are environment names.
 
-    ``new_name`` names a new variable, or renames the one called ``name``.
+    ``new_name`` creates a variable, or renames the one called ``name``.
     """
 
     __pydantic_extra__: dict[str, VariableValue]
@@ -95,7 +95,7 @@ class VariableValues(Schema, extra="allow"):
 
     @property
     def environments(self) -> dict[str, str]:
-        """Environment name → value."""
+        """Return environment name → value."""
         return dict(self.__pydantic_extra__)
 
 
@@ -110,16 +110,16 @@ class BulkVariables(Schema):
 
 
 def fields_of(request: Schema, *without: str) -> dict[str, Any]:
-    """What a request says about the thing itself, ready to become its definition."""
+    """Return the fields of the resource's definition."""
     kept = request.model_dump(by_alias=True, exclude={"account_id", "state", *without})
     return {name: value for name, value in kept.items() if value is not None}
 
 
 def reachable_url(url: str) -> str:
-    """Returns the URL unchanged; raises ValueError for one that no event can be sent to.
+    """Return the URL unchanged; raise ValueError if no event can be sent to it.
 
-    Plain http only stays on this machine: loopback addresses, and names without a dot, such as
-    that of another container.
+    Plain http is allowed only on this machine: loopback addresses, and names without a dot, such
+    as that of another container.
     """
     parts = urlsplit(url)
     if parts.scheme not in {"http", "https"} or not parts.hostname or not url.isprintable():
@@ -127,7 +127,7 @@ def reachable_url(url: str) -> str:
     if " " in url or parts.port == 0:
         raise ValueError("must be an http or https URL")
     if parts.scheme == "http" and not _is_local(parts.hostname):
-        raise ValueError("must be an https URL, plain http only reaches this machine")
+        raise ValueError("must be an https URL; plain http is only allowed on this machine")
     return url
 
 
@@ -142,7 +142,7 @@ class SubscriptionRequest(Schema):
     job_ids: list[Id | Annotated[str, Field(pattern=r"^[0-9]{1,19}$")]] | None = None
 
     def columns(self) -> dict[str, object]:
-        """What of a subscription's row the request decides."""
+        """Return the columns of the subscription that the request sets."""
         return {
             "name": self.name,
             "client_url": self.client_url,

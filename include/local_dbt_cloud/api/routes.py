@@ -1,4 +1,4 @@
-"""Every endpoint: method and path → handler. README.md lists the same ones; a test compares."""
+"""All endpoints: method and path → handler. A test compares README.md with this table."""
 
 from __future__ import annotations
 
@@ -39,10 +39,10 @@ V3 = "/api/v3/accounts/{account_id}"
 
 @dataclass(frozen=True)
 class Route:
-    """Paths are written without the trailing slash; requests may have it or not.
+    """An endpoint; its path has no trailing slash, requests may have one.
 
-    ``body`` is what the handler reads, ``listing`` how its list can be filtered, ``query`` what
-    other parameters it has and ``code`` its success: they are for ``/openapi.json``.
+    ``body`` is the schema of the request, ``listing`` the filters of a list, ``query`` its other
+    parameters and ``code`` the status of a success: ``/openapi.json`` shows them.
     """
 
     method: str
@@ -55,7 +55,7 @@ class Route:
 
 
 def related(*names: str) -> dict[str, Mapping[str, Any]]:
-    """What ``include_related`` can ask for."""
+    """Return the parameter ``include_related`` with its accepted names."""
     return {"include_related": many({"type": "string", "enum": list(names)})}
 
 
@@ -83,7 +83,7 @@ def project_routes(account: str) -> tuple[Route, ...]:
     )
 
 
-def list_environments(path: str) -> Route:
+def environment_list_route(path: str) -> Route:
     handler, listing = environments.list_environments, environments.LISTING
     return Route("GET", path, handler, listing=listing, query=ENVIRONMENT_RELATED)
 
@@ -91,7 +91,7 @@ def list_environments(path: str) -> Route:
 def environment_routes(parent: str) -> tuple[Route, ...]:
     every, one = f"{parent}/environments", f"{parent}/environments/{{environment_id}}"
     return (
-        list_environments(every),
+        environment_list_route(every),
         Route("POST", every, environments.create_environment, EnvironmentRequest, code=201),
         Route("GET", one, environments.get_environment, query=ENVIRONMENT_RELATED),
         Route("POST", one, environments.update_environment, EnvironmentRequest),
@@ -118,7 +118,7 @@ ROUTES = (
     *environment_routes(PROJECT),
     *environment_routes(V2),
     # dbt Cloud does not document these two, but clients use them.
-    list_environments(ENVIRONMENTS),
+    environment_list_route(ENVIRONMENTS),
     Route("DELETE", f"{ENVIRONMENTS}/{{environment_id}}", environments.delete_environment),
     Route("GET", JOBS, jobs.list_jobs, None, jobs.LISTING, JOB_RELATED),
     Route("POST", JOBS, jobs.create_job, JobRequest, code=201),
@@ -153,7 +153,7 @@ ROUTES = (
         "GET",
         f"{V3}/webhooks/subscriptions",
         webhooks.list_subscriptions,
-        listing=webhooks.SUBSCRIPTIONS,
+        listing=webhooks.SUBSCRIPTION_LISTING,
     ),
     Route(
         "POST",
@@ -166,7 +166,7 @@ ROUTES = (
     Route("PUT", WEBHOOK, webhooks.replace_subscription, SubscriptionRequest),
     Route("DELETE", WEBHOOK, webhooks.delete_subscription),
     Route("GET", f"{WEBHOOK}/test", webhooks.send_test_event),
-    Route("GET", f"{WEBHOOK}/events", webhooks.list_events, listing=webhooks.EVENTS),
+    Route("GET", f"{WEBHOOK}/events", webhooks.list_events, listing=webhooks.EVENT_LISTING),
     Route("GET", f"{WEBHOOK}/event/{{event_id}}/receipt", webhooks.get_receipt),
     Route("GET", "/faults", faults.list_faults),
     Route("POST", "/faults", faults.add_fault, Fault, code=201),

@@ -1,1 +1,1 @@
-"""Executes: queues and schedules runs, plans their steps and runs dbt. It knows no HTTP."""
+"""Run execution: the queue, schedules, steps, and dbt itself. It does not depend on HTTP."""

@@ -1,4 +1,4 @@
-"""The dbt project that a run builds: a commit of its git checkout, or the folder as it is."""
+"""The dbt project of a run: a commit of its git checkout, or the folder as it is."""
 
 from __future__ import annotations
 
@@ -12,17 +12,17 @@ from include.local_dbt_cloud.runs.run_folder import RunFolder
 from include.local_dbt_cloud.storage.schemas import Environment, RunRequest
 
 GIT_SECONDS = 60.0
-FOLDER = "Took the dbt project {source} as it is in the folder{why}.\n"
+FOLDER = "Copied the dbt project {source} as it is in the folder{why}.\n"
 COMMIT = "Checked out commit {sha} of {source}.\n"
 
 
 class CheckoutError(Exception):
-    """The commit or branch cannot be had; the message is for the run's log."""
+    """The commit or branch is not available; the message goes into the run's log."""
 
 
 @dataclass(frozen=True)
 class Checkout:
-    """``branch`` and ``sha`` are None where the folder was taken as it is."""
+    """``branch`` and ``sha`` are None if the folder was copied as it is."""
 
     log: str
     branch: str | None = None
@@ -32,18 +32,18 @@ class Checkout:
 def check_out(
     folder: RunFolder, source: Path, request: RunRequest, environment: Environment
 ) -> Checkout:
-    """Puts the wanted state of the dbt project into the run's folder.
+    """Copy the requested state of the dbt project into the run's folder.
 
-    The checkout itself is only read: whatever is checked out there, or changed, stays.
+    The checkout is only read: its branch and its uncommitted changes stay.
     Raises CheckoutError if git has no such commit or branch.
     """
     custom_branch = environment.custom_branch if environment.use_custom_branch else None
     branch = request.git_branch or (None if request.git_sha else custom_branch)
-    wanted = request.git_sha or branch
-    obstacle = _why_no_checkout(source) if wanted else ""
-    if not wanted or obstacle:
+    revision = request.git_sha or branch
+    obstacle = _checkout_obstacle(source) if revision else ""
+    if not revision or obstacle:
         folder.copy_project(source)
-        why = f", and not {wanted}: {obstacle}" if obstacle else ""
+        why = f" instead of {revision}: {obstacle}" if obstacle else ""
         return Checkout(FOLDER.format(source=source, why=why))
     sha = _commit(source, request.git_sha, branch)
     _unpack(folder, source, sha)
@@ -51,7 +51,7 @@ def check_out(
 
 
 def _commit(source: Path, sha: str | None, branch: str | None) -> str:
-    """The full id of the commit, or of the branch's newest one that is here."""
+    """Return the full id of the commit, or of the branch's newest local commit."""
     names = [sha] if sha else [f"refs/heads/{branch}", f"refs/remotes/origin/{branch}"]
     for name in names:
         found = _git(source, "rev-parse", "--verify", "--quiet", f"{name}^{{commit}}")
@@ -59,15 +59,15 @@ def _commit(source: Path, sha: str | None, branch: str | None) -> str:
             return found.stdout.strip()
     what = f"commit {sha}" if sha else f"branch {branch}"
     raise CheckoutError(
-        f"The git checkout of {source} has no {what}. Fetch it first, for instance with"
-        f" `git fetch origin {sha or branch}`; commits of a fork have to be fetched from there."
+        f"The git checkout of {source} has no {what}. Fetch it first, for example with"
+        f" `git fetch origin {sha or branch}`; fetch commits of a fork from the fork."
     )
 
 
 def _unpack(folder: RunFolder, source: Path, sha: str) -> None:
-    """By tar, which knows links. With -m files get the time of now, as dbt wants them.
+    """Unpack the commit with tar, which supports symbolic links.
 
-    It takes equal times for equal content.
+    With ``-m``, files get the current time: dbt skips files whose time has not changed.
     """
     archive = folder.path / "project.tar"
     folder.project.mkdir()
@@ -79,15 +79,15 @@ def _unpack(folder: RunFolder, source: Path, sha: str) -> None:
         raise CheckoutError(f"Commit {sha} has no dbt project in {source}. {made.stderr}".strip())
 
 
-def _why_no_checkout(source: Path) -> str:
-    """Empty if git can read the checkout that the dbt project is in."""
+def _checkout_obstacle(source: Path) -> str:
+    """Return why git cannot read the project's checkout; empty if it can."""
     if shutil.which("git") is None:
         return "git is not installed"
     return _git(source, "rev-parse", "--git-dir").stderr.strip()
 
 
 def _git(source: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
-    """The server may have been started by a git hook, whose variables name another checkout."""
+    """Run git without its own variables: in a git hook they point to another checkout."""
     variables = {name: value for name, value in os.environ.items() if not name.startswith("GIT_")}
     return subprocess.run(
         ["git", "-C", source, *arguments],

@@ -1,4 +1,4 @@
-"""How long a run may still take."""
+"""The time limit of a run."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from include.local_dbt_cloud.times import humanized
 
 @dataclass(frozen=True)
 class Deadline:
-    """``limit`` in seconds after ``began``, or None for a run that may take for ever."""
+    """``limit`` in seconds after ``began``, or None for a run without a limit."""
 
     limit: int | None
     began: float
@@ -33,7 +33,7 @@ class Deadline:
 
     @property
     def message(self) -> str:
-        """In dbt Cloud's words."""
+        """Return dbt Cloud's message."""
         took = timedelta(seconds=time.monotonic() - self.began)
         return (
             f"This run timed out after running for {humanized(took)}, "

@@ -1,4 +1,4 @@
-"""Which run a job defers to, and how dbt is told: CONTRACT.md, section 3.4."""
+"""The run that a job defers to, and dbt's variables for it (CONTRACT.md, section 3.4)."""
 
 from __future__ import annotations
 
@@ -17,24 +17,24 @@ from include.local_dbt_cloud.storage.statuses import Status
 from include.local_dbt_cloud.storage.tables import RunRow
 
 MANIFEST = "manifest.json"
-# What `state:`, `result:` and `source_status:` selections compare with.
+# Files that `state:`, `result:` and `source_status:` selections compare with.
 STATE = (MANIFEST, "run_results.json", "sources.json")
 
 
 class DeferralError(Exception):
-    """There is no run to defer to; the message is for the run's log."""
+    """There is no run to defer to; the message goes into the run's log."""
 
 
 @dataclass(frozen=True)
 class DeferredRun:
-    """The run whose models stand in for those that are not built, and where its artifacts are."""
+    """The run that provides the models that are not built, and the folder of its artifacts."""
 
     run_id: int
     job_id: int
     artifacts: Path
 
     def copy_to(self, folder: Path) -> None:
-        """A copy, since the run's own folder may be cleaned up at any time."""
+        """Copy the artifacts, because the run's own folder may be removed at any time."""
         folder.mkdir()
         for name in STATE:
             if (self.artifacts / name).exists():
@@ -42,9 +42,9 @@ class DeferredRun:
 
 
 def find_deferred_run(session: Session, job: Job, runs: Path) -> DeferredRun | None:
-    """The newest run that the job's settings mean; None if the job does not defer.
+    """Return the newest run that the job's settings select; None if the job does not defer.
 
-    Raises DeferralError if no run has succeeded yet and left its manifest.
+    Raises DeferralError if no run has succeeded and saved its manifest yet.
     """
     if job.deferring_environment_id:
         what = f"environment {job.deferring_environment_id}"
@@ -60,17 +60,17 @@ def find_deferred_run(session: Session, job: Job, runs: Path) -> DeferredRun | N
             return DeferredRun(run.id, run.job_id, artifacts)
     if job.deferring_job_definition_id == job.id:
         raise DeferralError(
-            "This job defers to itself, and no run of it has succeeded and left a manifest yet. "
-            "Run it once without `deferring_job_definition_id`, then set that again."
+            "This job defers to itself, but no run of it has succeeded and saved a manifest yet. "
+            "Run it once without `deferring_job_definition_id`, then set the field again."
         )
     raise DeferralError(
-        f"This job defers to {what}, and no run there has succeeded and left a manifest yet. "
-        "Run one there first: `dbt build`, or `dbt parse` if its tables are there already."
+        f"This job defers to {what}, but no run there has succeeded and saved a manifest yet. "
+        "Run `dbt build` there first, or `dbt parse` if its tables already exist."
     )
 
 
 def environment_to_defer(state: Path, arguments: list[str]) -> dict[str, str]:
-    """Variables, since a command and a job may say otherwise: `--no-defer`, `DBT_DEFER`."""
+    """Return dbt's variables, which a command or a job can override: `--no-defer`, `DBT_DEFER`."""
     variables = {
         "DBT_DEFER": "true",
         "DBT_FAVOR_STATE": "true",
@@ -78,12 +78,12 @@ def environment_to_defer(state: Path, arguments: list[str]) -> dict[str, str]:
         "DBT_STATE": str(state),
     }
     if "retry" in without_leading_flags(arguments)[:1]:
-        del variables["DBT_STATE"]  # there it means the results of the run that failed
+        del variables["DBT_STATE"]  # for `dbt retry` it is the state of the failed run
     return variables
 
 
 def _runs_of_environment(session: Session, environment_id: int) -> Iterator[RunRow]:
-    """Those that say what is in its schema: of deploy jobs, in no other schema, of no CI."""
+    """Yield successful runs of deploy jobs in the environment's own schema, without CI runs."""
     in_place = RunRow.trigger["schema_override"].as_string().is_(None)
     where = (RunRow.environment_id == environment_id) & in_place & RunRow.pull_request.is_(None)
     for run in _successful(session, where):
@@ -92,7 +92,7 @@ def _runs_of_environment(session: Session, environment_id: int) -> Iterator[RunR
 
 
 def _successful(session: Session, where: ColumnElement[bool]) -> Iterator[RunRow]:
-    """The newest first, read as they are needed."""
+    """Yield successful runs, newest first, loaded as they are needed."""
     statement = (
         select(RunRow)
         .where(RunRow.status_code == Status.SUCCESS, RunRow.artifacts_saved, where)

@@ -1,6 +1,6 @@
-"""Which dbt runs a job: the version that its trigger, job or environment names.
+"""The dbt version of a run: that of its trigger, its job or its environment.
 
-CONTRACT.md, section 3.3, says where they stand. Each version is a warm process of its own, which
+CONTRACT.md, section 3.3, describes the fields. Each version has its own warm process, which
 starts with the first run that needs it.
 """
 
@@ -12,21 +12,21 @@ from include.local_dbt_cloud.runs.worker_process import WorkerProcess
 from include.local_dbt_cloud.settings import Settings
 from include.local_dbt_cloud.storage.schemas import Environment, Job, RunRequest
 
-# Names of dbt Cloud that do not say which version they are today.
+# Release tracks of dbt Cloud, which do not name a fixed version.
 TRACKS = frozenset({"latest", "compatible", "extended", "versionless"})
 
 
 class EngineError(Exception):
-    """The version is not installed; the message is for the run."""
+    """The version is not installed; the message becomes the run's status message."""
 
 
-def wanted_version(environment: Environment, job: Job, request: RunRequest) -> str:
-    """Return what the trigger says, or else the job, or else its environment."""
+def effective_version(environment: Environment, job: Job, request: RunRequest) -> str:
+    """Return the version of the trigger, else of the job, else of its environment."""
     return request.dbt_version_override or job.dbt_version or environment.dbt_version
 
 
-def number(version: str) -> str | None:
-    """Return ``1.12`` of ``1.12.6`` and of ``1.12.0-latest``; None if it begins otherwise."""
+def minor_version(version: str) -> str | None:
+    """Return ``1.12`` of ``1.12.6`` and of ``1.12.0-latest``; None for other text."""
     found = re.match(r"\d+\.\d+", version)
     return found[0] if found else None
 
@@ -42,18 +42,18 @@ class Engines:
         }
 
     def choose(self, version: str) -> WorkerProcess:
-        """Return the process for a version: of its name, of its number, or the default's.
+        """Return the process of that name, else of that minor version, else the default one.
 
-        Raises EngineError if none is installed.
+        Raises EngineError if the version is not installed.
         """
-        if worker := self._named.get(version) or self._named.get(number(version) or ""):
+        if worker := self._named.get(version) or self._named.get(minor_version(version) or ""):
             return worker
-        if version in TRACKS or number(version) == number(self._default_version()):
+        if version in TRACKS or minor_version(version) == minor_version(self._default_version()):
             return self.default
         installed = sorted({self._default_version(), *self._named})
         raise EngineError(
             f"dbt {version} is not installed here. Start the local dbt Cloud with --dbt-python "
-            f"{number(version) or version}=PATH, or choose one of: {', '.join(installed)}."
+            f"{minor_version(version) or version}=PATH, or choose one of: {', '.join(installed)}."
         )
 
     def close(self) -> None:

@@ -1,4 +1,4 @@
-"""What a run comes to, by itself or by somebody else, and which jobs its completion triggers."""
+"""The final states of a run, and the jobs that its completion triggers."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ from include.local_dbt_cloud.storage.schemas import RunRequest
 from include.local_dbt_cloud.storage.statuses import Status
 from include.local_dbt_cloud.storage.tables import ACTIVE_STATE, JobRow, RunRow
 
-CATEGORY = "job completion"
+COMPLETION_CATEGORY = "job completion"
 AWAITED_JOB = JobRow.definition[("job_completion_trigger_condition", "condition", "job_id")]
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """The final status, and why if not well."""
+    """The final status, and the reason unless the run succeeded."""
 
     status: Status
     message: str | None = None
@@ -28,29 +28,29 @@ class Outcome:
 SUCCEEDED = Outcome(Status.SUCCESS)
 FAILED = Outcome(Status.ERROR, "dbt command failed")
 CANCELLED = Outcome(Status.CANCELLED, "Cancelled by user.")
-OVERTAKEN = Outcome(
+SUPERSEDED = Outcome(
     Status.CANCELLED,
-    "A newer scheduled run of this job took its place in the queue. "
+    "A newer scheduled run of this job replaced it in the queue. "
     "Schedule the job less often than its runs take, or make it faster.",
 )
 SERVER_STOPPED = Outcome(
     Status.ERROR,
     "The local dbt Cloud was stopped while this run was active. "
-    "Start it again and run the job once more.",
+    "Start it again, then run the job again.",
 )
 LOST = Outcome(
     Status.ERROR,
-    "The local dbt Cloud could not store how this run ended, for instance on a full disk. "
-    "Run the job once more.",
+    "The local dbt Cloud could not store how this run ended, for example because of a full disk. "
+    "Run the job again.",
 )
 
 
-# A step that was cut off kept no artifacts: only one that failed by itself can be resumed.
+# An interrupted step keeps no artifacts: only a failed step can be resumed.
 NOTHING_TO_RESUME = "RETRY_NO_RUN_RESULTS"
 
 
 class InterruptedRunError(Exception):
-    """Somebody ended the run: a user, its time limit, or the server on its way out."""
+    """The run was ended by a user, its time limit, or the shutdown of the server."""
 
     def __init__(self, outcome: Outcome) -> None:
         self.outcome = outcome
@@ -58,7 +58,7 @@ class InterruptedRunError(Exception):
 
 
 def end_run(session: Session, run: RunRow, outcome: Outcome) -> None:
-    """Ends a run with its open steps, and queues the jobs that waited for it."""
+    """End a run with its open steps, and queue the jobs that its completion triggers."""
     move_run(run, outcome.status, outcome.message)
     end_open_steps(run, outcome.status, outcome.message or "")
     if outcome != FAILED:
@@ -66,18 +66,18 @@ def end_run(session: Session, run: RunRow, outcome: Outcome) -> None:
     trigger_jobs_on_completion(session, run)
 
 
-def end_abandoned_runs(session: Session, outcome: Outcome, at_work: Container[int] = ()) -> None:
-    """Ends what has left the queue and is not ``at_work``; what is queued stays queued."""
+def end_abandoned_runs(session: Session, outcome: Outcome, active: Container[int] = ()) -> None:
+    """End started runs that are not ``active``; queued runs stay queued."""
     for run in started_runs(session):
-        if run.id not in at_work:
+        if run.id not in active:
             end_run(session, run, outcome)
 
 
 def trigger_jobs_on_completion(session: Session, ended: RunRow) -> None:
-    """Queues every job that waits for a run of this job to end with this status.
+    """Queue every job whose completion trigger matches the ended run.
 
-    In the transaction that ends the run, so that a crash neither forgets nor repeats it. Runs
-    for pull requests start nothing: their job has not built what the next one would read.
+    In the transaction that ends the run, so that a crash neither loses nor repeats it. Pull
+    request runs trigger nothing: they have not built the tables that the next job reads.
     """
     if ended.is_ci:
         return
@@ -90,4 +90,4 @@ def trigger_jobs_on_completion(session: Session, ended: RunRow) -> None:
             continue
         if ended.status_code in awaited.condition.statuses:
             cause = f"Run {ended.id} of job {ended.job_id} ended: {ended.status.humanized}"
-            create_run(session, job, RunRequest(cause=cause), cause_category=CATEGORY)
+            create_run(session, job, RunRequest(cause=cause), cause_category=COMPLETION_CATEGORY)

@@ -1,6 +1,6 @@
-"""Running a job again: from where its newest run failed if that can be, else from the start.
+"""Reruns of a job: from the failed step of its newest run if possible, else from the start.
 
-What dbt Cloud does is in CONTRACT.md, section 3.6.
+CONTRACT.md, section 3.6, describes dbt Cloud's behaviour.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ RERUN_CAUSE = "Rerun by API"
 
 
 def create_rerun(session: Session, job: JobRow) -> RunRow:
-    """A new run of ``job``; it resumes the newest run if that one can be retried."""
+    """Create a run of ``job``; it resumes the newest run if that run can be retried."""
     newest = session.get(RunRow, newest_run_id(session, job.id) or 0)
     if newest and retry_not_supported_reason(newest, is_newest=True) is None:
         return create_retry(session, newest)
@@ -25,7 +25,7 @@ def create_rerun(session: Session, job: JobRow) -> RunRow:
 
 
 def create_retry(session: Session, failed: RunRow) -> RunRow:
-    """A new run with the configuration of the failed one."""
+    """Create a run with the configuration of the failed one."""
     request = RunRequest.model_validate(failed.trigger)
     retry = create_run(session, failed.job, request, retrying_run_id=failed.id)
     retry.job_definition = failed.job_definition
@@ -33,7 +33,7 @@ def create_retry(session: Session, failed: RunRow) -> RunRow:
 
 
 def plan_of(session: Session, run: RunRow) -> list[Step]:
-    """All steps of a run; a retry has those of the run it retries, from the failed one on."""
+    """Return all steps of a run; a retry has those of the original run from the failed one on."""
     if run.retrying_run_id is None:
         return plan(run.job_settings, RunRequest.model_validate(run.trigger))
     previous = session.get_one(RunRow, run.retrying_run_id)
@@ -41,17 +41,17 @@ def plan_of(session: Session, run: RunRow) -> list[Step]:
 
 
 def steps_to_retry(session: Session, run: RunRow) -> list[Step]:
-    """The failed step of a run and all that were skipped after it."""
+    """Return the failed step of a run and all that were skipped after it."""
     return plan_of(session, run)[failed_index(run) - 1 :]
 
 
 def failed_index(run: RunRow) -> int:
-    """The step that ended the run, counted from 1: the last one that is in error."""
+    """Return the number, from 1, of the step that ended the run: the last one in error."""
     return max(step.index for step in run.steps if step.status is Status.ERROR)
 
 
 def retry_not_supported_reason(run: RunRow, is_newest: bool) -> str | None:
-    """Why this run cannot be retried from where it failed; None if it can."""
+    """Return why this run cannot be retried from its failed step; None if it can."""
     if run.status is not Status.ERROR:
         return "RETRY_NOT_FAILED_RUN"
     if not is_newest:

@@ -1,4 +1,4 @@
-"""The files of one run: the project it built, its profile, and per step logs and artifacts."""
+"""The files of one run: its project, its profile, and logs and artifacts per step."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Container
 from dataclasses import dataclass
 from pathlib import Path
 
-# What dbt leaves in a project folder and a run must not inherit.
+# Files that dbt leaves in a project folder and a run must not inherit.
 LEFTOVERS = shutil.ignore_patterns("target", "logs", "dbt_packages", ".user.yml", "__pycache__")
 PARSE_CACHE = "partial_parse.msgpack"
 NOT_ARTIFACTS = frozenset({PARSE_CACHE, "graph.gpickle"})
@@ -15,7 +15,7 @@ NOT_ARTIFACTS = frozenset({PARSE_CACHE, "graph.gpickle"})
 
 @dataclass(frozen=True)
 class RunFolder:
-    """``runs/<id>/``; everything a run writes is below it."""
+    """``runs/<id>/``; everything that a run writes is below it."""
 
     path: Path
 
@@ -25,7 +25,7 @@ class RunFolder:
 
     @property
     def target(self) -> Path:
-        """Where dbt writes while the run is going on."""
+        """Return the folder that dbt writes into during the run."""
         return self.path / "target"
 
     @property
@@ -34,14 +34,14 @@ class RunFolder:
 
     @property
     def state(self) -> Path:
-        """What the run that this one defers to has left."""
+        """Return the folder with the state of the deferred run."""
         return self.path / "state"
 
     def step(self, index: int) -> Path:
         return self.path / "steps" / str(index)
 
     def artifacts(self, index: int) -> Path:
-        """What ``target`` held when step ``index`` ended."""
+        """Return the folder with a copy of ``target`` from the end of step ``index``."""
         return self.step(index) / "artifacts"
 
     def create(self) -> None:
@@ -55,7 +55,7 @@ class RunFolder:
         self.step(index).mkdir(parents=True)
 
     def write_log(self, index: int, text: str) -> None:
-        """For steps that dbt does not run: one text is both kinds of log."""
+        """Write both logs of a step that dbt does not run."""
         for name in ("logs.txt", "debug_logs.txt"):
             (self.step(index) / name).write_text(text)
 
@@ -65,7 +65,7 @@ class RunFolder:
                 log.write(f"{line}\n")
 
     def dbt_environment(self, index: int) -> dict[str, str]:
-        """Keeps dbt inside the run's folder."""
+        """Return the variables that keep dbt inside the run's folder."""
         return {
             "DBT_PROJECT_DIR": str(self.project),
             "DBT_PROFILES_DIR": str(self.path),
@@ -74,35 +74,35 @@ class RunFolder:
         }
 
     def read_log(self, index: int, name: str) -> str | None:
-        """A step's ``logs.txt`` or ``debug_logs.txt``; None once the folder was cleaned up."""
+        """Return a step's ``logs.txt`` or ``debug_logs.txt``; None if the folder was removed."""
         try:
             return (self.step(index) / name).read_text(errors="replace")
         except OSError:
             return None
 
     def keep_artifacts(self, index: int) -> bool:
-        """Copies ``target`` for step ``index``; False if there is nothing in it."""
+        """Copy ``target`` for step ``index``; return False if it is empty."""
         shutil.copytree(self.target, self.artifacts(index), ignore=_not_artifacts)
         return any(self.artifacts(index).iterdir())
 
     def close(self) -> None:
-        """The steps hold what is worth keeping of ``target``."""
+        """Delete ``target``; the steps have copies of its files."""
         shutil.rmtree(self.target, ignore_errors=True)
 
     def newest_artifacts(self, name: str) -> Path | None:
-        """The artifacts of the last step that left a file of this name."""
+        """Return the artifacts of the last step that has a file of this name."""
         found = (path.parent for path in self.path.glob(f"steps/*/artifacts/{name}"))
         return max(found, key=lambda path: int(path.parent.name), default=None)
 
     def list_artifacts(self, index: int) -> list[str]:
-        """Paths of the files that step ``index`` left, as ``target`` had them."""
+        """Return the paths of the step's files, relative to ``target``."""
         root = self.artifacts(index)
         return sorted(
             path.relative_to(root).as_posix() for path in root.rglob("*") if path.is_file()
         )
 
     def artifact(self, index: int, name: str) -> Path | None:
-        """The file, or None if there is none or ``name`` leads out of the step's artifacts."""
+        """Return the file; None if it is missing or ``name`` leads out of the step's artifacts."""
         root = self.artifacts(index).resolve()
         try:
             path = (root / name).resolve()
@@ -112,16 +112,16 @@ class RunFolder:
 
 
 def _not_artifacts(folder: str, names: list[str]) -> set[str]:
-    """Links too: what they lead to may be outside the run's folder."""
+    """Return the names to leave out; links too, as they may lead out of the run's folder."""
     return {name for name in names if name in NOT_ARTIFACTS or Path(folder, name).is_symlink()}
 
 
-def remove_old_runs(runs: Path, keep: int, at_work: Container[int]) -> None:
-    """Removes all but the newest ``keep`` run folders; the runs themselves stay listed.
+def remove_old_runs(runs: Path, keep: int, active: Container[int]) -> None:
+    """Remove all but the newest ``keep`` run folders; the runs themselves stay listed.
 
-    The folder of a run that is ``at_work`` stays, however many newer ones have ended.
+    The folder of an ``active`` run is kept, however many newer runs have ended.
     """
     run_ids = sorted(int(path.name) for path in runs.iterdir() if path.name.isdigit())
     for run_id in run_ids[:-keep]:
-        if run_id not in at_work:
+        if run_id not in active:
             shutil.rmtree(runs / str(run_id), ignore_errors=True)

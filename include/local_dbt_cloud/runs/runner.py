@@ -1,6 +1,6 @@
-"""Takes queued runs in turn: one at a time per job, as many at once as the account has slots.
+"""Execute queued runs: one at a time per job, and as many at once as the account has run slots.
 
-Runs for pull requests wait neither for their job nor for a slot; they have workers of their own.
+Pull request runs wait neither for their job nor for a slot; they have their own workers.
 """
 
 from __future__ import annotations
@@ -26,16 +26,16 @@ from include.local_dbt_cloud.storage.statuses import Status
 from include.local_dbt_cloud.storage.store import Store
 from include.local_dbt_cloud.storage.tables import RunRow
 
-CANCEL_SECONDS = 10.0  # a killed command ends within milliseconds; this is for a busy machine
-STOP_SECONDS = 1.5
-LONGEST_WAIT = 5.0
-CI_RUNS = 2  # at once; each has a dbt process of about 190 MB, started when it is first needed
+CANCEL_SECONDS = 10.0  # a killed command ends within milliseconds; the rest is for busy machines
+WORKER_STOP_SECONDS = 1.5
+IDLE_SECONDS = 5.0
+CI_RUNS = 2  # at once; each has a dbt process of about 190 MB, started on its first use
 
 log = logging.getLogger(__name__)
 
 
 class Runner:
-    """A thread and a dbt process per run slot, and some more for pull requests."""
+    """One thread and one dbt process per run slot, and more for pull requests."""
 
     def __init__(self, settings: Settings, store: Store, slots: int) -> None:
         self._settings = settings
@@ -54,19 +54,19 @@ class Runner:
         self._stopping = False
 
     def start(self) -> None:
-        """Ends what a crash left behind, then begins to take runs."""
+        """End the runs that a crash interrupted, then start to execute runs."""
         with self._store.write() as session:
             end_abandoned_runs(session, SERVER_STOPPED)
         for thread in self._threads:
             thread.start()
 
     def wake(self) -> None:
-        """Says that there may be a new run to take."""
+        """Notify the workers that there may be a new run."""
         with self._changed:
             self._changed.notify_all()
 
     def cancel(self, run_id: int) -> None:
-        """Cancels a run in any state; one that has ended stays as it is."""
+        """Cancel a run in any state; a finished run stays unchanged."""
         with self._changed:
             self._cancel_queued(run_id)
             execution = self._executions.get(run_id)
@@ -75,7 +75,7 @@ class Runner:
             execution.finished.wait(CANCEL_SECONDS)
 
     def stop(self) -> None:
-        """Ends active runs as errors and every dbt process; queued runs wait for the next start."""
+        """End active runs as errors and every dbt process; queued runs wait for the next start."""
         with self._changed:
             self._stopping = True
             executions = list(self._executions.values())
@@ -85,14 +85,14 @@ class Runner:
         for engines in self._engines:
             engines.close()
         for thread in self._threads:
-            thread.join(STOP_SECONDS)
+            thread.join(WORKER_STOP_SECONDS)
 
     def _cancel_queued(self, run_id: int) -> None:
         with self._store.write() as session:
             run = session.get_one(RunRow, run_id)
             if run.status is Status.QUEUED:
                 end_run(session, run, CANCELLED)
-                self._changed.notify_all()  # a job may wait for this run's end
+                self._changed.notify_all()  # another run may wait for this one
 
     def _work(self, engines: Engines, ci: bool) -> None:
         if not ci:
@@ -101,11 +101,11 @@ class Runner:
             try:
                 self._run_next(engines, ci)
             except Exception:
-                log.exception("A run could not be taken or ended; the next try comes in a moment")
+                log.exception("Could not take or end a run; trying again in a moment")
                 self._wait()
 
     def _run_next(self, engines: Engines, ci: bool) -> None:
-        """Executes the next run for this slot, or waits for one."""
+        """Execute the next run for this slot, or wait for one."""
         execution = self._next_execution(engines, ci)
         if execution is None:
             return
@@ -115,11 +115,11 @@ class Runner:
             self._release(execution)
 
     def _warm_up(self, engines: Engines) -> None:
-        """Does early what the first run would otherwise wait for; its errors come back there."""
+        """Prepare for the first run, which repeats failed preparations and reports the error."""
         try:
             ensure_raw_data(self._settings.warehouse)
         except Exception as error:
-            log.warning("The raw data is not loaded yet: %s", error)
+            log.warning("Could not load the raw data yet: %s", error)
         try:
             engines.default.start()
         except WorkerError as error:
@@ -129,7 +129,7 @@ class Runner:
     def _next_execution(self, engines: Engines, ci: bool) -> RunExecution | None:
         with self._changed:
             with self._store.write() as session:
-                end_abandoned_runs(session, LOST, at_work=self._executions)
+                end_abandoned_runs(session, LOST, active=self._executions)
                 run = claim_next_run(session, ci)
                 run_id = run.id if run else None
             if run_id is None:
@@ -144,7 +144,7 @@ class Runner:
     def _wait(self) -> None:
         with self._changed:
             if not self._stopping:
-                self._changed.wait(LONGEST_WAIT)
+                self._changed.wait(IDLE_SECONDS)
 
     def _release(self, execution: RunExecution) -> None:
         with self._changed:

@@ -1,4 +1,4 @@
-"""Starts jobs at the times of their schedules, in UTC."""
+"""Start jobs at the times of their schedules, in UTC."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from datetime import datetime
 from sqlalchemy import Select, select
 from sqlalchemy.orm import Session
 
-from include.local_dbt_cloud.runs.outcomes import OVERTAKEN, end_run
+from include.local_dbt_cloud.runs.outcomes import SUPERSEDED, end_run
 from include.local_dbt_cloud.storage.runs import create_run
 from include.local_dbt_cloud.storage.schedule import cron_of, next_time
 from include.local_dbt_cloud.storage.schemas import RunRequest
@@ -19,18 +19,18 @@ from include.local_dbt_cloud.storage.store import Store
 from include.local_dbt_cloud.storage.tables import ACTIVE_STATE, JobRow, RunRow
 from include.local_dbt_cloud.times import now
 
-CATEGORY = "scheduled"
-IS_SCHEDULED = RunRow.trigger["cause_category"].as_string() == CATEGORY
-LONGEST_WAIT = 5.0  # seconds, after which it looks for jobs that the API has changed
-STOP_SECONDS = 1.0
+SCHEDULED_CATEGORY = "scheduled"
+IS_SCHEDULED = RunRow.trigger["cause_category"].as_string() == SCHEDULED_CATEGORY
+RESCAN_SECONDS = 5.0  # seconds between checks for jobs that were changed over the API
+SCHEDULER_STOP_SECONDS = 1.0
 
 log = logging.getLogger(__name__)
 
 
 class Scheduler:
-    """A thread that queues runs. It remembers nothing: the runs themselves say what was started.
+    """A thread that queues runs. It has no state: the runs record the times that were started.
 
-    So the times that passed while the server was down start a job once, not once each.
+    So the times missed while the server was down start a job once, not once each.
     """
 
     def __init__(self, store: Store, on_queued: Callable[[], None]) -> None:
@@ -44,24 +44,24 @@ class Scheduler:
 
     def stop(self) -> None:
         self._stopping.set()
-        self._thread.join(STOP_SECONDS)
+        self._thread.join(SCHEDULER_STOP_SECONDS)
 
     def _work(self) -> None:
         seconds = 0.0
         while not self._stopping.wait(seconds):
             try:
-                seconds = self._queue_what_is_due()
+                seconds = self._queue_due_runs()
             except Exception:
-                log.exception("The scheduler met an error of the local dbt Cloud")
-                seconds = LONGEST_WAIT
+                log.exception("The scheduler failed; trying again in %.0f s", RESCAN_SECONDS)
+                seconds = RESCAN_SECONDS
 
-    def _queue_what_is_due(self) -> float:
-        """Returns how many seconds there is nothing to do."""
+    def _queue_due_runs(self) -> float:
+        """Queue due runs; return the seconds until the next check."""
         with self._store.read() as session:
             soonest = min((due for _, due in due_times(session)), default=None)
-        seconds = (soonest - now()).total_seconds() if soonest else LONGEST_WAIT
+        seconds = (soonest - now()).total_seconds() if soonest else RESCAN_SECONDS
         if seconds > 0:
-            return min(seconds, LONGEST_WAIT)
+            return min(seconds, RESCAN_SECONDS)
         with self._store.write() as session:
             queue_due_runs(session, now())
         self._on_queued()
@@ -69,7 +69,7 @@ class Scheduler:
 
 
 def due_times(session: Session) -> list[tuple[JobRow, datetime]]:
-    """Each job that has a schedule, and the first of its times that has not started it yet."""
+    """Return each job that has a schedule, with its first time that has not started it yet."""
     scheduled = select(JobRow).where(
         JobRow.state == ACTIVE_STATE, JobRow.definition[("triggers", "schedule")].as_boolean()
     )
@@ -78,20 +78,22 @@ def due_times(session: Session) -> list[tuple[JobRow, datetime]]:
 
 
 def queue_due_runs(session: Session, moment: datetime) -> None:
-    """Queues each job that is due; a scheduled run of it that still waits is cancelled.
+    """Queue each job that is due, and cancel its scheduled runs that are still queued.
 
-    dbt Cloud does so too, lest a job that takes longer than its interval fill the queue
+    dbt Cloud does the same, so that a job slower than its schedule does not fill the queue
     (https://docs.getdbt.com/docs/deploy/job-scheduler).
     """
     for job, due in due_times(session):
         if due <= moment:
             for run in session.scalars(_waiting_runs(job)):
-                end_run(session, run, OVERTAKEN)
-            create_run(session, job, RunRequest(cause="scheduled"), cause_category=CATEGORY)
+                end_run(session, run, SUPERSEDED)
+            create_run(
+                session, job, RunRequest(cause="scheduled"), cause_category=SCHEDULED_CATEGORY
+            )
 
 
 def _due_time(session: Session, job: JobRow) -> datetime | None:
-    """Counted from the newest scheduled run, or from the job's last change if that is newer."""
+    """Return the next time after the newest scheduled run or the job's last change."""
     newest = session.scalar(
         select(RunRow.created_at)
         .where(RunRow.job_id == job.id, IS_SCHEDULED)

@@ -1,6 +1,6 @@
-"""The steps of a run, named and ordered as dbt Cloud does it, and dbt's profile for it.
+"""The steps of a run, with dbt Cloud's names and order, and dbt's profile for them.
 
-The names and their order are those of CONTRACT.md, section 2.
+CONTRACT.md, section 2, lists the names in order.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from include.local_dbt_cloud.storage.schemas import Environment, Job, RunRequest
 CLONE = "Clone git repository"
 PROFILE = "Create profile from connection DuckDB"
 DEPS, FRESHNESS, DOCS = "dbt deps", "dbt source freshness", "dbt docs generate"
-SETUP = 3  # clone, profile and deps come first in every run
+SETUP = 3  # every run starts with clone, profile and deps
 LONGEST_RUN = 86400  # seconds; dbt Cloud's limit for an account
 LOCK_ATTEMPTS = 7  # an Airflow task may hold the warehouse: dbt waits 1, 2, 4 ... seconds
 
@@ -35,28 +35,28 @@ class Step:
     resumes: bool = False
 
 
-def invoke(command: str, must_succeed: bool = True) -> Step:
+def dbt_step(command: str, must_succeed: bool = True) -> Step:
     return Step(f"Invoke dbt with `{command}`", command, must_succeed)
 
 
 def plan(job: Job, request: RunRequest) -> list[Step]:
-    """All steps of a run of ``job``, in order."""
+    """Return all steps of a run of ``job``, in order."""
     generate_docs = job.generate_docs
     if request.generate_docs_override is not None:
         generate_docs = request.generate_docs_override
-    steps = [Step(CLONE), Step(profile_step_name(request)), invoke(DEPS)]
+    steps = [Step(CLONE), Step(profile_step_name(request)), dbt_step(DEPS)]
     if job.run_generate_sources:
-        steps.append(invoke(FRESHNESS, must_succeed=False))
-    steps += [invoke(command) for command in request.steps_override or job.execute_steps]
+        steps.append(dbt_step(FRESHNESS, must_succeed=False))
+    steps += [dbt_step(command) for command in request.steps_override or job.execute_steps]
     if generate_docs:
-        steps.append(invoke(DOCS, must_succeed=False))
+        steps.append(dbt_step(DOCS, must_succeed=False))
     return steps
 
 
 def plan_retry(steps: list[Step], failed_index: int) -> list[Step]:
-    """The same steps from the failed one (counted from 1) on, which ``dbt retry`` resumes.
+    """Return the steps from the failed one (counted from 1) on; ``dbt retry`` resumes it.
 
-    It keeps the original command as its name: the real one's is not documented.
+    The name keeps the original command, because dbt Cloud's name is not documented.
     """
     failed = steps[failed_index - 1]
     return [*steps[:SETUP], replace(failed, resumes=True), *steps[failed_index:]]
@@ -69,19 +69,19 @@ def profile_step_name(request: RunRequest) -> str:
 
 
 def timeout_seconds(job: Job, request: RunRequest) -> int:
-    """How long the run may take after it began; 0 in the job means the account's limit."""
+    """Return the time limit of a run; 0 in the job means the account's limit."""
     seconds = request.timeout_seconds_override
     return (job.execution.timeout_seconds if seconds is None else seconds) or LONGEST_RUN
 
 
 def profile_yaml(name: str, output: dict[str, Any], target: str) -> str:
-    """The content of ``profiles.yml``."""
+    """Return the content of ``profiles.yml``."""
     profile = {"target": target, "outputs": {target: output}}
     return yaml.safe_dump({name: profile}, sort_keys=False)
 
 
 def profile_name(dbt_project: Path) -> str:
-    """The profile that ``dbt_project.yml`` asks for."""
+    """Return the profile name in ``dbt_project.yml``."""
     content = yaml.safe_load((dbt_project / "dbt_project.yml").read_text())
     return str(content["profile"])
 
@@ -93,10 +93,10 @@ def target_name(job: Job, request: RunRequest) -> str:
 def profile_output(
     job: Job, environment: Environment, request: RunRequest, warehouse: Path
 ) -> dict[str, Any]:
-    """The warehouse, and what the trigger overrides.
+    """Return the warehouse's output, with the trigger's overrides.
 
-    Its path is from the data folder, where dbt runs: when the profile changes, because the folder
-    has moved, dbt parses the whole project anew.
+    The path is relative to the data folder, where dbt runs: if the profile changed whenever the
+    folder moves, dbt would parse the whole project again.
     """
     schema = request.schema_override or _pull_request_schema(job, request)
     return {
@@ -112,6 +112,6 @@ def profile_output(
 
 
 def _pull_request_schema(job: Job, request: RunRequest) -> str | None:
-    """Runs for a pull request build beside production, not over it."""
+    """Return a schema beside production's for a pull request; None for other runs."""
     number = request.pull_request
     return None if number is None else f"dbt_cloud_pr_{job.id}_{number}"

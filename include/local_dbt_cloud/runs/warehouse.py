@@ -1,6 +1,6 @@
-"""The warehouse's file: whose turn it is with it, and what is in it on a fresh machine.
+"""The warehouse file: a lock for dbt commands, and the raw data of a new warehouse.
 
-DuckDB lets one process write, and nobody read meanwhile.
+DuckDB lets one process write, and no other process read meanwhile.
 """
 
 from __future__ import annotations
@@ -10,28 +10,28 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-CHECK_SECONDS = 0.1
+LOCK_POLL_SECONDS = 0.1
 WITHOUT_WAREHOUSE = frozenset({"deps", "list", "ls", "parse"})
 _lock = threading.Lock()
 _loaded: set[Path] = set()
 
 
 class WarehouseLock:
-    """Runs go on at the same time; those of their dbt commands that need the file take turns."""
+    """A lock for the dbt commands that open the warehouse; the runs themselves are concurrent."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
 
     @contextmanager
     def take(self, arguments: list[str], check: Callable[[], None]) -> Iterator[None]:
-        """Waits for the file if the dbt command ``arguments`` opens it.
+        """Wait for the warehouse if the dbt command ``arguments`` opens it.
 
-        ``check`` is called all the while and ends the wait by raising.
+        ``check`` is called during the wait and ends it by raising.
         """
         if arguments[0] in WITHOUT_WAREHOUSE:
             yield
             return
-        while not self._lock.acquire(timeout=CHECK_SECONDS):
+        while not self._lock.acquire(timeout=LOCK_POLL_SECONDS):
             check()
         try:
             yield
@@ -40,14 +40,14 @@ class WarehouseLock:
 
 
 def ensure_raw_data(warehouse: Path) -> None:
-    """Loads the shop's source files unless that was done; quick when it was.
+    """Load the shop's source files unless they are loaded; fast if they are.
 
-    Raises what ``include.shop.ingest`` raises, for example when another process keeps the file.
+    Raises the errors of ``include.shop.ingest``, for example if another process holds the file.
     """
     with _lock:
         if warehouse in _loaded and warehouse.exists():
             return
-        # Here, since it imports duckdb: 0.2 s of the server's start.
+        # Imported here because duckdb takes 0.2 s of the server's startup.
         from include.shop.ingest import load_raw_data
 
         load_raw_data(warehouse)

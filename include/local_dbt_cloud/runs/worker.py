@@ -1,12 +1,12 @@
-"""Runs dbt commands in a warm process; started by ``worker_process.py`` with dbt's Python.
+"""Run dbt commands in a warm process; ``worker_process.py`` starts it with dbt's Python.
 
-One JSON request per line on standard input, ``{"arguments", "environment", "logs",
-"debug_logs"}``; one JSON line back, ``{"success"}``. It ends when its input ends,
-even in the middle of a command, so that it never outlives the server.
+Input is one JSON request per line, ``{"arguments", "environment", "logs", "debug_logs"}``; output
+is one JSON line each, ``{"success"}``. The process ends when its input ends, even during a command,
+so that it never outlives the server.
 
-dbt is imported once (4 s) and a command then takes 0.3 to 1 s instead of 4.5 s. From 2.0 on dbt
-is a program in Rust, which starts in milliseconds. This file imports nothing of this project: dbt
-has an environment of its own.
+dbt is imported once (4 s); a command then takes 0.3 to 1 s instead of 4.5 s. dbt 2.0 is a program
+in Rust, which starts in milliseconds. This file imports nothing of this project, because dbt has
+its own environment.
 """
 
 from __future__ import annotations
@@ -39,20 +39,20 @@ PROGRAM_LOG = "dbt.log"  # in the folder of DBT_LOG_PATH, with levels and times
 
 
 def main() -> None:
-    """Answers requests until the input ends; the first line says that dbt is imported."""
-    answers = os.fdopen(os.dup(1), "w", buffering=1)
-    os.dup2(2, 1)  # what dbt or a macro prints must not mix with the answers
+    """Execute requests until the input ends; the first line reports that dbt is imported."""
+    output = os.fdopen(os.dup(1), "w", buffering=1)
+    os.dup2(2, 1)  # keep what dbt or a macro prints out of the responses
     requests: queue.Queue[str] = queue.Queue()
     threading.Thread(target=read_requests, args=(sys.stdin, requests), daemon=True).start()
     dbt_version = version("dbt-core")
     run = imported_dbt() if dbt_version.startswith("1.") else run_program
-    answer(answers, dbt_version=dbt_version)
+    respond(output, dbt_version=dbt_version)
     while True:
-        answer(answers, success=run(json.loads(requests.get())))
+        respond(output, success=run(json.loads(requests.get())))
 
 
 def run_program(request: dict[str, Any]) -> bool:
-    """Run one command of dbt 2.0; it writes its debug log itself."""
+    """Run one command of dbt 2.0, which writes its debug log itself."""
     debug_logs = Path(request["debug_logs"])
     debug_logs.symlink_to(PROGRAM_LOG)
     debug_logs.touch()
@@ -68,13 +68,13 @@ def run_program(request: dict[str, Any]) -> bool:
 
 
 def imported_dbt() -> Callable[[dict[str, Any]], bool]:
-    from dbt.cli.main import dbtRunner  # 4 s, so only once somebody listens for the server's end
+    from dbt.cli.main import dbtRunner  # 4 s, so only once the input is being watched
 
-    gc.freeze()  # what was imported stays: a collection has to look at the rest only
+    gc.freeze()  # exclude what was imported from later collections
 
     def run(request: dict[str, Any]) -> bool:
         success = invoke(dbtRunner, request)
-        gc.collect()  # a cursor that dbt has left in a cycle would keep the warehouse locked too
+        gc.collect()  # a cursor in a reference cycle would keep the warehouse locked
         return success
 
     return run
@@ -83,16 +83,16 @@ def imported_dbt() -> Callable[[dict[str, Any]], bool]:
 def read_requests(lines: TextIO, requests: queue.Queue[str]) -> None:
     for line in lines:
         requests.put(line)
-    os.killpg(0, signal.SIGKILL)  # this process and what it has started, such as git
+    os.killpg(0, signal.SIGKILL)  # this process and its children, such as git
 
 
-def answer(answers: IO[str], **fields: Any) -> None:
-    answers.write(json.dumps(fields) + "\n")
-    answers.flush()
+def respond(output: IO[str], **fields: Any) -> None:
+    output.write(json.dumps(fields) + "\n")
+    output.flush()
 
 
 def invoke(runner: Any, request: dict[str, Any]) -> bool:
-    """Runs one dbt command and writes its logs as it goes."""
+    """Run one dbt command and write its logs as it runs."""
     before = dict(os.environ)
     os.environ.update(request["environment"])
     with ExitStack() as stack:
@@ -111,14 +111,14 @@ def invoke(runner: Any, request: dict[str, Any]) -> bool:
 
 
 def close_warehouse() -> None:
-    """dbt would keep DuckDB's lock on the file until its process ends."""
+    """Close dbt's connections, which would lock the warehouse until the process ends."""
     from dbt.adapters.duckdb.connections import DuckDBConnectionManager
 
     DuckDBConnectionManager.close_all_connections()
 
 
 class EventLog:
-    """Writes dbt's events twice: as people read them, and everything with thread and level."""
+    """Writes dbt's events to two logs: one for people, and one with all threads and levels."""
 
     def __init__(self, logs: IO[str], debug_logs: IO[str]) -> None:
         self._logs = logs

@@ -1,6 +1,6 @@
 """The server's side of the dbt worker: start it, run a command, kill and replace it.
 
-A killed dbt takes 3 s to be as warm again: what it imports, and what its first command compiles.
+After a kill, importing dbt and the first command's compilation take 3 s.
 """
 
 from __future__ import annotations
@@ -18,19 +18,19 @@ from pathlib import Path
 from typing import Any
 
 WORKER = Path(__file__).with_name("worker.py")
-START_SECONDS = 120.0  # importing dbt takes 4 s, on a busy machine much longer
+START_SECONDS = 120.0  # importing dbt takes 4 s, and much longer on a busy machine
 
-# PYTHONPATH would show dbt our modules, and a project could print the token into its log; the
-# others would point dbt at another Python.
+# PYTHONPATH would expose our modules to dbt, a project could print the token into its log, and the
+# others would point dbt to another Python.
 HIDDEN_VARIABLES = ("PYTHONPATH", "PYTHONHOME", "VIRTUAL_ENV", "LOCAL_DBT_CLOUD_TOKEN")
 
 
 class WorkerError(Exception):
-    """The worker ended or never started; the message is for the run's log."""
+    """The worker ended or never started; the message goes into the run's log."""
 
 
 class WorkerTimeoutError(WorkerError):
-    """The command took longer than it was allowed; the worker has been killed."""
+    """The command exceeded its time limit; the worker has been killed."""
 
 
 @dataclass(frozen=True)
@@ -44,7 +44,7 @@ class DbtCommand:
 
 
 class WorkerProcess:
-    """One warm dbt process. ``interrupt`` and ``close`` may be called from any thread."""
+    """One warm dbt process. ``interrupt`` and ``close`` are thread-safe."""
 
     def __init__(self, dbt_python: Path, folder: Path) -> None:
         self._dbt_python = dbt_python
@@ -56,7 +56,7 @@ class WorkerProcess:
         self.dbt_version: str | None = None
 
     def start(self) -> None:
-        """Starts the process if none is running and waits until dbt is imported."""
+        """Start the process if none is running and wait until dbt is imported."""
         with self._lock:
             if self._closed:
                 raise WorkerError("The local dbt Cloud is stopping.")
@@ -67,33 +67,33 @@ class WorkerProcess:
         self.dbt_version = self._receive(process, START_SECONDS)["dbt_version"]
 
     def run(self, command: DbtCommand, seconds: float | None, check: Callable[[], None]) -> bool:
-        """Runs a command for at most ``seconds``; returns whether dbt succeeded.
+        """Run a command for at most ``seconds``; return whether dbt succeeded.
 
-        Call ``start`` first: this never starts a process. ``check`` raises if the command is no
-        longer wanted; an interruption after it kills the process. Raises WorkerTimeoutError when
-        time is up, and WorkerError when the worker has ended.
+        Call ``start`` first: this never starts a process. ``check`` raises if the command must not
+        run any more; a later interruption kills the process. Raises WorkerTimeoutError at the time
+        limit, and WorkerError if the worker has ended.
         """
         with self._lock:
             check()
             process = self._process
             self._busy = process is not None
         if not process or not process.stdin:
-            raise WorkerError("The dbt process is gone.")
+            raise WorkerError("The dbt process has ended.")
         try:
             process.stdin.write(json.dumps(asdict(command)) + "\n")
             process.stdin.flush()
         except OSError:
-            raise WorkerError("The dbt process is gone.") from None
+            raise WorkerError("The dbt process has ended.") from None
         return bool(self._receive(process, seconds)["success"])
 
     def interrupt(self) -> None:
-        """Ends the process with all that it started, if it starts or runs a command."""
+        """Kill the process and its children if it is starting or running a command."""
         with self._lock:
             if self._busy:
                 self._kill()
 
     def close(self) -> None:
-        """Kills the process for good."""
+        """Kill the process and never start another one."""
         with self._lock:
             self._closed = True
             self._kill()
@@ -102,7 +102,7 @@ class WorkerProcess:
         process, self._process = self._process, None
         if process and process.poll() is None:
             with suppress(ProcessLookupError):
-                os.killpg(process.pid, signal.SIGKILL)  # `dbt deps` has git fetch packages
+                os.killpg(process.pid, signal.SIGKILL)  # `dbt deps` starts git
             process.wait()
 
     def _spawn(self) -> subprocess.Popen[str]:
@@ -115,29 +115,29 @@ class WorkerProcess:
                 cwd=self._folder,
                 env=_environment(os.environ),
                 text=True,
-                start_new_session=True,  # Ctrl-C is for the server, which then ends the worker
+                start_new_session=True,  # Ctrl-C stops the server, which then ends the worker
             )
         except OSError as error:
-            raise WorkerError(f"dbt's Python cannot be started: {error.strerror}.") from None
+            raise WorkerError(f"Could not start dbt's Python: {error.strerror}.") from None
 
     def _receive(self, process: subprocess.Popen[str], seconds: float | None) -> dict[str, Any]:
-        """The worker's next line; it sends one per request, so nothing is ever left over."""
+        """Return the worker's next line; it sends one per request, so no output is left over."""
         assert process.stdout
         readable, _, _ = select.select([process.stdout], [], [], seconds)
         if not readable:
             self.interrupt()
-            raise WorkerTimeoutError(f"The dbt process gave no answer for {seconds:.0f} seconds.")
+            raise WorkerTimeoutError(f"The dbt process did not respond for {seconds:.0f} seconds.")
         line = process.stdout.readline()
         self._busy = False
         if not line:
             code = process.wait()
             raise WorkerError(f"The dbt process ended unexpectedly (exit code {code}).")
-        answer: dict[str, Any] = json.loads(line)
-        return answer
+        response: dict[str, Any] = json.loads(line)
+        return response
 
 
 def _environment(variables: Mapping[str, str]) -> dict[str, str]:
-    """Ours without what would change dbt's behaviour behind the job's back."""
+    """Return the server's variables without those that would change dbt's behaviour."""
     return {
         name: value
         for name, value in variables.items()

@@ -1,1 +1,1 @@
-"""Remembers: the tables, what may stand in them, and how they change."""
+"""Storage: the tables, the schemas of their content, and how they change."""

@@ -1,4 +1,4 @@
-"""Projects, environments and jobs made, changed and deleted over the API."""
+"""Projects, environments and jobs that are created, changed and deleted over the API."""
 
 from __future__ import annotations
 
@@ -17,22 +17,22 @@ from include.local_dbt_cloud.storage.tables import (
     ProjectRow,
 )
 
-# Between the short ids of dbt Cloud's oldest accounts and the long ones of today's, so that an
-# entry that is added to jobs.yaml later, perhaps with its id in the real account, finds it free.
+# Between the short ids of dbt Cloud's oldest accounts and the long ones of today's, so that the ids
+# of entries that are added to jobs.yaml later, perhaps from a real account, are free.
 CREATED_IDS = range(1_000_000_001, 2_000_000_000)
 
 AnyRow = TypeVar("AnyRow", bound=DefinedRow)
 
 
 def next_id(session: Session, row_type: type[DefinedRow]) -> int:
-    """The id of the next thing of a kind that is made over the API."""
+    """Return the id of the next row of a kind that is created over the API."""
     created = row_type.id.between(CREATED_IDS.start, CREATED_IDS.stop)
     newest = session.scalar(select(func.max(row_type.id)).where(created))
     return CREATED_IDS.start if newest is None else newest + 1
 
 
 def define(row: AnyRow, definition: Project | Environment | Job) -> AnyRow:
-    """Gives a new or an old row a definition."""
+    """Set the definition of a new or an existing row."""
     row.id = definition.id
     row.name = definition.name
     row.definition = definition.model_dump(mode="json", by_alias=True)
@@ -40,7 +40,7 @@ def define(row: AnyRow, definition: Project | Environment | Job) -> AnyRow:
 
 
 def set_state(session: Session, row: DefinedRow, state: int) -> None:
-    """Deleting only flips the state, here and in what belongs to the row, as dbt Cloud does."""
+    """Set the state, which is how dbt Cloud deletes; children are deleted with the row."""
     row.state = state
     if state == DELETED_STATE and isinstance(row, ProjectRow):
         _delete(session, EnvironmentRow, EnvironmentRow.project_id == row.id)

@@ -1,4 +1,4 @@
-"""Which commands a job may run: one dbt command with arguments, never a shell."""
+"""The commands of a job: one dbt command with arguments, never a shell."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ ACCEPTED = frozenset(
     }
 )
 
-# The run's folder and profile are the server's to choose.
+# The server sets the run's folder and profile itself.
 REFUSED_OPTIONS = frozenset(
     {
         "--defer-state",
@@ -43,8 +43,8 @@ REFUSED_OPTIONS = frozenset(
     }
 )
 
-# Options of one letter may follow others, as in `-dxr FILE`: -r is --record-timing-info, and
-# `dbt source freshness` alone has -o, --output, for the file of its results.
+# One-letter options may be combined, as in `-dxr FILE`: -r is --record-timing-info, and only
+# `dbt source freshness` has -o, --output, for the file of its results.
 TIMING_FILE = re.compile(r"-[dfhqvxV]*r")
 RESULTS_FILE = re.compile(r"-[dfhqvxV]*o|--output$")
 
@@ -55,15 +55,15 @@ RETRYABLE = frozenset(
 
 
 def parse_command(command: str) -> list[str]:
-    """The arguments of a dbt command, without ``dbt`` itself.
+    """Return the arguments of a dbt command, without ``dbt`` itself.
 
-    Raises ValueError, with a sentence for the user, for anything that is not one accepted
-    dbt command.
+    Raises ValueError with a message for the user if the text is anything but one accepted dbt
+    command.
     """
     try:
         words = shlex.split(command)
     except ValueError as error:
-        raise ValueError(f"`{command}` cannot be read: {error}.") from None
+        raise ValueError(f"`{command}` could not be parsed: {error}.") from None
     if not words or words[0] != "dbt":
         raise ValueError(f"`{command}` is not a dbt command: a step starts with `dbt `.")
     arguments = words[1:]
@@ -73,7 +73,7 @@ def parse_command(command: str) -> list[str]:
 
 
 def without_leading_flags(arguments: list[str]) -> list[str]:
-    """From the subcommand on: ``--warn-error build`` is ``build``."""
+    """Return the arguments from the subcommand on: ``build`` of ``--warn-error build``."""
     return list(dropwhile(lambda word: word.startswith("-"), arguments))
 
 
@@ -84,8 +84,8 @@ def is_retryable(command: str) -> bool:
 def _check_subcommand(command: str, arguments: list[str]) -> None:
     if tuple(arguments[:1]) in ACCEPTED or tuple(arguments[:2]) in ACCEPTED:
         return
-    known = ", ".join(" ".join(words) for words in sorted(ACCEPTED))
-    raise ValueError(f"`{command}` is not accepted. The subcommand comes first, one of: {known}.")
+    accepted = ", ".join(" ".join(words) for words in sorted(ACCEPTED))
+    raise ValueError(f"`{command}` is not accepted: the subcommand must be one of: {accepted}.")
 
 
 def _check_options(command: str, arguments: list[str]) -> None:

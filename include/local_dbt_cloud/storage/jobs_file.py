@@ -1,4 +1,4 @@
-"""Reads ``jobs.yaml``: the account, projects, environments and jobs to start with."""
+"""Read ``jobs.yaml``: the account, projects, environments and jobs of a new database."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from include.local_servers.yaml_lines import line_of
 
 
 class JobsFileError(Exception):
-    """``jobs.yaml`` cannot be used; the message names file, line and reason."""
+    """``jobs.yaml`` is invalid; the message has file, line and reason."""
 
 
 class JobsFile(Schema):
@@ -24,7 +24,7 @@ class JobsFile(Schema):
 
     @model_validator(mode="after")
     def check_references(self) -> Self:
-        """Ids are unique and name what exists."""
+        """Raise ValueError unless ids are unique and references exist."""
         projects = {project.id for project in self.projects}
         homes = {environment.id: environment.project_id for environment in self.environments}
         for entries in (self.projects, self.environments, self.jobs):
@@ -33,19 +33,19 @@ class JobsFile(Schema):
                 raise ValueError(f"id {min(duplicates)} is used twice")
         for environment in self.environments:
             if environment.project_id not in projects:
-                raise ValueError(f"environment {environment.id} names an unknown project_id")
+                raise ValueError(f"environment {environment.id}: project_id does not exist")
         for job in self.jobs:
             if homes.get(job.environment_id) != job.project_id:
                 raise ValueError(f"job {job.id}: environment_id is not one of its project's")
             if job.deferring_environment_id not in {None, *homes}:
-                raise ValueError(f"job {job.id}: deferring_environment_id names no environment")
+                raise ValueError(f"job {job.id}: deferring_environment_id does not exist")
             if job.deferring_job_definition_id not in {None, *(one.id for one in self.jobs)}:
-                raise ValueError(f"job {job.id}: deferring_job_definition_id names no job")
+                raise ValueError(f"job {job.id}: deferring_job_definition_id does not exist")
         return self
 
 
 def read_jobs_file(path: Path) -> JobsFile:
-    """Reads and checks the file; raises JobsFileError with file, line and reason."""
+    """Return the checked content; raise JobsFileError with file, line and reason."""
     try:
         text = path.read_text()
         root = yaml.compose(text, yaml.SafeLoader)

@@ -1,4 +1,4 @@
-"""How runs change: made, moved from status to status, searched for what may start next."""
+"""How runs change: created, moved from status to status, and selected for execution."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from include.local_dbt_cloud.storage.statuses import TIMESTAMPS, TRANSITIONS, St
 from include.local_dbt_cloud.storage.tables import JobRow, RunRow, StepRow
 from include.local_dbt_cloud.times import now
 
-STARTED = (int(Status.STARTING), int(Status.RUNNING))
+STARTED_STATUSES = (int(Status.STARTING), int(Status.RUNNING))
 
 
 def create_run(
@@ -22,7 +22,7 @@ def create_run(
     cause_category: str | None = None,
     **columns: object,
 ) -> RunRow:
-    """A new run of ``job``, queued, with the job as it is now."""
+    """Create a queued run of ``job``, with the job's current definition."""
     category = {"cause_category": cause_category} if cause_category else {}
     run = RunRow(
         account_id=job.account_id,
@@ -39,7 +39,7 @@ def create_run(
 
 
 def move_run(run: RunRow, status: Status, message: str | None = None) -> None:
-    """Brings a run to its next status; raises ValueError if it cannot come from where it is."""
+    """Move a run to a status; raise ValueError if the transition is not allowed."""
     if status not in TRANSITIONS[run.status]:
         raise ValueError(f"run {run.id} cannot go from {run.status.name} to {status.name}")
     run.status_code = int(status)
@@ -60,14 +60,14 @@ def end_open_steps(run: RunRow, status: Status, message: str) -> None:
 
 
 def claim_next_run(session: Session, ci: bool) -> RunRow | None:
-    """The oldest queued run, moved to Starting: ``ci`` asks for one of a pull request.
+    """Move the oldest queued run to Starting and return it; ``ci`` selects pull requests.
 
-    Runs of one job follow one another, and so do those of one pull request.
+    Runs of one job run one at a time, and so do those of one pull request.
     """
     started = aliased(RunRow)
     same_schema = started.pull_request.is_not_distinct_from(RunRow.pull_request)
     is_busy = exists().where(
-        started.status_code.in_(STARTED), started.job_id == RunRow.job_id, same_schema
+        started.status_code.in_(STARTED_STATUSES), started.job_id == RunRow.job_id, same_schema
     )
     kind = RunRow.pull_request.is_not(None) if ci else RunRow.pull_request.is_(None)
     run = session.scalar(
@@ -82,8 +82,8 @@ def claim_next_run(session: Session, ci: bool) -> RunRow | None:
 
 
 def started_runs(session: Session) -> Sequence[RunRow]:
-    """Runs that have left the queue and not ended."""
-    return session.scalars(select(RunRow).where(RunRow.status_code.in_(STARTED))).all()
+    """Return the runs that have left the queue and not ended."""
+    return session.scalars(select(RunRow).where(RunRow.status_code.in_(STARTED_STATUSES))).all()
 
 
 def newest_run_id(session: Session, job_id: int) -> int | None:
@@ -93,8 +93,8 @@ def newest_run_id(session: Session, job_id: int) -> int | None:
 
 
 def newest_run_ids(session: Session, job_ids: Collection[int]) -> dict[int, int]:
-    """Job → its newest run, for the jobs that have one."""
-    # One look into the index per job; grouping would read every run that they ever had.
+    """Return job id → id of its newest run, for the jobs that have runs."""
+    # One index lookup per job; grouping would read all runs of the jobs.
     newest = select(func.max(RunRow.id)).where(RunRow.job_id == JobRow.id).scalar_subquery()
     statement = select(JobRow.id, newest).where(JobRow.id.in_(job_ids), newest.is_not(None))
     return {row[0]: row[1] for row in session.execute(statement)} if job_ids else {}

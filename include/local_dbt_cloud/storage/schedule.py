@@ -1,4 +1,4 @@
-"""When a job runs by itself: as clients post it, as a cron expression, as times and words."""
+"""A job's schedule: as posted, as a cron expression, as times, and in words."""
 
 from __future__ import annotations
 
@@ -24,8 +24,8 @@ DEFAULT: dict[str, Any] = {
 
 
 def checked_cron(cron: str) -> str:
-    """Returns the expression unchanged; raises ValueError if it is none. Empty means unset."""
-    from croniter import croniter  # only jobs with a schedule of their own need it
+    """Return the expression unchanged; raise ValueError if it is invalid. Empty means unset."""
+    from croniter import croniter  # only jobs with their own schedule need it
 
     if cron and not croniter.is_valid(cron):
         raise ValueError(f"{cron!r} is not a cron expression")
@@ -36,7 +36,7 @@ Cron = Annotated[str, AfterValidator(checked_cron)]
 
 
 class AsPosted(BaseModel):
-    """Fields nobody knows are kept, and so are nulls: the answer echoes what was posted."""
+    """Keeps unknown fields and nulls, because responses repeat the posted schedule."""
 
     model_config = ConfigDict(extra="allow")
 
@@ -47,7 +47,7 @@ class AsPosted(BaseModel):
 
 
 class DateRule(AsPosted):
-    """On which days; Sunday is 0."""
+    """The days; Sunday is 0."""
 
     type: Literal["every_day", "days_of_week", "custom_cron", "interval_cron"]
     days: list[Annotated[int, Field(ge=0, le=6)]] | None = None
@@ -55,7 +55,7 @@ class DateRule(AsPosted):
 
 
 class TimeRule(AsPosted):
-    """At which hours of the day, in UTC: every ``interval`` hours, or exactly at ``hours``."""
+    """The hours of the day, in UTC: every ``interval`` hours, or exactly at ``hours``."""
 
     type: Literal["every_hour", "at_exact_hours"]
     interval: Annotated[int, Field(ge=1, le=24)] | None = None
@@ -69,7 +69,7 @@ class Schedule(AsPosted):
 
 
 def checked_schedule(schedule: dict[str, Any]) -> dict[str, Any]:
-    """Returns the schedule unchanged; raises ValueError, naming the field at fault."""
+    """Return the schedule unchanged; raise ValueError with the invalid field."""
     try:
         Schedule.model_validate(schedule)
     except ValidationError as error:
@@ -79,14 +79,14 @@ def checked_schedule(schedule: dict[str, Any]) -> dict[str, Any]:
     return schedule
 
 
-def filled_in(schedule: dict[str, Any]) -> dict[str, Any]:
-    """As posted, with the parts that every client reads: ``cron``, ``date`` and ``time``."""
+def with_defaults(schedule: dict[str, Any]) -> dict[str, Any]:
+    """Return the posted schedule with the parts that clients read: ``cron``, ``date``, ``time``."""
     given = {name: value for name, value in schedule.items() if value or name not in DEFAULT}
     return {**DEFAULT, **given, "cron": cron_of(schedule)}
 
 
 def cron_of(schedule: dict[str, Any]) -> str:
-    """The cron expression: the one that was posted, else what the days and hours amount to."""
+    """Return the posted cron expression, else that of the days and hours."""
     date = schedule.get("date") or DEFAULT["date"]
     time = schedule.get("time") or DEFAULT["time"]
     posted: str | None = schedule.get("cron") or date.get("cron")
@@ -106,7 +106,7 @@ def _days(date: dict[str, Any]) -> str:
 
 
 def next_time(cron: str, after: datetime) -> datetime | None:
-    """The first moment later than ``after``; None for one that never comes, like 30 February."""
+    """Return the first time later than ``after``; None if there is none, as on 30 February."""
     from croniter import CroniterBadDateError, croniter  # only jobs with a schedule need it
 
     try:
@@ -116,9 +116,9 @@ def next_time(cron: str, after: datetime) -> datetime | None:
     return moment
 
 
-def in_words(cron: str) -> str:
-    """``Every hour``; the expression itself if there are no words for it, as for ``@daily``."""
-    # It has no types. Imported here, since only lists of jobs need it.
+def describe_cron(cron: str) -> str:
+    """Return ``Every hour``; the expression itself if it has no description, as ``@daily``."""
+    # It has no types. Imported here because only lists of jobs need it.
     from cron_descriptor import (  # type: ignore[import-untyped]
         FormatException,
         Options,
@@ -126,6 +126,6 @@ def in_words(cron: str) -> str:
     )
 
     try:
-        return str(get_description(cron, Options(locale_code="en_US")))  # as dbt Cloud says it
+        return str(get_description(cron, Options(locale_code="en_US")))  # as in dbt Cloud
     except FormatException:
         return cron

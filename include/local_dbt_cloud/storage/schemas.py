@@ -1,6 +1,6 @@
-"""What accounts, projects, environments and jobs are made of.
+"""The definitions of accounts, projects, environments and jobs.
 
-The same models read ``jobs.yaml``, request bodies and the database, with the defaults of
+The same models validate ``jobs.yaml``, request bodies and the database, with the defaults of
 dbt Cloud's specification (CONTRACT.md, section 3.4).
 """
 
@@ -21,7 +21,7 @@ from include.local_dbt_cloud.storage.commands import parse_command
 from include.local_dbt_cloud.storage.schedule import checked_schedule
 
 MAX_ID = 2**63 - 1
-# What marks a run as CI: it builds a pull request, beside production.
+# Fields that mark a run as CI: it builds a pull request, beside production.
 PULL_REQUEST_IDS = (
     "github_pull_request_id",
     "gitlab_merge_request_id",
@@ -35,16 +35,16 @@ JobType = Literal["ci", "scheduled", "other", "merge", "exposure_sync", "adaptiv
 
 
 def accepted_command(command: str) -> str:
-    """Returns the command unchanged; raises ValueError for what is no dbt command."""
+    """Return the command unchanged; raise ValueError if it is not an accepted dbt command."""
     parse_command(command)
     return command
 
 
-DbtCommand = Annotated[str, AfterValidator(accepted_command)]
+JobCommand = Annotated[str, AfterValidator(accepted_command)]
 
 
 class Schema(BaseModel):
-    """Null means the default: clients send it for everything that they do not choose."""
+    """Null means the default: clients send it for every field that they leave open."""
 
     model_config = ConfigDict(populate_by_name=True)
 
@@ -93,7 +93,7 @@ class EnvironmentFields(Schema):
 
 
 class Environment(EnvironmentFields):
-    """``schema`` is where models land; dbt Cloud keeps it with the credentials."""
+    """``schema`` is the schema of its models; dbt Cloud keeps it with the credentials."""
 
     id: Id
     project_id: Id
@@ -123,15 +123,15 @@ class CompletionCondition(Schema):
 
 
 class CompletionTrigger(Schema):
-    """Runs the job after another one has ended with one of the statuses."""
+    """Starts the job after another one has ended with one of the statuses."""
 
     condition: CompletionCondition
 
 
-def one_way_to_defer(environment_id: int | None, others: ValidationInfo) -> int | None:
-    """Returns the id unchanged; raises ValueError if the job defers to another job too."""
+def check_single_deferral(environment_id: int | None, others: ValidationInfo) -> int | None:
+    """Return the id unchanged; raise ValueError if the job defers to a job too."""
     if environment_id and others.data.get("deferring_job_definition_id"):
-        raise ValueError("a job defers to an environment or to a job, not to both")
+        raise ValueError("a job can defer to an environment or to a job, not to both")
     return environment_id
 
 
@@ -139,7 +139,7 @@ class JobFields(Schema):
     project_id: Id
     environment_id: Id
     name: Name
-    execute_steps: list[DbtCommand] = Field(min_length=1)
+    execute_steps: list[JobCommand] = Field(min_length=1)
     description: str = ""
     dbt_version: str | None = None
     execution: Execution = Execution()
@@ -152,7 +152,7 @@ class JobFields(Schema):
     run_lint: bool = False
     errors_on_lint_failure: bool = True
     deferring_job_definition_id: int | None = None
-    deferring_environment_id: Annotated[int | None, AfterValidator(one_way_to_defer)] = None
+    deferring_environment_id: Annotated[int | None, AfterValidator(check_single_deferral)] = None
     triggers_on_draft_pr: bool = False
     lifecycle_webhooks: bool = False
     lifecycle_webhooks_url: str | None = None
@@ -163,7 +163,7 @@ class JobFields(Schema):
 
 
 class Job(JobFields):
-    """A job; ``schedule`` is kept exactly as it was given."""
+    """A job; ``schedule`` is stored exactly as given."""
 
     id: Id
     settings: JobSettings = JobSettings(threads=4)  # what dbt Cloud's own pages suggest
@@ -171,7 +171,7 @@ class Job(JobFields):
 
     @property
     def computed_job_type(self) -> str:
-        """dbt Cloud never answers null here, whatever was posted."""
+        """Return the job type; dbt Cloud returns one even if null was posted."""
         if self.job_type:
             return self.job_type
         if self.triggers.on_merge:
@@ -182,7 +182,7 @@ class Job(JobFields):
 
 
 class RunRequest(Schema):
-    """The body of a trigger: a cause and overrides, of which any may be null."""
+    """The body of a trigger: a cause, and overrides that may be null."""
 
     cause: str = Field(min_length=1)
     git_sha: str | None = None
@@ -197,16 +197,16 @@ class RunRequest(Schema):
     target_name_override: str | None = None
     generate_docs_override: bool | None = None
     timeout_seconds_override: Seconds | None = None
-    steps_override: list[DbtCommand] | None = None
+    steps_override: list[JobCommand] | None = None
 
     @model_validator(mode="after")
     def names_one_pull_request(self) -> Self:
         if sum(getattr(self, name) is not None for name in PULL_REQUEST_IDS) > 1:
-            raise ValueError("a run builds one pull request")
+            raise ValueError("a run can build only one pull request")
         return self
 
     @property
     def pull_request(self) -> int | None:
-        """The number of the pull request that the run builds."""
+        """Return the number of the pull request that the run builds."""
         numbers = (getattr(self, name) for name in PULL_REQUEST_IDS)
         return next((number for number in numbers if number is not None), None)

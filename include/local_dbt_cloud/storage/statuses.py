@@ -1,4 +1,4 @@
-"""Run statuses and the only ways from one to the next (CONTRACT.md, section 2)."""
+"""Run statuses and their allowed transitions (CONTRACT.md, section 2)."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from enum import IntEnum
 
 
 class Status(IntEnum):
-    """The six integers that dbt Cloud ever reports for a run or a step."""
+    """The only six integers that dbt Cloud reports for a run or a step."""
 
     QUEUED = 1
     STARTING = 2
@@ -36,7 +36,7 @@ TRANSITIONS: dict[Status, frozenset[Status]] = {
     Status.CANCELLED: frozenset(),
 }
 
-# Which timestamp a run gets on reaching a status.
+# The timestamp that a status sets.
 TIMESTAMPS: dict[Status, str] = {
     Status.STARTING: "dequeued_at",
     Status.RUNNING: "started_at",

@@ -1,4 +1,4 @@
-"""What the server remembers: SQLite through SQLAlchemy, safe to kill at any moment."""
+"""The database: SQLite through SQLAlchemy, which survives a kill at any moment."""
 
 from __future__ import annotations
 
@@ -11,9 +11,8 @@ from typing import Any
 from sqlalchemy import Engine, create_engine, event, inspect
 from sqlalchemy.exc import DatabaseError
 from sqlalchemy.orm import Session
-from sqlalchemy.schema import CreateColumn
 
-from include.local_dbt_cloud.storage.first_content import take_over
+from include.local_dbt_cloud.storage import jobs_file_sync
 from include.local_dbt_cloud.storage.jobs_file import JobsFile
 from include.local_dbt_cloud.storage.tables import Row
 from include.local_servers.data_folder import DataFolderError
@@ -22,8 +21,8 @@ from include.local_servers.data_folder import DataFolderError
 class Store:
     """Sessions on ``dbt_cloud.db``: many readers, one writer at a time.
 
-    ``before_commit`` may add to what a writer has done, in the same transaction; when it returns
-    true, ``after_commit`` is called.
+    ``before_commit`` can add rows to a writer's transaction; if it returns true, ``after_commit``
+    is called.
     """
 
     def __init__(
@@ -37,13 +36,13 @@ class Store:
 
     @contextmanager
     def read(self) -> Iterator[Session]:
-        """A session that sees one moment of the database."""
+        """Yield a session with one snapshot of the database."""
         with Session(self._engine) as session:
             yield session
 
     @contextmanager
     def write(self) -> Iterator[Session]:
-        """A session that is alone in writing; committed at the end, rolled back on an error."""
+        """Yield the only writing session; commit at the end, roll back on an error."""
         with (
             self._writing,
             Session(self._engine, expire_on_commit=False) as session,
@@ -57,14 +56,14 @@ class Store:
     def close(self) -> None:
         self._engine.dispose()
 
-    def take_over(self, jobs_file: JobsFile) -> None:
-        """Adds what ``jobs.yaml`` has, and what changed there since the last start."""
+    def apply_jobs_file(self, jobs_file: JobsFile) -> None:
+        """Add entries that are new in ``jobs.yaml``, and update those that changed there."""
         with self.write() as session:
-            take_over(session, jobs_file)
+            jobs_file_sync.apply(session, jobs_file)
 
 
 def _open(database: Path) -> Engine:
-    database.touch(mode=0o600)  # it keeps the secrets of webhooks
+    database.touch(mode=0o600)  # it contains the secrets of webhooks
     engine = create_engine(
         f"sqlite:///{database}",
         connect_args={"timeout": 30},
@@ -73,7 +72,7 @@ def _open(database: Path) -> Engine:
 
     @event.listens_for(engine, "connect")
     def configure(connection: Any, _record: Any) -> None:
-        connection.isolation_level = None  # transactions begin where SQLAlchemy says so
+        connection.isolation_level = None  # SQLAlchemy begins the transactions
         connection.execute("PRAGMA journal_mode=WAL")
         connection.execute("PRAGMA synchronous=NORMAL")
         connection.execute("PRAGMA cache_size=-16000")  # KiB: a deep page reads all runs before it
@@ -86,9 +85,8 @@ def _open(database: Path) -> Engine:
 
 
 def create_tables(engine: Engine) -> None:
-    """Makes tables and columns that are missing; raises DataFolderError if the rest do not fit."""
+    """Create missing tables; raise DataFolderError if existing ones have other columns."""
     try:
-        _add_columns(engine)
         fits = _fits(engine)
     except DatabaseError as error:
         raise DataFolderError(f"dbt_cloud.db cannot be read: {error.orig}. {_advice()}") from None
@@ -97,21 +95,6 @@ def create_tables(engine: Engine) -> None:
             f"dbt_cloud.db was made by another version of the local dbt Cloud. {_advice()}"
         )
     Row.metadata.create_all(engine)
-
-
-def _add_columns(engine: Engine) -> None:
-    """Columns that may be empty are new since the database was made; the rest is another one's."""
-    inspector = inspect(engine)
-    existing = set(inspector.get_table_names())
-    for table in Row.metadata.tables.values():
-        if table.name not in existing:
-            continue
-        names = {column["name"] for column in inspector.get_columns(table.name)}
-        for column in table.columns:
-            if column.nullable and column.name not in names:
-                definition = CreateColumn(column).compile(dialect=engine.dialect)
-                with engine.begin() as connection:
-                    connection.exec_driver_sql(f"ALTER TABLE {table.name} ADD COLUMN {definition}")
 
 
 def _fits(engine: Engine) -> bool:

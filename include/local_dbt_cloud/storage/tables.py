@@ -28,7 +28,7 @@ ACTIVE_STATE, DELETED_STATE = 1, 2
 
 
 class UtcDateTime(TypeDecorator[datetime]):
-    """SQLite forgets time zones; this one stores UTC and gives UTC back."""
+    """Stores and returns UTC, because SQLite drops time zones."""
 
     impl = DateTime
     cache_ok = True
@@ -40,7 +40,7 @@ class UtcDateTime(TypeDecorator[datetime]):
         return value.replace(tzinfo=UTC) if value else None
 
 
-# dbt Cloud's ids have 64 bits; SQLite counts up only in a column that is called INTEGER.
+# dbt Cloud's ids have 64 bits; SQLite increments only a column whose type is INTEGER.
 BigId = BigInteger().with_variant(Integer, "sqlite")
 
 
@@ -49,10 +49,10 @@ class Row(DeclarativeBase):
 
 
 class DefinedRow(Row):
-    """An account, project, environment or job: a definition and where it belongs.
+    """An account, project, environment or job: a definition, and its place.
 
-    ``shipped`` is the entry of ``jobs.yaml`` that it came from, so that a restart takes over
-    entries that changed there and leaves alone what was changed by API.
+    ``shipped`` is its entry in ``jobs.yaml``, so that a restart applies entries that changed there
+    and keeps changes of the API.
     """
 
     __abstract__ = True
@@ -144,8 +144,7 @@ class RunRow(Row):
     git_branch: Mapped[str | None]
     git_sha: Mapped[str | None]
     retrying_run_id: Mapped[int | None] = mapped_column(BigId)
-    # Once it has failed; the column has the name that databases were made with.
-    retry_not_supported_reason: Mapped[str | None] = mapped_column("retry_obstacle")
+    retry_not_supported_reason: Mapped[str | None]  # of a failed run
     artifacts_saved: Mapped[bool] = mapped_column(default=False)
     has_docs_generated: Mapped[bool] = mapped_column(default=False)
     has_sources_generated: Mapped[bool] = mapped_column(default=False)
@@ -168,7 +167,7 @@ class RunRow(Row):
 
     @property
     def job_settings(self) -> Job:
-        """The job as it was when this run was triggered."""
+        """Return the job as it was when this run was triggered."""
         return Job.model_validate(self.job_definition)
 
     @property
@@ -177,7 +176,7 @@ class RunRow(Row):
 
     @hybrid_property
     def pull_request(self) -> int | None:
-        """The number of the pull request that it builds."""
+        """Return the number of the pull request that the run builds."""
         return RunRequest.model_validate(self.trigger).pull_request
 
     @pull_request.inplace.expression
@@ -187,12 +186,12 @@ class RunRow(Row):
 
     @property
     def is_ci(self) -> bool:
-        """Whether it builds a pull request: such runs wait for no slot."""
+        """Return whether it builds a pull request: such runs wait for no slot."""
         return self.pull_request is not None
 
 
 class StepRow(Row):
-    """One step of a run; its logs and artifacts are files of the run's folder."""
+    """One step of a run; its logs and artifacts are files in the run's folder."""
 
     __tablename__ = "steps"
     __table_args__ = ({"sqlite_autoincrement": True},)

@@ -1,4 +1,4 @@
-"""Environment variables of dbt: found, set, removed, and gathered for a run."""
+"""dbt's environment variables: queries, and the values of a run."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ from include.local_dbt_cloud.storage.tables import (
     JobRow,
 )
 
-# The later one wins (CONTRACT.md, section 3.9).
+# The last one takes precedence (CONTRACT.md, section 3.9).
 PRECEDENCE = ("project", "environment", "job")
 
 Variable = EnvironmentVariableRow
 
 
 def variables_of_job(session: Session, job: JobRow) -> list[EnvironmentVariableRow]:
-    """All values that a run of ``job`` could see, weakest first."""
+    """Return all values that apply to a run of ``job``, lowest precedence first."""
     in_reach = or_(
         Variable.type == "project",
         and_(Variable.type == "environment", Variable.environment_id == job.environment_id),
@@ -33,12 +33,12 @@ def variables_of_job(session: Session, job: JobRow) -> list[EnvironmentVariableR
 
 
 def environment_of_job(session: Session, job: JobRow) -> dict[str, str]:
-    """What a run's dbt commands get: name → value, job over environment over project."""
+    """Return the variables of a run's commands: job over environment over project."""
     return {row.name: row.value for row in variables_of_job(session, job)}
 
 
 def variables_of_project(session: Session, project_id: int) -> Sequence[EnvironmentVariableRow]:
-    """The values of the project and its environments."""
+    """Return the values of the project and its environments."""
     statement = select(Variable).where(
         Variable.project_id == project_id, Variable.type.in_(["project", "environment"])
     )
@@ -46,13 +46,13 @@ def variables_of_project(session: Session, project_id: int) -> Sequence[Environm
 
 
 def named(session: Session, project_id: int, name: str) -> list[EnvironmentVariableRow]:
-    """Every value of one variable, also those of jobs and users."""
+    """Return every value of one variable, including those of jobs and users."""
     statement = select(Variable).where(Variable.project_id == project_id, Variable.name == name)
     return list(session.scalars(statement))
 
 
-def same_place(row: EnvironmentVariableRow) -> ColumnElement[bool]:
-    """Where another value would mean the same as ``row``."""
+def same_scope(row: EnvironmentVariableRow) -> ColumnElement[bool]:
+    """Return the condition for values of the same variable in the same scope."""
     return and_(
         Variable.project_id == row.project_id,
         Variable.type == row.type,
@@ -62,9 +62,9 @@ def same_place(row: EnvironmentVariableRow) -> ColumnElement[bool]:
     )
 
 
-def find_twin(session: Session, row: EnvironmentVariableRow) -> EnvironmentVariableRow | None:
-    """The value that is already where ``row`` wants to be."""
-    return session.scalar(select(Variable).where(same_place(row), Variable.id.is_not(row.id)))
+def find_duplicate(session: Session, row: EnvironmentVariableRow) -> EnvironmentVariableRow | None:
+    """Return another value of the same variable in the same scope."""
+    return session.scalar(select(Variable).where(same_scope(row), Variable.id.is_not(row.id)))
 
 
 def environment_named(session: Session, project_id: int, name: str) -> EnvironmentRow | None:

@@ -1,1 +1,1 @@
-"""Webhooks: who wants to hear of a run, what is told, and the thread that tells it."""
+"""Webhooks: subscriptions, their events, and the thread that sends them."""

@@ -1,6 +1,6 @@
-"""Writes an event into the outbox in the same transaction that changes the run.
+"""Write events into the outbox, in the transaction that changes the run.
 
-So a crash neither loses an event nor tells of a change that was never stored.
+So a crash neither loses an event nor sends one for a change that was not stored.
 """
 
 from __future__ import annotations
@@ -19,30 +19,30 @@ from include.local_dbt_cloud.webhooks.tables import DeliveryRow, SubscriptionRow
 
 STARTED, COMPLETED, ERRORED = "job.run.started", "job.run.completed", "job.run.errored"
 
-# A failed run tells both: that it failed, and that it ended.
-EVENTS: dict[Status, tuple[str, ...]] = {
+# A failed run sends both events.
+EVENTS_BY_STATUS: dict[Status, tuple[str, ...]] = {
     Status.RUNNING: (STARTED,),
     Status.SUCCESS: (COMPLETED,),
     Status.ERROR: (ERRORED, COMPLETED),
     Status.CANCELLED: (COMPLETED,),
 }
-STATUS_WORDS = {Status.ERROR: "Errored"}  # elsewhere it is called "Error"
-MOVED = "runs whose status changed"
+STATUS_WORDS = {Status.ERROR: "Errored"}  # the API itself reports "Error"
+STATUS_CHANGES = "runs whose status changed"
 
 
 @event.listens_for(RunRow.status_code, "set")
-def note_change(run: RunRow, value: int, _old: object, _initiator: object) -> None:
-    """Whoever changes a run's status, its session remembers it until the commit."""
+def remember_change(run: RunRow, value: int, _old: object, _initiator: object) -> None:
+    """Store the status change in the session until the commit."""
     session = object_session(run)
     if session is not None:
-        session.info.setdefault(MOVED, []).append((run, Status(value)))
+        session.info.setdefault(STATUS_CHANGES, []).append((run, Status(value)))
 
 
 def record_events(session: Session) -> bool:
-    """Adds what this transaction's changes are to tell; returns whether there is anything."""
+    """Add the deliveries of this transaction's changes; return whether there are any."""
     found = False
-    for run, status in session.info.pop(MOVED, []):
-        for event_type in EVENTS.get(status, ()):
+    for run, status in session.info.pop(STATUS_CHANGES, []):
+        for event_type in EVENTS_BY_STATUS.get(status, ()):
             deliveries = _deliveries(session, run, event_type, status)
             session.add_all(deliveries)
             found = found or bool(deliveries)
@@ -50,7 +50,7 @@ def record_events(session: Session) -> bool:
 
 
 def delivery_of(subscription: SubscriptionRow, event_type: str, data: Any) -> DeliveryRow:
-    """An outbox entry with the body that dbt Cloud documents."""
+    """Return an outbox entry with the body that dbt Cloud documents."""
     event_id = new_id("wev")
     body = {
         "accountId": subscription.account_id,
@@ -67,7 +67,7 @@ def delivery_of(subscription: SubscriptionRow, event_type: str, data: Any) -> De
 
 
 def run_data(run: RunRow, status: Status, event_type: str, project_name: str) -> dict[str, Any]:
-    """All ids are text, as on the wire, and a missing message is the word None."""
+    """Return an event's ``data``: ids are text, and a missing message is the word None."""
     data = {
         "jobId": str(run.job_id),
         "jobName": run.job_definition["name"],
@@ -93,12 +93,12 @@ def _deliveries(
     active = select(SubscriptionRow).where(
         SubscriptionRow.account_id == run.account_id, SubscriptionRow.active
     )
-    wanting = [one for one in session.scalars(active) if one.wants(event_type, run.job_id)]
-    if not wanting:
+    found = [one for one in session.scalars(active) if one.includes(event_type, run.job_id)]
+    if not found:
         return []
     project = session.get_one(ProjectRow, run.project_id)
     data = run_data(run, status, event_type, project.name)
-    return [delivery_of(subscription, event_type, data) for subscription in wanting]
+    return [delivery_of(subscription, event_type, data) for subscription in found]
 
 
 def _seconds(moment: datetime | None) -> str | None:

@@ -1,4 +1,4 @@
-"""What is to be sent next, and what becomes of it after a try."""
+"""Pending deliveries, and the effect of each attempt."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ LOG_DAYS = 30
 
 
 @dataclass(frozen=True)
-class Letter:
-    """A delivery as the sender needs it, free of any session."""
+class PendingDelivery:
+    """A delivery in the form that the sender needs, without a session."""
 
     number: int
     subscription_number: int
@@ -29,7 +29,7 @@ class Letter:
 
 @dataclass(frozen=True)
 class Attempt:
-    """One try; ``error`` says why there is no ``status_code``."""
+    """One attempt; ``error`` is the reason if there is no ``status_code``."""
 
     began_at: datetime
     status_code: int | None = None
@@ -40,24 +40,25 @@ class Attempt:
         return self.status_code is not None and 200 <= self.status_code < 300
 
 
-def due_letters(session: Session, busy: Collection[int]) -> list[Letter]:
-    """The oldest due delivery of every subscription that is not ``busy`` with another one."""
+def due_deliveries(session: Session, busy: Collection[int]) -> list[PendingDelivery]:
+    """Return the oldest due delivery of every subscription that is not ``busy``."""
     oldest = (
         select(func.min(DeliveryRow.number))
         .where(DeliveryRow.next_attempt_at <= now(), DeliveryRow.subscription_number.not_in(busy))
         .group_by(DeliveryRow.subscription_number)
     )
     rows = session.scalars(select(DeliveryRow).where(DeliveryRow.number.in_(oldest)))
-    return [letter_of(row) for row in rows]
+    return [pending_delivery(row) for row in rows]
 
 
-def letter_of(row: DeliveryRow) -> Letter:
-    to = row.subscription
-    return Letter(row.number, to.number, to.client_url, to.hmac_secret, row.body.encode())
+def pending_delivery(row: DeliveryRow) -> PendingDelivery:
+    receiver = row.subscription
+    url, secret = receiver.client_url, receiver.hmac_secret
+    return PendingDelivery(row.number, receiver.number, url, secret, row.body.encode())
 
 
 def next_due(session: Session, busy: Collection[int]) -> datetime | None:
-    """When the next delivery of a subscription that is not busy is due."""
+    """Return the due time of the next delivery to a subscription that is not busy."""
     return session.scalar(
         select(func.min(DeliveryRow.next_attempt_at)).where(
             DeliveryRow.subscription_number.not_in(busy)
@@ -68,9 +69,9 @@ def next_due(session: Session, busy: Collection[int]) -> datetime | None:
 def record_attempt(
     session: Session, number: int, attempt: Attempt, waits: Sequence[float] = ()
 ) -> None:
-    """Logs a try and decides what follows: nothing, another one, or the end of the webhook.
+    """Log an attempt and decide what follows: nothing, a retry, or deactivation.
 
-    ``waits`` are the seconds before the second try, the third, and so on.
+    ``waits`` are the seconds before the second attempt, the third, and so on.
     """
     delivery = session.get(DeliveryRow, number)
     if delivery is None:  # the subscription was deleted in the meantime
@@ -98,7 +99,7 @@ def record_attempt(
 
 
 def deactivate(session: Session, subscription: SubscriptionRow) -> None:
-    """Nothing more is sent, also not what is still in the outbox."""
+    """Deactivate a subscription and drop its pending deliveries."""
     subscription.active = False
     session.flush()
     session.execute(
@@ -108,8 +109,8 @@ def deactivate(session: Session, subscription: SubscriptionRow) -> None:
     )
 
 
-def forget_old(session: Session) -> None:
-    """dbt Cloud keeps the log of deliveries for 30 days."""
+def delete_old_deliveries(session: Session) -> None:
+    """Delete the log of deliveries older than 30 days, as dbt Cloud does."""
     old = select(DeliveryRow.number).where(
         DeliveryRow.created_at < now() - timedelta(days=LOG_DAYS),
         DeliveryRow.next_attempt_at.is_(None),

@@ -1,4 +1,4 @@
-"""The tables of webhooks: subscriptions, the outbox, and the log of what was tried."""
+"""The webhook tables: subscriptions, the outbox, and the log of attempts."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ OWNED = "all, delete-orphan"
 
 
 def new_id(prefix: str) -> str:
-    """``wsu_`` for a subscription, ``wev_`` for an event, and 27 characters."""
+    """Return ``wsu_`` for a subscription or ``wev_`` for an event, with 27 characters."""
     return f"{prefix}_{secrets.token_urlsafe(32).replace('-', 'a').replace('_', 'b')[:27]}"
 
 
 class SubscriptionRow(Row):
-    """Where events go. ``failed_attempts`` counts those in a row since the last success."""
+    """A receiver of events. ``failed_attempts`` counts those since the last success."""
 
     __tablename__ = "webhook_subscriptions"
 
@@ -43,15 +43,15 @@ class SubscriptionRow(Row):
         back_populates="subscription", cascade=OWNED, order_by="DeliveryRow.number"
     )
 
-    def wants(self, event_type: str, job_id: int) -> bool:
-        """An empty list of jobs means all of them."""
+    def includes(self, event_type: str, job_id: int) -> bool:
+        """Return whether it receives the event; an empty list of jobs means all jobs."""
         return event_type in self.event_types and (not self.job_ids or str(job_id) in self.job_ids)
 
 
 class DeliveryRow(Row):
     """One event for one subscription; an outbox entry while ``next_attempt_at`` is set.
 
-    ``body`` is the very text that is signed and sent, the same at every attempt.
+    ``body`` is the exact text that is signed and sent, the same at every attempt.
     """
 
     __tablename__ = "webhook_deliveries"
@@ -78,7 +78,7 @@ class DeliveryRow(Row):
 
 
 class AttemptRow(Row):
-    """One try: the receiver's answer, or why there was none."""
+    """One attempt: the receiver's status code, or the error."""
 
     __tablename__ = "webhook_attempts"
 

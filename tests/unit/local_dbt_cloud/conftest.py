@@ -12,8 +12,8 @@ from include.local_dbt_cloud.storage.store import Store
 
 @pytest.fixture
 def store(tmp_path: Path) -> Iterator[Store]:
-    """A database with the content of jobs.yaml, of whose jobs none has a schedule."""
+    """Yield a database with the content of jobs.yaml, whose jobs have no schedules."""
     store = Store(tmp_path / "dbt_cloud.db")
-    store.take_over(read_jobs_file(JOBS_FILE))
+    store.apply_jobs_file(read_jobs_file(JOBS_FILE))
     yield store
     store.close()

@@ -1,4 +1,4 @@
-"""What hinders a start is said in a sentence, and the README says what is answered."""
+"""Errors of a start, and the list of endpoints in the README."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ from include.local_servers.data_folder import hold
 
 
 @pytest.fixture(autouse=True)
-def data_folder_of_others(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """``main`` sets this variable for its process; here that is the tests' own."""
+def restored_data_variable(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Restore the variable that ``main`` sets in its process, here that of the tests."""
     monkeypatch.setenv("LOCAL_DBT_CLOUD_DATA", str(tmp_path / "others"))
 
 
@@ -80,4 +80,4 @@ def test_announce_prints_an_address_that_clients_can_call(
 ) -> None:
     announce(parse_settings(options), 8580, 16173, Path("ca.pem"))
 
-    assert capsys.readouterr().out.startswith(f"The local dbt Cloud answers at {address}\n")
+    assert capsys.readouterr().out.startswith(f"The local dbt Cloud is running at {address}\n")

@@ -1,4 +1,4 @@
-"""Durations as dbt Cloud writes them."""
+"""Durations in dbt Cloud's formats."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Certificates: made once, renewed when they must be, keys kept private."""
+"""Certificates are created once and renewed when necessary; their keys are private."""
 
 from __future__ import annotations
 

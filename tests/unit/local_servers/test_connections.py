@@ -1,4 +1,4 @@
-"""Whatever repeats how the local servers are reached says the same."""
+"""All copies of the local servers' addresses and credentials are the same."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def test_airflow_settings_match_the_local_connections() -> None:
 
 
 def test_container_connections_use_the_docker_name(tmp_path: Path) -> None:
-    for file in ("ca-bundle.pem", "token"):  # what the serving container leaves for the others
+    for file in ("ca-bundle.pem", "token"):  # the files of the serving container for the others
         (tmp_path / file).write_text("secret")
     path = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
     shown = subprocess.run(
@@ -65,7 +65,7 @@ def test_compose_and_env_example_use_the_ports_of_the_connections() -> None:
 
     assert scheduler["networks"]["airflow"]["aliases"] == [DOCKER_NAME]
     assert scheduler["ports"] == [f"127.0.0.1:{DBT_CLOUD.port}:{DBT_CLOUD.port}"]
-    assert FIVETRAN.port == CENSUS.port  # one process answers for both
+    assert FIVETRAN.port == CENSUS.port  # one process serves both
     for variable, port in {"DBT_CLOUD": DBT_CLOUD.port, "FIVETRAN_CENSUS": FIVETRAN.port}.items():
         assert f"# {variable}_PORT={port}\n" in example
 
@@ -73,7 +73,7 @@ def test_compose_and_env_example_use_the_ports_of_the_connections() -> None:
 def test_the_shop_s_warehouse_is_in_the_servers_data_folder(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    # It has a copy of this knowledge, since a Dag is copied with include/shop/ alone.
+    # It has a copy of the path, because a Dag is copied with include/shop/ only.
     monkeypatch.delenv(VARIABLE, raising=False)
     assert warehouse_path().parent == default_data() == PROJECT / DEFAULT
     monkeypatch.setenv(VARIABLE, str(tmp_path))

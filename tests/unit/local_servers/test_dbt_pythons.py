@@ -25,13 +25,13 @@ def test_given_pythons_returns_paths_by_version(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("text", WRONG)
 def test_given_pythons_refuses_a_malformed_value(text: str, tmp_path: Path) -> None:
-    with pytest.raises(DbtPythonError, match=f"^{VARIABLE}={text} will not do: give VERSION=PATH"):
+    with pytest.raises(DbtPythonError, match=f"^{VARIABLE} must be VERSION=PATH, .*got {text}"):
         given_pythons({VARIABLE: text}, tmp_path)
 
 
-@pytest.mark.parametrize("path", ["nowhere/python", "."])
+@pytest.mark.parametrize("path", ["missing/python", "."])
 def test_given_pythons_refuses_a_path_that_is_not_a_file(path: str, tmp_path: Path) -> None:
-    with pytest.raises(DbtPythonError, match=rf"^There is no {tmp_path}.*: {VARIABLE} names it"):
+    with pytest.raises(DbtPythonError, match=rf"^{VARIABLE}: {tmp_path}.* does not exist"):
         given_pythons({VARIABLE: f"2.0={path}"}, tmp_path)
 
 
@@ -52,7 +52,7 @@ def test_local_dbt_cloud_does_not_start_with_an_invalid_dbt_python(
     monkeypatch.setenv(VARIABLE, "1.12")
 
     assert main(["--port", "0"]) == 1
-    assert f"{VARIABLE}=1.12 will not do" in capsys.readouterr().err
+    assert f"{VARIABLE} must be VERSION=PATH" in capsys.readouterr().err
 
 
 def test_dbt_pythons_module_exits_with_an_error_for_an_invalid_value() -> None:
@@ -64,4 +64,4 @@ def test_dbt_pythons_module_exits_with_an_error_for_an_invalid_value() -> None:
     )
 
     assert (done.returncode, done.stdout) == (1, "")
-    assert done.stderr.startswith(f"Error: {VARIABLE}=1.12 will not do")
+    assert done.stderr.startswith(f"Error: {VARIABLE} must be VERSION=PATH")

@@ -1,4 +1,4 @@
-"""An Airflow subscribes to the local dbt Cloud's webhooks: once, however often it starts."""
+"""Airflow subscribes to the local dbt Cloud's webhooks once, however often it starts."""
 
 from __future__ import annotations
 

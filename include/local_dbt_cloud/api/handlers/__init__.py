@@ -1,1 +1,1 @@
-"""What each endpoint does, one module per noun: a call in, an answer out."""
+"""The handlers of all endpoints, one module per resource."""

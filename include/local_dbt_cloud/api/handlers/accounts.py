@@ -1,4 +1,4 @@
-"""Who the token belongs to, and the one account that it sees."""
+"""The token's user, and its one account."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from include.local_dbt_cloud.api.envelope import success
 from include.local_dbt_cloud.api.payloads.accounts import account_payload
 from include.local_dbt_cloud.storage.tables import AccountRow
 
-USER_ID = 1  # the one token's; there are no users, so nothing else refers to it
+USER_ID = 1  # the token's user; there are no others
 
 
 def list_accounts(request: Request) -> JSONResponse:
@@ -31,5 +31,5 @@ def get_account(call: Call) -> JSONResponse:
 
 
 def whoami(request: Request) -> JSONResponse:
-    """dbt Cloud does not document this answer: the user of the token, and its account."""
+    """Return the token's user and account; dbt Cloud does not document this endpoint."""
     return success({"user": {"id": USER_ID}, "account_id": server_of(request).account_id})

@@ -1,4 +1,4 @@
-"""Artifacts of a run: what ``target`` held when a step ended (CONTRACT.md, section 3.8)."""
+"""Artifacts of a run: ``target`` at the end of each step (CONTRACT.md, section 3.8)."""
 
 from __future__ import annotations
 
@@ -17,21 +17,21 @@ from include.local_dbt_cloud.storage.tables import RunRow
 
 
 def list_artifacts(call: Call, run_id: PathId) -> JSONResponse:
-    """Paths below ``target``; null, not an empty list, for a run that left nothing."""
+    """Return the paths below ``target``; null, not an empty list, if the run left none."""
     with call.server.store.read() as session:
-        step = _wanted_step(session, call, run_id)
+        step = _requested_step(session, call, run_id)
     return success(folder_of(call, run_id).list_artifacts(step) or None)
 
 
 def get_artifact(call: Call, run_id: PathId, name: str) -> FileResponse:
-    """The file itself, without an envelope."""
+    """Return the file itself, without an envelope."""
     with call.server.store.read() as session:
-        step = _wanted_step(session, call, run_id)
+        step = _requested_step(session, call, run_id)
     return _file(folder_of(call, run_id).artifact(step, name))
 
 
 def get_job_artifact(call: Call, job_id: PathId, name: str) -> FileResponse:
-    """The file of the job's newest run that saved artifacts and fits the runs list's filters."""
+    """Return the file of the job's newest run that saved artifacts and matches the filters."""
     query = call.list_query(LISTING)
     newest = (
         select(RunRow)
@@ -55,8 +55,8 @@ def _file(path: Path | None) -> FileResponse:
     return FileResponse(path, media_type=kind)
 
 
-def _wanted_step(session: Session, call: ApiCall, run_id: int) -> int:
-    """The step that ``step`` names, counted from 1, else the last one that saved artifacts."""
+def _requested_step(session: Session, call: ApiCall, run_id: int) -> int:
+    """Return the value of ``step``, from 1; by default the last step that saved artifacts."""
     run = find_run(session, call, run_id)
     text = call.params.get("step")
     if not text:

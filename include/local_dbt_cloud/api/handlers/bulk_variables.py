@@ -21,17 +21,17 @@ Change = Callable[[Session, ApiCall, int, VariableValues], list[int]]
 
 
 def create_variables(call: Call, project_id: PathId, body: Body) -> JSONResponse:
-    """Makes variables; all of them or, if one is at fault, none."""
+    """Create all the variables, or none if one of them is invalid."""
     return _change(call, project_id, body, _create, 201)
 
 
 def update_variables(call: Call, project_id: PathId, body: Body) -> JSONResponse:
-    """Sets the values that are given, leaves the others, and renames if ``new_name`` is given."""
+    """Set the given values, keep the others, and rename if ``new_name`` is given."""
     return _change(call, project_id, body, _update, 200)
 
 
 def delete_variables(call: Call, project_id: PathId, body: Body) -> JSONResponse:
-    """Deletes a variable by name, with its values everywhere."""
+    """Delete a variable by name, with its values in all scopes."""
     name = body.parse(VariableNamed).name
     with call.server.store.write() as session:
         find_project(session, project_id)
@@ -68,37 +68,41 @@ def _entry(variable: VariableValues, ids: list[int], code: int) -> dict[str, Any
     }
 
 
-def _create(session: Session, call: ApiCall, project_id: int, wanted: VariableValues) -> list[int]:
-    if wanted.new_name is None:
+def _create(
+    session: Session, call: ApiCall, project_id: int, variable: VariableValues
+) -> list[int]:
+    if variable.new_name is None:
         raise InvalidRequestError(data={"new_name": "required key not provided"})
-    if named(session, project_id, wanted.new_name):
-        raise InvalidRequestError(data={"new_name": f"{wanted.new_name} exists: update it"})
-    return _set_values(session, call, project_id, wanted.new_name, wanted)
+    if named(session, project_id, variable.new_name):
+        raise InvalidRequestError(data={"new_name": f"{variable.new_name} exists: use PUT"})
+    return _set_values(session, call, project_id, variable.new_name, variable)
 
 
-def _update(session: Session, call: ApiCall, project_id: int, wanted: VariableValues) -> list[int]:
-    if wanted.name is None:
+def _update(
+    session: Session, call: ApiCall, project_id: int, variable: VariableValues
+) -> list[int]:
+    if variable.name is None:
         raise InvalidRequestError(data={"name": "required key not provided"})
-    rows = named(session, project_id, wanted.name)
+    rows = named(session, project_id, variable.name)
     if not rows:
         raise NotFoundError
-    name = wanted.new_name or wanted.name
-    if name != wanted.name and named(session, project_id, name):
+    name = variable.new_name or variable.name
+    if name != variable.name and named(session, project_id, name):
         raise InvalidRequestError(data={"new_name": f"{name} exists already"})
     for row in rows:
         row.name = name
-    return _set_values(session, call, project_id, name, wanted)
+    return _set_values(session, call, project_id, name, variable)
 
 
 def _set_values(
-    session: Session, call: ApiCall, project_id: int, name: str, wanted: VariableValues
+    session: Session, call: ApiCall, project_id: int, name: str, variable: VariableValues
 ) -> list[int]:
-    """Sets each value where it belongs and returns the ids of those that are new."""
-    places: dict[int | None, str] = {} if wanted.project is None else {None: wanted.project}
-    for environment, value in wanted.environments.items():
+    """Set each value in its scope and return the ids of new values."""
+    places: dict[int | None, str] = {} if variable.project is None else {None: variable.project}
+    for environment, value in variable.environments.items():
         found = environment_named(session, project_id, environment)
         if found is None:
-            raise InvalidRequestError(data={environment: "is no environment of the project"})
+            raise InvalidRequestError(data={environment: "is not an environment of the project"})
         places[found.id] = value
     if not places:
         raise InvalidRequestError(data={"project": "a variable needs at least one value"})

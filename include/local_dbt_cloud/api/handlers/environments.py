@@ -64,7 +64,7 @@ LISTING = Listing(
 
 
 def project_of(request: Request) -> int | None:
-    """The project that the address names; addresses of the whole account name none."""
+    """Return the project id in the URL; None in URLs of the whole account."""
     text = request.path_params.get("project_id")
     try:
         return None if text is None else parse_integer(text)
@@ -96,8 +96,8 @@ def create_environment(call: Call, project_id: InProject, body: Body) -> JSONRes
     request = body.parse(EnvironmentRequest)
     call.check_account(request.account_id)
     with call.server.store.write() as session:
-        home = _home(session, project_id, request.project_id)
-        schema = request.schema_name or schema_named_after(request.name)
+        home = _owning_project(session, project_id, request.project_id)
+        schema = request.schema_name or default_schema(request.name)
         definition = _definition(next_id(session, EnvironmentRow), home, schema, request)
         row = EnvironmentRow(account_id=call.account_id, project_id=home, state=request.state)
         session.add(define(row, definition))
@@ -108,15 +108,15 @@ def create_environment(call: Call, project_id: InProject, body: Body) -> JSONRes
 def update_environment(
     call: Call, project_id: InProject, environment_id: PathId, body: Body
 ) -> JSONResponse:
-    """Replaces the environment: what the body leaves out gets its default.
+    """Replace the environment; omitted fields get their defaults.
 
-    Only ``schema`` stays unless it is sent, since clients of dbt Cloud do not know that field.
+    Only ``schema`` is kept unless sent, because clients of dbt Cloud do not send that field.
     """
     request = body.parse(EnvironmentRequest)
     call.check_account(request.account_id)
     with call.server.store.write() as session:
         row = _find(session, project_id, environment_id)
-        home = _home(session, row.project_id, request.project_id)
+        home = _owning_project(session, row.project_id, request.project_id)
         schema = request.schema_name or row.definition["schema"]
         define(row, _definition(row.id, home, schema, request))
         set_state(session, row, request.state)
@@ -125,7 +125,7 @@ def update_environment(
 
 
 def delete_environment(call: Call, project_id: InProject, environment_id: PathId) -> JSONResponse:
-    """Its jobs go with it."""
+    """Delete the environment and its jobs."""
     with call.server.store.write() as session:
         row = _find(session, project_id, environment_id)
         set_state(session, row, DELETED_STATE)
@@ -133,8 +133,8 @@ def delete_environment(call: Call, project_id: InProject, environment_id: PathId
         return success(_describe(session, call, row))
 
 
-def schema_named_after(environment: str) -> str:
-    """Where a new environment builds, so that a staging one does not overwrite production."""
+def default_schema(environment: str) -> str:
+    """Return a schema of the environment's own, so that staging never overwrites production."""
     words = re.sub(r"[^a-z0-9]+", "_", environment.lower()).strip("_")
     return f"_{words}" if not words or words[0].isdigit() else words
 
@@ -144,17 +144,17 @@ def _definition(row_id: int, home: int, schema: str, request: EnvironmentRequest
     return Environment(id=row_id, project_id=home, **fields)
 
 
-def _home(session: Session, in_path: int | None, in_body: int | None) -> int:
-    """The project that an environment belongs to; both places must agree."""
+def _owning_project(session: Session, in_path: int | None, in_body: int | None) -> int:
+    """Return the environment's project; URL and body must agree."""
     home = in_body if in_path is None else in_path
     if home is None:
         raise InvalidRequestError(data={"project_id": "required key not provided"})
     if in_body not in (None, home):
-        raise InvalidRequestError(data={"project_id": "is not the project of this address"})
+        raise InvalidRequestError(data={"project_id": "does not match the project in the URL"})
     if find_active(session, ProjectRow, home) is None:
         if in_path is not None:
             raise NotFoundError
-        raise InvalidRequestError(data={"project_id": f"there is no project {home}"})
+        raise InvalidRequestError(data={"project_id": f"project {home} does not exist"})
     return home
 
 
@@ -174,5 +174,5 @@ def _describe(session: Session, call: ApiCall, row: EnvironmentRow) -> dict[str,
     if "connection" in call.include:
         payload["connection"] = connection_payload(project, warehouse)
     if "repository" in call.include:
-        payload["repository"] = None  # there is no git
+        payload["repository"] = None  # there is no git integration
     return payload

@@ -1,4 +1,4 @@
-"""Faults on demand: list, add, clear. Not part of dbt Cloud, hence outside ``/api/``."""
+"""Injected faults: list, add, clear. Not part of dbt Cloud, hence outside ``/api/``."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from include.local_dbt_cloud.api.request_body import Body
 
 
 def list_faults(request: Request) -> JSONResponse:
-    """What is still to go wrong, and how often."""
+    """Return the pending faults and the number of calls left for each."""
     return success([fault.model_dump() for fault in server_of(request).faults.list()])
 
 
@@ -23,6 +23,6 @@ def add_fault(request: Request, body: Body) -> JSONResponse:
 
 
 def clear_faults(request: Request) -> JSONResponse:
-    """From now on everything goes well."""
+    """Remove all faults."""
     server_of(request).faults.clear()
     return success([])

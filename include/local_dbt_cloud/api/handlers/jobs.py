@@ -50,7 +50,7 @@ LISTING = Listing(
         "name__icontains": contains(JobRow.name),
         "triggers_schedule": is_true(DEFINED[("triggers", "schedule")].as_boolean()),
         "dbt_version__in": text_within(DEFINED["dbt_version"].as_string()),
-        "is_system": is_true(literal(False)),  # dbt Cloud makes those by itself; here are none
+        "is_system": is_true(literal(False)),  # only dbt Cloud creates system jobs
         "pk": equals(JobRow.id),
         "pk__in": within(JobRow.id),
     },
@@ -92,7 +92,7 @@ def create_job(call: Call, body: Body) -> JSONResponse:
 
 
 def update_job(call: Call, job_id: PathId, body: Body) -> JSONResponse:
-    """Replaces the job: what the body leaves out gets its default. State 2 deletes it."""
+    """Replace the job; omitted fields get their defaults. State 2 deletes it."""
     request = body.parse(JobRequest)
     with call.server.store.write() as session:
         row = find_job(session, call, job_id)
@@ -103,7 +103,7 @@ def update_job(call: Call, job_id: PathId, body: Body) -> JSONResponse:
 
 
 def delete_job(call: Call, job_id: PathId) -> JSONResponse:
-    """Its runs stay; the job itself only vanishes from lists and can no longer be run."""
+    """Delete the job from lists, so that it cannot run again; its runs are kept."""
     with call.server.store.write() as session:
         row = find_job(session, call, job_id)
         set_state(session, row, DELETED_STATE)
@@ -112,11 +112,12 @@ def delete_job(call: Call, job_id: PathId) -> JSONResponse:
 
 
 def check_references(session: Session, call: ApiCall, request: JobRequest) -> None:
-    """Raises InvalidRequestError unless account, project and environment belong together."""
+    """Raise InvalidRequestError unless account, project and environment belong together."""
     call.check_account(request.account_id)
     environment = find_active(session, EnvironmentRow, request.environment_id)
     if find_active(session, ProjectRow, request.project_id) is None:
-        raise InvalidRequestError(data={"project_id": f"there is no project {request.project_id}"})
+        message = f"project {request.project_id} does not exist"
+        raise InvalidRequestError(data={"project_id": message})
     if environment is None or environment.project_id != request.project_id:
         message = f"project {request.project_id} has no environment {request.environment_id}"
         raise InvalidRequestError(data={"environment_id": message})
@@ -124,16 +125,16 @@ def check_references(session: Session, call: ApiCall, request: JobRequest) -> No
 
 
 def check_deferral(session: Session, request: JobRequest) -> None:
-    """Raises InvalidRequestError unless what the job defers to is there, in its project."""
+    """Raise InvalidRequestError unless the deferral target exists in the job's project."""
     places: dict[str, type[EnvironmentRow] | type[JobRow]] = {
         "deferring_environment_id": EnvironmentRow,
         "deferring_job_definition_id": JobRow,
     }
     for field, row_type in places.items():
-        wanted = getattr(request, field)
-        found = find_active(session, row_type, wanted)
-        if wanted is not None and (found is None or found.project_id != request.project_id):
-            message = f"project {request.project_id} has no {row_type.__tablename__[:-1]} {wanted}"
+        target = getattr(request, field)
+        found = find_active(session, row_type, target)
+        if target is not None and (found is None or found.project_id != request.project_id):
+            message = f"project {request.project_id} has no {row_type.__tablename__[:-1]} {target}"
             raise InvalidRequestError(data={field: message})
 
 
@@ -145,26 +146,26 @@ def _apply(session: Session, row: JobRow, job_id: int, request: JobRequest) -> N
 
 
 def trigger_run(call: Call, job_id: PathId, body: Body) -> JSONResponse:
-    """Queues a run; the answer embeds its trigger and job."""
+    """Queue a run; the response embeds its trigger and job."""
     request = body.parse(RunRequest)
     with call.server.store.write() as session:
         run = create_run(session, find_job(session, call, job_id), request)
-        answer = created_run(session, call, run)
+        response = created_run(session, call, run)
     call.server.runner.wake()
-    return success(answer)
+    return success(response)
 
 
 def rerun_job(call: Call, job_id: PathId) -> JSONResponse:
-    """Retries the newest run if it failed and can be, else queues a fresh run."""
+    """Retry the newest run if possible, otherwise queue a new run."""
     with call.server.store.write() as session:
         run = create_rerun(session, find_job(session, call, job_id))
-        answer = created_run(session, call, run)
+        response = created_run(session, call, run)
     call.server.runner.wake()
-    return success(answer)
+    return success(response)
 
 
 def find_job(session: Session, call: ApiCall, job_id: int) -> JobRow:
-    """Raises NotFoundError for unknown and for deleted jobs."""
+    """Return the job; raise NotFoundError if it is unknown or deleted."""
     job = session.get(JobRow, job_id)
     if not job or job.state != ACTIVE_STATE:
         raise NotFoundError
@@ -172,7 +173,7 @@ def find_job(session: Session, call: ApiCall, job_id: int) -> JobRow:
 
 
 def describe_jobs(session: Session, call: ApiCall, jobs: Sequence[JobRow]) -> list[dict[str, Any]]:
-    """Payloads of jobs, with their newest runs and own variables if the call asks for them."""
+    """Return the payloads, with newest runs and own variables if the call requests them."""
     ids = [job.id for job in jobs]
     related: dict[int, dict[str, Any]] = {job_id: {} for job_id in ids}
     for name in call.include & NEWEST.keys():
@@ -187,7 +188,7 @@ def describe_jobs(session: Session, call: ApiCall, jobs: Sequence[JobRow]) -> li
 def _newest_runs(
     session: Session, call: ApiCall, job_ids: list[int], statuses: Collection[Status]
 ) -> list[dict[str, Any]]:
-    """The newest run of each job that has one of the statuses."""
+    """Return the newest run of each job among those with one of the statuses."""
     newest = (
         select(func.max(RunRow.id))
         .where(RunRow.job_id.in_(job_ids), RunRow.status_code.in_([int(one) for one in statuses]))

@@ -62,7 +62,7 @@ def create_project(call: Call, body: Body) -> JSONResponse:
 
 
 def update_project(call: Call, project_id: PathId, body: Body) -> JSONResponse:
-    """Replaces the project: what the body leaves out gets its default."""
+    """Replace the project; omitted fields get their defaults."""
     request = body.parse(ProjectRequest)
     call.check_account(request.account_id)
     with call.server.store.write() as session:
@@ -74,7 +74,7 @@ def update_project(call: Call, project_id: PathId, body: Body) -> JSONResponse:
 
 
 def delete_project(call: Call, project_id: PathId) -> JSONResponse:
-    """Its environments and jobs go with it."""
+    """Delete the project with its environments and jobs."""
     with call.server.store.write() as session:
         row = find_project(session, project_id)
         set_state(session, row, DELETED_STATE)
@@ -83,7 +83,7 @@ def delete_project(call: Call, project_id: PathId) -> JSONResponse:
 
 
 def find_project(session: Session, project_id: int) -> ProjectRow:
-    """Raises NotFoundError for unknown and for deleted projects."""
+    """Return the project; raise NotFoundError if it is unknown or deleted."""
     row = find_active(session, ProjectRow, project_id)
     if row is None:
         raise NotFoundError
@@ -94,5 +94,5 @@ def describe_project(session: Session, call: ApiCall, row: ProjectRow) -> dict[s
     environments = select(EnvironmentRow).where(
         EnvironmentRow.project_id == row.id, EnvironmentRow.state == ACTIVE_STATE
     )
-    wanted = session.scalars(environments) if "environments" in call.include else ()
-    return project_payload(row, str(call.server.settings.warehouse), wanted)
+    embedded = session.scalars(environments) if "environments" in call.include else ()
+    return project_payload(row, str(call.server.settings.warehouse), embedded)

@@ -62,7 +62,7 @@ LISTING = Listing(
         "finished_at": RunRow.finished_at,
     },
 )
-# What `include_related` needs from other tables, loaded once for a whole page.
+# Relations that `include_related` reads, loaded once per page.
 RELATED = {"run_steps": RunRow.steps, "job": RunRow.job, "environment": RunRow.environment}
 
 
@@ -89,7 +89,7 @@ def get_run(call: Call, run_id: PathId) -> JSONResponse:
 
 
 def cancel_run(call: Call, run_id: PathId) -> JSONResponse:
-    """Answers once the run has ended; a run that had ended already stays as it is."""
+    """Cancel the run and wait for its end; a finished run is returned unchanged."""
     with call.server.store.read() as session:
         find_run(session, call, run_id)
     call.server.runner.cancel(run_id)
@@ -97,7 +97,7 @@ def cancel_run(call: Call, run_id: PathId) -> JSONResponse:
 
 
 def created_run(session: Session, call: ApiCall, run: RunRow) -> dict[str, Any]:
-    """The answer to a trigger: its trigger and job are always embedded."""
+    """Return the response of a trigger, which always embeds trigger and job."""
     return describe_runs(session, call, [run], frozenset({"trigger", "job"}))[0]
 
 
@@ -115,7 +115,7 @@ def folder_of(call: ApiCall, run_id: int) -> RunFolder:
 def describe_runs(
     session: Session, call: ApiCall, runs: Iterable[RunRow], include: frozenset[str]
 ) -> list[dict[str, Any]]:
-    """Payloads of runs, with what depends on other runs of the same jobs."""
+    """Return the payloads, with the fields that depend on other runs of the same jobs."""
     runs = list(runs)
     active = _active_runs(session, {run.job_id for run in runs if run.status is Status.QUEUED})
     newest = newest_run_ids(session, {run.job_id for run in runs if run.status is Status.ERROR})
@@ -133,7 +133,7 @@ def describe_runs(
 
 
 def _active_runs(session: Session, job_ids: set[int]) -> dict[tuple[int, int | None], list[int]]:
-    """Job and pull request, if any → its runs that have not ended, oldest first."""
+    """Map job and pull request, if any, to the active runs, oldest first."""
     statement = (
         select(RunRow.job_id, RunRow.pull_request, RunRow.id)
         .where(RunRow.job_id.in_(job_ids), RunRow.status_code.in_([int(one) for one in ACTIVE]))
@@ -146,7 +146,7 @@ def _active_runs(session: Session, job_ids: set[int]) -> dict[tuple[int, int | N
 
 
 def get_step(call: Call, step_id: PathId) -> JSONResponse:
-    """With ``include_related=debug_logs`` the whole debug log, else its last 1,000 lines."""
+    """Return the whole debug log with ``include_related=debug_logs``, else its last 1,000 lines."""
     with call.server.store.read() as session:
         step = session.get(StepRow, step_id)
         if step is None:
@@ -157,7 +157,7 @@ def get_step(call: Call, step_id: PathId) -> JSONResponse:
 
 
 def get_retry(call: Call, run_id: PathId) -> JSONResponse:
-    """Names the failed step and those that were skipped; 404 for a run that cannot be retried."""
+    """Return the failed step and the skipped ones; 404 if the run cannot be retried."""
     with call.server.store.read() as session:
         run = find_run(session, call, run_id)
         if _retry_not_supported_reason(session, run):
@@ -167,16 +167,16 @@ def get_retry(call: Call, run_id: PathId) -> JSONResponse:
 
 
 def retry_run(call: Call, run_id: PathId) -> JSONResponse:
-    """Queues a run that resumes exactly this one; the reason is in the answer if it cannot be."""
+    """Queue a retry of exactly this run; return 400 with the reason if it cannot be retried."""
     with call.server.store.write() as session:
         run = find_run(session, call, run_id)
         reason = _retry_not_supported_reason(session, run)
         if reason:
             message = f"Run {run_id} cannot be retried: {reason}."
             raise InvalidRequestError(message, data={"retry_not_supported_reason": reason})
-        answer = created_run(session, call, create_retry(session, run))
+        response = created_run(session, call, create_retry(session, run))
     call.server.runner.wake()
-    return success(answer)
+    return success(response)
 
 
 def _retry_not_supported_reason(session: Session, run: RunRow) -> str | None:

@@ -25,7 +25,7 @@ from include.local_dbt_cloud.storage.tables import (
     JobRow,
 )
 from include.local_dbt_cloud.storage.variables import (
-    find_twin,
+    find_duplicate,
     variables_of_job,
     variables_of_project,
 )
@@ -37,7 +37,7 @@ OWNERS: dict[str, tuple[str, type[EnvironmentRow] | type[JobRow]]] = {
 
 
 def list_job_variables(call: Call, project_id: PathId) -> JSONResponse:
-    """What a job sees: name → the values of its project, its environment and itself."""
+    """Return name → the values of project, environment and job, as the job sees them."""
     variables: dict[str, dict[str, Any]] = {}
     with call.server.store.read() as session:
         find_project(session, project_id)
@@ -47,7 +47,7 @@ def list_job_variables(call: Call, project_id: PathId) -> JSONResponse:
 
 
 def list_environment_variables(call: Call, project_id: PathId) -> JSONResponse:
-    """A table: name → the values of the project and of each environment, by its name."""
+    """Return name → the values of the project and of each environment, by its name."""
     variables: dict[str, dict[str, Any]] = {}
     with call.server.store.read() as session:
         find_project(session, project_id)
@@ -86,7 +86,7 @@ def update_variable(
 
 
 def delete_variable(call: Call, project_id: PathId, variable_id: PathId) -> JSONResponse:
-    """The row goes for good: a value that may be secret is not kept behind a state."""
+    """Delete the row itself: a value that may be secret is not kept behind a state."""
     with call.server.store.write() as session:
         row = _find(session, project_id, variable_id)
         session.delete(row)
@@ -97,22 +97,24 @@ def _read(call: ApiCall, project_id: int, body: Body) -> VariableRequest:
     request = body.parse(VariableRequest)
     call.check_account(request.account_id)
     if request.project_id not in (None, project_id):
-        raise InvalidRequestError(data={"project_id": "is not the project of this address"})
+        raise InvalidRequestError(data={"project_id": "does not match the project in the URL"})
     return request
 
 
 def _apply(session: Session, row: EnvironmentVariableRow, request: VariableRequest) -> None:
-    """Gives ``row`` what was asked for; raises InvalidRequestError if it has no place to be."""
+    """Write the request into ``row``; raise InvalidRequestError if its scope is invalid."""
     if request.type in OWNERS:
         field, row_type = OWNERS[request.type]
         owner = find_active(session, row_type, getattr(request, field))
         if owner is None or owner.project_id != row.project_id:
-            raise InvalidRequestError(data={field: f"must name one {request.type} of the project"})
+            message = f"must be the id of one {request.type} of the project"
+            raise InvalidRequestError(data={field: message})
     row.name, row.type, row.value = request.name, request.type, request.raw_value
     row.environment_id = request.environment_id if request.type == "environment" else None
     row.job_definition_id = request.job_definition_id if request.type == "job" else None
-    if find_twin(session, row):
-        raise InvalidRequestError(data={"name": f"{row.name} has a value there: update that one"})
+    if find_duplicate(session, row):
+        message = f"{row.name} has a value in this scope: update that value"
+        raise InvalidRequestError(data={"name": message})
 
 
 def _find(session: Session, project_id: int, variable_id: int) -> EnvironmentVariableRow:

@@ -22,13 +22,13 @@ from include.local_dbt_cloud.api.request_body import Body
 from include.local_dbt_cloud.api.request_schemas import SubscriptionRequest
 from include.local_dbt_cloud.times import now
 from include.local_dbt_cloud.webhooks.events import delivery_of
-from include.local_dbt_cloud.webhooks.outbox import deactivate, letter_of, record_attempt
+from include.local_dbt_cloud.webhooks.outbox import deactivate, pending_delivery, record_attempt
 from include.local_dbt_cloud.webhooks.sender import post_once
 from include.local_dbt_cloud.webhooks.tables import DeliveryRow, SubscriptionRow
 
-# Ids are random, so that "by id" means oldest first, as everywhere else.
-SUBSCRIPTIONS = Listing(filters={}, order={"id": SubscriptionRow.number})
-EVENTS = Listing(filters={}, order={"id": DeliveryRow.number})
+# Ids are random: ordering by id uses the row's number, oldest first as in other lists.
+SUBSCRIPTION_LISTING = Listing(filters={}, order={"id": SubscriptionRow.number})
+EVENT_LISTING = Listing(filters={}, order={"id": DeliveryRow.number})
 
 DEFAULT_LIMIT = 10
 
@@ -50,16 +50,16 @@ TEST_RUN = {
 
 
 def list_subscriptions(call: Call) -> JSONResponse:
-    query = _list_query(call, SUBSCRIPTIONS)
+    query = _list_query(call, SUBSCRIPTION_LISTING)
     statement = select(SubscriptionRow).where(SubscriptionRow.account_id == call.account_id)
     with call.server.store.read() as session:
         page = page_of(session, statement, query)
         data = [subscription_payload(row) for row in page.rows]
-    return _answer(data, extra=_extra(query, len(data), page.total))
+    return _response(data, extra=_extra(query, len(data), page.total))
 
 
 def create_subscription(call: Call, body: Body) -> JSONResponse:
-    """The only answer that has the secret."""
+    """Create a subscription; only this response contains the secret."""
     request = body.parse(SubscriptionRequest)
     with call.server.store.write() as session:
         moment = now()
@@ -71,16 +71,16 @@ def create_subscription(call: Call, body: Body) -> JSONResponse:
         )
         session.add(row)
         session.flush()
-        return _answer(subscription_payload(row, with_secret=True), code=201)
+        return _response(subscription_payload(row, with_secret=True), code=201)
 
 
 def get_subscription(call: Call, subscription_id: str) -> JSONResponse:
     with call.server.store.read() as session:
-        return _answer(subscription_payload(find_subscription(session, call, subscription_id)))
+        return _response(subscription_payload(find_subscription(session, call, subscription_id)))
 
 
 def replace_subscription(call: Call, subscription_id: str, body: Body) -> JSONResponse:
-    """Activating it again forgives what failed before."""
+    """Replace the subscription; activating it resets its failure count."""
     request = body.parse(SubscriptionRequest)
     with call.server.store.write() as session:
         row = find_subscription(session, call, subscription_id)
@@ -91,11 +91,11 @@ def replace_subscription(call: Call, subscription_id: str, body: Body) -> JSONRe
             row.failed_attempts = 0
         else:
             deactivate(session, row)
-        return _answer(subscription_payload(row))
+        return _response(subscription_payload(row))
 
 
 def delete_subscription(call: Call, subscription_id: str) -> JSONResponse:
-    """What it still had to tell goes with it."""
+    """Delete the subscription with its pending deliveries."""
     with call.server.store.write() as session:
         session.delete(find_subscription(session, call, subscription_id))
     return JSONResponse(
@@ -104,18 +104,18 @@ def delete_subscription(call: Call, subscription_id: str) -> JSONResponse:
 
 
 def send_test_event(call: Call, subscription_id: str) -> JSONResponse:
-    """Sends one event of a made-up run at once, without further tries, and says what came back."""
+    """Send an event of a made-up run once and return the receiver's status code."""
     with call.server.store.write() as session:
         row = find_subscription(session, call, subscription_id)
         delivery = delivery_of(row, row.event_types[0], TEST_RUN)
         delivery.next_attempt_at = None
         session.add(delivery)
         session.flush()
-        letter, event_id = letter_of(delivery), delivery.id
+        letter, event_id = pending_delivery(delivery), delivery.id
     attempt = asyncio.run(post_once(letter, call.server.settings.webhook_timeout))
     with call.server.store.write() as session:
         record_attempt(session, letter.number, attempt)
-    return _answer(
+    return _response(
         {
             "event_id": event_id,
             "verification_error": attempt.error,
@@ -125,8 +125,8 @@ def send_test_event(call: Call, subscription_id: str) -> JSONResponse:
 
 
 def list_events(call: Call, subscription_id: str) -> JSONResponse:
-    """The log of deliveries of the last 30 days."""
-    query = _list_query(call, EVENTS)
+    """Return the delivery log of the last 30 days."""
+    query = _list_query(call, EVENT_LISTING)
     with call.server.store.read() as session:
         row = find_subscription(session, call, subscription_id)
         statement = (
@@ -136,7 +136,7 @@ def list_events(call: Call, subscription_id: str) -> JSONResponse:
         )
         page = page_of(session, statement, query)
         data = [event_payload(one) for one in page.rows]
-    return _answer(data, extra=_extra(query, len(data), page.total))
+    return _response(data, extra=_extra(query, len(data), page.total))
 
 
 def get_receipt(call: Call, subscription_id: str, event_id: str) -> JSONResponse:
@@ -149,7 +149,7 @@ def get_receipt(call: Call, subscription_id: str, event_id: str) -> JSONResponse
         )
         if delivery is None:
             raise NotFoundError
-        return _answer(receipt_payload(delivery))
+        return _response(receipt_payload(delivery))
 
 
 def find_subscription(session: Session, call: ApiCall, subscription_id: str) -> SubscriptionRow:
@@ -168,8 +168,8 @@ def _list_query(call: ApiCall, listing: Listing) -> ListQuery:
     return query if call.params.get("limit") else replace(query, limit=DEFAULT_LIMIT)
 
 
-def _answer(data: Any, code: int = 200, extra: dict[str, Any] | None = None) -> JSONResponse:
-    """The envelope of webhooks is shorter than that of everything else."""
+def _response(data: Any, code: int = 200, extra: dict[str, Any] | None = None) -> JSONResponse:
+    """Return the webhook envelope, which is shorter than that of other endpoints."""
     body = {"data": data, "status": {"code": code}}
     return JSONResponse(body | ({"extra": extra} if extra else {}), status_code=code)
 

@@ -1,1 +1,1 @@
-"""Rows as the JSON of CONTRACT.md, section 3, one module per noun."""
+"""JSON payloads of rows (CONTRACT.md, section 3), one module per resource."""

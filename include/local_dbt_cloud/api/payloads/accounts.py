@@ -13,7 +13,7 @@ from include.local_dbt_cloud.times import iso, spaced
 CONNECTION_ID = 1  # the one warehouse
 
 
-# What an account has and the local dbt Cloud knows nothing of.
+# Account fields that have no meaning in the local dbt Cloud.
 NOTHING = (
     "lock_reason",
     "lock_cause",
@@ -61,7 +61,7 @@ def account_payload(row: AccountRow) -> dict[str, Any]:
 
 
 def connection_payload(project: ProjectRow, warehouse: str) -> dict[str, Any]:
-    """OpenLineage names data sets after ``type`` and ``details.path``."""
+    """Return the connection; OpenLineage names datasets after ``type`` and ``details.path``."""
     return {
         "id": CONNECTION_ID,
         "account_id": project.account_id,
@@ -102,7 +102,7 @@ def project_payload(
 def environment_payload(
     row: EnvironmentRow, moment: Callable[[datetime], str | None] = spaced
 ) -> dict[str, Any]:
-    """``moment`` writes timestamps: with a space in v3, with a T in v2."""
+    """Return an environment; ``moment`` formats timestamps: with a space in v3, a T in v2."""
     environment = Environment.model_validate(row.definition)
     return {
         "id": row.id,

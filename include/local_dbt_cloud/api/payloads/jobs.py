@@ -5,19 +5,24 @@ from __future__ import annotations
 from typing import Any
 
 from include.local_dbt_cloud.api.payloads.accounts import environment_payload
-from include.local_dbt_cloud.storage.schedule import cron_of, filled_in, in_words, next_time
+from include.local_dbt_cloud.storage.schedule import (
+    cron_of,
+    describe_cron,
+    next_time,
+    with_defaults,
+)
 from include.local_dbt_cloud.storage.schemas import Job
 from include.local_dbt_cloud.storage.tables import DELETED_STATE, JobRow
 from include.local_dbt_cloud.times import humanized, iso, now
 
 
 def job_payload(row: JobRow, include: frozenset[str] = frozenset()) -> dict[str, Any]:
-    """Exactly the keys of the wire: a client that forbids unknown ones reads it."""
+    """Return exactly the recorded keys: some clients reject unknown ones."""
     job = row.settings
     deleted = row.state == DELETED_STATE
     return _settings(job) | {
         "account_id": row.account_id,
-        "schedule": filled_in(job.schedule),
+        "schedule": with_defaults(job.schedule),
         "generate_sources": job.run_generate_sources,
         "state": row.state,
         "deactivated": deleted,
@@ -41,8 +46,8 @@ def job_payload(row: JobRow, include: frozenset[str] = frozenset()) -> dict[str,
 
 
 def embedded_job_payload(row: JobRow, job: Job) -> dict[str, Any]:
-    """The job inside a run, as it was when the run was triggered."""
-    schedule = filled_in(job.schedule)
+    """Return the job inside a run, as it was when the run was triggered."""
+    schedule = with_defaults(job.schedule)
     return _settings(job) | {
         "account_id": row.account_id,
         "schedule": {
@@ -66,7 +71,7 @@ def _next_run(job: Job, deleted: bool) -> dict[str, Any]:
     starts = job.triggers.schedule and not deleted
     moment = next_time(cron, now()) if starts else None
     return {
-        "cron_humanized": in_words(cron),
+        "cron_humanized": describe_cron(cron),
         "next_run": moment.isoformat() if moment else None,
         "next_run_humanized": humanized(moment - now()) if moment else None,
     }

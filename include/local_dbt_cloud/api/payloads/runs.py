@@ -17,7 +17,7 @@ from include.local_dbt_cloud.times import ago, clock, humanized, now, spaced
 
 @dataclass(frozen=True)
 class RunView:
-    """What a run's JSON needs besides its row."""
+    """The data of a run's JSON that is not in its row."""
 
     base_url: str
     folder: RunFolder
@@ -79,7 +79,7 @@ def trigger_payload(run: RunRow) -> dict[str, Any]:
 
 
 def run_url(run: RunRow, base_url: str) -> str:
-    """The page that Airflow's operator link opens."""
+    """Return the page that Airflow's operator link opens."""
     return f"{base_url}/deploy/{run.account_id}/projects/{run.project_id}/runs/{run.id}/"
 
 
@@ -97,15 +97,15 @@ def _times(run: RunRow) -> dict[str, Any]:
 
 
 def _related(run: RunRow, view: RunView) -> dict[str, Any]:
-    wanted = view.include
-    environment = environment_payload(run.environment) if "environment" in wanted else None
-    job = embedded_job_payload(run.job, run.job_settings) if "job" in wanted else None
+    included = view.include
+    environment = environment_payload(run.environment) if "environment" in included else None
+    job = embedded_job_payload(run.job, run.job_settings) if "job" in included else None
     steps = []
-    if "run_steps" in wanted:
-        debug = "debug_logs" in wanted
+    if "run_steps" in included:
+        debug = "debug_logs" in included
         steps = [step_payload(step, run, view.folder, debug) for step in run.steps]
     return {
-        "trigger": trigger_payload(run) if "trigger" in wanted else None,
+        "trigger": trigger_payload(run) if "trigger" in included else None,
         "job": job,
         "environment": environment,
         "repository": None,

@@ -14,7 +14,7 @@ COLORS = {Status.SUCCESS: "green", Status.ERROR: "red", Status.CANCELLED: "gray"
 
 
 def step_payload(step: StepRow, run: RunRow, folder: RunFolder, debug: bool) -> dict[str, Any]:
-    """``debug`` asks for the whole debug log; without it only its last 1,000 lines are sent."""
+    """Return a step, with the whole debug log if ``debug``, else only its last 1,000 lines."""
     length = (step.finished_at or now()) - step.created_at
     debug_logs = folder.read_log(step.index, "debug_logs.txt")
     return {

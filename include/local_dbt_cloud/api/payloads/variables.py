@@ -7,7 +7,7 @@ from typing import Any
 from include.local_dbt_cloud.storage.tables import EnvironmentVariableRow
 from include.local_dbt_cloud.times import iso
 
-SECRET_PREFIX = "DBT_ENV_SECRET"  # dbt keeps values of these out of its logs, we out of answers
+SECRET_PREFIX = "DBT_ENV_SECRET"  # dbt hides these values in its logs
 HIDDEN = "*" * 10
 
 
@@ -34,5 +34,5 @@ def variable_payload(row: EnvironmentVariableRow, state: int = 1) -> dict[str, A
 
 
 def value_payload(row: EnvironmentVariableRow) -> dict[str, Any]:
-    """One cell of the table that lists of variables are."""
+    """Return one cell of the table in variable lists."""
     return {"id": row.id, "value": displayed(row)}

@@ -9,7 +9,7 @@ from include.local_dbt_cloud.webhooks.tables import AttemptRow, DeliveryRow, Sub
 
 
 def subscription_payload(row: SubscriptionRow, with_secret: bool = False) -> dict[str, Any]:
-    """The secret is shown once, in the answer that creates the subscription."""
+    """Return a subscription; only the response that creates it includes the secret."""
     payload: dict[str, Any] = {
         "id": row.id,
         "account_identifier": f"act_{row.account_id}",
@@ -32,7 +32,7 @@ def subscription_payload(row: SubscriptionRow, with_secret: bool = False) -> dic
 
 
 def event_payload(row: DeliveryRow) -> dict[str, Any]:
-    """One line of the delivery log; no source says how dbt Cloud writes it."""
+    """Return one entry of the delivery log; dbt Cloud does not document its format."""
     last = row.attempts[-1] if row.attempts else None
     return {
         "id": row.id,
@@ -48,7 +48,7 @@ def event_payload(row: DeliveryRow) -> dict[str, Any]:
 
 
 def receipt_payload(row: DeliveryRow) -> dict[str, Any]:
-    """The same with every try and the body that was sent."""
+    """Return the log entry with every attempt and the request body."""
     tries = [
         {
             "attempted_at": microseconds(attempt.attempted_at),
@@ -61,7 +61,7 @@ def receipt_payload(row: DeliveryRow) -> dict[str, Any]:
 
 
 def microseconds(moment: datetime | None) -> str | None:
-    """``1675795644808877``: microseconds since 1970, as text."""
+    """Return microseconds since 1970 as text, such as ``1675795644808877``."""
     return f"{moment.timestamp() * 1_000_000:.0f}" if moment else None
 
 

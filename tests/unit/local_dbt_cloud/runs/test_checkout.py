@@ -1,4 +1,4 @@
-"""Which state of the dbt project a run gets, and what is said where there is none."""
+"""The state of the dbt project that a run gets, and the errors if it is not available."""
 
 from __future__ import annotations
 
@@ -95,5 +95,5 @@ def test_check_out_without_git_copies_the_folder_and_logs_the_reason(
     checkout = taken(folder, source, git_sha="abc1234")
 
     assert (checkout.sha, checkout.branch) == (None, None)
-    assert "and not abc1234: fatal: not a git repository" in checkout.log
+    assert "instead of abc1234: fatal: not a git repository" in checkout.log
     assert folder.project.is_dir()

@@ -1,4 +1,4 @@
-"""Which run a job defers to."""
+"""The run that a job defers to."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def add_run(
     steps: tuple[int, ...] = (4,),
     **overrides: Any,
 ) -> int:
-    """A run that has ended, with a manifest of each of ``steps``."""
+    """Return a run that has ended, with a manifest of each of ``steps``."""
     with store.write() as session:
         job = session.get_one(JobRow, job_id)
         run = create_run(session, job, RunRequest(cause="test", **overrides), artifacts_saved=True)
@@ -48,8 +48,8 @@ def add_run(
 def deferred(store: Store, runs: Path, settings: dict[str, Any]) -> int | None:
     with store.read() as session:
         job = session.scalars(select(JobRow).where(JobRow.id == CHECK)).one()
-        wanted = Job.model_validate(job.definition | settings)
-        found = find_deferred_run(session, wanted, runs)
+        changed = Job.model_validate(job.definition | settings)
+        found = find_deferred_run(session, changed, runs)
         return found.run_id if found else None
 
 
@@ -65,7 +65,7 @@ def test_deferral_to_an_environment_uses_its_newest_eligible_run(
     add_run(store, tmp_path)
     newest = add_run(store, tmp_path)
     add_run(store, tmp_path, status=Status.ERROR)
-    add_run(store, tmp_path, steps=())  # cleaned up, or it wrote no manifest
+    add_run(store, tmp_path, steps=())  # removed, or it wrote no manifest
     add_run(store, tmp_path, schema_override="scratch")
     add_run(store, tmp_path, github_pull_request_id=7)
     add_run(store, tmp_path, job_id=CHECK)  # of another environment
@@ -76,7 +76,7 @@ def test_deferral_to_an_environment_uses_its_newest_eligible_run(
 def test_deferral_to_an_environment_ignores_runs_of_ci_jobs(store: Store, tmp_path: Path) -> None:
     add_run(store, tmp_path, job_id=CHECK)
 
-    with pytest.raises(DeferralError, match="environment 29119, and no run there"):
+    with pytest.raises(DeferralError, match="environment 29119, but no run there"):
         deferred(store, tmp_path, {"deferring_environment_id": 29119})
 
 

@@ -1,4 +1,4 @@
-"""The dbt of a run: which process a version gets, and how dbt 2.0 is started."""
+"""The process of a dbt version, and the start of dbt 2.0."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from include.local_dbt_cloud.__main__ import parse_settings
-from include.local_dbt_cloud.runs.engines import EngineError, Engines, wanted_version
+from include.local_dbt_cloud.runs.engines import EngineError, Engines, effective_version
 from include.local_dbt_cloud.runs.outcomes import CANCELLED, InterruptedRunError
 from include.local_dbt_cloud.runs.worker_process import (
     DbtCommand,
@@ -26,7 +26,7 @@ from include.local_dbt_cloud.storage.schemas import Environment, Job, RunRequest
 
 @pytest.fixture
 def engines(tmp_path: Path) -> Engines:
-    """Engines whose processes are not started."""
+    """Return engines whose processes are not started."""
     names = ["1.12=a/python", "latest-fusion=b/python", "2.0=b/python", "extended=c/python"]
     options = [word for name in names for word in ("--dbt-python", name)]
     engines = Engines(parse_settings(["--data", str(tmp_path), *options]))
@@ -81,7 +81,7 @@ def test_trigger_replaces_the_version_of_the_job_and_that_of_the_environment(
         dbt_version=of_job,
     )
     request = RunRequest(cause="test", dbt_version_override=of_trigger)
-    assert wanted_version(environment, job, request) == expected
+    assert effective_version(environment, job, request) == expected
 
 
 @pytest.mark.parametrize(
@@ -113,7 +113,7 @@ test "$1" = build
 
 @pytest.fixture
 def program(tmp_path: Path) -> Path:
-    """The Python of an environment in which dbt is a program, as of 2.0."""
+    """Return the Python of an environment whose dbt is a program, as in dbt 2.0."""
     subprocess.run([sys.executable, "-m", "venv", "--without-pip", tmp_path / "venv"], check=True)
     python = tmp_path / "venv" / "bin" / "python"
     python.with_name("dbt").write_text(PROGRAM)
@@ -143,8 +143,8 @@ def command(folder: Path, *arguments: str) -> DbtCommand:
     )
 
 
-def wanted() -> None:
-    """Nobody has interrupted the run."""
+def not_interrupted() -> None:
+    """Pass the check of a run that is not interrupted."""
 
 
 def test_worker_runs_a_dbt_that_is_a_program(worker: WorkerProcess, tmp_path: Path) -> None:
@@ -152,7 +152,7 @@ def test_worker_runs_a_dbt_that_is_a_program(worker: WorkerProcess, tmp_path: Pa
     for name, success in (("build", True), ("test", False)):
         step = tmp_path / name
         request = command(step, name, "--select", "a b")
-        assert worker.run(request, 30, wanted) is success
+        assert worker.run(request, 30, not_interrupted) is success
         logs = (step / "logs.txt").read_text()
         assert logs == f"arguments: {name} --select a b\nregion: europe\n"
         debug_logs = (step / "debug_logs.txt").read_text()
@@ -164,24 +164,24 @@ def test_interruption_between_commands_keeps_the_process(
 ) -> None:
     warm = worker._process
     worker.interrupt()
-    assert worker.run(command(tmp_path / "first", "build"), 30, wanted)
+    assert worker.run(command(tmp_path / "first", "build"), 30, not_interrupted)
     worker.interrupt()
     worker.start()
     assert worker._process is warm
-    assert worker.run(command(tmp_path / "second", "build"), 30, wanted)
+    assert worker.run(command(tmp_path / "second", "build"), 30, not_interrupted)
 
 
 def test_interrupted_command_ends_with_its_process(worker: WorkerProcess, tmp_path: Path) -> None:
     folder = tmp_path / "step"
     with ThreadPoolExecutor() as threads:
-        waiting = threads.submit(worker.run, command(folder, "wait"), 30, wanted)
+        waiting = threads.submit(worker.run, command(folder, "wait"), 30, not_interrupted)
         while not (folder / "waits").exists():
             time.sleep(0.01)
         worker.interrupt()
         with pytest.raises(WorkerError, match="exit code -9"):
             waiting.result()
     worker.start()
-    assert worker.run(command(tmp_path / "next", "build"), 30, wanted)
+    assert worker.run(command(tmp_path / "next", "build"), 30, not_interrupted)
 
 
 def test_command_interrupted_before_its_start_does_not_run(
@@ -193,13 +193,13 @@ def test_command_interrupted_before_its_start_does_not_run(
     with pytest.raises(InterruptedRunError):
         worker.run(command(tmp_path / "step", "build"), 30, interrupted)
     assert not (tmp_path / "step" / "logs.txt").exists()
-    assert worker.run(command(tmp_path / "next", "build"), 30, wanted)
+    assert worker.run(command(tmp_path / "next", "build"), 30, not_interrupted)
 
 
 def test_command_that_takes_too_long_ends_with_its_process(
     worker: WorkerProcess, tmp_path: Path
 ) -> None:
     with pytest.raises(WorkerTimeoutError):
-        worker.run(command(tmp_path / "step", "wait"), 0.1, wanted)
+        worker.run(command(tmp_path / "step", "wait"), 0.1, not_interrupted)
     worker.start()
-    assert worker.run(command(tmp_path / "next", "build"), 30, wanted)
+    assert worker.run(command(tmp_path / "next", "build"), 30, not_interrupted)

@@ -1,4 +1,4 @@
-"""Which jobs the end of a run starts."""
+"""The jobs that start at the end of a run."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The files of a run stay in its folder."""
+"""A run's files stay in its folder."""
 
 from __future__ import annotations
 
@@ -33,5 +33,5 @@ def test_artifact_does_not_follow_a_link(tmp_path: Path) -> None:
 def test_remove_old_runs_keeps_the_newest_and_active_runs(tmp_path: Path) -> None:
     for name in ("9", "10", "11", "12", "not-a-run"):
         (tmp_path / name).mkdir()
-    remove_old_runs(tmp_path, 1, at_work={10})
+    remove_old_runs(tmp_path, 1, active={10})
     assert {path.name for path in tmp_path.iterdir()} == {"10", "12", "not-a-run"}

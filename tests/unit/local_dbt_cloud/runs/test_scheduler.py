@@ -1,4 +1,4 @@
-"""Which times of a schedule start a job, and how often."""
+"""The times at which a schedule starts a job."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from sqlalchemy import select, update
 
 from include.local_dbt_cloud.runs.scheduler import due_times, queue_due_runs
 from include.local_dbt_cloud.storage.runs import claim_next_run, create_run
-from include.local_dbt_cloud.storage.schedule import in_words, next_time
+from include.local_dbt_cloud.storage.schedule import describe_cron, next_time
 from include.local_dbt_cloud.storage.schemas import RunRequest
 from include.local_dbt_cloud.storage.statuses import Status
 from include.local_dbt_cloud.storage.store import Store
@@ -24,7 +24,7 @@ HOUR = timedelta(hours=1)
 
 
 def schedule(store: Store, since: datetime, **changes: Any) -> None:
-    """Gives the job a schedule, as if that had happened at ``since``."""
+    """Give the job a schedule that was set at ``since``."""
     with store.write() as session:
         job = session.get_one(JobRow, JOB_ID)
         job.definition = job.definition | EVERY_HOUR | changes
@@ -33,7 +33,7 @@ def schedule(store: Store, since: datetime, **changes: Any) -> None:
 
 
 def start_due(store: Store, moment: datetime) -> list[RunRow]:
-    """All runs of the job, after the scheduler has looked."""
+    """Return all runs of the job after the scheduler has queued due runs."""
     with store.write() as session:
         queue_due_runs(session, moment)
         return list(session.scalars(select(RunRow).where(RunRow.job_id == JOB_ID)))
@@ -91,7 +91,7 @@ def test_a_deleted_job_is_never_due(store: Store) -> None:
 
 
 def test_newer_scheduled_run_cancels_older_waiting_ones(store: Store) -> None:
-    """A job slower than its schedule must not fill the queue; other runs of it stay."""
+    """A job slower than its schedule must not fill the queue; its other runs stay."""
     schedule(store, since=now() - 100 * HOUR)
     first, *_ = start_due(store, now())
     with store.write() as session:
@@ -117,11 +117,11 @@ def test_newer_scheduled_run_cancels_older_waiting_ones(store: Store) -> None:
         ("@daily", "@daily"),
     ],
 )
-def test_in_words_describes_a_cron_expression_in_english(
+def test_describe_cron_returns_english_whatever_the_locale(
     cron: str, words: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(locale, "getlocale", lambda: ("de_DE", "UTF-8"))  # of the user's machine
-    assert in_words(cron) == words
+    monkeypatch.setattr(locale, "getlocale", lambda: ("de_DE", "UTF-8"))  # the user's locale
+    assert describe_cron(cron) == words
 
 
 def test_next_time_returns_a_later_moment_or_none() -> None:

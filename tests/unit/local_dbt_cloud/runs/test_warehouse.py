@@ -1,4 +1,4 @@
-"""The raw data is in the warehouse that is named, whatever the environment says."""
+"""The raw data is loaded into the given warehouse; environment variables do not change it."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def stores_in(warehouse: Path) -> int:
 def test_ensure_raw_data_fills_each_given_warehouse(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setenv("LOCAL_DBT_CLOUD_DATA", str(tmp_path / "elsewhere"))
+    monkeypatch.setenv("LOCAL_DBT_CLOUD_DATA", str(tmp_path / "other"))
 
     for name in ("one", "two"):
         warehouse = tmp_path / name / "warehouse.duckdb"

@@ -1,4 +1,4 @@
-"""Which commands a job may run."""
+"""The commands that a job accepts."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def test_parse_command_accepts_only_allowed_dbt_commands(
     command: str, arguments: list[str] | None
 ) -> None:
     if arguments is None:
-        with pytest.raises(ValueError, match=r"accepted|not a dbt command|cannot be read"):
+        with pytest.raises(ValueError, match=r"accepted|not a dbt command|could not be parsed"):
             parse_command(command)
     else:
         assert parse_command(command) == arguments

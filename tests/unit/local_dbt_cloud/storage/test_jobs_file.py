@@ -1,4 +1,4 @@
-"""``jobs.yaml`` is read, and a mistake in it is named with its line."""
+"""``jobs.yaml`` is read, and errors name the line."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ def test_read_jobs_file_rejects_inconsistent_entries(
 
 
 def changed(folder: Path, old: str, new: str) -> Path:
-    """A copy of the shipped file with one change."""
+    """Return a copy of the shipped file with one change."""
     text = JOBS_FILE.read_text()
     assert old in text
     path = folder / "jobs.yaml"

@@ -6,14 +6,13 @@ import sqlite3
 from pathlib import Path
 
 import pytest
-from sqlalchemy import select
 
 from include.local_dbt_cloud.settings import JOBS_FILE
 from include.local_dbt_cloud.storage.changes import CREATED_IDS, define, next_id, set_state
 from include.local_dbt_cloud.storage.jobs_file import JobsFile, read_jobs_file
 from include.local_dbt_cloud.storage.schemas import Job
 from include.local_dbt_cloud.storage.store import Store
-from include.local_dbt_cloud.storage.tables import DELETED_STATE, JobRow, RunRow
+from include.local_dbt_cloud.storage.tables import DELETED_STATE, JobRow
 from include.local_servers.data_folder import DataFolderError
 
 DAILY_BUILD, BUILD_AFTER_LOAD = 65767, 30605
@@ -38,7 +37,7 @@ def change_by_api(store: Store, job_id: int, name: str) -> None:
 
 
 def test_changed_jobs_file_entry_replaces_the_stored_job(store: Store) -> None:
-    store.take_over(renamed(DAILY_BUILD, "Nightly"))
+    store.apply_jobs_file(renamed(DAILY_BUILD, "Nightly"))
     assert name_of(store, DAILY_BUILD) == "Nightly"
 
 
@@ -46,9 +45,9 @@ def test_job_changed_over_the_api_stays_and_logs_a_warning(
     store: Store, caplog: pytest.LogCaptureFixture
 ) -> None:
     change_by_api(store, DAILY_BUILD, "Mine")
-    store.take_over(read_jobs_file(JOBS_FILE))
+    store.apply_jobs_file(read_jobs_file(JOBS_FILE))
     assert not caplog.records
-    store.take_over(renamed(DAILY_BUILD, "Nightly"))
+    store.apply_jobs_file(renamed(DAILY_BUILD, "Nightly"))
     assert name_of(store, DAILY_BUILD) == "Mine"
     assert f"job {DAILY_BUILD} was changed over the API" in caplog.text
 
@@ -56,7 +55,7 @@ def test_job_changed_over_the_api_stays_and_logs_a_warning(
 def test_a_job_that_the_api_deleted_stays_deleted(store: Store) -> None:
     with store.write() as session:
         set_state(session, session.get_one(JobRow, DAILY_BUILD), DELETED_STATE)
-    store.take_over(renamed(DAILY_BUILD, "Nightly"))
+    store.apply_jobs_file(renamed(DAILY_BUILD, "Nightly"))
     with store.read() as session:
         assert session.get_one(JobRow, DAILY_BUILD).state == DELETED_STATE
 
@@ -65,7 +64,7 @@ def test_new_jobs_file_entry_is_added_and_api_changes_stay(store: Store) -> None
     change_by_api(store, DAILY_BUILD, "Mine")
     jobs_file = read_jobs_file(JOBS_FILE)
     jobs_file.jobs.append(jobs_file.jobs[0].model_copy(update={"id": 70001, "name": "Added"}))
-    store.take_over(jobs_file)
+    store.apply_jobs_file(jobs_file)
     assert [name_of(store, DAILY_BUILD), name_of(store, 70001)] == ["Mine", "Added"]
 
 
@@ -76,14 +75,14 @@ def test_new_jobs_file_entry_does_not_replace_a_job_of_the_api(store: Store) -> 
         session.add(define(JobRow(**home), made))
     jobs_file = read_jobs_file(JOBS_FILE)
     jobs_file.jobs.append(jobs_file.jobs[0].model_copy(update={"id": 70001, "name": "Added"}))
-    store.take_over(jobs_file)
+    store.apply_jobs_file(jobs_file)
     assert name_of(store, 70001) == made.name
 
 
 def test_next_id_returns_ids_of_its_own_range(store: Store) -> None:
     jobs_file = read_jobs_file(JOBS_FILE)
     jobs_file.jobs.append(jobs_file.jobs[0].model_copy(update={"id": 70403110257794}))
-    store.take_over(jobs_file)
+    store.apply_jobs_file(jobs_file)
     with store.write() as session:
         assert next_id(session, JobRow) == CREATED_IDS.start
         row = JobRow(account_id=16173, project_id=36467, environment_id=29118)
@@ -97,16 +96,6 @@ def test_store_rejects_a_database_of_another_version(tmp_path: Path) -> None:
         database.execute("create table jobs (id integer)")
     with pytest.raises(DataFolderError, match="made by another version"):
         Store(tmp_path / "dbt_cloud.db")
-
-
-def test_store_adds_a_missing_column(tmp_path: Path) -> None:
-    Store(tmp_path / "dbt_cloud.db").close()
-    with sqlite3.connect(tmp_path / "dbt_cloud.db") as database:
-        database.execute("alter table runs drop column git_sha")
-    store = Store(tmp_path / "dbt_cloud.db")
-    with store.read() as session:
-        assert session.scalars(select(RunRow.git_sha)).all() == []
-    store.close()
 
 
 def test_store_rejects_a_broken_database(tmp_path: Path) -> None:

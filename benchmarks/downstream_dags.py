@@ -1,4 +1,4 @@
-"""Three Dags that go on once a dbt Cloud run has ended: ``finished_runs`` lets Airflow run them."""
+"""Three Dags that react to the end of a dbt Cloud run; ``finished_runs`` runs them in Airflow."""
 
 from __future__ import annotations
 
@@ -9,23 +9,23 @@ from airflow.sdk import Asset, dag, task
 from include.dbt_cloud.events import job_runs
 
 WEBHOOK_JOB, WATCHED_JOB, SENSED_JOB = 65767, 30605, 48617
-INTERVAL = 5.0  # seconds between two looks, the watcher's and the sensor's
-TOLD = job_runs(WEBHOOK_JOB, poll_interval=None)
-WATCHED = job_runs(WATCHED_JOB, poll_interval=INTERVAL)
+INTERVAL = 5.0  # seconds between two polls of the watcher and the sensor
+WEBHOOK_ASSET = job_runs(WEBHOOK_JOB, poll_interval=None)
+WATCHED_ASSET = job_runs(WATCHED_JOB, poll_interval=INTERVAL)
 STEPS = ["dbt build --select stg_stores"]
 
 
 @task
-def go_on() -> str:
+def downstream() -> str:
     return "dbt has ended"
 
 
 def by_asset(dag_id: str, asset: Asset) -> None:
     @dag(dag_id=dag_id, schedule=asset, catchup=False)
-    def goes_on() -> None:
-        go_on()
+    def asset_dag() -> None:
+        downstream()
 
-    goes_on()
+    asset_dag()
 
 
 @dag(schedule=None)
@@ -42,9 +42,9 @@ def by_sensor() -> None:
         deferrable=True,
         poke_interval=INTERVAL,
     )
-    run_job >> wait_for_run >> go_on()
+    run_job >> wait_for_run >> downstream()
 
 
-by_asset("by_webhook", TOLD)
-by_asset("by_watcher", WATCHED)
+by_asset("by_webhook", WEBHOOK_ASSET)
+by_asset("by_watcher", WATCHED_ASSET)
 by_sensor()

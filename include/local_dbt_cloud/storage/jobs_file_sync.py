@@ -1,7 +1,7 @@
-"""Brings what ``jobs.yaml`` says into the database, at each start.
+"""Apply ``jobs.yaml`` to the database, at each start.
 
-An entry that is new is added and one that changed is taken over, unless the thing was changed
-or deleted over the API since: then the API has the last word, and the log says so.
+New and changed entries are written. An entry that was changed or deleted over the API is left
+alone, and a warning is logged.
 """
 
 from __future__ import annotations
@@ -24,20 +24,20 @@ from include.local_dbt_cloud.storage.tables import (
 log = logging.getLogger(__name__)
 
 
-def take_over(session: Session, jobs_file: JobsFile) -> None:
+def apply(session: Session, jobs_file: JobsFile) -> None:
     home = {"account_id": jobs_file.account.id}
-    _take_over(session, AccountRow, jobs_file.account)
+    _apply_entry(session, AccountRow, jobs_file.account)
     for project in jobs_file.projects:
-        _take_over(session, ProjectRow, project, **home)
+        _apply_entry(session, ProjectRow, project, **home)
     for environment in jobs_file.environments:
         columns = home | {"project_id": environment.project_id}
-        _take_over(session, EnvironmentRow, environment, **columns)
+        _apply_entry(session, EnvironmentRow, environment, **columns)
     for job in jobs_file.jobs:
         columns = home | {"project_id": job.project_id, "environment_id": job.environment_id}
-        _take_over(session, JobRow, job, **columns)
+        _apply_entry(session, JobRow, job, **columns)
 
 
-def _take_over(
+def _apply_entry(
     session: Session, row_type: type[DefinedRow], definition: Schema, **columns: int
 ) -> None:
     entry = definition.model_dump(mode="json", by_alias=True)
@@ -53,5 +53,5 @@ def _take_over(
 
 
 def _has_changed(row: DefinedRow) -> bool:
-    """Whether the row is no longer what ``jobs.yaml`` made it, or never came from there."""
+    """Return whether the row differs from its entry in ``jobs.yaml``, or has none."""
     return row.definition != row.shipped or row.state != ACTIVE_STATE
