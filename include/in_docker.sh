@@ -1,14 +1,13 @@
 #!/usr/bin/env bash
-# Runs one Airflow component of `astro dev start` so that it knows the local servers:
+# Run one Airflow component of `astro dev start` with connections to the local servers:
 #   in_docker.sh [serve] [receive] COMMAND...
-# `serve` starts the servers beside the command, `receive` lets dbt Cloud's webhooks come to it.
-# With AIRFLOW_CONN_DBT_CLOUD_DEFAULT set (a real account, in .env) it runs the command, no more.
-# It says which dbt Cloud is used: `astro dev logs --scheduler` shows it. If Airflow could not use a
-# connection variable it ends, with the sentence that `make start` prints; so it does with a wrong
-# LOCAL_DBT_CLOUD_DBT_PYTHON.
+# `serve` starts the servers beside the command, `receive` subscribes it to dbt Cloud's webhooks.
+# With AIRFLOW_CONN_DBT_CLOUD_DEFAULT set (a real account, in .env) it only runs the command.
+# It prints the active dbt Cloud: see `astro dev logs --scheduler`. An unusable connection variable
+# or LOCAL_DBT_CLOUD_DBT_PYTHON ends it with the same message as in `make start`.
 set -euo pipefail
 
-keep_up() { # MODULE OPTION...: a server that other containers reach, started again if it ends
+keep_up() { # MODULE OPTION...: run a server for other containers, and restart it if it ends
   while sleep 1; do
     python -m "$1" --host "${LOCAL_DBT_CLOUD_HOST:-0.0.0.0}" --data "$data" "${@:2}" || true
   done
@@ -37,9 +36,9 @@ if [ -z "${AIRFLOW_CONN_DBT_CLOUD_DEFAULT:-}" ]; then
   fivetran_census=${FIVETRAN_CENSUS_PORT:-8581}
   if $serve; then
     python -m include.local_servers.dbt_pythons
-    [ -n "$account" ] || echo "dbt Cloud: the local one, https://localhost:$dbt_cloud, whatever the" \
-      "UI shows. For a real account put AIRFLOW_CONN_DBT_CLOUD_DEFAULT into .env, then astro dev restart."
-    # Other containers reach them, so they have a token of their own instead of the known ones.
+    [ -n "$account" ] || echo "dbt Cloud: the local one, https://localhost:$dbt_cloud (overrides the UI)." \
+      "For a real account set AIRFLOW_CONN_DBT_CLOUD_DEFAULT in .env, then astro dev restart."
+    # Other containers can reach the servers, so a secret token replaces the public defaults.
     [ -s "$data/token" ] || (umask 077 && python -c 'import secrets; print(secrets.token_hex())' > "$data/token")
     token=$(< "$data/token")
     LOCAL_DBT_CLOUD_TOKEN=$token LOCAL_DBT_CLOUD_PUBLIC_URL=https://localhost:$dbt_cloud \
@@ -50,7 +49,7 @@ if [ -z "${AIRFLOW_CONN_DBT_CLOUD_DEFAULT:-}" ]; then
   until [ -s "$bundle" ] && [ -s "$data/token" ]; do sleep 0.2; done
   token=$(< "$data/token")
   export REQUESTS_CA_BUNDLE=$bundle SSL_CERT_FILE=$bundle
-  # All services of the compose network know the scheduler's container by this name.
+  # local-dbt-cloud is the network alias of the scheduler's container.
   export AIRFLOW_CONN_DBT_CLOUD_DEFAULT='{"conn_type": "dbt_cloud", "host": "local-dbt-cloud:'$dbt_cloud'", "login": "16173", "password": "'$token'"}'
   fivetran='{"conn_type": "Fivetran", "host": "local-dbt-cloud:'$fivetran_census'", "login": "local-fivetran-key", "password": "'$token'"}'
   census='{"conn_type": "census", "host": "local-dbt-cloud:'$fivetran_census'", "password": "'$token'"}'
@@ -58,14 +57,14 @@ if [ -z "${AIRFLOW_CONN_DBT_CLOUD_DEFAULT:-}" ]; then
   export AIRFLOW_CONN_CENSUS_DEFAULT=${AIRFLOW_CONN_CENSUS_DEFAULT:-$census}
   if $receive && [ -z "${AIRFLOW_CONN_DBT_CLOUD_WEBHOOKS:-}" ]; then
     url=https://${LOCAL_DBT_CLOUD_NAME:-local-dbt-cloud}:$dbt_cloud
-    # Without it Airflow starts all the same, and hears of no run that others have started.
+    # If it fails, Airflow starts anyway, without webhooks of runs started outside Airflow.
     secret=$(LOCAL_DBT_CLOUD_TOKEN=$token python -m include.local_servers.subscription \
       "$url" http://api-server:8080/webhooks/dbt-cloud --data "$data") || secret=
     export AIRFLOW_CONN_DBT_CLOUD_WEBHOOKS='{"conn_type": "generic", "host": "localhost:'$dbt_cloud'", "password": "'$secret'"}'
   fi
 fi
 if $serve && [ -n "$account" ]; then
-  echo "dbt Cloud: $account ($source, whatever the UI shows)."
+  echo "dbt Cloud: $account ($source, overrides the UI)."
 fi
 
 exec "$@"

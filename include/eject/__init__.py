@@ -1,1 +1,1 @@
-"""`make eject`: makes the project of somebody with a dbt Cloud account of this repository."""
+"""``make eject``: turn this repository into a project for your own dbt Cloud account."""

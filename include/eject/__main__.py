@@ -1,7 +1,7 @@
-"""``python -m include.eject [DAG ...]``: makes your own project of this checkout.
+"""``python -m include.eject [DAG ...]``: turn this checkout into your own project.
 
-It asks before it changes anything, and leaves the changes to you to commit or to take back. The
-system's Python will do: nothing needs to be installed.
+It asks for confirmation first, and leaves the changes uncommitted. The system's Python is enough:
+no packages are required.
 """
 
 from __future__ import annotations
@@ -21,95 +21,98 @@ from include.eject.to_set import places_to_set
 
 
 class EjectError(Exception):
-    """Why nothing was done, and what to do."""
+    """The reason why nothing was changed, and the fix."""
 
 
 def main() -> int:
-    """Show the plan, ask, do it; return the exit code."""
+    """Print the plan, ask for confirmation, and apply it; return the exit code."""
     parser = argparse.ArgumentParser(prog="make eject", description=__doc__)
     parser.add_argument("dags", nargs="*", metavar="DAG", help="the Dags to keep")
     parser.add_argument("--name", default=ROOT.name, help="your project's name")
-    parser.add_argument("--yes", action="store_true", help="do not ask")
+    parser.add_argument("--yes", action="store_true", help="do not ask for confirmation")
     options = parser.parse_args()
     try:
         plan = make_plan(options.name, options.dags)
-        print(in_words(plan))
-        if not (options.yes or is_wanted()):
+        print(describe(plan))
+        if not (options.yes or is_confirmed()):
             print("Nothing was changed.")
             return 0
         places = places_to_set(plan)
-        stop_what_runs(plan.root)
-        carry_out(plan)
+        stop_processes(plan.root)
+        apply_plan(plan)
     except (EjectError, ValueError) as error:
         print(f"Error: {error}", file=sys.stderr)
         return 1
-    print(f"Done: this is {plan.name}. README.md says how to start it.")
+    print(f"Done: this is now {plan.name}. See README.md for the first steps.")
     if places:
-        print("Set these next:", *places, sep="\n  ")
+        print("Next, set these constants:", *places, sep="\n  ")
     return 0
 
 
 def make_plan(name: str, dags: list[str]) -> Plan:
-    """Raises EjectError unless everything can be taken back."""
+    """Return the plan; raise ``EjectError`` if git could not revert the changes."""
     if not (ROOT / ".git").exists():
-        raise EjectError("This is no git checkout: git init, add and commit all of it first.")
+        raise EjectError("This is not a git checkout: run git init, then add and commit all files.")
     if git("status", "--porcelain"):
         raise EjectError(
-            "There are uncommitted changes (git status shows them): commit or stash them, so that "
-            "git can take back what this command does."
+            "There are uncommitted changes (see git status): commit or stash them, so that git can "
+            "revert this command."
         )
     slug = re.sub(r"[^a-z0-9]+", "-", name.lower()).strip("-")
     if not slug:
-        raise EjectError(f"{name!r} has no letters: name your project with NAME=my-project.")
+        raise EjectError(f"The project name {name!r} has no letters: set one with NAME=my-project.")
     tracked = tuple(git("ls-files").splitlines())
     commit = git("rev-parse", "--short", "HEAD").strip()
     return Plan(ROOT, slug, choose(ROOT, dags), tracked, commit)
 
 
-def in_words(plan: Plan) -> str:
-    """All that will happen."""
+def describe(plan: Plan) -> str:
+    """Return the description of all changes."""
     dags = "\n".join(f"    {dag.name}" for dag in plan.dags)
     copied = sorted({place for dag in plan.dags for place in dag.copied_with})
-    gone = [f"{place} ({count})" if count > 1 else place for place, count in places(plan).items()]
+    deleted = deleted_places(plan).items()
+    gone = [f"{place} ({count})" if count > 1 else place for place, count in deleted]
     return (
-        f"This makes the project {plan.name} of this checkout.\n"
+        f"This turns the checkout into the project {plan.name}.\n"
         f"  keeps the Dags\n{dags}\n"
         f"  with {', '.join([*copied, '.astro/, LICENSE, constraints.txt'])}\n"
-        f"  writes anew\n    {', '.join(plan.written)}\n"
+        f"  rewrites\n    {', '.join(plan.written)}\n"
         f"  deletes {len(plan.deleted)} files\n    {', '.join(gone)}\n"
-        "Nothing is committed. To take it back: git reset --hard."
+        "Nothing is committed. To revert it: git reset --hard."
     )
 
 
-def places(plan: Plan) -> Counter[str]:
-    """What is deleted: folders of which nothing stays, and single files; with how many files."""
-    stays = [*plan.kept, *plan.written]
+def deleted_places(plan: Plan) -> Counter[str]:
+    """Return the deleted folders and single files, with the number of files."""
+    remaining = [*plan.kept, *plan.written]
 
     def place(file: str) -> str:
         parents = [f"{parent}/" for parent in reversed(Path(file).parents[:-1])]
-        gone = [each for each in parents if not any(other.startswith(each) for other in stays)]
+        gone = [each for each in parents if not any(other.startswith(each) for other in remaining)]
         return [*gone, file][0]
 
     return Counter(map(place, plan.deleted))
 
 
-def is_wanted() -> bool:
+def is_confirmed() -> bool:
     try:
-        return input("Go on? [y/N] ").strip().lower() in ("y", "yes")
+        return input("Continue? [y/N] ").strip().lower() in ("y", "yes")
     except EOFError:
         return False
 
 
-def stop_what_runs(root: Path) -> None:
-    """There is no `make stop` afterwards."""
+def stop_processes(root: Path) -> None:
+    """Run ``make stop``, which the new project does not have."""
     python = root / ".venv" / "bin" / "python"
     if (root / ".airflow").exists() and python.exists():
         stop = [str(python), "-m", "include.local_airflow", "stop"]
         if subprocess.run(stop, cwd=root).returncode:
-            raise EjectError("make stop failed: end what runs in this checkout, then try again.")
+            raise EjectError(
+                "make stop failed: end the processes of this checkout, then try again."
+            )
 
 
-def carry_out(plan: Plan) -> None:
+def apply_plan(plan: Plan) -> None:
     git("rm", "--quiet", "--", *plan.deleted)
     for folder in sorted({Path(file).parent for file in plan.deleted}, reverse=True):
         shutil.rmtree(plan.root / folder / "__pycache__", ignore_errors=True)

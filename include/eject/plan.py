@@ -1,4 +1,4 @@
-"""What becomes of this repository: which files stay, which are written anew, which go."""
+"""The plan of the new project: kept, rewritten and deleted files."""
 
 from __future__ import annotations
 
@@ -11,16 +11,16 @@ from pathlib import Path
 from include.eject.dag_file import DBT_CLOUD, PROVIDER, DagFile, dag_files, named_dags
 
 TEMPLATES = Path(__file__).with_name("templates")
-SUFFIX = ".template"  # keeps tools from taking a template for what it is to become
+SUFFIX = ".template"  # so that tools ignore the templates
 LIBRARY = "include/dbt_cloud/"
-# They work with the library, for every Dag.
+# They belong to the library.
 PLUGINS = {"plugins/airflow_local_settings.py", "plugins/log_dbt_cloud_advice.py"}
 FIRST = "run_dbt_cloud_job"  # the simplest Dag
 LINEAGE = "include/lineage/"
 EMPTY_LINEAGE = '{"version": 1, "nodes": []}\n'  # until write_lineage has run
-SHOP = {"include/jaffle_shop/", "include/shop/"}  # the example's warehouse, and what fills it
-# Beside the Dags and what they are copied with. Whatever is not listed goes.
-STAYS = (
+SHOP = {"include/jaffle_shop/", "include/shop/"}  # the example's dbt project and loaders
+# Kept besides the Dags and the files they are copied with. All other files are deleted.
+KEPT = (
     ".astro/",
     ".github/dependabot.yml",
     ".github/workflows/deploy.yml",
@@ -31,15 +31,15 @@ STAYS = (
     "include/__init__.py",
     "packages.txt",
 )
-DBT_VENV = "# dbt in a virtual environment of its own: Airflow calls it, and never imports it.\n"
+DBT_VENV = "# dbt in a separate virtual environment: Airflow calls it and never imports it.\n"
 POOL = re.compile(r"the pool\s+`(\w+)`")
 
 
 @dataclass(frozen=True)
 class Plan:
-    """For these Dags, in this checkout.
+    """The plan for these Dags in this checkout.
 
-    ``tracked`` are all files that git knows, ``commit`` is the last one that has them.
+    ``tracked`` are all files in git, ``commit`` is the last commit of the template.
     """
 
     root: Path
@@ -50,7 +50,7 @@ class Plan:
 
     @cached_property
     def kept(self) -> list[str]:
-        places = {*STAYS, *(f"dags/{dag.path.name}" for dag in self.dags)}
+        places = {*KEPT, *(f"dags/{dag.path.name}" for dag in self.dags)}
         places |= {place for dag in self.dags for place in (*dag.copied_with, *dag.named_files)}
         places |= PLUGINS if LIBRARY in places else set()
         return [file for file in self.tracked if is_in(file, places)]
@@ -61,7 +61,7 @@ class Plan:
 
     @cached_property
     def written(self) -> dict[str, str]:
-        """File → its new text."""
+        """Return the new text of each rewritten file."""
         new = {
             str(file.relative_to(TEMPLATES)).removesuffix(SUFFIX): self._filled(file.read_text())
             for file in sorted(TEMPLATES.rglob("*"))
@@ -80,7 +80,7 @@ class Plan:
         return new
 
     def text(self, file: str) -> str:
-        """Return a file as it will be."""
+        """Return the text of a file in the new project."""
         return self.written[file] if file in self.written else text_of(self.root / file)
 
     def _filled(self, text: str) -> str:
@@ -106,7 +106,7 @@ class Plan:
         return re.sub(r" +$", "", text, flags=re.MULTILINE)
 
     def _table(self) -> str:
-        """The rows of these Dags from today's README, in their first two columns."""
+        """Return the README's table of these Dags, with its first two columns."""
         readme = without_local_words((self.root / "README.md").read_text())
         names = {dag.name for dag in self.dags}
         rows = re.findall(r"^(\| \[(\w+)\]\(dags/\S+ \| [^|\n]+\|)", readme, re.MULTILINE)
@@ -114,25 +114,25 @@ class Plan:
         return "\n".join(["| Dag | what it shows |", "|---|---|", *own])
 
     def _connections(self) -> str:
-        """The paragraphs of today's .env.example about connections that are named here."""
+        """Return the paragraphs of .env.example about connections of the kept files."""
         kept = [(self.root / name).read_text() for name in self.kept if name.endswith(".py")]
         named = set(re.findall(r"`(\w+)`", "".join(kept))) - {DBT_CLOUD}
-        wanted = {f"AIRFLOW_CONN_{name.upper()}" for name in named}
+        variables = {f"AIRFLOW_CONN_{name.upper()}" for name in named}
         text = without_local_words((self.root / ".env.example").read_text())
         paragraphs = text.split("\n\n")
-        own = [each.strip() for each in paragraphs if wanted & set(re.findall(r"\w+", each))]
+        own = [each.strip() for each in paragraphs if variables & set(re.findall(r"\w+", each))]
         return "".join(f"\n{each}\n" for each in own)
 
     def _requirements(self) -> str:
         packages = {PROVIDER}.union(*(dag.packages() for dag in self.dags))
         if any(LIBRARY in dag.copied_with for dag in self.dags):
-            packages.add("apache-airflow-providers-slack")  # where its notifications may go
+            packages.add("apache-airflow-providers-slack")  # for its notifications
         lines = (self.root / "requirements.txt").read_text().splitlines()
         named = {re.split("[<>=~!]", line)[0]: line for line in lines if not line.startswith("#")}
         return "".join(f"{named[package]}\n" for package in sorted(packages))
 
     def _dockerfile(self) -> str:
-        """The image alone, or with dbt where a Dag runs it."""
+        """Return the Dockerfile: the image, and dbt if a Dag runs it."""
         text = (self.root / "Dockerfile").read_text()
         if any("`dbt_venv`" in dag.docstring for dag in self.dags):
             return re.sub(r"^# dbt in .*?(?=^RUN)", DBT_VENV, text, flags=re.MULTILINE | re.DOTALL)
@@ -140,9 +140,9 @@ class Plan:
 
 
 def choose(root: Path, names: Collection[str]) -> tuple[DagFile, ...]:
-    """The Dags of these names, and those that they are copied with.
+    """Return the Dags of these names, and the Dags they are copied with.
 
-    Without names, those that need nothing but a dbt Cloud account.
+    Without names, return the Dags that need only a dbt Cloud account.
     """
     chosen = set(names) or {dag.name for dag in dag_files(root) if needs_only_dbt_cloud(dag)}
     copied_with = {place for dag in named_dags(chosen, root) for place in dag.copied_with}
@@ -155,7 +155,7 @@ def needs_only_dbt_cloud(dag: DagFile) -> bool:
 
 
 def text_of(file: Path) -> str:
-    """Return a file's text; empty for one that is no text, such as a compressed one."""
+    """Return a file's text; empty for a binary file."""
     try:
         return file.read_text()
     except UnicodeDecodeError:
@@ -167,12 +167,13 @@ def is_in(file: str, places: Iterable[str]) -> bool:
 
 
 def without_local_words(text: str) -> str:
-    """Without pointers to docs/, and what is true only beside the local dbt Cloud."""
+    """Remove links to docs/, and text about the local dbt Cloud."""
     text = re.sub(r"^## What to copy\n.*?(?=^## )", "", text, flags=re.MULTILINE | re.DOTALL)
     text = re.sub(r"\[([^]]+)\]\((?:\.\./)*docs/[^)]*\)", r"\1", text)
     text = re.sub(r"\sdocs/\w+\.md\s[^.]*\.(?=\s)", "", text)
-    text = re.sub(r'\n +" The local dbt Cloud [^"]*"', "", text)
-    text = re.sub(r"\s\((?:the local dbt Cloud|as cloned)[^)]*\)", "", text)
+    text = re.sub(r"[;:,]\s+see\s+docs/\w+\.md|\sSee\s+docs/\w+\.md\.", "", text)
+    text = re.sub(r'\n +" [^"]*local dbt Cloud[^"]*"', "", text)
+    text = re.sub(r"\s\((?:the local dbt Cloud|as cloned|`make lineage`)[^)]*\)", "", text)
     text = text.replace(", on local stand-ins as cloned", "")
     text = re.sub(r": `make run`[^.]*(?=\.)", "", text)
     return re.sub(r"^As cloned, .*?\n\n", "", text, flags=re.MULTILINE | re.DOTALL)

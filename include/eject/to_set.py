@@ -1,4 +1,4 @@
-"""The constants that have to be set in the new project, each with its file and line."""
+"""The constants to set in the new project, with file and line."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from include.eject.plan import LINEAGE, Plan
 def places_to_set(plan: Plan) -> list[str]:
     """Return lines such as ``dags/run_dbt_cloud_job.py:22: JOB_ID = 65767``.
 
-    They are those that the docstring of each Dag names under "To use it elsewhere".
+    The section "To use it elsewhere" of each Dag's docstring names them.
     """
     found = {
         (file, line): text
@@ -22,12 +22,12 @@ def places_to_set(plan: Plan) -> list[str]:
     }
     lineage = [file for file in plan.kept if file.startswith(LINEAGE)]
     return [f"{file}:{line}: {text}" for (file, line), text in sorted(found.items())] + [
-        f"{file}: run the Dag write_lineage, which fills it" for file in lineage
+        f"{file}: run the Dag write_lineage to fill it" for file in lineage
     ]
 
 
 def constants(text: str, names: frozenset[str]) -> Iterator[tuple[int, str]]:
-    """Yield line number and first line of each constant of these names."""
+    """Yield the line number and first line of each constant with one of these names."""
     lines = text.splitlines()
     for node in ast.parse(text).body:
         targets = node.targets if isinstance(node, ast.Assign) else ()

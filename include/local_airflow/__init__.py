@@ -1,1 +1,1 @@
-"""Airflow on this machine without Docker: what `make run`, `make start` and `make stop` do."""
+"""Airflow on this machine without Docker, for ``make run``, ``make start`` and ``make stop``."""

@@ -1,4 +1,4 @@
-"""`python -m include.local_airflow run DAG | start | status | doctor [DAG] | stop`."""
+"""``python -m include.local_airflow run DAG | start | status | doctor [DAG] | stop``."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import sys
 
 from rich.console import Console
 
-from include.local_airflow.errors import told
+from include.local_airflow.errors import run_reporting_errors
 from include.local_airflow.settings.launch import Launch
 
 
@@ -18,23 +18,23 @@ def _parser() -> argparse.ArgumentParser:
     run = commands.add_parser("run", help="run one Dag end to end")
     run.add_argument("dag_id", metavar="DAG")
     commands.add_parser("start", help="start Airflow and the local dbt Cloud in the background")
-    commands.add_parser("status", help="show what runs, since when and where")
+    commands.add_parser("status", help="show each process, its uptime and its URL")
     doctor = commands.add_parser("doctor", help="check the connections and every job id")
-    doctor.add_argument("dag_id", metavar="DAG", nargs="?", default="", help="check only this one")
-    commands.add_parser("stop", help="end everything that run and start left running")
+    doctor.add_argument("dag_id", metavar="DAG", nargs="?", default="", help="check only this Dag")
+    commands.add_parser("stop", help="stop everything that run and start left running")
     return parser
 
 
 def main() -> int:
     """Run the command; return the exit code."""
     arguments = _parser().parse_args()
-    for number in (signal.SIGTERM, signal.SIGHUP):  # end what was started, as Ctrl-C does
-        if signal.getsignal(number) is not signal.SIG_IGN:  # as nohup wants it
+    for number in (signal.SIGTERM, signal.SIGHUP):  # clean up as after Ctrl-C
+        if signal.getsignal(number) is not signal.SIG_IGN:  # nohup ignores it
             signal.signal(number, signal.default_int_handler)
-    return told(lambda: _do(arguments), interrupted="Stopped.")
+    return run_reporting_errors(lambda: _run_command(arguments), interrupted="Stopped.")
 
 
-def _do(arguments: argparse.Namespace) -> int:
+def _run_command(arguments: argparse.Namespace) -> int:
     launch, console = Launch.read(), Console(highlight=False, soft_wrap=True)
     if arguments.command == "run":
         from include.local_airflow.run.command import run_dag

@@ -1,1 +1,1 @@
-"""What the launcher takes from Airflow."""
+"""The parts of Airflow that the launcher uses."""

@@ -1,7 +1,7 @@
-"""One of Airflow's components, as `airflow NAME` runs it.
+"""Run one of Airflow's components, as ``airflow NAME`` does.
 
-What a component builds first stays until it ends, and Python would look through it for garbage
-again and again: looking seldom saves a quarter of the start, and of the start of each task.
+Objects created at startup live until the process ends, so Python collects garbage less often. That
+saves a quarter of the startup time of the component and of each task.
 """
 
 from __future__ import annotations
@@ -15,14 +15,14 @@ import psutil
 
 from include.local_airflow.airflow.internals import main
 
-SELDOM = (50_000, 20, 50)  # new objects, then rounds of each generation
+GC_THRESHOLDS = (50_000, 20, 50)  # new objects, then collections of each generation
 IDLE = "LocalExecutor: <idle>"
 
 
 def end_idle_orphans() -> None:
-    """End what a killed scheduler has left: processes of a LocalExecutor that wait for a task.
+    """Kill the idle LocalExecutor processes of a killed scheduler.
 
-    Those that run a task end by themselves.
+    Processes that run a task end by themselves.
     """
     for process in psutil.process_iter():
         with suppress(psutil.Error, OSError):
@@ -31,17 +31,17 @@ def end_idle_orphans() -> None:
 
 
 def _is_idle_orphan(process: psutil.Process) -> bool:
-    here = os.getsid(0)
+    session = os.getsid(0)
     return bool(
-        os.getsid(process.pid) == here
+        os.getsid(process.pid) == session
         and IDLE in " ".join(process.cmdline())
-        and os.getsid(process.ppid()) != here
+        and os.getsid(process.ppid()) != session
     )
 
 
 if __name__ == "__main__":
-    gc.set_threshold(*SELDOM)
+    gc.set_threshold(*GC_THRESHOLDS)
     if sys.argv[1] == "scheduler":
         end_idle_orphans()
     sys.argv[0] = "airflow"
-    main()  # type: ignore[no-untyped-call]  # Airflow's has no types
+    main()  # type: ignore[no-untyped-call]  # untyped in Airflow

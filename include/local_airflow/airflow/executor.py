@@ -1,8 +1,8 @@
-"""Airflow's LocalExecutor, which here never gives a task two processes at a time.
+"""Airflow's LocalExecutor, with at most one process per task at a time.
 
-`make start` and `astro dev start` use it. A deferred task keeps its key when it is resumed. Where
-its trigger fires before the executor has reported the end of the deferring process, Airflow 3.3
-takes that end for the resumed task's and counts a failed try:
+``make start`` and ``astro dev start`` use it. A resumed deferred task keeps its key. If its trigger
+fires before the executor has reported the end of the deferring process, Airflow 3.3 mistakes that
+end for the resumed task's and counts a failed try:
 https://github.com/apache/airflow/issues/72716.
 """
 
@@ -13,22 +13,22 @@ from typing import Any
 
 from include.local_airflow.airflow.internals import LocalExecutor as AirflowLocalExecutor
 
-PATIENCE = 30.0  # seconds; a process that was killed with its supervisor never reports its end
+HOLD_TIMEOUT = 30.0  # seconds; a process killed with its supervisor never reports its end
 
 
 class LocalExecutor(AirflowLocalExecutor):
-    """Keeps a resumed task in its queue until its earlier process has ended.
+    """Keep a resumed task in the queue until its earlier process has ended.
 
     Airflow 3.3 and 3.4 call both methods that this class overrides.
     """
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
-        super().__init__(*args, **kwargs)  # type: ignore[no-untyped-call]  # Airflow's has no types
-        self.under_way: set[Any] = set()  # keys whose end the scheduler does not know yet
+        super().__init__(*args, **kwargs)  # type: ignore[no-untyped-call]  # untyped in Airflow
+        self.under_way: set[Any] = set()  # keys whose end is not reported yet
         self.held_since: dict[Any, float] = {}
 
     def _get_workloads_to_schedule(self, open_slots: int) -> list[tuple[Any, Any]]:
-        """Return what starts now: the first in the queue, except held tasks."""
+        """Return the workloads to start now: the first in the queue, except held tasks."""
         queued = super()._get_workloads_to_schedule(open_slots + len(self.under_way))
         free = [(key, workload) for key, workload in queued if not self.is_held(key)]
         chosen = free[: max(open_slots, 0)]
@@ -39,10 +39,10 @@ class LocalExecutor(AirflowLocalExecutor):
 
     def is_held(self, key: Any) -> bool:
         now = time.monotonic()
-        return key in self.under_way and now - self.held_since.setdefault(key, now) < PATIENCE
+        return key in self.under_way and now - self.held_since.setdefault(key, now) < HOLD_TIMEOUT
 
     def get_event_buffer(self, dag_ids: Any = None) -> dict[Any, Any]:
-        """Return the events since the last call, from which the scheduler learns of ends."""
+        """Return the state changes since the last call, which the scheduler reads."""
         events: dict[Any, Any] = super().get_event_buffer(dag_ids)
         self.under_way -= {key for key, (state, _) in events.items() if state != "running"}
         return events

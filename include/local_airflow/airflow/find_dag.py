@@ -1,4 +1,4 @@
-"""Find a Dag by its id, or say why there is none."""
+"""Find a Dag by its id."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ from include.local_airflow.errors import LaunchError
 
 
 def find_dag(dag_id: str, folder: Path) -> DAG:
-    """Return the Dag, looking first into the file of its name.
+    """Return the Dag; the file with its name is read first.
 
     Raises:
-        LaunchError: there is no such Dag, or its file cannot be imported.
+        LaunchError: the Dag does not exist, or its file cannot be imported.
     """
     own_file = folder / f"{dag_id}.py"
     for place in (own_file, folder) if own_file.exists() else (folder,):
@@ -28,22 +28,22 @@ def find_dag(dag_id: str, folder: Path) -> DAG:
         file, trace = next(iter(bag.import_errors.items()))
         reason = trace.strip().splitlines()[-1]
         raise LaunchError(
-            f"No Dag {dag_id} was found, and {Path(file).name} cannot be imported ({reason}): "
+            f"Dag {dag_id} was not found, and {Path(file).name} cannot be imported ({reason}): "
             "correct that file, then run the command again."
         )
     if skipped := _skipped_file(dag_id, folder):
         raise LaunchError(
-            f"Airflow skips {skipped.name}, which makes the Dag {dag_id}: write the words airflow "
-            "and dag into the file, in a comment for example."
+            f"Airflow skips {skipped.name}, which defines the Dag {dag_id}: add the words airflow "
+            "and dag to the file, for example in a comment."
         )
     known = ", ".join(sorted(bag.dags)) or "none"
-    raise LaunchError(f"There is no Dag {dag_id}. The Dags in {folder.name}/ are: {known}.")
+    raise LaunchError(f"Dag {dag_id} does not exist. Dags in {folder.name}/: {known}.")
 
 
 def _skipped_file(dag_id: str, folder: Path) -> Path | None:
-    """Return the file that makes the Dag and lacks a word without which Airflow imports no file.
+    """Return the file that defines the Dag but lacks a word that Airflow's safe mode requires.
 
-    Only files that name the Dag are imported: the others may be scripts.
+    Only files that contain the Dag's id are imported; the others may be scripts.
     """
     names_it = re.compile(rf"\b{re.escape(dag_id)}\b")
     for file in sorted(folder.rglob("*.py")):

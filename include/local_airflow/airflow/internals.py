@@ -1,8 +1,7 @@
-"""What `make` takes from Airflow beyond `airflow.sdk`, the providers and the REST API.
+"""All imports from Airflow beyond ``airflow.sdk``, the providers and the REST API.
 
-Airflow promises none of it, so this is the file to read, and to change, for another Airflow than
-3.3. A name is imported when it is first asked for: all together take seconds, and no process of
-ours needs them all.
+They are not part of Airflow's public API: adapt this file to Airflow versions other than 3.3. Names
+are imported on first access, because all imports together take seconds.
 """
 
 from __future__ import annotations
@@ -32,7 +31,7 @@ if TYPE_CHECKING:
     from airflow.utils.db_cleanup import run_cleanup as run_cleanup
     from airflow.utils.session import create_session as create_session
 
-PLACES = {
+MODULES = {
     "__version__": "airflow",
     "AirflowException": "airflow.sdk.exceptions",
     "Connection": "airflow.models.connection",
@@ -54,10 +53,10 @@ PLACES = {
     "run_cleanup": "airflow.utils.db_cleanup",
     "upgradedb": "airflow.utils.db",
 }
-LOG_SERVER = "airflow.utils.serve_logs.log_server:get_app"  # as uvicorn takes it
+LOG_SERVER = "airflow.utils.serve_logs.log_server:get_app"  # in uvicorn's notation
 
 
 def __getattr__(name: str) -> Any:
-    if name not in PLACES:
-        raise AttributeError(f"{name} is not among the parts of Airflow that are used here")
-    return getattr(import_module(PLACES[name]), name)
+    if name not in MODULES:
+        raise AttributeError(f"{name} is not listed in {__name__}")
+    return getattr(import_module(MODULES[name]), name)

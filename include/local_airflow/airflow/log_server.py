@@ -1,6 +1,6 @@
-"""Airflow's own log server, on the loopback address: Airflow binds it to every interface.
+"""Airflow's log server on the loopback address; Airflow itself binds it to all interfaces.
 
-The UI asks it for the log of a task that runs; it refuses whoever has no token of the UI's.
+The UI reads the logs of running tasks from it. Requests without a token of the UI are refused.
 """
 
 from __future__ import annotations
@@ -9,13 +9,13 @@ HOST = "127.0.0.1"
 
 
 def hostname() -> str:
-    """`[core] hostname_callable`: where the UI looks for a task's log."""
+    """Return the host of task logs for the UI, as ``[core] hostname_callable``."""
     return HOST
 
 
 def main() -> None:
     """Serve the logs until the process is ended."""
-    import uvicorn  # here, since every process of Airflow imports this file
+    import uvicorn  # not at module level: every Airflow process imports this module
 
     from include.local_airflow.airflow.internals import LOG_SERVER, conf
 

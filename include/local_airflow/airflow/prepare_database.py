@@ -1,7 +1,7 @@
-"""The metadata database: migrated when Airflow's version changes, filled from the settings.
+"""Migrate the metadata database when Airflow's version changes, and apply the settings to it.
 
-Imports Airflow, so it belongs in a process of its own:
-`python -m include.local_airflow.airflow.prepare_database`.
+It imports Airflow, so run it in a separate process:
+``python -m include.local_airflow.airflow.prepare_database``.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from sqlalchemy.orm import Session
 from include.local_airflow.airflow.internals import Connection, Pool, Variable, create_session
 from include.local_airflow.airflow.internals import __version__ as airflow_version
 from include.local_airflow.errors import LaunchError
-from include.local_airflow.settings.active_dbt_cloud import leads_here
+from include.local_airflow.settings.active_dbt_cloud import is_local
 from include.local_airflow.settings.airflow_settings import (
     NAME,
     AirflowSettings,
@@ -31,13 +31,13 @@ from include.local_servers import data_folder
 from include.local_servers.connections import CENSUS, DBT_CLOUD, FIVETRAN
 
 LOCAL_WAREHOUSE = f"{data_folder.DEFAULT}/warehouse.duckdb"
-"""What `airflow_settings.yaml` says; dbt Core, which runs elsewhere, needs the whole path."""
+"""As in ``airflow_settings.yaml``. dbt Core has another working folder and needs the full path."""
 
 LOCAL_HOSTS = (DBT_CLOUD.host, FIVETRAN.host, CENSUS.host, LOCAL_WAREHOUSE)
 
 
 def prepare_database(launch: Launch, mark: Path | None) -> AirflowSettings:
-    """Migrate the configured database if need be and apply `airflow_settings.yaml` to it."""
+    """Migrate the configured database if necessary and apply ``airflow_settings.yaml`` to it."""
     migrate(mark)
     settings = read_settings(launch.root / NAME)
     apply_settings(settings, launch)
@@ -45,10 +45,10 @@ def prepare_database(launch: Launch, mark: Path | None) -> AirflowSettings:
 
 
 def migrate(mark: Path | None) -> None:
-    """Bring the database to this Airflow's schema.
+    """Migrate the database to this Airflow's schema.
 
     Args:
-        mark: the file beside the data that says which Airflow has done so; None if nobody knows.
+        mark: the file with the version of the last migration; ``None`` if there is no record.
     """
     from include.local_airflow.airflow.internals import upgradedb
 
@@ -61,9 +61,9 @@ def migrate(mark: Path | None) -> None:
 
 
 def apply_settings(settings: AirflowSettings, launch: Launch) -> None:
-    """Create or overwrite pools, variables and connections, as `astro dev start` does.
+    """Create or overwrite pools, variables and connections, as ``astro dev start`` does.
 
-    A connection of a local server stays as it is where somebody has entered a real account.
+    A local server's connection is not overwritten if the user has entered a real account.
     """
     for pool in settings.pools:
         Pool.create_or_update_pool(
@@ -75,14 +75,14 @@ def apply_settings(settings: AirflowSettings, launch: Launch) -> None:
     for variable in settings.variables:
         Variable.set(variable.variable_name, variable.variable_value)
     with create_session() as session:
-        for wanted in settings.connections:
-            found = _stored(session, wanted.conn_id)
-            is_own = found and not leads_here(found.host, found.login)
-            if is_own and wanted.conn_host in LOCAL_HOSTS:
+        for configured in settings.connections:
+            found = _stored(session, configured.conn_id)
+            is_own = found and not is_local(found.host, found.login)
+            if is_own and configured.conn_host in LOCAL_HOSTS:
                 continue
-            session.execute(delete(Connection).where(Connection.conn_id == wanted.conn_id))
-            fields = connection_fields(wanted, launch)
-            session.add(Connection(conn_id=wanted.conn_id, **fields))
+            session.execute(delete(Connection).where(Connection.conn_id == configured.conn_id))
+            fields = connection_fields(configured, launch)
+            session.add(Connection(conn_id=configured.conn_id, **fields))
 
 
 def _stored(session: Session, conn_id: str) -> Connection | None:
@@ -93,23 +93,23 @@ def _stored(session: Session, conn_id: str) -> Connection | None:
 
 
 def export_connections(settings: AirflowSettings) -> None:
-    """Put the connections, as they are now, into this process's environment, unless the user did.
+    """Export the stored connections to this process's environment; the user's variables win.
 
-    `dag.test()` runs a deferred task's trigger in line, and there Airflow 3.3 finds a connection
-    in the environment only.
+    ``dag.test()`` runs the triggers of deferred tasks in this process, where Airflow 3.3 reads
+    connections from the environment only.
     """
     with create_session() as session:
-        for wanted in settings.connections:
-            if stored := _stored(session, wanted.conn_id):
-                os.environ.setdefault(f"AIRFLOW_CONN_{wanted.conn_id.upper()}", stored.as_json())
+        for each in settings.connections:
+            if stored := _stored(session, each.conn_id):
+                os.environ.setdefault(f"AIRFLOW_CONN_{each.conn_id.upper()}", stored.as_json())
 
 
 @contextmanager
 def exported_variables(settings: AirflowSettings) -> Iterator[None]:
-    """Put the Variables into this process's environment, unless the user did, and take them out.
+    """Export the Variables to this process's environment while Dag files are parsed.
 
-    Airflow 3.3 finds no other while a file is parsed outside its Dag processor. In a task they
-    would hide what a `Variable.set` has written.
+    Outside its Dag processor, Airflow 3.3 reads no other Variables during parsing. In a task they
+    would hide the result of ``Variable.set``. The user's variables win.
     """
     names = {f"AIRFLOW_VAR_{e.variable_name.upper()}": e.variable_value for e in settings.variables}
     added = {name: value for name, value in names.items() if name not in os.environ}
@@ -121,40 +121,40 @@ def exported_variables(settings: AirflowSettings) -> Iterator[None]:
             del os.environ[name]
 
 
-def connection_fields(wanted: ConnectionSettings, launch: Launch) -> dict[str, Any]:
-    """Return the connection as Airflow's fields, at the port and with the token of this launch."""
-    others = wanted.model_dump(exclude={"conn_id", "conn_uri"}, exclude_defaults=True)
-    if wanted.conn_uri and not others:
-        return {"uri": wanted.conn_uri}
-    host, password = wanted.conn_host, wanted.conn_password
-    if host == DBT_CLOUD.host:  # DBT_CLOUD_PORT and LOCAL_DBT_CLOUD_TOKEN may say otherwise
+def connection_fields(configured: ConnectionSettings, launch: Launch) -> dict[str, Any]:
+    """Return the connection's Airflow fields, with the port and token of this launch."""
+    others = configured.model_dump(exclude={"conn_id", "conn_uri"}, exclude_defaults=True)
+    if configured.conn_uri and not others:
+        return {"uri": configured.conn_uri}
+    host, password = configured.conn_host, configured.conn_password
+    if host == DBT_CLOUD.host:  # DBT_CLOUD_PORT and LOCAL_DBT_CLOUD_TOKEN override it
         host = f"localhost:{launch.dbt_cloud_port}"
         password = launch.variables.get("LOCAL_DBT_CLOUD_TOKEN", password)
-    if host in (FIVETRAN.host, CENSUS.host):  # FIVETRAN_CENSUS_PORT may say otherwise
+    if host in (FIVETRAN.host, CENSUS.host):  # FIVETRAN_CENSUS_PORT overrides it
         host = f"localhost:{launch.fivetran_census_port}"
     if host == LOCAL_WAREHOUSE:
         host = str(launch.data / "warehouse.duckdb")
     fields = {
-        "conn_type": wanted.conn_type,
+        "conn_type": configured.conn_type,
         "host": host,
-        "schema": wanted.conn_schema,
-        "login": wanted.conn_login,
+        "schema": configured.conn_schema,
+        "login": configured.conn_login,
         "password": password,
-        "port": wanted.conn_port,
-        "extra": wanted.extra,
+        "port": configured.conn_port,
+        "extra": configured.extra,
     }
-    # The UI sends 0 for no port, and Airflow 3.3 tests a stored connection only with its own port.
+    # The UI sends 0 for no port. Airflow 3.3 tests a stored connection only with the stored port.
     return {name: value for name, value in fields.items() if value or name == "port"}
 
 
 def main(mark: str = "") -> int:
-    """Prepare the database that the environment names; return the exit code."""
-    from include.local_airflow.airflow.retention import remove_old  # make run does without
+    """Prepare the configured database; return the exit code."""
+    from include.local_airflow.airflow.retention import remove_old  # not for make run
 
     try:
         launch = Launch.read()
         prepare_database(launch, Path(mark) if mark else None)
-        if mark:  # nobody else's database
+        if mark:  # the database of this checkout
             remove_old(launch.home)
     except LaunchError as error:
         print(f"Error: {error}", file=sys.stderr)
@@ -163,5 +163,5 @@ def main(mark: str = "") -> int:
 
 
 if __name__ == "__main__":
-    is_there = sys.stdin.readline()  # Airflow has been imported meanwhile
-    sys.exit(main(*sys.argv[1:]) if is_there else 1)
+    is_ready = sys.stdin.readline()  # the server starts while Airflow is imported
+    sys.exit(main(*sys.argv[1:]) if is_ready else 1)

@@ -1,4 +1,4 @@
-"""The few questions that the launcher asks a running Airflow."""
+"""The launcher's client for a running Airflow."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from typing import Any
 import requests
 
 _NAMES = {
-    "metadatabase": "api-server",  # the answer itself proves the API server, this its database
+    "metadatabase": "api-server",  # a response proves the API server, this entry its database
     "scheduler": "scheduler",
     "dag_processor": "dag-processor",
     "triggerer": "triggerer",
@@ -20,7 +20,7 @@ COMPONENTS = set(_NAMES.values())
 
 
 class AirflowApi:
-    """Airflow's REST API on a loopback port; for most of it everyone has to be admin there."""
+    """Airflow's REST API on a loopback port; most calls require that all users are admins."""
 
     def __init__(self, port: int) -> None:
         self._address = f"http://127.0.0.1:{port}"
@@ -28,13 +28,13 @@ class AirflowApi:
         self._session.trust_env = False  # no proxy between this machine and itself
 
     def healthy_components(self) -> set[str]:
-        """Return the names of the components that say they are healthy; none before it answers."""
-        return {name for name, said in self._health().items() if said["status"] == "healthy"}
+        """Return the names of the healthy components; none before the API server responds."""
+        return {name for name, state in self._health().items() if state["status"] == "healthy"}
 
     def seconds_since_heartbeat(self, component: str) -> float | None:
-        """Return how long ago the component last said that it lives; None if nobody knows."""
-        said = self._health().get(component, {})
-        times = [said[key] for key in said if key.startswith("latest_") and said[key]]
+        """Return the age of the component's last heartbeat; ``None`` if there is none."""
+        state = self._health().get(component, {})
+        times = [state[key] for key in state if key.startswith("latest_") and state[key]]
         if not times:
             return None
         return (datetime.now(UTC) - datetime.fromisoformat(times[0])).total_seconds()
@@ -47,19 +47,19 @@ class AirflowApi:
         return {name: health[key] for key, name in _NAMES.items() if health.get(key)}
 
     def asks_for_login(self) -> bool:
-        """Tell whether not everyone is admin, so that the launcher may not ask for more either."""
+        """Return whether Airflow requires a login, which the launcher does not have."""
         try:
             return not self._token
         except requests.HTTPError as error:
             return error.response.status_code < 500
-        except (requests.JSONDecodeError, KeyError):  # the page of a login
+        except (requests.JSONDecodeError, KeyError):  # a login page
             return True
         except requests.RequestException:
             return False
 
     def unlisted(self, folder: Path) -> set[str]:
-        """Return the Dag files of the folder that are neither a Dag nor an import error yet."""
-        files = {file.name for file in folder.glob("*.py") if _makes_a_dag(file)}
+        """Return the Dag files that Airflow lists neither as a Dag nor as an import error."""
+        files = {file.name for file in folder.glob("*.py") if _defines_a_dag(file)}
         try:
             dags = self._get("/api/v2/dags?limit=100", signed_in=True)["dags"]
         except requests.RequestException:
@@ -67,7 +67,7 @@ class AirflowApi:
         return files - {dag["relative_fileloc"] for dag in dags} - set(self.import_errors())
 
     def import_errors(self) -> dict[str, str]:
-        """Return the last line of the traceback for each Dag file that cannot be imported."""
+        """Return the last traceback line of each Dag file with an import error."""
         try:
             errors = self._get("/api/v2/importErrors?limit=100", signed_in=True)["import_errors"]
         except requests.RequestException:
@@ -78,7 +78,7 @@ class AirflowApi:
         }
 
     def connection(self, conn_id: str) -> dict[str, Any] | None:
-        """Return a connection of Airflow's database, its password masked; None if it has none."""
+        """Return a connection of Airflow's database, with a masked password, or ``None``."""
         try:
             return self._get(f"/api/v2/connections/{conn_id}", signed_in=True)
         except requests.RequestException:
@@ -104,10 +104,10 @@ class AirflowApi:
         address = self._address + path
         response = self._session.request(method, address, json=json, headers=headers, timeout=10)
         response.raise_for_status()
-        answer: dict[str, Any] = response.json()
-        return answer
+        body: dict[str, Any] = response.json()
+        return body
 
 
-def _makes_a_dag(file: Path) -> bool:
-    """Airflow parses each file with the words dag and airflow in it; those may be helpers."""
+def _defines_a_dag(file: Path) -> bool:
+    """Return whether the file defines a Dag; Airflow also parses helper modules."""
     return re.search(r"^@dag\b|\bDAG\(", file.read_text(errors="replace"), re.MULTILINE) is not None

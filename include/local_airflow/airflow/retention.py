@@ -1,4 +1,4 @@
-"""What grows with every Dag run has an end: the metadata and logs of the last days are kept."""
+"""The retention of metadata and logs, which grow with every Dag run."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ INTERVAL = timedelta(days=1)
 
 
 def remove_old(home: Path, now: datetime | None = None) -> None:
-    """Remove metadata and logs that are older than `DAYS`, at most once a day.
+    """Remove metadata and logs that are older than ``DAYS``, at most once a day.
 
-    The newest run of each Dag stays. The database is the configured one.
+    The newest run of each Dag is kept. The database is the configured one.
     """
     now = now or datetime.now(UTC)
     mark = home / "cleaned"
@@ -30,9 +30,9 @@ def remove_old(home: Path, now: datetime | None = None) -> None:
 
 
 def remove_old_files(folder: Path, before: datetime) -> None:
-    """Remove the files that nobody has written to since, and the folders that become empty."""
-    for path in sorted(folder.rglob("*"), reverse=True):  # what is in a folder comes before it
-        with suppress(OSError):  # it is not empty, or somebody else was faster
+    """Remove the files last modified before ``before``, and empty folders."""
+    for path in sorted(folder.rglob("*"), reverse=True):  # files before their folder
+        with suppress(OSError):  # not empty, or removed by another process
             if path.is_dir() and not path.is_symlink():
                 path.rmdir()
             elif _changed(path) < before:

@@ -1,10 +1,10 @@
-"""The connections of Airflow's secrets backend, looked up before anything starts.
+"""The check of the connections in Airflow's secrets backend, before anything starts.
 
-Airflow asks the backend first. One that fails, or has a connection that cannot be used, it skips
-without a word, and uses the connection in its database instead.
+Airflow reads the backend first. It silently skips a backend that fails or returns an unusable
+connection, and then uses the connection in its database.
 
-`python -m include.local_airflow.airflow.secrets_backend` imports Airflow. Its last line
-is which dbt Cloud the backend names, nothing if it names none, or what is wrong.
+``python -m include.local_airflow.airflow.secrets_backend`` imports Airflow. Its last line is the
+backend's dbt Cloud host and account, empty if there is none, or the error.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ import sys
 from typing import Any
 
 from include.local_airflow.errors import LaunchError
-from include.local_airflow.settings.connection_check import check_connection, named
+from include.local_airflow.settings.connection_check import check_connection, host_and_account
 from include.local_airflow.settings.connection_variable import (
     TEXTS,
     ConnectionFields,
@@ -29,38 +29,38 @@ KWARGS = "AIRFLOW__SECRETS__BACKEND_KWARGS"
 
 
 def look_up(backend: Any, conn_id: str) -> Any:
-    """Return the connection that one of Airflow's backends has, or None.
+    """Return a connection from one of Airflow's backends, or ``None``.
 
     Raises:
-        UnusableConnectionError: Airflow would go on to the next backend.
+        UnusableConnectionError: Airflow would skip this backend.
     """
     try:
         connection = backend.get_connection(conn_id=conn_id)
         if connection:
             check_texts({name: getattr(connection, name) for name in TEXTS})
             check_extra(connection.extra or "{}")
-            connection.get_uri()  # Airflow does so too
+            connection.get_uri()  # as Airflow does
     except UnusableConnectionError:
         raise
-    except Exception as error:  # backends raise whatever their libraries raise
+    except Exception as error:  # backends raise the exceptions of their libraries
         raise UnusableConnectionError(
-            f"It cannot be read ({_reason(error)}): write it as .env.example shows, and see that "
-            "the secrets backend is reached."
+            f"It cannot be read ({_reason(error)}): write it as in .env.example, and check that "
+            "the secrets backend is reachable."
         ) from error
     return connection
 
 
 def _reason(error: Exception) -> str:
-    """Return an exception's class, and its text if that cannot hold a piece of a secret."""
+    """Return an exception's class, with its text if that cannot contain a secret."""
     text = str(error).strip().splitlines() if isinstance(error, OSError) else []
     return ": ".join([type(error).__name__, *text[:1]])
 
 
 def dbt_cloud_in_backend() -> str:
-    """Return host and account that the configured backend names; nothing if it names none.
+    """Return the host and account in the configured backend; empty if it has none.
 
     Raises:
-        LaunchError: Airflow could not use the backend, or one of its connections.
+        LaunchError: the backend or one of its connections is unusable.
     """
     _check_kwargs(os.environ.get(KWARGS) or "{}")
     try:
@@ -70,7 +70,7 @@ def dbt_cloud_in_backend() -> str:
     except Exception as error:
         raise LaunchError(
             f"AIRFLOW__SECRETS__BACKEND cannot be loaded ({type(error).__name__}: {error}): "
-            "correct it, and AIRFLOW__SECRETS__BACKEND_KWARGS, as docs/secrets.md shows."
+            "correct it and AIRFLOW__SECRETS__BACKEND_KWARGS as in docs/secrets.md."
         ) from error
     found = ""
     for local in ALL:
@@ -78,7 +78,9 @@ def dbt_cloud_in_backend() -> str:
             connection = look_up(backend, local.conn_id)
             if connection and local == DBT_CLOUD:
                 check_connection(connection)
-                found = named(ConnectionFields(host=connection.host, login=connection.login))
+                found = host_and_account(
+                    ConnectionFields(host=connection.host, login=connection.login)
+                )
         except UnusableConnectionError as error:
             raise LaunchError(
                 f"The connection {local.conn_id} of {type(backend).__name__} cannot be used. "
@@ -88,14 +90,14 @@ def dbt_cloud_in_backend() -> str:
 
 
 def _check_kwargs(text: str) -> None:
-    """Check the backend's options: Airflow leaves them out if they are malformed."""
+    """Check the backend's options, which Airflow ignores if they are malformed."""
     try:
         is_object = isinstance(json.loads(text), dict)
     except ValueError:
         is_object = False
     if not is_object:
         raise LaunchError(
-            "AIRFLOW__SECRETS__BACKEND_KWARGS is not a JSON object: write it as .env.example shows."
+            "AIRFLOW__SECRETS__BACKEND_KWARGS is not a JSON object: write it as in .env.example."
         )
 
 

@@ -1,6 +1,6 @@
-"""`make doctor`: whether dbt Cloud is reached and lets the Dags run their jobs, in sentences.
+"""``make doctor``: check that dbt Cloud is reachable and that the Dags may run their jobs.
 
-It only asks, and changes nothing.
+The checks are read-only.
 """
 
 from __future__ import annotations
@@ -10,9 +10,9 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Finding:
-    """One sentence; `advice` says what to do where something is wrong.
+    """The result of one check; ``advice`` is the fix of a problem, and empty if there is none.
 
-    A note is neither well nor wrong. `short` stands for the sentence where all is well.
+    A note is neither a success nor a problem. ``short`` is the text for the one-line summary.
     """
 
     text: str
@@ -22,4 +22,4 @@ class Finding:
 
 
 class UnusableConnection(Finding):
-    """Airflow finds a connection first that it cannot use."""
+    """The first connection that Airflow finds is unusable."""

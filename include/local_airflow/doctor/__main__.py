@@ -1,6 +1,6 @@
-"""The process that checks, and prints what it finds: problems first.
+"""The process that runs the checks and prints the findings, problems first.
 
-`python -m include.local_airflow.doctor [--airflow URL] [--dag ID]`
+``python -m include.local_airflow.doctor [--airflow URL] [--dag ID]``
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from include.local_airflow.airflow.find_dag import find_dag
 from include.local_airflow.airflow.prepare_database import exported_variables
 from include.local_airflow.doctor import Finding, UnusableConnection
 from include.local_airflow.doctor.checks import NO_BUNDLE, examine
-from include.local_airflow.doctor.connections import Found, find_connection
+from include.local_airflow.doctor.connections import ResolvedConnection, find_connection
 from include.local_airflow.doctor.job_tasks import (
     JobTask,
     example_job_ids,
@@ -30,47 +30,48 @@ from include.local_airflow.doctor.webhooks import receiver_of
 from include.local_airflow.errors import LaunchError
 from include.local_airflow.settings.airflow_settings import NAME, AirflowSettings, read_settings
 from include.local_airflow.settings.dotenv_file import read_dotenv
-from include.local_airflow.settings.launch import TRUSTED, Launch
-from include.local_airflow.start.command import airflow_watcher, has_connections_of
+from include.local_airflow.settings.environment import TRUSTED
+from include.local_airflow.settings.launch import Launch
+from include.local_airflow.start.plan import airflow_supervisor, has_connections_of
 from include.local_servers.connections import DBT_CLOUD
 from include.local_servers.subscription import CONN_ID
 
 
 def findings(launch: Launch, airflow: str = "", dag_id: str = "") -> Iterator[Finding]:
-    """Yield what is found about the connections that the Dags name, and about their jobs.
+    """Yield the findings about the Dags' connections and jobs.
 
     Args:
         launch: the user's choices.
-        airflow: the address of the Airflow that runs, if one does.
+        airflow: the URL of the running Airflow, if any.
         dag_id: the only Dag to check.
     """
-    if airflow and not has_connections_of(launch, airflow_watcher(launch)):
+    if airflow and not has_connections_of(launch, airflow_supervisor(launch)):
         yield Finding(
-            "The Airflow that runs was started with other connections than are set now.",
-            "make stop ends it, then make start takes those that are looked at here.",
+            "The running Airflow was started with different connections.",
+            "Run make stop, then make start, to use the connections checked here.",
         )
     settings = read_settings(launch.root / NAME)
     tasks, broken = _tasks(launch, settings, dag_id)
     yield from broken
     webhooks = find_connection(CONN_ID, launch, settings, bool(airflow))
-    heard_of = DBT_CLOUD.conn_id
-    if isinstance(webhooks, Found):
-        heard_of = webhooks.connection.extra_dejson.get("dbt_cloud_conn_id", heard_of)
-        if not isinstance(heard_of, str):
+    sender = DBT_CLOUD.conn_id
+    if isinstance(webhooks, ResolvedConnection):
+        sender = webhooks.connection.extra_dejson.get("dbt_cloud_conn_id", sender)
+        if not isinstance(sender, str):
             yield Finding(
-                f"The extra of {CONN_ID} names no connection.",
+                f"dbt_cloud_conn_id in the extra of {CONN_ID} is not a connection id.",
                 f'Write it as {{"dbt_cloud_conn_id": "{DBT_CLOUD.conn_id}"}}, or remove it.',
             )
     elif isinstance(webhooks, UnusableConnection):
         yield webhooks
     examples = set() if dag_id else example_job_ids(launch.root)
-    wanted = {task.conn_id for task in tasks} or {DBT_CLOUD.conn_id}
-    for conn_id in sorted(wanted if dag_id else wanted | {DBT_CLOUD.conn_id}):
+    conn_ids = {task.conn_id for task in tasks} or {DBT_CLOUD.conn_id}
+    for conn_id in sorted(conn_ids if dag_id else conn_ids | {DBT_CLOUD.conn_id}):
         found = find_connection(conn_id, launch, settings, bool(airflow))
         if isinstance(found, Finding):
             yield found
         else:
-            receiver = receiver_of(found, webhooks, airflow) if conn_id == heard_of else None
+            receiver = receiver_of(found, webhooks, airflow) if conn_id == sender else None
             own = [task for task in tasks if task.conn_id == conn_id]
             yield from examine(found, own, receiver, examples)
 
@@ -85,7 +86,7 @@ def _tasks(
 
 
 def with_trusted_files(finding: Finding, launch: Launch) -> Finding:
-    """Add which file of certificates is used, and who names it, where that is the problem."""
+    """Add the certificate files in use, and where they are set, to a certificate problem."""
     if finding.advice not in (NOT_TRUSTED, NO_BUNDLE):
         return finding
     dotenv = read_dotenv(launch.root / ".env")
@@ -94,47 +95,47 @@ def with_trusted_files(finding: Finding, launch: Launch) -> Finding:
         if file := os.environ.get(name):
             source = ".env" if file == dotenv.get(name) else "the shell"
             if source == "the shell" and name in dotenv:
-                source += f", which wins over {dotenv[name]} in .env"
+                source += f", which overrides {dotenv[name]} in .env"
             named.append(f"{name} is {file} ({source})")
         else:
             named.append(f"{name} is not set")
-    return replace(finding, advice=f"{finding.advice} Now {' and '.join(named)}.")
+    return replace(finding, advice=f"{finding.advice} Currently {' and '.join(named)}.")
 
 
-def show(console: Console, found: list[Finding], every: bool) -> int:
-    """Print problems, then notes, then what is well: in one line, or `every` finding.
+def print_findings(console: Console, found: list[Finding], every: bool) -> int:
+    """Print problems, then notes, then the passed checks: ``every`` check, or a summary line.
 
     Returns:
         The number of problems.
     """
     problems = [finding for finding in found if finding.advice]
-    well = [finding for finding in found if not finding.advice and not finding.is_note]
+    passed = [finding for finding in found if not finding.advice and not finding.is_note]
     for finding in problems:
         console.print(Text("✗ ", style="red") + Text(finding.text))
         console.print(Text(f"  {finding.advice}"))
     for finding in found:
         if finding.is_note:
             console.print(Text(f"- {finding.text}"))
-    if not every and well:
-        connections = [finding.short for finding in well if finding.short]
-        count = len(well) - len(connections)
+    if not every and passed:
+        connections = [finding.short for finding in passed if finding.short]
+        count = len(passed) - len(connections)
         more = [f"{count} check{'s' * (count > 1)} passed"] if count else []
-        well = [Finding(", ".join([*connections, *more]) + ".")]
-    for finding in well:
+        passed = [Finding(", ".join([*connections, *more]) + ".")]
+    for finding in passed:
         console.print(Text("✓ ", style="green") + Text(finding.text))
     return len(problems)
 
 
 def main() -> int:
-    """Print the findings; return 0 only if there is nothing to do."""
+    """Print the findings; return 0 only if there is no problem."""
     parser = argparse.ArgumentParser(prog="python -m include.local_airflow.doctor")
-    parser.add_argument("--airflow", default="", metavar="URL", help="of the one that runs")
+    parser.add_argument("--airflow", default="", metavar="URL", help="URL of the running Airflow")
     parser.add_argument("--dag", default="", metavar="ID", help="the only Dag to check")
     arguments = parser.parse_args()
     console = Console(highlight=False, soft_wrap=True)
     launch = Launch.read()
     try:
-        with console.status("Asking dbt Cloud ..."):
+        with console.status("Checking dbt Cloud ..."):
             found = [
                 with_trusted_files(finding, launch)
                 for finding in findings(launch, arguments.airflow, arguments.dag)
@@ -142,9 +143,9 @@ def main() -> int:
     except LaunchError as error:
         print(f"Error: {error}", file=sys.stderr)
         return 1
-    to_do = show(console, found, every=bool(arguments.dag))
-    console.print(f"To do: {to_do}, marked ✗." if to_do else "All is well.")
-    return 1 if to_do else 0
+    problems = print_findings(console, found, every=bool(arguments.dag))
+    console.print(f"Problems: {problems}, marked ✗." if problems else "All checks passed.")
+    return 1 if problems else 0
 
 
 if __name__ == "__main__":

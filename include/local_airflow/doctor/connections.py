@@ -1,4 +1,4 @@
-"""Where Airflow has a connection from: a secrets backend, the environment, its database."""
+"""The source of a connection: a secrets backend, the environment, or Airflow's database."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from include.local_airflow.airflow.internals import Connection, ensure_secrets_l
 from include.local_airflow.airflow.prepare_database import connection_fields
 from include.local_airflow.airflow.secrets_backend import look_up
 from include.local_airflow.doctor import Finding, UnusableConnection
-from include.local_airflow.settings.active_dbt_cloud import leads_here
+from include.local_airflow.settings.active_dbt_cloud import is_local
 from include.local_airflow.settings.airflow_settings import NAME, AirflowSettings
 from include.local_airflow.settings.connection_variable import UnusableConnectionError
 from include.local_airflow.settings.launch import Launch
@@ -19,8 +19,8 @@ DATABASE = "MetastoreBackend"
 
 
 @dataclass(frozen=True)
-class Found:
-    """A connection, and who says so."""
+class ResolvedConnection:
+    """A connection and its source."""
 
     connection: Any
     source: str
@@ -28,8 +28,8 @@ class Found:
 
 def find_connection(
     conn_id: str, launch: Launch, settings: AirflowSettings, is_running: bool
-) -> Found | Finding:
-    """Look in Airflow's own order, and then where the next `make run` would take it from."""
+) -> ResolvedConnection | Finding:
+    """Resolve a connection in Airflow's order, then from the settings of the next ``make run``."""
     for backend in ensure_secrets_loaded():
         name = type(backend).__name__
         if name == DATABASE and not (is_running or (launch.home / "run.db").exists()):
@@ -37,23 +37,24 @@ def find_connection(
         try:
             connection = look_up(backend, conn_id)
         except UnusableConnectionError as error:
-            told = f"The connection {conn_id} comes from {_source(name, conn_id)}"
-            return UnusableConnection(f"{told}, and cannot be used.", str(error))
+            text = f"The connection {conn_id} comes from {_source(name, conn_id)}"
+            return UnusableConnection(f"{text}, and cannot be used.", str(error))
         if not connection:
             continue
-        is_local = name == DATABASE and leads_here(connection.host, connection.login)
-        if is_running or not is_local:
-            return Found(connection, _source(name, conn_id))
-    for wanted in settings.connections:
-        if wanted.conn_id != conn_id:
+        is_default = name == DATABASE and is_local(connection.host, connection.login)
+        if is_running or not is_default:
+            return ResolvedConnection(connection, _source(name, conn_id))
+    for configured in settings.connections:
+        if configured.conn_id != conn_id:
             continue
         if is_running:
             return Finding(
-                f"The Airflow that runs has no connection {conn_id}.",
-                f"make stop, then make start takes that of {NAME}; or enter yours in the UI.",
+                f"The running Airflow has no connection {conn_id}.",
+                f"Run make stop and make start to create it from {NAME}, or create it in the UI.",
             )
-        return Found(Connection(conn_id=conn_id, **connection_fields(wanted, launch)), NAME)
-    return Finding(f"The connection {conn_id} is nowhere.", no_connection(conn_id))
+        fields = connection_fields(configured, launch)
+        return ResolvedConnection(Connection(conn_id=conn_id, **fields), NAME)
+    return Finding(f"Connection {conn_id} is not defined.", no_connection(conn_id))
 
 
 def _source(backend: str, conn_id: str) -> str:

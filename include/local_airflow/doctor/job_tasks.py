@@ -1,6 +1,6 @@
-"""The tasks that run dbt Cloud jobs, and the jobs that a Dag's constants name beside, as it says.
+"""The jobs that Dags use: those of their tasks, and those of other constants in their files.
 
-A job that a Dag waits for, or that a form chooses, is in no task before the Dag runs.
+A job that a Dag waits for, or that is a parameter, is not in a task before the Dag runs.
 """
 
 from __future__ import annotations
@@ -20,15 +20,16 @@ from include.local_servers.connections import DBT_CLOUD
 
 JOBS_FILE = "include/local_dbt_cloud/jobs.yaml"
 CONNECTION = "DBT_CLOUD_CONN_ID"
-_TEMPLATE = re.compile(r"\{[{%]")  # Jinja's
+_TEMPLATE = re.compile(r"\{[{%]")  # of Jinja
 
 
 @dataclass(frozen=True)
 class JobTask:
-    """`job_id` is None if only a run of the Dag will know it; `account_id` if it is the login.
+    """A job id in a task or constant.
 
-    A constant has its own name for `task_id`, and starts no job. `constant` is where to set the id.
-    `wrong_id` is what stands there if it can be no id, such as a placeholder.
+    ``job_id`` is ``None`` if it is set at run time, ``account_id`` if it is the login. For a
+    constant, ``task_id`` is the constant's name and ``starts`` is false. ``constant`` is where to
+    set the id. ``wrong_id`` is a value that cannot be an id, such as a placeholder.
     """
 
     dag_id: str
@@ -46,19 +47,19 @@ class JobTask:
 
 
 def example_job_ids(root: Path) -> set[int]:
-    """Return the ids that the Dags name as cloned, those of the local dbt Cloud's jobs."""
+    """Return the ids of the local dbt Cloud's jobs, which the Dags of this repository name."""
     file = root / JOBS_FILE
     jobs = yaml.safe_load(file.read_text())["jobs"] if file.exists() else []
     return {job["id"] for job in jobs}
 
 
 def job_tasks(folder: Path) -> tuple[list[JobTask], list[Finding]]:
-    """Return the tasks, and what is wrong with files that hold none since they cannot be read."""
+    """Return the tasks of all Dag files, and a finding for each file with an import error."""
     bag = DagBag(folder)
     broken = [
         Finding(
             f"{Path(file).name} cannot be imported: {trace.strip().splitlines()[-1]}",
-            "Correct that file: its jobs are not looked at.",
+            "Correct that file; its jobs are not checked.",
         )
         for file, trace in bag.import_errors.items()
     ]
@@ -66,7 +67,7 @@ def job_tasks(folder: Path) -> tuple[list[JobTask], list[Finding]]:
 
 
 def tasks_of(dags: Iterable[Any]) -> list[JobTask]:
-    """Return the tasks of Dags, and the jobs that their files name beside them."""
+    """Return the tasks of the Dags, and the jobs of other constants in their files."""
     in_order = sorted(dags, key=lambda dag: str(dag.dag_id))
     tasks = [
         _job_task(dag.dag_id, task, Path(dag.fileloc))
@@ -75,7 +76,7 @@ def tasks_of(dags: Iterable[Any]) -> list[JobTask]:
         if hasattr(task, "dbt_cloud_conn_id") and hasattr(task, "job_id")
     ]
     for file in sorted({Path(dag.fileloc) for dag in in_order}):
-        tasks += _beside(file, [task for task in tasks if task.file == file.name])
+        tasks += _constant_jobs(file, [task for task in tasks if task.file == file.name])
     return sorted(tasks, key=lambda task: task.dag_id)
 
 
@@ -95,13 +96,13 @@ def _job_task(dag_id: str, task: Any, file: Path) -> JobTask:
     )
 
 
-def _beside(file: Path, tasks: list[JobTask]) -> Iterator[JobTask]:
-    """Yield the jobs that the file's constants name and its tasks do not."""
+def _constant_jobs(file: Path, tasks: list[JobTask]) -> Iterator[JobTask]:
+    """Yield the jobs that only the file's constants name."""
     constants = _constants(file)
     conn_id = str(constants.get(CONNECTION, DBT_CLOUD.conn_id))
     names = [name for name in constants if name.endswith("JOB_ID")]
     if not names and not tasks and CONNECTION in constants:
-        names = [CONNECTION]  # a Dag that is about all jobs
+        names = [CONNECTION]  # a Dag for all jobs
     for name in names:
         job_id = _number(constants[name])
         wrong_id = "" if name == CONNECTION else _wrong_id(constants[name])
@@ -119,7 +120,7 @@ def _beside(file: Path, tasks: list[JobTask]) -> Iterator[JobTask]:
 
 
 def _constants(file: Path) -> dict[str, object]:
-    """Return the numbers and texts that have a name at the top of a file."""
+    """Return the module-level constants with a literal value."""
     return {
         target.id: node.value.value
         for node in ast.parse(file.read_text()).body
@@ -130,12 +131,12 @@ def _constants(file: Path) -> dict[str, object]:
 
 
 def _number(value: object) -> int | None:
-    """A template and another task's result are no numbers yet."""
+    """Return an id; ``None`` for a template or another task's result."""
     return int(str(value)) if str(value).isdecimal() else None
 
 
 def _wrong_id(value: object) -> str:
-    """Return a text that is neither a number nor a template, as it is written in Python."""
+    """Return the ``repr`` of a value that is neither a number nor a template."""
     if not isinstance(value, str | int) or _number(value) is not None:
         return ""
     return "" if _TEMPLATE.search(str(value)) else repr(value)

@@ -1,4 +1,4 @@
-"""dbt Cloud as the doctor asks it."""
+"""The doctor's client for dbt Cloud."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ import aiohttp
 
 from include.local_airflow.airflow.dbt_cloud_hook import ConnectedHook
 
-SECONDS = 10  # for one answer
+RESPONSE_TIMEOUT = 10  # seconds
 
 
 class Service:
-    """dbt Cloud by the provider's hook: its host, token and proxies."""
+    """dbt Cloud with the host, token and proxies of the provider's hook."""
 
     def __init__(self, connection: Any) -> None:
         hook = ConnectedHook(connection)
@@ -21,24 +21,24 @@ class Service:
         self.session.proxies = connection.extra_dejson.get("proxies") or {}
         self.url = str(hook.base_url)
         self.host = urlsplit(self.url).netloc
-        self.listed: set[int] = set()  # accounts whose jobs have been named
+        self.listed: set[int] = set()  # accounts whose jobs have been printed
 
     def get(self, path: str, api: str = "v2", **params: Any) -> tuple[int, Any]:
-        """Return status and `data`, or no data if it is not dbt Cloud's answer.
+        """Return status and ``data``; no data if the response is not dbt Cloud's.
 
         Raises:
-            OSError: there is no answer.
+            OSError: there is no response.
         """
         url = f"{self.url}api/{api}/accounts/{path}"
-        answer = self.session.get(url, params=params, timeout=SECONDS)
+        response = self.session.get(url, params=params, timeout=RESPONSE_TIMEOUT)
         try:
-            return answer.status_code, answer.json()["data"]
+            return response.status_code, response.json()["data"]
         except (ValueError, KeyError, TypeError):
-            return answer.status_code, None
+            return response.status_code, None
 
     async def call_as_triggerer(self) -> None:
-        """Raise aiohttp's error or an OSError if the triggerer's library fails."""
-        limit = aiohttp.ClientTimeout(total=SECONDS)
+        """Send a request as the triggerer does; raise ``ClientError`` or ``OSError``."""
+        limit = aiohttp.ClientTimeout(total=RESPONSE_TIMEOUT)
         proxy = self.session.proxies.get("https")
         async with (
             aiohttp.ClientSession(timeout=limit) as session,

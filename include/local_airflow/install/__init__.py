@@ -1,1 +1,1 @@
-"""`make install`: a virtual environment for Airflow and one for dbt."""
+"""``make install``: one virtual environment for Airflow and one for dbt."""

@@ -1,7 +1,7 @@
-"""Make the two virtual environments of this checkout, `.venv` and `dbt_venv`.
+"""Create the two virtual environments of this checkout, ``.venv`` and ``dbt_venv``.
 
-Run by the system's Python (`python3 -m include.local_airflow.install`) before anything is
-installed, hence the standard library only. Does nothing, in milliseconds, when both are current.
+The system's Python runs it (``python3 -m include.local_airflow.install``) before anything is
+installed, so it uses only the standard library. It takes milliseconds if both are current.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
-from include.local_airflow.errors import DISK_FULL, LaunchError, told
+from include.local_airflow.errors import DISK_FULL, LaunchError, run_reporting_errors
 from include.local_airflow.install.package_index import download_wheel, index_url, save_wheel
 
 ROOT = Path(__file__).absolute().parents[3]
@@ -29,10 +29,10 @@ _INPUTS = (ROOT / "requirements.txt", ROOT / "requirements-dev.txt", CONSTRAINTS
 
 @dataclass(frozen=True)
 class Environment:
-    """A virtual environment and what belongs in it."""
+    """A virtual environment and its requirements."""
 
     folder: Path
-    what: str
+    description: str
     requirements: tuple[str, ...]
 
     @property
@@ -41,7 +41,7 @@ class Environment:
 
     @property
     def stamp(self) -> Path:
-        """Written last, so that an environment whose making was interrupted has none."""
+        """Return the file written last, which an interrupted installation lacks."""
         return self.folder / "installed"
 
     @property
@@ -49,22 +49,22 @@ class Environment:
         return self.folder / "install.log"
 
     def fingerprint(self) -> str:
-        """Return one line for what asks for a new environment, one for what asks for an update."""
-        place = hashlib.sha256(f"{sys.version}\n{self.folder}".encode())
+        """Return a line that identifies the environment, and one that identifies its packages."""
+        environment = hashlib.sha256(f"{sys.version}\n{self.folder}".encode())
         packages = hashlib.sha256(str(self.requirements).encode())
         for file in _INPUTS:
             packages.update(file.read_bytes())
-        return f"{place.hexdigest()}\n{packages.hexdigest()}\n"
+        return f"{environment.hexdigest()}\n{packages.hexdigest()}\n"
 
     def is_current(self) -> bool:
         return self._stamped() == self.fingerprint()
 
-    def is_sound(self) -> bool:
-        """Made to its end, by this Python and in this place; packages may have changed since."""
+    def is_reusable(self) -> bool:
+        """Return whether this Python has completed it in this folder; its packages may be old."""
         return self._stamped().partition("\n")[0] == self.fingerprint().partition("\n")[0]
 
     def _stamped(self) -> str:
-        """Return what the stamp says, "" if since then another tool has made the environment."""
+        """Return the stamp; empty if another tool has created the environment since."""
         try:
             made = (self.folder / "pyvenv.cfg").stat().st_mtime_ns
             ours = self.python.exists() and self.stamp.stat().st_mtime_ns >= made
@@ -76,21 +76,21 @@ class Environment:
 AIRFLOW = Environment(
     ROOT / ".venv", "Airflow, the dbt Cloud provider and the test tools", ("-r", str(_INPUTS[1]))
 )
-# dbt's tree of dependencies is kept apart from Airflow's, as on the Astro Runtime.
+# dbt and Airflow have conflicting dependencies, so they are separate, as on the Astro Runtime.
 DBT = Environment(ROOT / "dbt_venv", "dbt", ("dbt-core==1.11.*", "dbt-duckdb==1.11.*"))
 
 UV = AIRFLOW.folder / "bin" / "uv"
 
 
 def install() -> int:
-    """Bring both environments up to date, at the same time; return the exit code.
+    """Update both environments in parallel; return the exit code.
 
     Raises:
-        LaunchError: the index cannot be reached or lacks something.
+        LaunchError: the index is unreachable or lacks a package.
         OSError: the disk is full or read-only.
     """
     with CONSTRAINTS.open() as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)  # a second make in another terminal waits here
+        fcntl.flock(lock, fcntl.LOCK_EX)  # a second make waits here
         if outdated := [each for each in (AIRFLOW, DBT) if not each.is_current()]:
             _make(outdated)
     return 0
@@ -99,7 +99,7 @@ def install() -> int:
 def _make(outdated: list[Environment]) -> None:
     started = time.monotonic()
     for environment in outdated:
-        if environment.is_sound():  # an Airflow may be running from it: update it in place
+        if environment.is_reusable():  # update in place: Airflow may be running from it
             environment.stamp.unlink()
         else:
             _clear(environment)
@@ -111,7 +111,7 @@ def _make(outdated: list[Environment]) -> None:
 
 
 def _clear(environment: Environment) -> None:
-    """Start the environment anew, whatever an interrupted installation left; keep uv's cache."""
+    """Recreate the environment, for example after an interruption; keep uv's cache."""
     environment.folder.mkdir(exist_ok=True)
     environment.stamp.unlink(missing_ok=True)
     for entry in environment.folder.iterdir():
@@ -137,9 +137,9 @@ def _install_uv() -> None:
 
 
 def _fill(environment: Environment) -> None:
-    """Install the requirements, printing uv's progress and keeping all it says in the log."""
+    """Install the requirements; print uv's progress and write its output to the log."""
     name = environment.folder.name
-    print(f"{name}: installing {environment.what} ...", flush=True)
+    print(f"{name}: installing {environment.description} ...", flush=True)
     command = [str(UV), "pip", "install", "--python", str(environment.python)]
     command += ["--constraints", str(CONSTRAINTS), *environment.requirements]
     with (
@@ -163,29 +163,29 @@ def _uv_cache() -> Path:
 
 
 def uv_environment() -> dict[str, str]:
-    """Have uv use this Python, pip's index and the system's certificates, inside the checkout."""
-    wanted = {
+    """Return uv's settings: this Python, pip's index, the system's certificates, a local cache."""
+    settings = {
         "UV_CACHE_DIR": str(_uv_cache()),
         "UV_DEFAULT_INDEX": index_url(os.environ),
         "UV_NO_PROGRESS": "true",
         "UV_PYTHON_DOWNLOADS": "never",
         "UV_SYSTEM_CERTS": "true",
     }
-    return wanted | {key: value for key, value in os.environ.items() if value}
+    return settings | {key: value for key, value in os.environ.items() if value}
 
 
 def _failure(environment: Environment) -> str:
     log = environment.log.read_text()
-    place = environment.log.relative_to(ROOT)
+    file = environment.log.relative_to(ROOT)
     if "No space left" in log:
         return DISK_FULL
     if re.search(r"error sending request|[Ff]ailed to fetch|dns error|timed out", log):
         return (
-            f"The package index stopped answering while {environment.folder.name} was filled: "
-            f"check the network and run the command again. Details are in {place}."
+            f"The package index stopped responding while {environment.folder.name} was installed: "
+            f"check the network and run the command again. See {file} for details."
         )
-    return f"uv could not fill {environment.folder.name}: read {place}, then run the command again."
+    return f"uv could not install {environment.folder.name}: see {file}, then run make again."
 
 
 if __name__ == "__main__":
-    sys.exit(told(install, interrupted="Stopped. The next run installs what is missing."))
+    sys.exit(run_reporting_errors(install, "Stopped. The next run installs the missing packages."))

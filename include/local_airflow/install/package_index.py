@@ -1,7 +1,7 @@
-"""Fetch one wheel from the package index with the standard library alone.
+"""Download one wheel from the package index, with only the standard library.
 
-Debian's `python3` comes without pip and ensurepip, so the first package, uv, has to arrive
-some other way. The index is read in the form that every index speaks, the HTML of PEP 503.
+Debian's ``python3`` has no pip and no ensurepip, so this module installs the first package, uv. It
+reads the HTML of PEP 503, which every index supports.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from urllib.parse import unquote, urldefrag, urljoin, urlsplit
 from include.local_airflow.errors import LaunchError
 
 PYPI = "https://pypi.org/simple"
-TIMEOUT = 30  # seconds without an answer
+DOWNLOAD_TIMEOUT = 30  # seconds without data
 
 _PIP_CONFIG_FILES = (
     "/etc/pip.conf",
@@ -36,7 +36,7 @@ _PIP_CONFIG_FILES = (
 
 
 def index_url(environ: Mapping[str, str]) -> str:
-    """Return the index that uv and pip are set up to use: environment first, then pip's files."""
+    """Return the configured index of uv and pip: from the environment, then from pip's files."""
     for name in ("UV_DEFAULT_INDEX", "UV_INDEX_URL", "PIP_INDEX_URL"):
         if environ.get(name):
             return environ[name].rstrip("/")
@@ -50,10 +50,10 @@ def index_url(environ: Mapping[str, str]) -> str:
 
 
 def download_wheel(project: str, version: str, environ: Mapping[str, str]) -> bytes:
-    """Return the wheel of `project` for this machine, its sha256 compared with the index's.
+    """Return the wheel of ``project`` for this machine, after checking its sha256.
 
     Raises:
-        LaunchError: the index cannot be reached, or holds no such wheel, or sent another file.
+        LaunchError: the index is unreachable, has no such wheel, or sent a different file.
     """
     page_url = f"{index_url(environ)}/{project}/"
     parser = _Links()
@@ -97,9 +97,9 @@ def _get(url: str, environ: Mapping[str, str]) -> bytes:
     roots = environ.get("SSL_CERT_FILE") or environ.get("PIP_CERT")
     try:
         tls = ssl.create_default_context(cafile=roots)
-        with urllib.request.urlopen(request, timeout=TIMEOUT, context=tls) as response:
+        with urllib.request.urlopen(request, timeout=DOWNLOAD_TIMEOUT, context=tls) as response:
             return bytes(response.read())
-    except (OSError, HTTPException) as error:  # of the latter kind is one that breaks off
+    except (OSError, HTTPException) as error:  # HTTPException: an incomplete response
         reason = getattr(error, "reason", error)
         raise LaunchError(
             f"The package index at {host} cannot be read ({reason}): check the network, or set "
@@ -108,7 +108,7 @@ def _get(url: str, environ: Mapping[str, str]) -> bytes:
 
 
 class _Links(HTMLParser):
-    """Collects the targets of a page's links."""
+    """Collect the targets of a page's links."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -120,7 +120,7 @@ class _Links(HTMLParser):
 
 
 def save_wheel(wheel: Path, site_packages: Path, scripts: Path) -> None:
-    """Unpack a wheel that holds no code to compile: its packages and its scripts."""
+    """Unpack the packages and scripts of a wheel that needs no compilation."""
     with zipfile.ZipFile(wheel) as archive:
         for member in archive.infolist():
             folder, _, name = member.filename.rpartition("/")

@@ -1,1 +1,1 @@
-"""`make run`: one Dag, end to end, in the terminal."""
+"""``make run``: run one Dag, end to end, in the terminal."""

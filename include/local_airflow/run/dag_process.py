@@ -1,7 +1,7 @@
-"""Run one Dag in this process with `dag.test()` and report every change as an event.
+"""Run one Dag in this process with ``dag.test()`` and report every change as an event.
 
-`make run` starts it as `python -m include.local_airflow.run.dag_process DAG EVENTS_FD ANSWERS_FD`,
-its standard output going to the Dag run's log.
+``make run`` starts ``python -m include.local_airflow.run.dag_process DAG EVENTS_FD RESPONSES_FD``
+and redirects its standard output to the Dag run's log.
 """
 
 from __future__ import annotations
@@ -48,72 +48,72 @@ from include.local_airflow.settings.metadata_database import sqlite_database
 
 
 class Reporter:
-    """Airflow's listener: sends the state of each task instance down the pipe."""
+    """An Airflow listener that writes the state of each task instance to a pipe."""
 
-    def __init__(self, pipe: int, answers: int) -> None:
+    def __init__(self, pipe: int, responses: int) -> None:
         os.set_inheritable(pipe, False)
-        os.set_inheritable(answers, False)
+        os.set_inheritable(responses, False)
         # Both live as long as the process.
         self._pipe = open(pipe, "w", buffering=1)  # noqa: SIM115
-        self._answers = open(answers)  # noqa: SIM115
-        self._lock = threading.RLock()  # a signal may come while this very thread has it
+        self._responses = open(responses)  # noqa: SIM115
+        self._lock = threading.RLock()  # a signal handler may acquire it again
         self.runs = DbtCloudRuns()
-        self._watcher: threading.Thread | None = None
+        self._poller: threading.Thread | None = None
 
     def send(self, event: Event) -> None:
-        """Send one event; the watching thread sends too."""
+        """Send one event; the polling thread sends too."""
         with self._lock:
             self._pipe.write(event.model_dump_json() + "\n")
 
     def ask(self, question: Question) -> str:
-        """Send a question and wait for the option that is chosen."""
+        """Send a question and wait for the chosen option."""
         self.send(question)
-        return self._answers.readline().strip()
+        return self._responses.readline().strip()
 
     @hookimpl
     def on_task_instance_running(self, previous_state: Any, task_instance: Any) -> None:
-        """A try begins, or goes on after its trigger fired."""
+        """Report that a try started, or resumed after its trigger fired."""
         if not gc.isenabled():
             gc.freeze()
             gc.enable()
-        self._end_on_sigterm(task_instance)
+        self._exit_on_sigterm(task_instance)
         self._send_task(task_instance, TaskInstanceState.RUNNING)
         self.runs.add_task(task_instance.task)
-        if self._watcher is None:
+        if self._poller is None:
             arguments = (task_instance.dag_id, task_instance.run_id, self.send)
-            self._watcher = threading.Thread(target=self.runs.watch, args=arguments, daemon=True)
-            self._watcher.start()
+            self._poller = threading.Thread(target=self.runs.watch, args=arguments, daemon=True)
+            self._poller.start()
             tasks = task_instance.task.dag.tasks
-            if any(hasattr(task, "response_timeout") for task in tasks):  # waits for a person
+            if any(hasattr(task, "response_timeout") for task in tasks):  # human in the loop
                 answer_questions(task_instance.dag_id, task_instance.run_id, self.ask)
 
-    def _end_on_sigterm(self, ti: Any) -> None:
-        """Let SIGTERM end this process; Airflow only calls the task's `on_kill` and goes on."""
+    def _exit_on_sigterm(self, ti: Any) -> None:
+        """Exit at SIGTERM; Airflow only calls the task's ``on_kill`` and continues."""
         on_kill = signal.getsignal(signal.SIGTERM)
         assert callable(on_kill)
 
-        def end(number: int, frame: FrameType | None) -> None:
+        def exit_process(number: int, frame: FrameType | None) -> None:
             try:
                 on_kill(number, frame)
-                self.runs.look(ti.dag_id, ti.run_id, self.send)
+                self.runs.poll(ti.dag_id, ti.run_id, self.send)
             finally:
                 os._exit(1)
 
-        signal.signal(signal.SIGTERM, end)
+        signal.signal(signal.SIGTERM, exit_process)
 
     @hookimpl
     def on_task_instance_success(self, previous_state: Any, task_instance: Any) -> None:
-        """The task instance succeeded."""
+        """Report that the task instance succeeded."""
         self._send_task(task_instance, TaskInstanceState.SUCCESS)
 
     @hookimpl
     def on_task_instance_skipped(self, previous_state: Any, task_instance: Any) -> None:
-        """The task instance skipped itself."""
+        """Report that the task instance skipped itself."""
         self._send_task(task_instance, TaskInstanceState.SKIPPED)
 
     @hookimpl
     def on_task_instance_failed(self, previous_state: Any, task_instance: Any, error: Any) -> None:
-        """The try failed; the state says whether there will be another."""
+        """Report that the try failed; the state shows whether Airflow retries."""
         self._send_task(task_instance, task_instance.state, error)
 
     def _send_task(self, ti: Any, state: str, error: object = None) -> None:
@@ -124,21 +124,21 @@ class Reporter:
                 state=str(getattr(state, "value", state)),
                 try_number=ti.try_number,
                 max_tries=ti.max_tries,
-                error=one_line(error) if error else "",
+                error=redacted_first_line(error) if error else "",
                 advice=advice(error),
                 log_position=os.fstat(sys.stdout.fileno()).st_size,
             )
         )
 
 
-def one_line(error: object) -> str:
-    """Return an exception's class and the first line of its text, without a token."""
+def redacted_first_line(error: object) -> str:
+    """Return an exception's class and the first line of its text, with tokens masked."""
     text = re.sub(r"\b(Token|Bearer) [^\s']+", r"\1 ***", str(error)).strip().splitlines()
     return ": ".join([type(error).__name__, *text[:1]])
 
 
 def run(dag_id: str, launch: Launch, reporter: Reporter) -> None:
-    """Run the Dag to its end."""
+    """Run the Dag until the Dag run ends."""
     reporter.send(Phase(text="Preparing Airflow's metadata database"))
     database = sqlite_database(launch.home)
     settings = prepare_database(launch, database.mark)
@@ -149,9 +149,9 @@ def run(dag_id: str, launch: Launch, reporter: Reporter) -> None:
     tasks = [task.task_id for task in dag.topological_sort()]  # type: ignore[no-untyped-call]
     reporter.send(DagRunStarted(dag_id=dag_id, task_ids=tasks))
     get_listener_manager().add_listener(reporter)  # type: ignore[no-untyped-call]
-    dag.deadline = None  # needs a scheduler, and dag.test() cannot end a run that has one
+    dag.deadline = None  # needs a scheduler; dag.test() would not end
     dag_run = dag.test()
-    reporter.runs.end()
+    reporter.runs.stop()
     reporter.send(_finished(dag_run, tasks, reporter.runs))
 
 
@@ -180,10 +180,10 @@ def _finished(dag_run: Any, order: list[str], runs: DbtCloudRuns) -> DagRunFinis
     )
 
 
-def main(dag_id: str, pipe: str, answers: str) -> int:
-    """Run the Dag; return 0 if the process could tell how it ended."""
-    gc.disable()  # until the first task: what Airflow builds first all stays; a third of the time
-    reporter = Reporter(int(pipe), int(answers))
+def main(dag_id: str, pipe: str, responses: str) -> int:
+    """Run the Dag; return 0 if the end of the Dag run was reported."""
+    gc.disable()  # until the first task: saves a third of the time, as startup objects all stay
+    reporter = Reporter(int(pipe), int(responses))
     try:
         run(dag_id, Launch.read(), reporter)
     except LaunchError as error:
@@ -192,7 +192,7 @@ def main(dag_id: str, pipe: str, answers: str) -> int:
         traceback.print_exc()
         reporter.send(
             Failure(
-                text=f"Airflow could not run {dag_id} ({one_line(error)}): read "
+                text=f"Airflow could not run {dag_id} ({redacted_first_line(error)}): see "
                 f".airflow/logs/run-{dag_id}.log, correct the cause and run the command again."
             )
         )

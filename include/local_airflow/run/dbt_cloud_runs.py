@@ -1,7 +1,7 @@
-"""Watch the dbt Cloud runs that tasks wait for, and count what they built.
+"""Poll the dbt Cloud runs that tasks wait for, and count the nodes they built.
 
-A run is found through the XCom `job_run_id`, which the provider's operator pushes as soon as it has
-triggered the run; that works for every operator that does the same, and with the real dbt Cloud.
+A run is found by the XCom ``job_run_id``, which the provider's operator pushes after triggering the
+run. This works for every operator that does the same, and with the real dbt Cloud.
 """
 
 from __future__ import annotations
@@ -12,56 +12,55 @@ from collections.abc import Callable
 from contextlib import suppress
 from typing import Any
 
-import requests
 from airflow.providers.dbt.cloud.hooks.dbt import DbtCloudJobRunStatus
 from airflow.sdk import BaseHook
 
+from include.dbt_cloud.api.artifacts import SKIPPED, Node, nodes_of_run
+from include.dbt_cloud.api.client import DbtCloudClient
 from include.local_airflow.airflow.dbt_cloud_hook import ConnectedHook
 from include.local_airflow.airflow.internals import AirflowException, XComModel, create_session
-from include.local_airflow.run.events import DbtCloudResult, DbtCloudStep
+from include.local_airflow.run.events import DbtCloudResult, DbtCloudStep, Outcome
 
 POLL_INTERVAL = 1.0  # seconds
-# Others, such as `dbt docs generate`, leave results too, of compiling only.
-_BUILDING = {"build", "retry", "run", "seed", "snapshot", "test"}
-_UNREADABLE = (AirflowException, requests.RequestException, ValueError, KeyError, TypeError)
 
 
 class DbtCloudRuns:
     """The dbt Cloud runs of one Dag run."""
 
     def __init__(self) -> None:
-        self._hooks: dict[str, ConnectedHook] = {}
-        self._told: dict[str, DbtCloudStep] = {}
-        self._ended = threading.Event()
+        self._clients: dict[str, DbtCloudClient] = {}
+        self._reported: dict[str, DbtCloudStep] = {}
+        self._stopped = threading.Event()
 
     def add_task(self, task: Any) -> None:
-        """Note the connection of a task that is about to start, if it has one to dbt Cloud."""
+        """Store the dbt Cloud connection of a task that is about to start, if it has one."""
         conn_id = getattr(task, "dbt_cloud_conn_id", None)
-        if not conn_id or task.task_id in self._hooks:
+        if not conn_id or task.task_id in self._clients:
             return
-        with suppress(AirflowException):  # the task itself will say that there is none
-            connection = BaseHook.get_connection(conn_id)
-            self._hooks[task.task_id] = ConnectedHook(connection, getattr(task, "account_id", None))
+        with suppress(AirflowException):  # the task itself reports a missing connection
+            hook = ConnectedHook(BaseHook.get_connection(conn_id))
+            account_id = getattr(task, "account_id", None)
+            self._clients[task.task_id] = DbtCloudClient(hook, account_id, retry_seconds=0)
 
-    def watch(self, dag_id: str, run_id: str, tell: Callable[[DbtCloudStep], None]) -> None:
-        """Tell every new step until `end` is called; meant for a thread of its own."""
-        while not self._ended.wait(POLL_INTERVAL):
-            self.look(dag_id, run_id, tell)
+    def watch(self, dag_id: str, run_id: str, report: Callable[[DbtCloudStep], None]) -> None:
+        """Report every new step until ``stop`` is called; run it in a separate thread."""
+        while not self._stopped.wait(POLL_INTERVAL):
+            self.poll(dag_id, run_id, report)
 
-    def look(self, dag_id: str, run_id: str, tell: Callable[[DbtCloudStep], None]) -> None:
-        """Tell the step that each task's run is in, if it is a new one."""
+    def poll(self, dag_id: str, run_id: str, report: Callable[[DbtCloudStep], None]) -> None:
+        """Report the current step of each task's run, if it is new."""
         for task_id, dbt_run in self._pushed(dag_id, run_id, "job_run_id").items():
             step = self._step(task_id, dbt_run)
-            if step and self._told.get(task_id) != step:
-                self._told[task_id] = step
-                tell(step)
+            if step and self._reported.get(task_id) != step:
+                self._reported[task_id] = step
+                report(step)
 
-    def end(self) -> None:
-        """Stop watching."""
-        self._ended.set()
+    def stop(self) -> None:
+        """Stop polling."""
+        self._stopped.set()
 
     def results(self, dag_id: str, run_id: str) -> list[DbtCloudResult]:
-        """Return what the runs did, from the run_results.json of each of their steps."""
+        """Return the results of the runs, from the run_results.json of each step."""
         urls = self._pushed(dag_id, run_id, "job_run_url")
         dbt_runs = self._pushed(dag_id, run_id, "job_run_id")
         return [
@@ -72,10 +71,10 @@ class DbtCloudRuns:
         ]
 
     def _pushed(self, dag_id: str, run_id: str, key: str) -> dict[str, Any]:
-        if not self._hooks:
+        if not self._clients:
             return {}
         query = XComModel.get_many(
-            dag_ids=dag_id, run_id=run_id, key=key, task_ids=list(self._hooks)
+            dag_ids=dag_id, run_id=run_id, key=key, task_ids=list(self._clients)
         )
         with create_session() as session:
             rows: list[Any] = list(session.scalars(query))
@@ -86,42 +85,34 @@ class DbtCloudRuns:
             run = self._run(task_id, dbt_run)
             steps = [step["name"] for step in run["run_steps"] if step["status"] != 1]  # 1: queued
             text = run.get("status_humanized") or DbtCloudJobRunStatus(run["status"]).name.title()
-        except _UNREADABLE:
+        except AirflowException:
             return None
         return DbtCloudStep(
             task_id=task_id, run_id=dbt_run, text=f"{text}: {steps[-1]}" if steps else text
         )
 
     def _run(self, task_id: str, dbt_run: int) -> dict[str, Any]:
-        hook = self._hooks[task_id]
-        response = hook.get_job_run(dbt_run, hook.account_id, include_related=["run_steps"])
-        data: dict[str, Any] = response.json()["data"]
-        return data
+        run: dict[str, Any] = self._clients[task_id].get_once(
+            f"runs/{dbt_run}/", include_related="run_steps"
+        )
+        return run
 
-    def _nodes(self, task_id: str, dbt_run: int | None) -> dict[str, dict[str, int]]:
-        """Count the run's nodes by resource type and last status, {} if dbt never got that far."""
-        statuses: dict[str, str] = {}
-        counts: dict[str, Counter[str]] = {}
-        try:
-            steps = self._run(task_id, dbt_run)["run_steps"] if dbt_run else []
-        except _UNREADABLE:
+    def _nodes(self, task_id: str, dbt_run: int | None) -> dict[str, dict[Outcome, int]]:
+        """Count the run's nodes by resource type and outcome; empty if there are no results."""
+        if dbt_run is None:
             return {}
-        for step in steps:
-            for node in self._run_results(task_id, dbt_run, step["index"]):
-                statuses[node["unique_id"]] = node["status"]
-        for unique_id, status in statuses.items():
-            counts.setdefault(unique_id.partition(".")[0], Counter())[status] += 1
+        counts: dict[str, Counter[Outcome]] = {}
+        try:
+            nodes = nodes_of_run(self._clients[task_id], self._run(task_id, dbt_run))
+            newest = {node.unique_id: node for node in nodes}
+        except AirflowException:
+            return {}
+        for node in newest.values():
+            counts.setdefault(node.kind, Counter())[outcome_of(node)] += 1
         return {kind: dict(each) for kind, each in counts.items()}
 
-    def _run_results(self, task_id: str, dbt_run: int | None, step: int) -> list[dict[str, Any]]:
-        """Return the results of a step that built something; of any other none."""
-        hook = self._hooks[task_id]
-        try:
-            response = hook.get_job_run_artifact(
-                dbt_run, "run_results.json", hook.account_id, step=step
-            )
-            content: dict[str, Any] = response.json()
-            results: list[dict[str, Any]] = content["results"]
-            return results if content["args"]["which"] in _BUILDING else []
-        except _UNREADABLE:
-            return []
+
+def outcome_of(node: Node) -> Outcome:
+    if node.status == SKIPPED:
+        return "skipped"
+    return "failed" if node.has_failed else "passed"

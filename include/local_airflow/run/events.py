@@ -1,4 +1,4 @@
-"""What the process that runs a Dag tells the terminal: one JSON object a line, over a pipe."""
+"""Events from the process that runs a Dag to the terminal: a pipe with one JSON object a line."""
 
 from __future__ import annotations
 
@@ -6,16 +6,18 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, Field, TypeAdapter
 
+Outcome = Literal["passed", "failed", "skipped"]
+
 
 class Phase(BaseModel):
-    """The work before the first task, in a few words."""
+    """The work before the first task."""
 
     kind: Literal["phase"] = "phase"
     text: str
 
 
 class DagRunStarted(BaseModel):
-    """The tasks about to run, upstream first."""
+    """The tasks to run, upstream first."""
 
     kind: Literal["started"] = "started"
     dag_id: str
@@ -23,7 +25,7 @@ class DagRunStarted(BaseModel):
 
 
 class TaskChanged(BaseModel):
-    """A task instance began, ended or waits for its retry."""
+    """A task instance started, ended or waits for its retry."""
 
     kind: Literal["task"] = "task"
     task_id: str
@@ -34,9 +36,9 @@ class TaskChanged(BaseModel):
     error: str = ""
     """The exception of a failed try, in one line."""
     advice: str = ""
-    """What to do about it, where dbt Cloud refused a call or was not reached."""
+    """The fix, if dbt Cloud refused a call or was unreachable."""
     log_position: int = 0
-    """How many bytes the log held at that moment."""
+    """The size of the log at that moment, in bytes."""
 
     @property
     def label(self) -> str:
@@ -44,7 +46,7 @@ class TaskChanged(BaseModel):
 
 
 class DbtCloudStep(BaseModel):
-    """Where the dbt Cloud run that a task waits for has got to."""
+    """The current step of the dbt Cloud run that a task waits for."""
 
     kind: Literal["step"] = "step"
     task_id: str
@@ -53,16 +55,16 @@ class DbtCloudStep(BaseModel):
 
 
 class DbtCloudResult(BaseModel):
-    """How a dbt Cloud run ended; numbers of nodes by resource type and status."""
+    """The result of a dbt Cloud run: node counts by resource type and outcome."""
 
     task_id: str
     url: str
-    nodes: dict[str, dict[str, int]] = {}
-    """For example {"model": {"success": 12}, "test": {"pass": 40, "fail": 1}}."""
+    nodes: dict[str, dict[Outcome, int]] = {}
+    """For example {"model": {"passed": 12}, "test": {"passed": 40, "failed": 1}}."""
 
 
 class Question(BaseModel):
-    """A task waits for a person's answer, which goes back through the other pipe."""
+    """A task waits for a person's response, which is returned over the other pipe."""
 
     kind: Literal["question"] = "question"
     task_id: str
@@ -71,22 +73,22 @@ class Question(BaseModel):
     """In Markdown."""
     options: list[str]
     default: str | None
-    """What Airflow takes if nobody answers in time."""
+    """The option that Airflow selects after the response timeout."""
 
 
 class DagRunFinished(BaseModel):
-    """The end of the Dag run and everything the summary shows."""
+    """The end of the Dag run, with the content of the summary."""
 
     kind: Literal["finished"] = "finished"
     state: str
     tasks: list[TaskChanged]
     returned: dict[str, Any] = {}
-    """What each task returned, by label."""
+    """The return value of each task, by label."""
     dbt_cloud: list[DbtCloudResult] = []
 
 
 class Failure(BaseModel):
-    """The Dag run could not begin; the text is for the user."""
+    """The Dag run could not start; the text is for the user."""
 
     kind: Literal["failure"] = "failure"
     text: str

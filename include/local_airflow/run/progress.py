@@ -1,4 +1,4 @@
-"""The rows that move while a Dag runs: a live table on a terminal, plain lines elsewhere."""
+"""The progress of a Dag run: a live table on a terminal, otherwise plain lines."""
 
 from __future__ import annotations
 
@@ -14,36 +14,36 @@ from rich.text import Text
 from include.local_airflow.run.events import DagRunStarted, DbtCloudStep, Event, Phase, TaskChanged
 
 MARKS = {"success": "[green]✓", "failed": "[red]✗", "skipped": "[yellow]-"}
-_WORDS = {"up_for_retry": "waiting to retry", "upstream_failed": "not run, upstream failed"}
+_STATE_TEXTS = {"up_for_retry": "waiting to retry", "upstream_failed": "not run, upstream failed"}
 _MOVING = ("running", "up_for_retry")
 
 
-def words(state: str) -> str:
-    """Return a task state in the words of the Airflow UI."""
-    return _WORDS.get(state, state.replace("_", " "))
+def state_text(state: str) -> str:
+    """Return a task state as the Airflow UI displays it."""
+    return _STATE_TEXTS.get(state, state.replace("_", " "))
 
 
 @dataclass
 class TaskRow:
-    """What is known about one task instance."""
+    """The progress of one task instance."""
 
     label: str
     state: str = "waiting"
-    began: float = 0.0
+    started: float = 0.0
     ended: float = 0.0
     try_number: int = 0
     max_tries: int = 0
     dbt_cloud_run: int = 0
-    step: str = ""  # of that run, while it goes on
+    step: str = ""  # of that run, while it is running
     error: str = ""
     advice: str = ""
     log: list[tuple[int, int]] = field(default_factory=list)
-    """The parts of the log that its last try has written: from which byte to which."""
+    """The log sections of the last try: start and end, in bytes."""
 
     @property
     def seconds(self) -> float:
-        """From the first try's beginning to the last one's end, or to now."""
-        return (self.ended or time.monotonic()) - self.began if self.began else 0.0
+        """Return the time from the start of the first try to the end of the last, or to now."""
+        return (self.ended or time.monotonic()) - self.started if self.started else 0.0
 
     @property
     def detail(self) -> str:
@@ -52,9 +52,9 @@ class TaskRow:
         return ", ".join(part for part in (tries, self.error or run.strip()) if part)
 
     def change(self, event: TaskChanged) -> None:
-        """Take over what the event says."""
+        """Update the row from the event."""
         now = time.monotonic()
-        self.began = self.began or now
+        self.started = self.started or now
         if event.try_number != self.try_number:
             self.log.clear()
         self.state, self.try_number = event.state, event.try_number
@@ -62,12 +62,12 @@ class TaskRow:
         self.error, self.advice = event.error, event.advice
         self.ended = 0.0 if event.state in _MOVING else now
         if self.ended:
-            self.step = ""  # the last that was polled
+            self.step = ""  # the poll may be older than the end
 
 
 @dataclass
 class Progress:
-    """The state of the Dag run as far as the events have told it."""
+    """The state of the Dag run, from its events."""
 
     console: Console
     phase: str = "Starting Airflow"
@@ -78,11 +78,11 @@ class Progress:
     _written: int = 0
 
     def live(self) -> Live:
-        """Return the moving table; it leaves nothing behind when it ends."""
+        """Return the live table, which is removed when it ends."""
         return Live(get_renderable=self._table, console=self.console, transient=True)
 
     def handle(self, event: Event) -> None:
-        """Take over an event; print it as a line if there is no terminal to redraw."""
+        """Process an event; print it as a line if the output is not a terminal."""
         line = ""
         if isinstance(event, Phase):
             self.phase = line = event.text
@@ -91,7 +91,7 @@ class Progress:
             self.rows = {task_id: TaskRow(task_id) for task_id in event.task_ids}
         elif isinstance(event, TaskChanged):
             line = self._change(event)
-            if event.advice and event.try_number == 1:  # nobody has to wait for the other tries
+            if event.advice and event.try_number == 1:  # do not wait for the retries
                 self.console.print(Text(event.advice), soft_wrap=True)
         elif isinstance(event, DbtCloudStep):
             line = self._step(event)
@@ -99,18 +99,18 @@ class Progress:
             self.console.print(Text(line), soft_wrap=True)
 
     def _change(self, event: TaskChanged) -> str:
-        if event.map_index >= 0:  # the task's own row gives way to one per mapped instance
+        if event.map_index >= 0:  # one row per mapped instance replaces the task's row
             self.rows.pop(event.task_id, None)
         row = self.rows.setdefault(event.label, TaskRow(event.label))
         resumed = row.state == event.state == "running" and row.try_number == event.try_number
-        if self._writing:  # one task runs at a time, also while others wait
+        if self._writing:  # only one task runs at a time; others may wait
             self._writing.log.append((self._written, event.log_position))
         row.change(event)
         self._writing = row if event.state == "running" else None
         self._written = event.log_position
         took = f" after {row.seconds:.1f} s" if event.state != "running" else ""
         detail = f" ({row.detail})" if row.detail else ""
-        return "" if resumed else f"{row.label}: {words(row.state)}{took}{detail}"
+        return "" if resumed else f"{row.label}: {state_text(row.state)}{took}{detail}"
 
     def _step(self, event: DbtCloudStep) -> str:
         self.dbt_cloud = f"dbt Cloud run {event.run_id} {event.text}"
@@ -128,8 +128,8 @@ class Progress:
             table.add_row(
                 Spinner("dots") if moving else MARKS.get(row.state, ""),
                 Text(row.label),
-                Text(words(row.state)),
-                f"{row.seconds:.1f} s" if row.began else "",
+                Text(state_text(row.state)),
+                f"{row.seconds:.1f} s" if row.started else "",
                 Text(row.detail, style="dim", no_wrap=True, overflow="ellipsis"),
             )
         return table

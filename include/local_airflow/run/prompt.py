@@ -1,4 +1,4 @@
-"""Asks in the terminal what a task of the Dag wants to know from a person."""
+"""The terminal prompt for a task that waits for a person's response."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ from include.local_airflow.run.events import Question
 
 
 def ask(question: Question, console: Console) -> str:
-    """One of the options; where nobody can be asked, the one that Airflow takes in the end.
+    """Return the chosen option; without a terminal, the default.
 
     Raises:
-        LaunchError: there is none.
+        LaunchError: there is neither a terminal nor a default.
     """
     if console.is_terminal and sys.stdin.isatty():
-        from rich.markdown import Markdown  # a quarter of what make run imports
+        from rich.markdown import Markdown  # a quarter of the import time of make run
 
         console.print(Markdown(f"{question.body}\n\n**{question.subject}**"))
         return Prompt.ask(
@@ -27,18 +27,17 @@ def ask(question: Question, console: Console) -> str:
             console=console,
             choices=question.options,
             case_sensitive=False,
-            default=question.default or ...,  # type: ignore[arg-type]  # rich's word for none
+            default=question.default or ...,  # type: ignore[arg-type]  # no default, in rich
         )
     if question.default is None:
         raise LaunchError(
-            f"{question.task_id} asks: {question.subject} There is no terminal to answer in: run "
-            "the command in one, or take make start and answer in the UI."
+            f"{question.task_id} asks: {question.subject} This requires a terminal: run the "
+            "command in one, or use make start and respond in the UI."
         )
     console.print(
         Text(
-            f"{question.task_id} asks: {question.subject} There is no terminal to answer in, so "
-            f"the answer is {question.default}, as if nobody had answered in time. make start asks "
-            "in the UI."
+            f"{question.task_id} asks: {question.subject} Without a terminal, the default applies: "
+            f"{question.default}. To respond in the UI, use make start."
         ),
         soft_wrap=True,
     )

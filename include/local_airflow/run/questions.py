@@ -1,7 +1,7 @@
-"""Answers for tasks that wait for a person, in the process that runs the Dag.
+"""Responses for tasks that wait for a person, in the process that runs the Dag.
 
-`dag.test()` waits for ever for an answer from outside. A thread here finds the tasks that wait, has
-the terminal ask, and puts the answer where Airflow's API would.
+``dag.test()`` would wait for a response forever. A thread finds the waiting tasks, prompts in the
+terminal, and stores the response as Airflow's API does.
 """
 
 from __future__ import annotations
@@ -25,12 +25,12 @@ from include.local_airflow.airflow.internals import (
 )
 from include.local_airflow.run.events import Question
 
-LOOK_SECONDS = 1.0
+QUESTION_INTERVAL = 1.0  # seconds
 Ask = Callable[[Question], str]
 
 
 def answer_questions(dag_id: str, run_id: str, ask: Ask) -> None:
-    """Look for tasks of the Dag run that wait, as long as this process lives; ``ask`` answers."""
+    """Find waiting tasks of the Dag run in a background thread; ``ask`` returns the responses."""
     threading.Thread(target=_watch, args=(dag_id, run_id, ask), daemon=True).start()
 
 
@@ -41,7 +41,7 @@ def _watch(dag_id: str, run_id: str, ask: Ask) -> None:
         TaskInstance.state == TaskInstanceState.AWAITING_INPUT,
     )
     while True:
-        time.sleep(LOOK_SECONDS)
+        time.sleep(QUESTION_INTERVAL)
         with create_session() as session:
             found = list(session.scalars(waiting))
         for task_instance_id in found:
@@ -49,7 +49,7 @@ def _watch(dag_id: str, run_id: str, ask: Ask) -> None:
 
 
 def _answer(task_instance_id: Any, ask: Ask) -> None:
-    """The database is free while a person thinks."""
+    """Ask and store the response, without a database session in between."""
     with create_session() as session:
         detail = session.get_one(HITLDetail, task_instance_id)
         question = Question(

@@ -1,4 +1,4 @@
-"""What is printed when a Dag run has ended."""
+"""The output after a Dag run."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from rich.table import Table
 from rich.text import Text
 
 from include.local_airflow.run.events import DagRunFinished, DbtCloudResult, TaskChanged
-from include.local_airflow.run.progress import MARKS, Progress, TaskRow, words
+from include.local_airflow.run.progress import MARKS, Progress, TaskRow, state_text
 
 LOG_LINES = 25
 _NOISE = (
@@ -22,35 +22,34 @@ _NOISE = (
     "::endgroup::",
     "[py.warnings]",
 )
-# A traceback's frames inside Python and installed packages, which hide the user's own.
+# Traceback frames in Python and installed packages, which bury the user's own.
 _LIBRARY_FRAME = re.compile(r'^  File "[^"]*/lib/python3\.\d+/.*\n(?:    .*\n)*', re.MULTILINE)
-# How Airflow's log tells of a task that skips itself, of one that skips what follows it, and of
-# what a Dag's file says by its own logger.
+# Airflow's log lines for a task that skips itself, for a task that skips its downstream tasks, and
+# for a message from a Dag file's logger.
 _SKIPS_ITSELF = re.compile(r"Skipping task\. .*reason=(.+)")
 _SKIPS_OTHERS = "Skipping downstream tasks."
-_SAID = re.compile(r"\] (.+?) +\[unusual_prefix_")
-_NODE_WORDS = {
+_LOG_MESSAGE = re.compile(r"\] (.+?) +\[unusual_prefix_")
+_NODE_TEXTS = {
     "model": ("models built", "models failed"),
     "test": ("tests passed", "tests failed"),
     "unit_test": ("unit tests passed", "unit tests failed"),
     "seed": ("seeds loaded", "seeds failed"),
     "snapshot": ("snapshots taken", "snapshots failed"),
 }
-_GOOD = ("success", "pass", "warn", "no-op", "reused")
 
 
 def print_summary(
     console: Console, dag_id: str, end: DagRunFinished, progress: Progress, seconds: float
 ) -> None:
-    """Print tasks, rows, numbers and dbt Cloud runs; every part only if there is something."""
+    """Print tasks, row counts, numbers and dbt Cloud runs; omit empty parts."""
     console.print(_tasks(end, progress))
-    rows = {task: value for task, value in end.returned.items() if value and _all(value, int)}
+    rows = {task: value for task, value in end.returned.items() if value and _has_only(value, int)}
     if rows:
         console.print(_rows_per_table(rows))
     for task, value in end.returned.items():
-        if task not in rows and value and _all(value, (int, float, str)):
+        if task not in rows and value and _has_only(value, (int, float, str)):
             console.print(Text(f"{task}: {_numbers(value)}"), soft_wrap=True)
-    # Two tasks may tell of one run.
+    # Two tasks may report the same run.
     for line in dict.fromkeys(f"{_nodes(result)}{result.url}" for result in end.dbt_cloud):
         console.print(Text(f"dbt Cloud run: {line}"), soft_wrap=True)
     verdict = "[green]succeeded" if end.state == "success" else f"[red]{end.state}"
@@ -58,34 +57,34 @@ def print_summary(
 
 
 def print_skips(console: Console, end: DagRunFinished, progress: Progress, log: Path) -> None:
-    """Tell why tasks were skipped, as far as the log does."""
+    """Print the reasons for skipped tasks that the log contains."""
     for task in end.tasks:
         text = "\n".join(task_log(log, progress.rows.get(task.label)))
         if reason := _SKIPS_ITSELF.search(text):
-            words = reason[1].strip("'\"")
-            console.print(Text(f"{task.label} was skipped: {words}"), soft_wrap=True)
+            quoted = reason[1].strip("'\"")
+            console.print(Text(f"{task.label} was skipped: {quoted}"), soft_wrap=True)
         elif _SKIPS_OTHERS in text:
-            why = "".join(f": {said}" for said in _SAID.findall(text)[-1:])
-            console.print(Text(f"What follows {task.label} was skipped{why}"), soft_wrap=True)
+            last = "".join(f": {message}" for message in _LOG_MESSAGE.findall(text)[-1:])
+            console.print(Text(f"Tasks after {task.label} were skipped{last}"), soft_wrap=True)
 
 
 def print_failures(
     console: Console, dag_id: str, end: DagRunFinished, progress: Progress, log: Path
 ) -> None:
-    """Name the tasks that failed, show the end of their logs, say what to do next."""
+    """Print the failed tasks, the end of their logs, and the next step."""
     urls = {result.task_id: result.url for result in end.dbt_cloud}
     for task in end.tasks:
         row = progress.rows.get(task.label)
-        if task.state != "failed" or (row and row.advice):  # which says more than the log
+        if task.state != "failed" or (row and row.advice):  # more helpful than the log
             continue
-        console.rule(Text(f"The last lines of {task.label}", style="red"), align="left")
+        console.rule(Text(f"Last log lines of {task.label}", style="red"), align="left")
         for line in task_log(log, row):
             console.print(Text(line), soft_wrap=True)
         if task.task_id in urls:
-            console.print(Text(f"The dbt Cloud run: {urls[task.task_id]}"), soft_wrap=True)
+            console.print(Text(f"dbt Cloud run: {urls[task.task_id]}"), soft_wrap=True)
     console.rule(style="red")
     for advice in dict.fromkeys(row.advice for row in progress.rows.values() if row.advice):
-        console.print(Text(f"{advice} make doctor says more.", style="bold"), soft_wrap=True)
+        console.print(Text(f"{advice} Run make doctor for details.", style="bold"), soft_wrap=True)
     failed = " and ".join(
         f"{task.label} ({error})" if (error := _error(progress, task)) else task.label
         for task in end.tasks
@@ -93,8 +92,8 @@ def print_failures(
     )
     console.print(
         Text(
-            f"Failed: {failed or dag_id}. Correct what the lines above name, then make run "
-            f"DAG={dag_id}. The whole log is {log}."
+            f"Failed: {failed or dag_id}. Correct the cause above, then run make run DAG={dag_id}. "
+            f"Full log: {log}."
         ),
         soft_wrap=True,
     )
@@ -105,7 +104,7 @@ def _error(progress: Progress, task: TaskChanged) -> str:
 
 
 def task_log(log: Path, row: TaskRow | None) -> list[str]:
-    """Return the last lines that one task instance wrote in its last try."""
+    """Return the last log lines of a task instance's last try."""
     if row is None:
         return []
     text = ""
@@ -123,9 +122,9 @@ def _tasks(end: DagRunFinished, progress: Progress) -> Table:
     table.columns[3].justify = table.columns[4].justify = "right"
     for task in end.tasks:
         row = progress.rows.get(task.label, TaskRow(task.label))
-        tries = str(task.try_number) if row.began else ""
-        seconds = f"{row.seconds:.1f}" if row.began else ""
-        state = words(task.state)
+        tries = str(task.try_number) if row.started else ""
+        seconds = f"{row.seconds:.1f}" if row.started else ""
+        state = state_text(task.state)
         table.add_row(MARKS.get(task.state, ""), Text(task.label), state, seconds, tries)
     return table
 
@@ -152,17 +151,14 @@ def _nodes(result: DbtCloudResult) -> str:
 
 
 def _node_counts(result: DbtCloudResult) -> Iterator[str]:
-    for kind, statuses in sorted(result.nodes.items()):
-        good, bad = _NODE_WORDS.get(kind, (f"{kind} done", f"{kind} failed"))
-        passed = sum(count for status, count in statuses.items() if status in _GOOD)
-        skipped = statuses.get("skipped", 0)
-        failed = sum(statuses.values()) - passed - skipped
-        yield f"{passed} {good}"
-        if failed:
+    for kind, counts in sorted(result.nodes.items()):
+        good, bad = _NODE_TEXTS.get(kind, (f"{kind} done", f"{kind} failed"))
+        yield f"{counts.get('passed', 0)} {good}"
+        if failed := counts.get("failed"):
             yield f"{failed} {bad}"
-        if skipped:
+        if skipped := counts.get("skipped"):
             yield f"{skipped} {kind}s skipped"
 
 
-def _all(value: dict[str, Any], kind: type | tuple[type, ...]) -> bool:
+def _has_only(value: dict[str, Any], kind: type | tuple[type, ...]) -> bool:
     return all(isinstance(each, kind) and not isinstance(each, bool) for each in value.values())

@@ -1,1 +1,1 @@
-"""The choices of the user: `.env`, the environment, and `airflow_settings.yaml`."""
+"""The user's choices: ``.env``, the environment, and ``airflow_settings.yaml``."""

@@ -1,4 +1,4 @@
-"""Which dbt Cloud `make run` and `make start` use, in one line."""
+"""The dbt Cloud that ``make run`` and ``make start`` use."""
 
 from __future__ import annotations
 
@@ -10,28 +10,34 @@ from rich.text import Text
 
 from include.local_airflow.errors import LaunchError
 from include.local_airflow.settings.airflow_settings import NAME, read_settings
-from include.local_airflow.settings.connection_check import check_connection, check_variables, named
-from include.local_airflow.settings.connection_names import misnamed
+from include.local_airflow.settings.connection_check import (
+    check_connection,
+    check_variables,
+    host_and_account,
+)
+from include.local_airflow.settings.connection_names import mistyped_names
 from include.local_airflow.settings.connection_variable import (
     ConnectionFields,
     UnusableConnectionError,
     read_connection,
 )
+from include.local_airflow.settings.environment import read_only_environment
 from include.local_airflow.settings.launch import Launch
 from include.local_airflow.settings.metadata_database import sqlite_database
 from include.local_servers.connections import CENSUS, DBT_CLOUD, FIVETRAN
 from include.local_servers.dbt_pythons import DbtPythonError, given_pythons
 
-_PROVIDERS_HOST = "cloud.getdbt.com"  # what a connection without a host means
+_PROVIDERS_HOST = "cloud.getdbt.com"  # the default of a connection without a host
 LOCAL_LOGINS = ("", DBT_CLOUD.login, FIVETRAN.login, CENSUS.login)
 BACKEND = "AIRFLOW__SECRETS__BACKEND"
-HIDDEN = "hidden"  # a password as Airflow's API shows it, as far as its check goes
+HIDDEN = "hidden"  # stands for a password, which Airflow's API masks
 
 
 def check_before_start(launch: Launch, console: Console) -> str:
-    """Check all that somebody can have set, so that a mistake is told before anything starts.
+    """Check all settings before anything starts; return as ``check_connections`` does.
 
-    Returns, and raises, as ``check_connections`` does.
+    Raises:
+        LaunchError: a setting is wrong.
     """
     read_settings(launch.root / NAME)
     check_dbt_pythons(launch)
@@ -39,10 +45,10 @@ def check_before_start(launch: Launch, console: Console) -> str:
 
 
 def check_dbt_pythons(launch: Launch) -> None:
-    """Check which other dbt the local dbt Cloud is to run.
+    """Check the variable with other dbt versions for the local dbt Cloud.
 
     Raises:
-        LaunchError: the variable is wrong.
+        LaunchError: the variable is invalid.
     """
     try:
         if launch.uses_local_dbt_cloud:
@@ -54,20 +60,20 @@ def check_dbt_pythons(launch: Launch) -> None:
 def check_connections(launch: Launch, console: Console) -> str:
     """Check the connection variables, and the secrets backend if there is one.
 
-    Prints a warning of each variable whose name is probably mistyped.
+    Print a warning for each variable whose name is probably mistyped.
 
     Returns:
-        Host and account that the backend names; nothing if it names none.
+        Host and account in the secrets backend; empty if it has none.
 
     Raises:
-        LaunchError: Airflow could not use one of them, and would use another connection.
+        LaunchError: one of them is unusable, so Airflow would use another connection.
     """
     check_variables(launch.variables)
-    for warning in misnamed(launch):
+    for warning in mistyped_names(launch):
         console.print(Text(f"Warning: {warning}", style="yellow"), soft_wrap=True)
     if BACKEND not in launch.variables:
         return ""
-    with launch.environment_to_look(sqlite_database(launch.home)) as environment:
+    with read_only_environment(launch, sqlite_database(launch.home)) as environment:
         done = subprocess.run(
             [sys.executable, "-m", "include.local_airflow.airflow.secrets_backend"],
             cwd=launch.root,
@@ -76,36 +82,37 @@ def check_connections(launch: Launch, console: Console) -> str:
             stderr=subprocess.DEVNULL,
             text=True,
         )
-    last = ["", *done.stdout.splitlines()][-1]  # behind what Airflow prints when it is imported
+    last = ["", *done.stdout.splitlines()][-1]  # after the output of Airflow's import
     if done.returncode:
         raise LaunchError(
-            last or "AIRFLOW__SECRETS__BACKEND cannot be used: the process that asked it ended."
+            last or "AIRFLOW__SECRETS__BACKEND cannot be used: the process that checked it crashed."
         )
     return last
 
 
-def dbt_cloud_in_use(
+def active_dbt_cloud(
     launch: Launch, in_database: dict[str, object] | None = None, in_backend: str = ""
 ) -> str:
-    """Return which dbt Cloud the connection leads to and who says so, without the token.
+    """Return the connection's dbt Cloud and its source in one line, without the token.
 
-    Airflow asks a secrets backend first, then the environment, then its database.
+    Airflow reads a secrets backend first, then the environment, then its database.
 
     Args:
         launch: the user's choices.
-        in_database: the connection as Airflow's API shows it; None if nobody can have edited it.
-        in_backend: host and account of the secrets backend, as `check_connections` returns them.
+        in_database: the connection from Airflow's API; ``None`` if Airflow is not running.
+        in_backend: host and account of the secrets backend, from ``check_connections``.
     """
     if in_backend:
         backend = launch.variables[BACKEND].rpartition(".")[2]
-        return f"dbt Cloud: {in_backend} ({backend}, whatever the UI shows)."
+        return f"dbt Cloud: {in_backend} ({backend}, overrides the UI)."
     return f"dbt Cloud: {_without_backend(launch, in_database)}"
 
 
 def _without_backend(launch: Launch, in_database: dict[str, object] | None) -> str:
     if value := launch.variables.get(DBT_CLOUD.variable):
-        return f"{named(read_connection(value))} ({DBT_CLOUD.variable}, whatever the UI shows)."
-    if in_database and not leads_here(in_database.get("host"), in_database.get("login")):
+        account = host_and_account(read_connection(value))
+        return f"{account} ({DBT_CLOUD.variable}, overrides the UI)."
+    if in_database and not is_local(in_database.get("host"), in_database.get("login")):
         return _in_ui(in_database)
     return f"the local one, https://localhost:{launch.dbt_cloud_port}."
 
@@ -122,15 +129,15 @@ def _in_ui(in_database: dict[str, object]) -> str:
         check_connection(found)
     except UnusableConnectionError as error:
         return f"the connection {DBT_CLOUD.conn_id} in the UI cannot be used. {error}"
-    return f"{named(found)} (the connection {DBT_CLOUD.conn_id} in the UI)."
+    return f"{host_and_account(found)} (the connection {DBT_CLOUD.conn_id} in the UI)."
 
 
-def leads_here(host: object, login: object) -> bool:
-    """Return whether a connection leads to a local server, or to the local warehouse's file.
+def is_local(host: object, login: object) -> bool:
+    """Return whether a connection is that of a local server or of the local warehouse file.
 
-    A second account on this machine, to practise with, has a login of its own. Either field may
-    be None, as Airflow has it where nothing was entered.
+    The practice account of ``make second-account`` has a different login. In Airflow, an empty
+    field is ``None``.
     """
-    place = str(host or "")
-    is_local = place.startswith("localhost:") and str(login or "") in LOCAL_LOGINS
-    return is_local or place.endswith("/warehouse.duckdb")
+    text = str(host or "")
+    is_local_server = text.startswith("localhost:") and str(login or "") in LOCAL_LOGINS
+    return is_local_server or text.endswith("/warehouse.duckdb")

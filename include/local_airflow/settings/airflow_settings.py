@@ -1,6 +1,6 @@
-"""`airflow_settings.yaml`: connections, pools and variables, in the Astro CLI's own format.
+"""``airflow_settings.yaml``: connections, pools and variables, in the Astro CLI's format.
 
-The CLI ignores a malformed file; here it stops the start with the line and reason of each mistake.
+The CLI ignores a malformed file. The launcher stops with the line and reason of each mistake.
 Format and rules: https://www.astronomer.io/docs/astro/cli/develop-project
 """
 
@@ -21,22 +21,22 @@ from include.local_servers.yaml_lines import line_of
 
 NAME = "airflow_settings.yaml"
 
-# What pydantic's types of error mean to a person.
+# Messages for pydantic's error types.
 REASONS = {
-    "bool_parsing": "give true or false",
-    "bool_type": "give true or false",
-    "dict_type": "give a mapping",
+    "bool_parsing": "must be true or false",
+    "bool_type": "must be true or false",
+    "dict_type": "must be a mapping",
     "extra_forbidden": "unknown key",
-    "int_parsing": "give a whole number",
-    "int_type": "give a whole number",
-    "list_type": "give a list, each entry after a dash",
-    "model_type": "give a mapping",
-    "string_type": "give text or a number",
+    "int_parsing": "must be a whole number",
+    "int_type": "must be a whole number",
+    "list_type": "must be a list, with a dash before each entry",
+    "model_type": "must be a mapping",
+    "string_type": "must be text or a number",
 }
 
 
 class _Loader(yaml.SafeLoader):
-    """Reads dates, and words such as ``on`` and ``yes``, as the text that is written."""
+    """Load dates, and words such as ``on`` and ``yes``, as text."""
 
 
 _Loader.yaml_implicit_resolvers = {
@@ -47,7 +47,7 @@ _Loader.add_implicit_resolver("tag:yaml.org,2002:bool", re.compile("^(true|false
 
 
 def _as_text(value: object) -> object:
-    """A value of YAML as the CLI takes it: ``16173`` is text, and an empty entry is ``""``."""
+    """Convert a YAML value as the CLI does: ``16173`` to text, an empty entry to ``""``."""
     if value is None:
         return ""
     return json.dumps(value) if isinstance(value, bool) else value
@@ -67,7 +67,7 @@ class _Strict(BaseModel):
 
 
 class ConnectionSettings(_Strict):
-    """One connection; `conn_uri` counts only when no other field says anything."""
+    """One connection; ``conn_uri`` counts only if all other fields are empty."""
 
     conn_id: Text = ""
     conn_type: Text = ""
@@ -81,7 +81,7 @@ class ConnectionSettings(_Strict):
 
     @model_validator(mode="after")
     def _is_complete(self) -> ConnectionSettings:
-        # The CLI's scaffold has an entry that is empty but for an example in conn_extra.
+        # The CLI's scaffold has an empty entry with an example in conn_extra.
         if not self.conn_id and self.model_dump(exclude={"conn_extra"}, exclude_defaults=True):
             raise ValueError("conn_id is missing")
         if self.conn_id and not (self.conn_type or self.conn_uri):
@@ -92,14 +92,14 @@ class ConnectionSettings(_Strict):
 
     @property
     def extra(self) -> str | None:
-        """The extra as JSON text."""
+        """Return the extra as JSON text."""
         if isinstance(self.conn_extra, dict):
             return json.dumps(self.conn_extra)
         return self.conn_extra or None
 
 
 class PoolSettings(_Strict):
-    """One pool; `pool_slot` is its number of slots."""
+    """One pool; ``pool_slot`` is its number of slots."""
 
     pool_name: Text = ""
     pool_slot: Number = 0
@@ -116,7 +116,7 @@ class PoolSettings(_Strict):
 
 
 class VariableSettings(_Strict):
-    """One Airflow Variable; one without a value is left out, as the CLI does.
+    """One Airflow Variable; without a value it is ignored, as in the CLI.
 
     A mapping or list becomes JSON, for ``Variable.get(…, deserialize_json=True)``.
     """
@@ -136,7 +136,7 @@ def _list(value: object) -> object:
 
 
 class AirflowSettings(_Strict):
-    """All that the file asks for."""
+    """The content of the file."""
 
     connections: Annotated[list[ConnectionSettings], BeforeValidator(_list)] = Field(default=[])
     pools: Annotated[list[PoolSettings], BeforeValidator(_list)] = Field(default=[])
@@ -153,8 +153,7 @@ def read_settings(file: Path) -> AirflowSettings:
     """Return the settings, without the empty entries of the CLI's scaffold.
 
     Raises:
-        LaunchError: the file is not YAML or not in the format; lists the line and reason of each
-            mistake.
+        LaunchError: the file is not valid; the message has the line and reason of each mistake.
     """
     if not file.exists():
         return AirflowSettings()

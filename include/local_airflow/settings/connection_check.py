@@ -1,7 +1,7 @@
-"""Whether connections can be used: one check for `make run`, `start`, `doctor` and for Docker.
+"""The check of connections for ``make run``, ``make start``, ``make doctor`` and Docker.
 
-`python -m include.local_airflow.settings.connection_check` checks the environment, for
-`in_docker.sh`, and prints which dbt Cloud it names.
+``python -m include.local_airflow.settings.connection_check`` checks the environment for
+``in_docker.sh`` and prints the host and account of its dbt Cloud connection.
 """
 
 from __future__ import annotations
@@ -12,9 +12,9 @@ import sys
 from collections.abc import Mapping
 from typing import Any
 
-from include.local_airflow.errors import LaunchError, told
+from include.local_airflow.errors import LaunchError, run_reporting_errors
 from include.local_airflow.settings.connection_variable import (
-    EXAMPLE,
+    EXAMPLE_FIELDS,
     PREFIX,
     ConnectionFields,
     UnusableConnectionError,
@@ -23,15 +23,15 @@ from include.local_airflow.settings.connection_variable import (
 from include.local_servers.connections import DBT_CLOUD
 
 PLACEHOLDER = re.compile(r"\.\.\.|\*+|dbt\w_\.\.\.|(YOUR|THE)_[A-Z_]+|<.*>")
-TOKEN = re.compile(r"dbt[a-z]_|[A-Za-z0-9_-]{32,}$")
-HOST = re.compile(r"(\[[0-9A-Fa-f:]+\]|[A-Za-z0-9_.-]+)(:[0-9]{1,5})?")
+TOKEN_PATTERN = re.compile(r"dbt[a-z]_|[A-Za-z0-9_-]{32,}$")
+HOST_PATTERN = re.compile(r"(\[[0-9A-Fa-f:]+\]|[A-Za-z0-9_.-]+)(:[0-9]{1,5})?")
 
 
 def check_variables(variables: Mapping[str, str]) -> None:
     """Check each connection variable.
 
     Raises:
-        LaunchError: Airflow could not use one; names it, the mistake and what to do.
+        LaunchError: one is unusable; the message has its name, the mistake and the fix.
     """
     for name in sorted(variables):
         if name.upper().startswith(PREFIX):
@@ -46,10 +46,10 @@ def check_connection(connection: Any, needs_login: bool = True) -> None:
 
     Args:
         connection: Airflow's ``Connection``, or ``ConnectionFields``.
-        needs_login: no task names an account of its own.
+        needs_login: whether a task relies on the connection's account.
 
     Raises:
-        UnusableConnectionError: dbt Cloud would not be reached by it, whatever dbt Cloud says.
+        UnusableConnectionError: the connection cannot work with any dbt Cloud.
     """
     fields = {
         name: str(getattr(connection, name) or "")
@@ -63,35 +63,36 @@ def check_connection(connection: Any, needs_login: bool = True) -> None:
     _check_proxies(getattr(connection, "extra_dejson", {}))
     if not re.fullmatch("[!-~]+", fields["password"]):
         raise UnusableConnectionError(
-            "Its password holds more than a token, such as a blank or the end of a line: take "
-            "that away."
+            "Its password has a blank, a line break or another character that is not part of a "
+            "token: remove it."
         )
-    if fields["host"] == EXAMPLE["host"]:
+    if fields["host"] == EXAMPLE_FIELDS["host"]:
         raise UnusableConnectionError(
-            "Its host is still the example's: write your account's own access URL, without "
-            "https://."
+            "Its host is still the example: set your account's access URL, without https://."
         )
 
 
 def main() -> int:
-    """Check the environment's connection variables; print host and account if they are named."""
+    """Check the environment's connection variables; print the host and account, if set."""
     check_variables(os.environ)
     if text := os.environ.get(DBT_CLOUD.variable):
-        print(named(read_connection(text)))
+        print(host_and_account(read_connection(text)))
     return 0
 
 
-def named(connection: ConnectionFields) -> str:
-    """Return host and account of a connection that has been checked."""
+def host_and_account(connection: ConnectionFields) -> str:
+    """Return the host and account of a checked connection."""
     return f"{connection.host}, account {connection.login}"
 
 
 def _check_variable(name: str, text: str) -> None:
     if name != name.upper():
-        raise UnusableConnectionError(f"Airflow reads capitals only: name it {name.upper()}.")
+        raise UnusableConnectionError(
+            f"Airflow reads only upper-case names: rename it to {name.upper()}."
+        )
     if name == DBT_CLOUD.variable and re.match(r"(?i)\s*https?://", text):
         raise UnusableConnectionError(
-            "It is the address of a page: write JSON as .env.example shows, with the number behind "
+            "It is the URL of a page: write JSON as in .env.example, with the number after "
             "/deploy/ as login."
         )
     connection = read_connection(text)
@@ -109,55 +110,51 @@ def _check_type(conn_type: str) -> None:
     if not conn_type:
         raise UnusableConnectionError('It has no type: add "conn_type": "dbt_cloud".')
     if conn_type != DBT_CLOUD.conn_type:
-        raise UnusableConnectionError('Its type is not dbt_cloud: write "conn_type": "dbt_cloud".')
+        raise UnusableConnectionError('Its type is not dbt_cloud: set "conn_type": "dbt_cloud".')
 
 
 def _check_presence(fields: Mapping[str, str], needs_login: bool) -> None:
     if not fields["host"]:
         raise UnusableConnectionError(
-            "It has no host: put your access URL there, such as ab123.us1.dbt.com, without "
-            "https://."
+            "It has no host: set your access URL, such as ab123.us1.dbt.com, without https://."
         )
     if needs_login and not fields["login"]:
         raise UnusableConnectionError(
-            "It has no login: put the account id there, the number behind /deploy/ in a job's "
-            "address."
+            "It has no login: set the account id, the number after /deploy/ in a job's URL."
         )
     if not fields["password"]:
-        raise UnusableConnectionError("It has no password: put the service token there.")
+        raise UnusableConnectionError("It has no password: set the service token.")
 
 
 def _check_placeholders(fields: Mapping[str, str]) -> None:
     for name, value in fields.items():
         if PLACEHOLDER.fullmatch(value):
             raise UnusableConnectionError(
-                f"Its {name} is still the example's: write your own instead."
+                f"Its {name} is still the example: replace it with your own."
             )
 
 
 def _check_host(host: str, port: int | None) -> None:
-    """The host itself may be a token in the wrong place, so it is printed only when it is well."""
+    """Check the host; print it only if it is valid, because it may be a misplaced token."""
     if re.match(r"\w+://", host):
         raise UnusableConnectionError(
-            "Its host begins with https://: write the name alone, such as ab123.us1.dbt.com."
+            "Its host starts with https://: write only the name, such as ab123.us1.dbt.com."
         )
     if re.search(r"\s", host):
         raise UnusableConnectionError("Its host has a blank or a line break: remove it.")
     if re.search(r"[/?#]", host):
+        raise UnusableConnectionError("Its host has a path: remove the / and everything after it.")
+    if TOKEN_PATTERN.match(host):
         raise UnusableConnectionError(
-            "Its host has a path: remove the / and what follows it, so that the name is left."
+            "Its host looks like a token: set the access URL as host and the token as password."
         )
-    if TOKEN.match(host):
-        raise UnusableConnectionError(
-            "Its host looks like a token: write the access URL as host, the token as password."
-        )
-    if not HOST.fullmatch(host):
+    if not HOST_PATTERN.fullmatch(host):
         raise UnusableConnectionError(
             "Its host is not a name such as ab123.us1.dbt.com: correct it, without https://."
         )
     if port not in (None, 0, 443) and not host.rpartition("]")[2].count(":"):
         raise UnusableConnectionError(
-            "Airflow's dbt Cloud provider ignores a connection's port: write JSON with "
+            "Airflow's dbt Cloud provider ignores the port of a connection: use JSON and set "
             f'"host": "{host}:{port}".'
         )
 
@@ -165,18 +162,17 @@ def _check_host(host: str, port: int | None) -> None:
 def _check_proxies(extra: Mapping[str, Any]) -> None:
     if not isinstance(extra.get("proxies") or {}, dict):
         raise UnusableConnectionError(
-            'Its extra names no proxies: write it as {"proxies": {"https": "http://PROXY:PORT"}}, '
-            "or remove it."
+            'The proxies in its extra are not an object: write {"proxies": {"https": '
+            '"http://PROXY:PORT"}}, or remove them.'
         )
 
 
 def _check_login(login: str) -> None:
     if login and not re.fullmatch("[0-9]+", login):
         raise UnusableConnectionError(
-            "Its login is not the account id, the number behind /deploy/ in the job's address: "
-            "write that number alone."
+            "Its login is not an account id: set the number after /deploy/ in a job's URL."
         )
 
 
 if __name__ == "__main__":
-    sys.exit(told(main, interrupted="Stopped."))
+    sys.exit(run_reporting_errors(main, interrupted="Stopped."))

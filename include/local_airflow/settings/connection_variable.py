@@ -1,7 +1,7 @@
-"""The value of a connection variable, ``AIRFLOW_CONN_…``, read by the rules of Airflow's own code.
+"""The value of a connection variable, ``AIRFLOW_CONN_…``, parsed by Airflow's rules.
 
-Airflow skips a value that it cannot read, without a word, and uses its database instead. Its
-``Connection`` takes seconds to import, so the rules are repeated here; a test compares both.
+Airflow silently skips a value that it cannot read, and uses its database instead. Importing its
+``Connection`` takes seconds, so the rules are repeated here; a test compares both.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from typing import Any
 from urllib.parse import SplitResult, parse_qs, unquote, urlsplit
 
 PREFIX = "AIRFLOW_CONN_"
-EXAMPLE = {"login": "16173", "host": "ab123.us1.dbt.com", "conn_type": "dbt_cloud"}
+EXAMPLE_FIELDS = {"login": "16173", "host": "ab123.us1.dbt.com", "conn_type": "dbt_cloud"}
 TEXTS = ("conn_type", "host", "login", "password", "schema", "description")
 OTHER_NAMES = {
     "conn_type": ("type", "conntype", "connection_type"),
@@ -28,12 +28,12 @@ QUOTES = "\"'`\N{LEFT SINGLE QUOTATION MARK}\N{RIGHT SINGLE QUOTATION MARK}" + (
 
 
 class UnusableConnectionError(Exception):
-    """What is wrong with a connection and what to do about it, in one sentence without its text."""
+    """A connection's mistake and its fix, in one sentence without the connection's value."""
 
 
 @dataclass(frozen=True)
 class ConnectionFields:
-    """The fields of Airflow's ``Connection`` that a connection to dbt Cloud uses."""
+    """The fields of Airflow's ``Connection`` that dbt Cloud connections use."""
 
     conn_type: str = ""
     host: str = ""
@@ -43,24 +43,24 @@ class ConnectionFields:
 
 
 def read_connection(text: str) -> ConnectionFields:
-    """Return the fields that Airflow takes from the value: JSON, or a URI.
+    """Return the fields that Airflow reads from the value: JSON, or a URI.
 
     Raises:
-        UnusableConnectionError: Airflow could not use it, or would take it for something else.
+        UnusableConnectionError: Airflow could not use the value, or would misread it.
     """
     text = text.strip()
     if not text:
         raise UnusableConnectionError("It is empty: fill it in, or remove the line.")
     if text[0] in QUOTES and text[1:].lstrip(QUOTES + "\\ ").startswith("{"):
-        raise UnusableConnectionError("It has quotes round its JSON: remove them.")
+        raise UnusableConnectionError("Its JSON is in quotes: remove them.")
     if not text[0].isprintable():
         raise UnusableConnectionError(
-            "It begins with an invisible character, such as a byte order mark: type the line again."
+            "It starts with an invisible character, such as a byte order mark: retype the line."
         )
     try:
         text.encode()
     except UnicodeEncodeError:
-        raise UnusableConnectionError("It is not UTF-8 text: type the line again.") from None
+        raise UnusableConnectionError("It is not UTF-8 text: retype the line.") from None
     return _from_json(text) if text[0] == "{" else _from_uri(text)
 
 
@@ -70,7 +70,7 @@ def _from_json(text: str) -> ConnectionFields:
         json.dumps(fields, ensure_ascii=False).encode()
     except json.JSONDecodeError as error:
         raise _json_mistake(text, error) from None
-    except (ValueError, RecursionError):  # half a surrogate pair, endless digits or levels
+    except (ValueError, RecursionError):  # a lone surrogate, too many digits or levels
         raise UnusableConnectionError(
             "Its JSON has text or a number that cannot be stored: compare it with .env.example."
         ) from None
@@ -90,27 +90,27 @@ def _from_json(text: str) -> ConnectionFields:
 
 
 def _json_mistake(text: str, error: json.JSONDecodeError) -> UnusableConnectionError:
-    """Return the sentence about the first character that is not JSON."""
-    before, rest, place = text[: error.pos].rstrip(), text[error.pos :], error.pos + 1
+    """Return the error for the first invalid character, counted from 1."""
+    before, rest, position = text[: error.pos].rstrip(), text[error.pos :], error.pos + 1
     if not rest.strip():
         return UnusableConnectionError(
-            f"Its JSON ends too early, at character {place}: write all of it on one line, up to "
+            f"Its JSON ends too early, at character {position}: write all of it on one line, up to "
             "the last brace."
         )
     if rest[0] in QUOTES and rest[0] != '"':
         return UnusableConnectionError(
-            f'It has other quotes than " at character {place}: JSON has double quotes only.'
+            f'Its JSON has a quote other than " at character {position}: use double quotes only.'
         )
     if re.match(r",\s*}", rest) or (before.endswith(",") and rest[0] == "}"):
         return UnusableConnectionError(
-            f"Its JSON has a comma before the last brace, at character {place}: remove the comma."
+            f"Its JSON has a comma before the last brace, at character {position}: remove it."
         )
     if rest[0] in "\r\n\t":
         return UnusableConnectionError(
-            f"Its JSON has a line break or a tab inside a text, at character {place}: remove it."
+            f"Its JSON has a line break or tab in a string, at character {position}: remove it."
         )
     return UnusableConnectionError(
-        f"It is not JSON from character {place} on ({error.msg.partition(': ')[0]}): compare it "
+        f"Its JSON is invalid at character {position} ({error.msg.partition(': ')[0]}): compare it "
         "with .env.example."
     )
 
@@ -126,34 +126,34 @@ def _check_keys(keys: set[str]) -> None:
         if (plain := re.sub(r"[\W_]+", "_", key.lower())) in right
     ]
     if hints:
-        raise UnusableConnectionError(f"Airflow's keys have other names: write {', '.join(hints)}.")
+        raise UnusableConnectionError(f"It has unknown keys: write {', '.join(hints)}.")
     raise UnusableConnectionError(
-        "It has a key that Airflow does not know: take conn_type, host, login, password, schema, "
-        "port, extra and description only."
+        "It has an unknown key: use only conn_type, host, login, password, schema, port, extra and "
+        "description."
     )
 
 
 def check_texts(fields: Mapping[str, object]) -> None:
-    """Check that what Airflow takes for text is text: it cannot store a number.
+    """Check that the text fields are text; Airflow cannot store a number there.
 
     Raises:
-        UnusableConnectionError: one is not.
+        UnusableConnectionError: a field is not text.
     """
     for name in TEXTS:
         value = fields.get(name)
         if value is not None and not isinstance(value, str):
             kind = "a number" if type(value) in (int, float) else "not text"
-            example = EXAMPLE.get(name, "…")
+            example = EXAMPLE_FIELDS.get(name, "…")
             raise UnusableConnectionError(
                 f'Its {name} is {kind}: write it in quotes, as in "{name}": "{example}".'
             )
 
 
 def check_extra(extra: Any) -> None:
-    """Check that it is an object, or the text of one.
+    """Check that the extra is a JSON object, or the text of one.
 
     Raises:
-        UnusableConnectionError: it is not.
+        UnusableConnectionError: the extra is something else.
     """
     if not is_object(extra):
         raise UnusableConnectionError(
@@ -171,7 +171,7 @@ def is_object(extra: Any) -> bool:
 
 
 def _type(conn_type: str) -> str:
-    """As Airflow keeps it."""
+    """Return the type as Airflow stores it."""
     return "postgres" if conn_type == "postgresql" else conn_type.replace("-", "_")
 
 
@@ -180,7 +180,7 @@ def _port(value: Any) -> int | None:
         return int(value) if value else None
     except (ValueError, TypeError, OverflowError):
         raise UnusableConnectionError(
-            'Its port is not a number: remove it, and write host and port as "host": "HOST:PORT".'
+            'Its port is not a number: remove it, and set "host": "HOST:PORT".'
         ) from None
 
 
@@ -188,29 +188,27 @@ def _from_uri(text: str) -> ConnectionFields:
     scheme, separator, _ = text.partition("://")
     if separator and "_" in scheme and re.fullmatch(r"[\w-]+", scheme):
         raise UnusableConnectionError(
-            "A URI's type has no underscore: write a hyphen instead, as in dbt-cloud://."
+            "The type of a URI cannot have an underscore: use a hyphen, as in dbt-cloud://."
         )
     if not re.fullmatch(r"[A-Za-z][A-Za-z0-9+.-]*", scheme) or not separator:
-        raise UnusableConnectionError(
-            "It is neither JSON nor a URI: write it as .env.example shows."
-        )
+        raise UnusableConnectionError("It is neither JSON nor a URI: write it as in .env.example.")
     try:
         return _fields_of_uri(text)
     except ValueError:
         raise UnusableConnectionError(
-            "Its URI cannot be taken apart, perhaps for a / or # in the token: write JSON instead, "
-            "as .env.example shows."
+            "Its URI cannot be parsed, possibly because of a / or # in the token: use JSON, as in "
+            ".env.example."
         ) from None
 
 
 def _fields_of_uri(text: str) -> ConnectionFields:
-    """Do what Airflow's ``Connection.from_uri`` does."""
+    """Parse a URI as Airflow's ``Connection.from_uri`` does."""
     scheme = urlsplit(text).scheme
     protocols = text.count("://") - 1
     rest = text.replace(f"{scheme}://", "" if protocols else "//")
     if protocols > 1 or (protocols and re.search("[@:]", rest.partition("://")[0])):
         raise UnusableConnectionError(
-            "Its URI has a second :// behind the login: remove https:// from the host."
+            "Its URI has a second :// after the login: remove https:// from the host."
         )
     parts = urlsplit(rest)
     host = _hostname(parts)
@@ -227,7 +225,7 @@ def _fields_of_uri(text: str) -> ConnectionFields:
 
 
 def _hostname(parts: SplitResult) -> str:
-    """Return the host as Airflow does: in lower case, unless it has a path in it."""
+    """Return the host as Airflow does: in lower case, unless it contains a path."""
     host = unquote(parts.hostname or "")
     if "/" in host:
         host = unquote(parts.netloc.rpartition("@")[2].partition(":")[0])

@@ -1,4 +1,4 @@
-"""`.env`, as python-dotenv reads it: without interpolation, with or without a byte order mark."""
+"""``.env``, parsed by python-dotenv without interpolation; a byte order mark is allowed."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ from dotenv.parser import parse_stream
 
 from include.local_airflow.errors import LaunchError
 
-NAME = re.compile(r"\s*(?:export\s+)?([A-Za-z_]\w*)\s*[=:]")
+LINE_START = re.compile(r"\s*(?:export\s+)?([A-Za-z_]\w*)\s*[=:]")
 
 
 def read_dotenv(file: Path) -> dict[str, str]:
-    """Return the names and values; a value that is missing is empty.
+    """Return the names and values; a missing value is empty.
 
-    The value of a line that cannot be parsed, for example for quotes inside quotes, is the text
-    behind its name: a connection must not be skipped for it.
+    If a line cannot be parsed, for example because of nested quotes, its value is the text after
+    the name, so that the check of a connection reports it.
 
     Raises:
         LaunchError: the file is not UTF-8 text.
@@ -30,6 +30,6 @@ def read_dotenv(file: Path) -> dict[str, str]:
     for line in parse_stream(StringIO(text)):
         if line.key:
             values[line.key] = line.value or ""
-        elif line.error and (name := NAME.match(line.original.string)):
+        elif line.error and (name := LINE_START.match(line.original.string)):
             values[name[1]] = line.original.string[name.end() :].strip()
     return values

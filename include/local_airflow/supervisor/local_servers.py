@@ -1,4 +1,4 @@
-"""The local stand-ins of cloud services, as background processes under a watcher of their own."""
+"""The local stand-ins for cloud services, background processes under their own supervisor."""
 
 from __future__ import annotations
 
@@ -13,16 +13,16 @@ import requests
 
 from include.local_airflow.errors import LaunchError
 from include.local_airflow.settings.launch import Launch
-from include.local_airflow.supervisor.client import Watcher, last_lines
+from include.local_airflow.supervisor.client import Supervisor, last_lines
 from include.local_airflow.supervisor.configuration import Program
-from include.local_airflow.supervisor.locks_and_ports import in_turn, require_free_port
+from include.local_airflow.supervisor.locks_and_ports import exclusive_lock, require_free_port
 
-PATIENCE = 60.0  # seconds until a server has to answer
+SERVER_TIMEOUT = 60.0  # seconds until a server has to respond
 
 
 @dataclass(frozen=True)
 class LocalServer:
-    """One server: the name that its /health answers, its module and the variable of its port."""
+    """One server: the name that ``/health`` returns, its module, and the variable of its port."""
 
     name: str
     module: str
@@ -31,7 +31,7 @@ class LocalServer:
 
     @property
     def program_name(self) -> str:
-        """The name of its process."""
+        """The process name."""
         return self.name.replace(" ", "-").lower()
 
     def url(self, launch: Launch) -> str:
@@ -44,55 +44,54 @@ class LocalServer:
         command = [sys.executable, "-m", self.module, *arguments]
         return Program(self.program_name, command, self.url(launch))
 
-    def start(self, launch: Launch, command: str, say: Callable[[str], None]) -> None:
-        """Start the server unless it runs already.
+    def start(self, launch: Launch, command: str, print_line: Callable[[str], None]) -> None:
+        """Start the server unless it is running.
 
         Raises:
-            LaunchError: the port is taken, or it runs on another port.
+            LaunchError: the port is in use, or the server runs on another port.
         """
-        launch.home.mkdir(exist_ok=True)
-        with in_turn(launch.home / "servers.lock"):  # of a make run and a make start
-            self._start(launch, command, say)
+        with exclusive_lock(launch.home / "servers.lock"):  # make run and make start may overlap
+            self._start(launch, command, print_line)
 
-    def _start(self, launch: Launch, command: str, say: Callable[[str], None]) -> None:
-        watcher = servers_watcher(launch)
-        if watcher.left_behind():
-            watcher.end()
-        state = watcher.states().get(self.program_name)
-        if state and (url := watcher.url(self.program_name)) != self.url(launch):
+    def _start(self, launch: Launch, command: str, print_line: Callable[[str], None]) -> None:
+        supervisor = servers_supervisor(launch)
+        if supervisor.has_orphans():
+            supervisor.shut_down()
+        state = supervisor.states().get(self.program_name)
+        if state and (url := supervisor.url(self.program_name)) != self.url(launch):
             raise LaunchError(
-                f"The {self.name} keeps port {urlsplit(url).port} until make stop: run that, or go "
-                f"on with make {command} {self.variable}={urlsplit(url).port}."
+                f"The {self.name} is already running on port {urlsplit(url).port}: run make stop, "
+                f"or use that port with make {command} {self.variable}={urlsplit(url).port}."
             )
-        if (state and state.lives) or self.answers(launch):
+        if (state and state.is_running) or self.responds(launch):
             return
         require_free_port(self.port_of(launch), self.variable, command)
-        say(f"Starting the {self.name} on {self.url(launch)} ...")
+        print_line(f"Starting the {self.name} on {self.url(launch)} ...")
         if not state:
             environment = launch.variables | {"PYTHONUNBUFFERED": "1"}
-            watcher.begin([each.program(launch) for each in ALL], environment)
-        watcher.start(self.program_name)
+            supervisor.launch([each.program(launch) for each in SERVERS], environment)
+        supervisor.start(self.program_name)
 
     def wait(self, launch: Launch) -> None:
-        """Wait until the server answers.
+        """Wait until the server responds.
 
         Raises:
-            LaunchError: it ended while starting.
+            LaunchError: the server ended while starting, or did not respond in time.
         """
-        watcher, deadline = servers_watcher(launch), time.monotonic() + PATIENCE
-        while not self.answers(launch):
-            state = watcher.states().get(self.program_name)
-            if not state or state.died or time.monotonic() > deadline:
-                log = watcher.log(self.program_name)
-                watcher.stop(self.program_name)
+        supervisor, deadline = servers_supervisor(launch), time.monotonic() + SERVER_TIMEOUT
+        while not self.responds(launch):
+            state = supervisor.states().get(self.program_name)
+            if not state or state.crashed or time.monotonic() > deadline:
+                log = supervisor.log(self.program_name)
+                supervisor.stop(self.program_name)
                 raise LaunchError(
                     f"The {self.name} did not start. The end of "
                     f"{os.path.relpath(log, launch.root)}:\n{last_lines(log)}"
                 )
             time.sleep(0.1)
 
-    def answers(self, launch: Launch, url: str = "") -> bool:
-        """True when the program at the address is ours: right certificate, right name."""
+    def responds(self, launch: Launch, url: str = "") -> bool:
+        """Return whether this server responds at the address, by its certificate and name."""
         authority = launch.data / "ca.pem"
         if not authority.exists():
             return False
@@ -106,27 +105,27 @@ class LocalServer:
             return False
 
 
-DBT_CLOUD = LocalServer(
+DBT_CLOUD_SERVER = LocalServer(
     "local dbt Cloud", "include.local_dbt_cloud", "DBT_CLOUD_PORT", lambda o: o.dbt_cloud_port
 )
-FIVETRAN_CENSUS = LocalServer(
+FIVETRAN_CENSUS_SERVER = LocalServer(
     "local Fivetran and Census",
     "include.local_fivetran_census",
     "FIVETRAN_CENSUS_PORT",
     lambda o: o.fivetran_census_port,
 )
-ALL = (DBT_CLOUD, FIVETRAN_CENSUS)
+SERVERS = (DBT_CLOUD_SERVER, FIVETRAN_CENSUS_SERVER)
 FIVETRAN_CENSUS_DAG = "fivetran_dbt_cloud_census"
 
 
-def servers_watcher(launch: Launch) -> Watcher:
-    """Return what watches the local servers, of `make run` and of `make start`."""
-    return Watcher("servers", launch.root, launch.home)
+def servers_supervisor(launch: Launch) -> Supervisor:
+    """Return the supervisor of the local servers, shared by ``make run`` and ``make start``."""
+    return Supervisor("servers", launch.root, launch.home)
 
 
 def wanted_servers(launch: Launch, dag_id: str | None = None) -> list[LocalServer]:
-    """Return what the Dag needs, or all Dags if none is named; nothing that is real needs one."""
-    wanted = [DBT_CLOUD] if launch.uses_local_dbt_cloud else []
+    """Return the local servers that the Dag needs, or all Dags if ``dag_id`` is ``None``."""
+    servers = [DBT_CLOUD_SERVER] if launch.uses_local_dbt_cloud else []
     if launch.uses_local_fivetran_census and dag_id in (None, FIVETRAN_CENSUS_DAG):
-        wanted.append(FIVETRAN_CENSUS)
-    return wanted
+        servers.append(FIVETRAN_CENSUS_SERVER)
+    return servers

@@ -1,4 +1,4 @@
-"""Small things about processes, locks and ports."""
+"""Functions for processes, file locks and ports."""
 
 from __future__ import annotations
 
@@ -18,34 +18,26 @@ FREE_PORTS = range(10_000, 32_768)
 
 
 @contextlib.contextmanager
-def only_one(home: Path, command: str) -> Iterator[None]:
-    """Keep two of a command from working in one checkout at the same time.
+def exclusive_lock(file: Path, blocking: bool = True) -> Iterator[None]:
+    """Hold the lock of the file, ``COMMAND.lock``; wait for it, or raise if not ``blocking``.
 
     Raises:
-        LaunchError: another one is going on.
+        LaunchError: another process holds the lock, and ``blocking`` is false.
     """
-    home.mkdir(exist_ok=True)
-    with (home / f"{command}.lock").open("w") as lock:
+    file.parent.mkdir(exist_ok=True)
+    with file.open("w") as lock:
         try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            fcntl.flock(lock, fcntl.LOCK_EX if blocking else fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError as error:
             raise LaunchError(
-                f"Another make {command} is going on in this checkout: wait for its end, or end "
-                "it with Ctrl-C in its terminal."
+                f"Another make {file.stem} is running in this checkout: wait until it has "
+                "finished, or stop it with Ctrl-C in its terminal."
             ) from error
         yield
 
 
-@contextlib.contextmanager
-def in_turn(file: Path) -> Iterator[None]:
-    """Wait until nobody else is in here."""
-    with file.open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        yield
-
-
 def end_all(processes: Sequence[psutil.Process], grace: float) -> None:
-    """End the processes with SIGTERM, and those that still live after `grace` seconds by force."""
+    """Send SIGTERM to the processes, and SIGKILL to those still alive after ``grace`` seconds."""
     for process in processes:
         with contextlib.suppress(psutil.NoSuchProcess):
             process.terminate()
@@ -58,23 +50,22 @@ def end_all(processes: Sequence[psutil.Process], grace: float) -> None:
 def wait(processes: Sequence[psutil.Process], seconds: float) -> list[psutil.Process]:
     """Wait until all have ended; return those that have not."""
     deadline, alive = time.monotonic() + seconds, list(processes)
-    while (alive := [each for each in alive if lives(each)]) and time.monotonic() < deadline:
+    while (alive := [each for each in alive if is_alive(each)]) and time.monotonic() < deadline:
         psutil.wait_procs(alive, timeout=0.1)
     return alive
 
 
-def lives(process: psutil.Process) -> bool:
-    """A zombie has ended: in a container, nobody may be there to collect it."""
+def is_alive(process: psutil.Process) -> bool:
+    """Return whether the process runs; a zombie, which a container may never reap, does not."""
     with contextlib.suppress(psutil.NoSuchProcess):
         return bool(process.is_running() and process.status() != psutil.STATUS_ZOMBIE)
     return False
 
 
 def free_port(among: Sequence[int] = FREE_PORTS) -> int:
-    """Return a loopback port without a listener, chosen at random.
+    """Return a random loopback port without a listener.
 
-    Outgoing connections never get it before its server starts: Linux takes theirs from 32768 up,
-    macOS from 49152 up.
+    It lies below the ports of outgoing connections: 32768 and up on Linux, 49152 and up on macOS.
     """
     while True:
         port = secrets.choice(among)
@@ -84,10 +75,10 @@ def free_port(among: Sequence[int] = FREE_PORTS) -> int:
 
 
 def require_free_port(port: int, variable: str, command: str) -> None:
-    """Fail if something listens on the loopback port already.
+    """Raise if the loopback port is in use.
 
     Raises:
-        LaunchError: names the port and the variable that changes it.
+        LaunchError: the port is in use; the message names the variable that changes it.
     """
     with socket.socket() as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -96,5 +87,5 @@ def require_free_port(port: int, variable: str, command: str) -> None:
         except OSError as error:
             raise LaunchError(
                 f"Port {port} is in use by another program: stop that program, or choose another "
-                f"port with make {command} {variable}={port + 10}."  # not another clone's next one
+                f"port with make {command} {variable}={port + 10}."  # + 1 may be another clone's
             ) from error

@@ -1,4 +1,4 @@
-"""Where Unix sockets lie: in Airflow's home, or in a short folder where that does not serve."""
+"""The folder of Unix sockets: Airflow's home, or a short temporary folder."""
 
 from __future__ import annotations
 
@@ -15,45 +15,45 @@ LONGEST = ".s.PGSQL.5432.lock"
 
 
 def socket_folder(home: Path) -> Path:
-    """Return a folder of this user's in which sockets can be made.
+    """Return a folder of this user that supports sockets.
 
-    A socket's path has at most 107 bytes (103 on macOS), and some file systems have none at all.
+    A socket's path has at most 107 bytes (103 on macOS), and some file systems support no sockets.
 
     Raises:
-        LaunchError: neither the home nor the folder for temporary files will do.
+        LaunchError: neither the home nor the temporary folder supports sockets.
     """
-    short = _short(home)
+    short = _short_folder(home)
     home.mkdir(exist_ok=True)
-    if _serves(home):
+    if _supports_sockets(home):
         return home
     with suppress(FileExistsError):
         short.mkdir(mode=0o700)
-    if short.stat().st_uid == os.getuid() and _serves(short):
+    if short.stat().st_uid == os.getuid() and _supports_sockets(short):
         return short
     raise LaunchError(
-        f"No Unix socket can be made in {home} nor in {short}: move the checkout to a path that is "
-        "shorter and on a disk of this machine, or set TMPDIR to a folder of yours."
+        f"Could not create a Unix socket in {home} or {short}: move the checkout to a shorter path "
+        "on a local disk, or set TMPDIR to a folder that you own."
     )
 
 
 def remove_socket_folder(home: Path) -> None:
-    """Remove the short folder, if there is one and no socket in it."""
+    """Remove the short folder if it exists and is empty."""
     with suppress(OSError):
-        _short(home).rmdir()
+        _short_folder(home).rmdir()
 
 
-def _short(home: Path) -> Path:
+def _short_folder(home: Path) -> Path:
     name = hashlib.sha256(os.fsencode(home)).hexdigest()[:12]
     return Path(tempfile.gettempdir(), f"airflow-{os.getuid()}-{name}")
 
 
-def _serves(folder: Path) -> bool:
-    place = folder / f"{LONGEST}.{os.getpid()}"
+def _supports_sockets(folder: Path) -> bool:
+    probe_path = folder / f"{LONGEST}.{os.getpid()}"
     try:
         with socket.socket(socket.AF_UNIX) as probe:
-            probe.bind(str(place))
+            probe.bind(str(probe_path))
     except OSError:
         return False
     finally:
-        place.unlink(missing_ok=True)
+        probe_path.unlink(missing_ok=True)
     return True

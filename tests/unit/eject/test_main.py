@@ -16,8 +16,8 @@ pytestmark = pytest.mark.slow
 PROJECT = Path(__file__).parents[3]
 START = """
 from include.local_airflow.settings.launch import Launch
-from include.local_airflow.supervisor.local_servers import FIVETRAN_CENSUS
-FIVETRAN_CENSUS.start(Launch.read(), "start", print)
+from include.local_airflow.supervisor.local_servers import FIVETRAN_CENSUS_SERVER
+FIVETRAN_CENSUS_SERVER.start(Launch.read(), "start", print)
 """
 LOCAL_WORDS = re.compile(
     r"local dbt Cloud|local stand-ins|[Aa]s cloned|make (start|lineage|stop|status|logs)"
@@ -34,7 +34,7 @@ def git(folder: Path, *command: str) -> str:
 
 @pytest.fixture
 def clone(tmp_path: Path) -> Path:
-    """What "Use this template" gives, with what is not committed here."""
+    """Return a copy made by "Use this template", with uncommitted changes."""
     folder = tmp_path / "Our shop"
     listed = git(PROJECT, "ls-files", "--cached", "--others", "--exclude-standard")
     for name in listed.splitlines():
@@ -52,17 +52,17 @@ def eject(folder: Path, *options: str, answer: str = "y\n") -> subprocess.Comple
     return subprocess.run(command, cwd=folder, input=answer, text=True, capture_output=True)
 
 
-def test_eject_leaves_an_own_project_whose_checks_pass(clone: Path) -> None:
+def test_ejected_project_passes_its_own_checks(clone: Path) -> None:
     ejected = eject(clone)
 
     assert ejected.returncode == 0, ejected.stderr
-    assert "This makes the project our-shop of this checkout." in ejected.stdout
+    assert "This turns the checkout into the project our-shop." in ejected.stdout
     dags = {file.stem for file in (clone / "dags").glob("*.py")}
     assert {"run_dbt_cloud_job", "run_dbt_cloud_job_exactly_once"} <= dags
     assert not {"extract_load_transform", "run_dbt_core_in_one_task"} & dags
     assert {file.name for file in (clone / "include").glob("[a-z]*")} == {
         "dbt_cloud",
-        "jaffle_shop",  # a macro that one of the Dags needs
+        "jaffle_shop",  # a macro of one of the Dags
         "lineage",
     }
     assert [path.name for path in (clone / "include" / "jaffle_shop").rglob("*.*")] == [
@@ -70,7 +70,7 @@ def test_eject_leaves_an_own_project_whose_checks_pass(clone: Path) -> None:
     ]
     assert set(re.findall(r"\(dags/(\w+)\.py\)", (clone / "README.md").read_text())) == dags
     assert (clone / "README.md").read_text().startswith("# our-shop\n")
-    _, _, to_set = ejected.stdout.partition("Set these next:\n")
+    _, _, to_set = ejected.stdout.partition("Next, set these constants:\n")
     assert "  dags/run_dbt_cloud_job.py:22: JOB_ID = 65767\n" in to_set
     for file in (clone / "README.md", *(clone / "dags").glob("*.py")):
         assert not LOCAL_WORDS.search(file.read_text()), file.name
@@ -94,32 +94,32 @@ def test_ejected_tests_fail_for_broken_dag_files(clone: Path) -> None:
         [sys.executable, "-m", "pytest", "-q"], cwd=clone, text=True, capture_output=True
     )
 
-    assert re.search(r"FAILED .*test_a_file_imports_and_has_a_dag\[other\]", tested.stdout)
-    assert re.search(r"FAILED .*test_a_dag_has_.*\[run_dbt_cloud_job\]", tested.stdout)
+    assert re.search(r"FAILED .*test_file_imports_and_defines_a_dag\[other\]", tested.stdout)
+    assert re.search(r"FAILED .*test_dag_has_.*\[run_dbt_cloud_job\]", tested.stdout)
 
 
 @pytest.mark.parametrize("answer", ["n\n", "\n", ""])
 def test_eject_without_confirmation_changes_nothing(clone: Path, answer: str) -> None:
-    asked = eject(clone, answer=answer)
+    ejected = eject(clone, answer=answer)
 
-    assert "Go on? [y/N] Nothing was changed." in asked.stdout
+    assert "Continue? [y/N] Nothing was changed." in ejected.stdout
     assert not git(clone, "status", "--porcelain")
 
 
-def test_eject_refuses_uncommitted_changes(clone: Path) -> None:
+def test_eject_rejects_uncommitted_changes(clone: Path) -> None:
     (clone / "dags" / "mine.py").write_text("# not committed")
 
     refused = eject(clone, "--yes")
 
     assert refused.returncode == 1
-    assert "Error: There are uncommitted changes (git status shows them)" in refused.stderr
+    assert "Error: There are uncommitted changes (see git status)" in refused.stderr
     assert (clone / "include" / "shop").exists()
 
 
-def test_an_unknown_dag_is_refused(clone: Path) -> None:
+def test_eject_rejects_an_unknown_dag(clone: Path) -> None:
     refused = eject(clone, "run_dbt_clod_job")
 
-    assert "Error: There is no Dag run_dbt_clod_job. The Dags are: approve_" in refused.stderr
+    assert "Error: Dag run_dbt_clod_job does not exist. Dags: approve_" in refused.stderr
 
 
 def test_eject_stops_running_local_servers(clone: Path) -> None:
@@ -132,4 +132,4 @@ def test_eject_stops_running_local_servers(clone: Path) -> None:
     ejected = eject(clone)
 
     assert "Stopped local-fivetran-and-census." in ejected.stdout
-    assert "Done: this is our-shop. README.md says how to start it.\n" in ejected.stdout
+    assert "Done: this is now our-shop. See README.md for the first steps.\n" in ejected.stdout

@@ -19,8 +19,8 @@ CHOICES = [(), *((dag.name,) for dag in dag_files())]
 # git show COMMIT:docs/recovering.md reads the history.
 PLACE = re.compile(r"(?<![\w/:])(?:dags|docs|include|plugins|skills|tests|tools)/[\w./-]*\w")
 LINK = re.compile(r"\]\((?![a-z]+:)([^){#\s]+)(?:#[^)\s]*)?\)")  # of Markdown, in any file
-# What is written at run time, a plugin that another Dag needs, and data that another Dag loads.
-ELSEWHERE = re.compile(r"include/\.local|plugins/show_dbt_cloud\.py|include/raw_data")
+# Files written at run time, and a plugin and data of other Dags.
+NOT_COPIED = re.compile(r"include/\.local|plugins/show_dbt_cloud\.py|include/raw_data")
 
 
 def plan(*dags: str) -> Plan:
@@ -29,7 +29,7 @@ def plan(*dags: str) -> Plan:
 
 
 def left(ours: Plan) -> dict[str, str]:
-    """Every file of the project to come, and its text."""
+    """Return every file of the new project with its text."""
     return {name: text_of(ROOT / name) for name in ours.kept} | ours.written
 
 
@@ -41,7 +41,7 @@ def test_remaining_files_do_not_mention_removed_parts(dags: tuple[str, ...]) -> 
         assert not LOCAL_WORDS.search(text), name
         places = set(PLACE.findall(text)) if name != ".gitignore" else set()
         gone = {place for place in places if not any(file.startswith(place) for file in files)}
-        assert all(ELSEWHERE.match(place) for place in gone), (name, gone)
+        assert all(NOT_COPIED.match(place) for place in gone), (name, gone)
 
 
 @pytest.mark.parametrize("dags", CHOICES, ids=" ".join)
@@ -90,7 +90,7 @@ def test_env_example_lists_only_the_connections_of_the_dag(
     ]
 
 
-def test_a_dag_keeps_what_it_needs_and_nothing_else() -> None:
+def test_plan_keeps_only_the_files_of_the_dag() -> None:
     ours = plan(DBT_CORE)
 
     assert "include/jaffle_shop/dbt_project.yml" in ours.kept
@@ -100,7 +100,7 @@ def test_a_dag_keeps_what_it_needs_and_nothing_else() -> None:
     assert (pool["pool_name"], pool["pool_slot"]) == ("warehouse", 1)
 
 
-def test_a_plugin_stays_with_a_dag_that_needs_it() -> None:
+def test_plan_keeps_the_plugin_of_a_dag() -> None:
     plugin = "plugins/receive_dbt_cloud_webhooks.py"
 
     assert plugin in plan("wait_for_jobs_of_two_projects").kept
@@ -193,4 +193,4 @@ def test_places_to_set_include_constants_of_plugins_and_empty_lineage() -> None:
         "dags/show_models_as_tasks.py",
         "dags/write_lineage.py",
     ]
-    assert models.endswith("daily_build.json: run the Dag write_lineage, which fills it")
+    assert models.endswith("daily_build.json: run the Dag write_lineage to fill it")

@@ -1,4 +1,4 @@
-"""`make doctor` and `make run` of the ejected project, on the local dbt Cloud."""
+"""``make doctor`` and ``make run`` of the ejected project, on the local dbt Cloud."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ FILE = f"dags/{DAG}.py"
 
 @pytest.fixture
 def project(tmp_path: Path) -> Path:
-    """What `make eject` leaves, with one Dag."""
+    """Return an ejected project with one Dag."""
     ours = plan(DAG)
     for name in {*ours.kept, *ours.written}:
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
@@ -58,17 +58,17 @@ def test_doctor_of_an_ejected_project_names_account_and_jobs(
     account = f"{local_dbt_cloud.url}/, account {local_dbt_cloud.account_id}"
     assert f"✓ dbt_cloud_default: {account}" in done.stdout
     assert f"✓ {FILE}:22: JOB_ID = {DAILY_BUILD} is 'Daily build'." in done.stdout
-    assert done.stdout.endswith("All is well.\n")
+    assert done.stdout.endswith("All checks passed.\n")
 
 
 @pytest.mark.parametrize(
     ("changes", "problem", "advice"),
     [
-        ({"password": "wrong"}, "answered 401", "Make a service token"),
-        ({"login": "7"}, "answered 403 for account 7", "Set the connection's login"),
+        ({"password": "wrong"}, "returned 401", "Create a service token"),
+        ({"login": "7"}, "returned 403 for account 7", "Set the connection's login"),
         ({"login": "mine"}, "cannot be used", "Set AIRFLOW_CONN_DBT_CLOUD_DEFAULT in .env"),
         ({"password": None}, "An API token is required", "Set AIRFLOW_CONN_DBT_CLOUD_DEFAULT"),
-        ({"host": "localhost:1"}, "does not answer as dbt Cloud", "Set the connection's host"),
+        ({"host": "localhost:1"}, "does not respond as dbt Cloud", "Set the connection's host"),
     ],
 )
 def test_doctor_of_an_ejected_project_advises_on_a_wrong_connection(
@@ -84,7 +84,7 @@ def test_doctor_of_an_ejected_project_advises_on_a_wrong_connection(
 
     assert done.returncode == 1, done.stdout + done.stderr
     assert re.search(rf"✗ .*{problem}.*\n  {advice}", done.stdout), done.stdout
-    assert done.stdout.endswith("To do: 1, marked ✗.\n")
+    assert done.stdout.endswith("Problems: 1, marked ✗.\n")
 
 
 def test_doctor_of_an_ejected_project_reports_a_missing_connection(project: Path) -> None:
@@ -105,9 +105,11 @@ def test_doctor_of_an_ejected_project_lists_jobs_for_a_wrong_id(
     done = tool(project, "tools.doctor")
 
     assert done.returncode == 1
-    told = re.search(rf"✗ {FILE}:22: JOB_ID = .+ is no job of account (\d+)\.\n  (.+)", done.stdout)
-    assert told, done.stdout
-    assert f"{DAILY_BUILD} (Daily build)" in told[2]
+    problem = re.search(
+        rf"✗ {FILE}:22: JOB_ID = .+ is not a job of account (\d+)\.\n  (.+)", done.stdout
+    )
+    assert problem, done.stdout
+    assert f"{DAILY_BUILD} (Daily build)" in problem[2]
 
 
 def test_run_dag_of_an_ejected_project_runs_the_job(
@@ -140,4 +142,4 @@ def test_run_dag_of_an_ejected_project_fails_with_the_dag_run(
 def test_run_dag_of_an_ejected_project_asks_for_a_dag(project: Path) -> None:
     done = tool(project, "tools.run_dag")
 
-    assert (done.returncode, done.stderr) == (1, "Name a Dag: make run DAG=id\n")
+    assert (done.returncode, done.stderr) == (1, "Set the Dag: make run DAG=id\n")

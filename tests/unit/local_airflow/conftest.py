@@ -1,4 +1,4 @@
-"""A checkout of its own for each test: this repository's code, its own settings and state."""
+"""A separate checkout for each test: this repository's code with its own settings and state."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ import pytest
 pytest.importorskip("supervisor", reason="needs requirements-dev.txt")
 
 from include.local_airflow.settings.metadata_database import MetadataDatabase, sqlite_database
-from include.local_airflow.supervisor.locks_and_ports import in_turn
+from include.local_airflow.supervisor.locks_and_ports import exclusive_lock
 
 ROOT = Path(__file__).parents[3]
 REAL_ACCOUNT = '{"conn_type": "dbt_cloud", "host": "localhost:1", "login": "1", "password": "x"}'
@@ -28,19 +28,19 @@ def others_may_use(path: Path) -> bool:
 
 needs_another_user = pytest.mark.skipif(
     os.geteuid() != 0 or not all(map(others_may_use, (ROOT, Path(sys.executable).resolve()))),
-    reason="needs root, to be somebody else, and files that others may use",
+    reason="needs root and files that other users can read",
 )
 
 
 @dataclass
 class Checkout:
-    """A folder that looks like a clone, and the command line as a user has it."""
+    """A folder like a clone, with the user's commands."""
 
     folder: Path
     variables: dict[str, str] = field(default_factory=dict)
 
     def run(self, *command: str, timeout: float = 120) -> subprocess.CompletedProcess[str]:
-        """Run `python COMMAND` in the checkout."""
+        """Run ``python COMMAND`` in the checkout."""
         environment = {k: v for k, v in os.environ.items() if not k.startswith("AIRFLOW")}
         return subprocess.run(
             [sys.executable, *command],
@@ -56,7 +56,7 @@ class Checkout:
         return self.run("-m", "include.local_airflow", *arguments)
 
     def add_dag(self, name: str, body: str) -> None:
-        """Write a Dag file; `body` is what stands inside the Dag's function."""
+        """Write a Dag file; ``body`` is the body of the Dag's function."""
         lines = "\n".join(f"    {line}" for line in body.strip().splitlines())
         (self.folder / "dags" / f"{name}.py").write_text(
             "from datetime import timedelta\n"
@@ -67,12 +67,12 @@ class Checkout:
 
 @pytest.fixture(scope="session")
 def migrated(tmp_path_factory: pytest.TempPathFactory) -> MetadataDatabase:
-    """An empty metadata database of this Airflow, made once for all of pytest's processes."""
+    """Return an empty metadata database of this Airflow, created once for all test processes."""
     base = tmp_path_factory.getbasetemp()
     home = (base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) / "migrated"
     home.mkdir(exist_ok=True)
     database = sqlite_database(home)
-    with in_turn(home / "lock"):
+    with exclusive_lock(home / "lock"):
         assert database.mark
         if not database.mark.exists():
             _migrate(home, database)
@@ -93,7 +93,7 @@ def _migrate(home: Path, database: MetadataDatabase) -> None:
 
 @pytest.fixture
 def checkout(tmp_path: Path, migrated: MetadataDatabase) -> Checkout:
-    """A checkout whose connection names a real account, so no local dbt Cloud is started."""
+    """Return a checkout with a real account's connection, so no local dbt Cloud starts."""
     return make_checkout(tmp_path / "checkout", migrated)
 
 
@@ -111,7 +111,7 @@ def make_checkout(folder: Path, migrated: MetadataDatabase) -> Checkout:
 
 @pytest.fixture
 def listener() -> Iterator[Callable[[], int]]:
-    """Occupy a loopback port by a program that is not ours; returns the port."""
+    """Return a function that occupies a loopback port with another program; it returns the port."""
     sockets: list[socket.socket] = []
 
     def listen() -> int:

@@ -1,4 +1,4 @@
-"""Tests have an Airflow home of their own, away from yours."""
+"""A temporary Airflow home for the tests."""
 
 from __future__ import annotations
 

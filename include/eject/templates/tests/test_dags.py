@@ -1,4 +1,4 @@
-"""Every file in dags/ imports, and every Dag keeps what is agreed here. Add what you agree on."""
+"""Every file in dags/ imports, and every Dag follows the rules below. Add your own rules."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ DAGS = list(BAG.dags.values())
 
 
 @pytest.mark.parametrize("file", FILES, ids=lambda file: file.stem)
-def test_a_file_imports_and_has_a_dag(file: Path) -> None:
+def test_file_imports_and_defines_a_dag(file: Path) -> None:
     assert not BAG.import_errors.get(str(file))
     assert str(file) in {dag.fileloc for dag in DAGS}
 
 
 @pytest.mark.parametrize("dag", DAGS, ids=lambda dag: dag.dag_id)
-def test_a_dag_has_an_owner_tags_retries_and_a_page(dag: DAG) -> None:
+def test_dag_has_an_owner_tags_retries_and_a_page(dag: DAG) -> None:
     assert dag.tags
     assert dag.doc_md
     assert dag.catchup is False

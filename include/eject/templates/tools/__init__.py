@@ -1,1 +1,1 @@
-"""What `make run` and `make doctor` start: Airflow without Docker."""
+"""The commands ``make run`` and ``make doctor``: Airflow without Docker."""

@@ -1,6 +1,6 @@
-"""`make doctor`: checks the connection, the token and each job id, and changes nothing.
+"""``make doctor``: check the connection, the token and each job id; all checks are read-only.
 
-It prints a line for each check, and below a problem what to do. The exit status is 0 without one.
+It prints a line for each check, and a fix below each problem. The exit status is 0 if all pass.
 """
 
 from __future__ import annotations
@@ -16,19 +16,19 @@ from typing import Any
 from .environment import ROOT, airflow_environment
 
 DEFAULT = "dbt_cloud_default"
-SECONDS = 10  # for one answer
-DELETED = 2  # a job's state
+RESPONSE_TIMEOUT = 10  # seconds
+DELETED = 2  # the state of a job
 SET_HOST = "Set the connection's host to your access URL, without https://."
 ADVICE = {
-    401: "Make a service token with the permission set Job Admin; it is the connection's password.",
+    401: "Create a service token with the permission set Job Admin; set it as password.",
     403: "Set the connection's login to the account id, and give the token Job Admin for it.",
-    404: "Set the connection's login to the account id: the number behind /deploy/ in a job's URL.",
+    404: "Set the connection's login to the account id: the number after /deploy/ in a job's URL.",
 }
 
 
 @dataclass(frozen=True)
 class JobId:
-    """A constant of a Dag file; `place` is its file and line."""
+    """A constant of a Dag file; ``place`` is its file and line."""
 
     place: str
     name: str
@@ -49,25 +49,25 @@ class Account:
         self.host = str(hook.base_url)
 
     def get(self, path: str) -> tuple[int, Any]:
-        """Return status and data; raises OSError or ValueError if it is not dbt Cloud's answer."""
+        """Return status and data; raise OSError or ValueError if dbt Cloud does not respond."""
         url = f"{self.host}api/v2/accounts/{self.id}/{path}"
-        answer = self.session.get(url, timeout=SECONDS)
-        return answer.status_code, answer.json()["data"] if answer.ok else None
+        response = self.session.get(url, timeout=RESPONSE_TIMEOUT)
+        return response.status_code, response.json()["data"] if response.ok else None
 
 
 def main() -> int:
-    """Print the findings."""
+    """Print the findings; return 0 only if there is no problem."""
     os.environ.update(airflow_environment())
-    to_do = 0
+    problems = 0
     for text, advice in findings(sorted((ROOT / "dags").rglob("*.py"))):
         print(f"✗ {text}\n  {advice}" if advice else f"✓ {text}")
-        to_do += bool(advice)
-    print(f"To do: {to_do}, marked ✗." if to_do else "All is well.")
-    return 1 if to_do else 0
+        problems += bool(advice)
+    print(f"Problems: {problems}, marked ✗." if problems else "All checks passed.")
+    return 1 if problems else 0
 
 
 def findings(files: list[Path]) -> Iterator[tuple[str, str]]:
-    """Yield what was found, and what to do about it, or nothing."""
+    """Yield each finding, with the fix of a problem or an empty text."""
     constants = {file: dict(constants_of(file)) for file in files}
     conn_ids = {found.get("DBT_CLOUD_CONN_ID", (0, DEFAULT))[1] for found in constants.values()}
     for conn_id in sorted(map(str, conn_ids | {DEFAULT})):
@@ -75,7 +75,7 @@ def findings(files: list[Path]) -> Iterator[tuple[str, str]]:
 
 
 def constants_of(file: Path) -> Iterator[tuple[str, tuple[int, object]]]:
-    """Yield name, line and value of the numbers and texts at the top of a file."""
+    """Yield name, line and value of the module-level constants of a file."""
     for node in ast.parse(file.read_text()).body:
         if isinstance(node, ast.Assign) and isinstance(node.value, ast.Constant):
             for target in node.targets:
@@ -94,28 +94,28 @@ def examine(conn_id: str, jobs: list[JobId]) -> Iterator[tuple[str, str]]:
     try:
         account = Account(conn_id)
     except Exception as error:  # each secrets backend has its own
-        advice = f"Set AIRFLOW_CONN_{conn_id.upper()} in .env, as .env.example shows."
+        advice = f"Set AIRFLOW_CONN_{conn_id.upper()} in .env, as in .env.example."
         yield f"The connection {conn_id} cannot be used: {first_line(error)}", advice
         return
     try:
         status, listed = account.get("jobs/?limit=100")
         if status != 200:
             advice = ADVICE.get(status, "Try again later: https://status.getdbt.com.")
-            yield f"{account.host} answered {status} for account {account.id}.", advice
+            yield f"{account.host} returned {status} for account {account.id}.", advice
             return
         yield f"{conn_id}: {account.host}, account {account.id}, {len(listed)} jobs.", ""
         yield from (examine_job(account, job, listed) for job in jobs)
     except (OSError, ValueError) as error:
-        yield f"{account.host} does not answer as dbt Cloud: {first_line(error)}", SET_HOST
+        yield f"{account.host} does not respond as dbt Cloud: {first_line(error)}", SET_HOST
 
 
 def examine_job(account: Account, job: JobId, listed: list[dict[str, Any]]) -> tuple[str, str]:
-    told = f"{job.place}: {job.name} = {job.value!r}"
+    text = f"{job.place}: {job.name} = {job.value!r}"
     found = account.get(f"jobs/{job.value}/")[1] if isinstance(job.value, int) else None
     if found and found["state"] != DELETED:
-        return f"{told} is {found['name']!r}.", ""
+        return f"{text} is {found['name']!r}.", ""
     names = ", ".join(f"{one['id']} ({one['name']})" for one in listed)
-    return f"{told} is no job of account {account.id}.", f"Set it to one of these: {names}."
+    return f"{text} is not a job of account {account.id}.", f"Set it to one of these: {names}."
 
 
 def first_line(error: Exception) -> str:

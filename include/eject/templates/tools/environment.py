@@ -1,4 +1,4 @@
-"""Airflow's environment without Docker: its home is `.airflow/`, its connections are in `.env`."""
+"""Airflow's environment without Docker: home in ``.airflow/``, connections in ``.env``."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ ROOT = Path(__file__).absolute().parents[1]
 
 
 def airflow_environment() -> dict[str, str]:
-    """Return the variables; those of the shell win over those of `.env`."""
+    """Return the variables; the shell overrides ``.env``."""
     file = dotenv_values(ROOT / ".env", interpolate=False, encoding="utf-8-sig")
     own = {
         "AIRFLOW_HOME": str(ROOT / ".airflow"),

@@ -1,4 +1,4 @@
-"""Resumed tasks as the scheduler gives them to the executor, with workers that never start."""
+"""Resumed tasks in the executor, with workers that never start."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def executor(monkeypatch: pytest.MonkeyPatch) -> Iterator[LocalExecutor]:
 
 
 def workload(ti_id: uuid.UUID) -> ExecuteTask:
-    """The same id and key each time, as of a task that is resumed."""
+    """Return a workload with the same id and key each time, as for a resumed task."""
     ti = TaskInstanceDTO(
         id=ti_id,
         dag_version_id=uuid.uuid4(),
@@ -53,7 +53,7 @@ def queue(executor: LocalExecutor, ti_id: uuid.UUID) -> None:
 
 
 def started(executor: LocalExecutor) -> list[uuid.UUID]:
-    """Return the tasks that a heartbeat gives to the workers."""
+    """Return the tasks that a heartbeat passes to the workers."""
     executor.heartbeat()
     found: list[Any] = []
     while not executor.activity_queue.empty():
@@ -62,7 +62,7 @@ def started(executor: LocalExecutor) -> list[uuid.UUID]:
 
 
 def report(executor: LocalExecutor, state: TaskInstanceState) -> None:
-    """Report the state of the only task under way, as a worker does, and tell the scheduler."""
+    """Report the state of the only running task, as a worker does, and empty the event buffer."""
     [key] = executor.under_way
     executor.change_state(key, state, remove_running=state != TaskInstanceState.RUNNING)
     assert list(executor.get_event_buffer()) == [key]
@@ -70,7 +70,7 @@ def report(executor: LocalExecutor, state: TaskInstanceState) -> None:
 
 @pytest.fixture
 def resumed(executor: LocalExecutor) -> LocalExecutor:
-    """An executor with a task that is queued again while its first process has not ended."""
+    """Return an executor with a task that is queued again before its first process has ended."""
     queue(executor, WAITS)
     assert started(executor) == [WAITS]
     report(executor, TaskInstanceState.RUNNING)
@@ -78,10 +78,10 @@ def resumed(executor: LocalExecutor) -> LocalExecutor:
     return executor
 
 
-def test_a_heartbeat_starts_a_resumed_task_only_after_its_earlier_process(
+def test_executor_starts_a_resumed_task_after_its_earlier_process(
     resumed: LocalExecutor,
 ) -> None:
-    """Fails if Airflow no longer calls what the executor overrides."""
+    """This test fails if Airflow no longer calls the overridden methods."""
     assert started(resumed) == []
     assert started(resumed) == []
 
@@ -89,7 +89,7 @@ def test_a_heartbeat_starts_a_resumed_task_only_after_its_earlier_process(
     assert started(resumed) == [WAITS]
 
 
-def test_a_held_task_takes_no_slot(resumed: LocalExecutor) -> None:
+def test_held_task_takes_no_slot(resumed: LocalExecutor) -> None:
     queue(resumed, OTHER)
     assert started(resumed) == [OTHER]
 
@@ -99,5 +99,5 @@ def test_executor_releases_a_held_task_after_its_time_limit(
 ) -> None:
     assert started(resumed) == []
 
-    monkeypatch.setattr(executor_module, "PATIENCE", 0)
+    monkeypatch.setattr(executor_module, "HOLD_TIMEOUT", 0)
     assert started(resumed) == [WAITS]

@@ -9,7 +9,7 @@ from tests.unit.local_airflow.conftest import Checkout
 
 pytestmark = pytest.mark.slow
 
-# What somebody enters in the UI, then what the launcher does, then what Airflow finds.
+# Enter connections as in the UI, prepare the database, print what Airflow reads.
 ENTER_PREPARE_AND_PRINT = """
 import sys
 from airflow.models.connection import Connection
@@ -42,19 +42,20 @@ MORE = """\
 # The first argument of the program is the database's mark.
 IN_AIRFLOW = """
 import subprocess, sys
+from include.local_airflow.settings.environment import airflow_environment
 from include.local_airflow.settings.launch import Launch
 from include.local_airflow.settings.metadata_database import sqlite_database
 launch = Launch.read()
 database = sqlite_database(launch.home)
 command = [sys.executable, "-c", sys.argv[1], str(database.mark), *sys.argv[2:]]
-subprocess.run(command, env=launch.environment(database), check=True)
+subprocess.run(command, env=airflow_environment(launch, database), check=True)
 """
 
 
 def prepared(checkout: Checkout, value: str, *entered: str, **variables: str) -> str:
-    """Prepare a database with the launcher's environment; return what Airflow then finds in it.
+    """Prepare a database with the launcher's environment; return what Airflow reads from it.
 
-    Before, host and login are ``entered`` in the UI for each ``connection=host=login``.
+    First, host and login are ``entered`` as in the UI for each ``connection=host=login``.
     """
     text = (checkout.folder / "airflow_settings.yaml").read_text().partition("  pools:")[0]
     (checkout.folder / "airflow_settings.yaml").write_text(text + MORE.format(value=value))
@@ -64,14 +65,14 @@ def prepared(checkout: Checkout, value: str, *entered: str, **variables: str) ->
     return "\n".join(result.stdout.strip().splitlines()[-3:])
 
 
-def test_settings_are_created_and_overwritten_but_for_a_real_account(checkout: Checkout) -> None:
-    """Each preparation is a process with an Airflow, so one test has all three."""
+def test_settings_overwrite_connections_except_real_accounts(checkout: Checkout) -> None:
+    """Each preparation starts a process with Airflow, so one test has all three."""
     first = prepared(checkout, "one")
     warehouse = checkout.folder / "include" / ".local" / "warehouse.duckdb"
     local = f"localhost:8580 16173 local-dbt-cloud-token 2 False one\nlocalhost:8581\n{warehouse}"
     assert first == local
-    elsewhere = {"DBT_CLOUD_PORT": "9000", "LOCAL_DBT_CLOUD_TOKEN": "other"}
-    moved = prepared(checkout, "two", "dbt_cloud_default=localhost:9999=16173", **elsewhere)
+    changed = {"DBT_CLOUD_PORT": "9000", "LOCAL_DBT_CLOUD_TOKEN": "other"}
+    moved = prepared(checkout, "two", "dbt_cloud_default=localhost:9999=16173", **changed)
     assert moved == f"localhost:9000 16173 other 2 False two\nlocalhost:9001\n{warehouse}"
     database = Path(checkout.folder, ".airflow", "run.db")
     [(count,)] = sqlite3.connect(database).execute("select count(*) from connection")

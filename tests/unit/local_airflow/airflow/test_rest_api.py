@@ -1,4 +1,4 @@
-"""What the launcher makes of an API server that answers something else than a token."""
+"""The launcher's client, with an API server that returns no token."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from tests.free_ports import free_port
     ],
 )
 def test_asks_for_login_depends_on_the_token_response(code: int, body: bytes, asks: bool) -> None:
-    class Answer(BaseHTTPRequestHandler):
+    class Handler(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
             self.send_response(code)
             self.end_headers()
@@ -31,7 +31,7 @@ def test_asks_for_login_depends_on_the_token_response(code: int, body: bytes, as
         def log_message(self, *_: object) -> None:
             pass
 
-    with HTTPServer(("127.0.0.1", 0), Answer) as server:
+    with HTTPServer(("127.0.0.1", 0), Handler) as server:
         threading.Thread(target=server.handle_request, daemon=True).start()
         assert AirflowApi(server.server_port).asks_for_login() == asks
 

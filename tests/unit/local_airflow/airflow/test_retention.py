@@ -10,7 +10,7 @@ from tests.unit.local_airflow.conftest import Checkout
 
 pytestmark = pytest.mark.slow
 
-# Two events in Airflow's own log of events, then three looks: the second within a day.
+# Two events in Airflow's audit log, then three calls, the second within a day.
 CLEAN = """
 import sys
 from datetime import UTC, datetime, timedelta
@@ -48,10 +48,11 @@ print(left())
 def test_remove_old_keeps_recent_metadata_and_works_once_a_day(checkout: Checkout) -> None:
     script = (
         "import subprocess, sys\n"
+        "from include.local_airflow.settings.environment import airflow_environment\n"
         "from include.local_airflow.settings.launch import Launch\n"
         "from include.local_airflow.settings.metadata_database import sqlite_database\n"
         "launch = Launch.read()\n"
-        "environment = launch.environment(sqlite_database(launch.home))\n"
+        "environment = airflow_environment(launch, sqlite_database(launch.home))\n"
         "command = [sys.executable, '-c', sys.argv[1], str(launch.home)]\n"
         "subprocess.run(command, env=environment, check=True)\n"
     )
@@ -74,7 +75,7 @@ def test_remove_old_files_keeps_recent_logs(tmp_path: Path) -> None:
         file.touch()
         seconds = (before + timedelta(days=30 - days)).timestamp()
         os.utime(file, (seconds, seconds))
-    (tmp_path / "latest").symlink_to("nowhere")
+    (tmp_path / "latest").symlink_to("missing")
 
     remove_old_files(tmp_path, before)
 

@@ -1,4 +1,4 @@
-"""What a secrets backend has, and when Airflow would skip it."""
+"""The check of a secrets backend that Airflow would silently skip."""
 
 from __future__ import annotations
 
@@ -21,9 +21,9 @@ STORED = {"conn_type": "dbt_cloud", "host": "xy9.dbt.com", "login": "7", "passwo
 
 @pytest.fixture
 def file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """The file of connections that Airflow's secrets backend reads.
+    """Return the file of connections that Airflow's secrets backend reads.
 
-    Airflow has been imported without a backend, so it makes the one that is named at each look.
+    Airflow is imported without a backend, so it creates the configured one at each lookup.
     """
     assert len(secrets_backend_list) == 2
     file = tmp_path / "connections.yaml"
@@ -47,7 +47,7 @@ def test_dbt_cloud_in_backend_returns_the_host_and_account_or_nothing(file: Path
     ("conn_id", "change", "mistake"),
     [
         (DBT_CLOUD.conn_id, {"login": 7}, "Its login is a number: write it in quotes"),
-        (DBT_CLOUD.conn_id, {"host": "https://xy9.dbt.com"}, "Its host begins with https://"),
+        (DBT_CLOUD.conn_id, {"host": "https://xy9.dbt.com"}, "Its host starts with https://"),
         (DBT_CLOUD.conn_id, {"host": TOKEN}, "Its host looks like a token"),
         (DBT_CLOUD.conn_id, {"password": None}, "It has no password"),
         (DBT_CLOUD.conn_id, {"password": 7}, "It cannot be read (TypeError): write"),
@@ -89,10 +89,10 @@ def test_dbt_cloud_in_backend_rejects_a_file_that_airflow_skips(text: str, file:
 @pytest.mark.parametrize(
     ("name", "value", "mistake"),
     [
-        (KWARGS, "{no JSON", f"{KWARGS} is not a JSON object: write it as .env.example shows."),
+        (KWARGS, "{no JSON", f"{KWARGS} is not a JSON object: write it as in .env.example."),
         (KWARGS, "[]", f"{KWARGS} is not a JSON object"),
         (KWARGS, '{"file": "x"}', f"{BACKEND} cannot be loaded (TypeError: "),
-        (KWARGS, '{"connections_file_path": "nowhere.yaml"}', "It cannot be read ("),
+        (KWARGS, '{"connections_file_path": "missing.yaml"}', "It cannot be read ("),
         (BACKEND, VAULT, f"{BACKEND} cannot be loaded (AirflowConfigException: "),
     ],
 )

@@ -1,4 +1,4 @@
-"""What the doctor finds out about the local dbt Cloud, over real TLS."""
+"""The doctor's checks of the local dbt Cloud, over real TLS."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ from include.dbt_cloud.api.advice import (
 )
 from include.local_airflow.doctor import Finding
 from include.local_airflow.doctor.checks import examine
-from include.local_airflow.doctor.connections import Found
+from include.local_airflow.doctor.connections import ResolvedConnection
 from include.local_airflow.doctor.job_tasks import JobTask
 from tests.running_dbt_cloud import DAILY_BUILD, RunningDbtCloud
 from tests.webhook_receiver import WebhookReceiver
 
-JANUARY = "0 0 1 1 *"  # its schedule is on, and starts nothing while tests run
+JANUARY = "0 0 1 1 *"  # on, but not due during the tests
 
 
 def task(job_id: int | None = DAILY_BUILD, account_id: int | None = None) -> JobTask:
@@ -34,9 +34,9 @@ def findings(server: RunningDbtCloud, *tasks: JobTask, **change: str | int) -> l
     return list(examine(found(server, **change), list(tasks)))
 
 
-def found(server: RunningDbtCloud, **change: str | int) -> Found:
+def found(server: RunningDbtCloud, **change: str | int) -> ResolvedConnection:
     connection = Connection(conn_id="dbt_cloud_default", **(json.loads(server.connection) | change))
-    return Found(connection, "a test")
+    return ResolvedConnection(connection, "a test")
 
 
 @pytest.fixture
@@ -49,35 +49,43 @@ def scheduled_job(local_dbt_cloud: RunningDbtCloud) -> Iterator[int]:
 
 
 def test_examine_accepts_a_valid_connection_and_job(local_dbt_cloud: RunningDbtCloud) -> None:
-    said = findings(local_dbt_cloud, task(), task(job_id=None))
+    reported = findings(local_dbt_cloud, task(), task(job_id=None))
 
-    assert [finding.advice for finding in said] == [""] * 5
-    assert said[0].text.startswith("The connection dbt_cloud_default comes from a test: localhost:")
-    assert "the triggerer reach" in said[1].text
-    assert "jobs and runs of account 16173, Jaffle shop" in said[2].text
-    assert said[3].text == "a_dag.a_task: job 65767 is 'Daily build' in 'Production', dbt build."
-    assert "which job, only a run of the Dag knows" in said[4].text
-    assert local_dbt_cloud.token not in str(said)
+    assert [finding.advice for finding in reported] == [""] * 5
+    assert reported[0].text.startswith(
+        "The connection dbt_cloud_default comes from a test: localhost:"
+    )
+    assert "the triggerer reach" in reported[1].text
+    assert "jobs and runs of account 16173, Jaffle shop" in reported[2].text
+    assert (
+        reported[3].text == "a_dag.a_task: job 65767 is 'Daily build' in 'Production', dbt build."
+    )
+    assert "not checked, because the job id is set at run time" in reported[4].text
+    assert local_dbt_cloud.token not in str(reported)
 
 
 @pytest.mark.parametrize(
     ("change", "text", "advice"),
     [
-        ({"host": "localhost:1"}, "localhost:1 does not answer: Connection refused.", NOT_REACHED),
+        ({"host": "localhost:1"}, "localhost:1 does not respond: Connection refused.", NOT_REACHED),
         ({"host": "no.such.host.invalid"}, "Failed to resolve 'no.such.host.invalid'", NOT_REACHED),
-        ({"password": "wrong"}, "does not accept the token", BY_STATUS[401]),
-        ({"login": "7"}, "not for account 7", "It is for 16173 (Jaffle shop): make that"),
+        ({"password": "wrong"}, "rejected the token", BY_STATUS[401]),
+        ({"login": "7"}, "not valid for account 7", "It is valid for 16173 (Jaffle shop): set"),
         ({"password": ""}, "cannot be used", "It has no password"),
-        ({"password": "secret\n"}, "cannot be used", "Its password holds more than a token"),
+        ({"password": "secret\n"}, "cannot be used", "Its password has a blank, a line break"),
         (
             {"host": "localhost", "port": 1},
             "cannot be used",
-            'write JSON with "host": "localhost:1"',
+            'use JSON and set "host": "localhost:1"',
         ),
         ({"host": "ab.us1.dbt.com "}, "cannot be used", "Its host has a blank"),
-        ({"login": "jaffle"}, "cannot be used", "Its login is not the account id"),
-        ({"extra": '{"proxies": "http://proxy"}'}, "cannot be used", "Its extra names no proxies"),
-        ({"host": "https://ab.us1.dbt.com"}, "cannot be used", "Its host begins with https://"),
+        ({"login": "jaffle"}, "cannot be used", "Its login is not an account id"),
+        (
+            {"extra": '{"proxies": "http://proxy"}'},
+            "cannot be used",
+            "The proxies in its extra are not",
+        ),
+        ({"host": "https://ab.us1.dbt.com"}, "cannot be used", "Its host starts with https://"),
     ],
 )
 def test_examine_stops_at_an_invalid_connection_with_advice(
@@ -105,7 +113,7 @@ def test_examine_reports_a_host_without_tls(local_dbt_cloud: RunningDbtCloud) ->
         host = urlsplit(plain.url).netloc
         last = findings(local_dbt_cloud, host=host)[-1]
 
-    assert last == Finding(f"{host} does not answer: wrong version number.", NOT_REACHED)
+    assert last == Finding(f"{host} does not respond: wrong version number.", NOT_REACHED)
 
 
 def test_examine_reports_a_missing_ca_bundle(
@@ -115,7 +123,7 @@ def test_examine_reports_a_missing_ca_bundle(
 
     last = findings(local_dbt_cloud)[-1]
 
-    assert "was not asked" in last.text
+    assert "was not checked" in last.text
     assert "/no/such.pem" in last.text
     assert last.advice == "Correct REQUESTS_CA_BUNDLE."
 
@@ -130,8 +138,8 @@ def test_examine_advises_to_try_later_when_dbt_cloud_returns_503(
 
     last = findings(local_dbt_cloud, task())[-1]
 
-    assert last.text.endswith("answered 503.")
-    assert last.advice.startswith("Ask again later")
+    assert last.text.endswith("returned 503.")
+    assert last.advice.startswith("Try again later")
 
 
 def test_examine_lists_the_jobs_for_an_id_that_cannot_be_one(
@@ -141,17 +149,17 @@ def test_examine_lists_the_jobs_for_an_id_that_cannot_be_one(
 
     last = findings(local_dbt_cloud, placeholder)[-1]
 
-    assert last.text == "a_dag.a_task: '<your dbt Cloud job id>' is not the id of a job."
+    assert last.text == "a_dag.a_task: '<your dbt Cloud job id>' is not a job id."
     assert last.advice.startswith("Set JOB_ID in a_dag.py to one of these: ")
     assert "65767 (Daily build)" in last.advice
 
 
-def test_a_connection_needs_no_login_if_its_tasks_name_accounts(
+def test_examine_accepts_a_connection_without_a_login_if_tasks_name_accounts(
     local_dbt_cloud: RunningDbtCloud,
 ) -> None:
-    told, *_, job = findings(local_dbt_cloud, task(account_id=16173), login="")
+    first, *_, job = findings(local_dbt_cloud, task(account_id=16173), login="")
 
-    assert told.text.endswith("account named by its tasks.")
+    assert first.text.endswith("account named by its tasks.")
     assert "job 65767 is" in job.text
     assert "cannot be used" in findings(local_dbt_cloud, task(), login="")[-1].text
 
@@ -161,10 +169,10 @@ def test_examine_reports_a_missing_job_and_lists_existing_ones(
 ) -> None:
     first, second = findings(local_dbt_cloud, task(job_id=1), task(job_id=2))[-2:]
 
-    assert "there is no job 1 in account 16173" in first.text
+    assert "job 1 does not exist in account 16173" in first.text
     assert "Set JOB_ID in a_dag.py to one of these: " in first.advice
     assert "65767 (Daily build)" in first.advice
-    assert second.advice == "Set JOB_ID in a_dag.py to one of those above."
+    assert second.advice == "Set JOB_ID in a_dag.py to one of the jobs listed above."
 
 
 def test_examine_folds_the_ids_of_example_jobs_that_the_account_lacks(
@@ -176,10 +184,10 @@ def test_examine_folds_the_ids_of_example_jobs_that_the_account_lacks(
         return list(examine(found(local_dbt_cloud), list(tasks), examples={1, 2, DAILY_BUILD}))[3:]
 
     [only] = folded(*unchanged)
-    assert only.text == "2 Dags still have the ids of this repository's jobs: dag_1, dag_2."
-    assert only.advice.startswith("Set JOB_ID in those that you use to one of these: ")
+    assert only.text == "2 Dags still have the job ids of this repository: dag_1, dag_2."
+    assert only.advice.startswith("In the Dags that you use, set JOB_ID to one of these: ")
     job, note = folded(*unchanged, task())
-    assert "job 65767 is" in job.text  # an example's id that the account has
+    assert "job 65767 is" in job.text  # an example's id that exists in the account
     assert (note.text, note.advice, note.is_note) == (only.text, "", True)
 
 
@@ -199,5 +207,5 @@ def test_examine_checks_the_account_that_a_task_names(local_dbt_cloud: RunningDb
     *_, account, other, job = findings(local_dbt_cloud, task(account_id=16174), task())
 
     assert "runs of account 16173" in account.text
-    assert other.text == "The token is not for account 16174."
+    assert other.text == "The token is not valid for account 16174."
     assert job.text.startswith("a_dag.a_task: job 65767 is")

@@ -1,4 +1,4 @@
-"""`make doctor`, with the connections where Airflow looks for them."""
+"""``make doctor``, with connections from each source that Airflow reads."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from pathlib import Path
 import certifi
 import pytest
 
+from include.dbt_cloud.api.advice import NOT_REACHED
 from include.local_airflow.settings.metadata_database import sqlite_database
 from tests.free_ports import free_port
 from tests.running_dbt_cloud import RunningDbtCloud
@@ -32,13 +33,13 @@ def enter_in_ui(run_db: Path, conn_id: str, host: str, extra: str = "{}") -> Non
         database.execute(f"insert into connection ({names}) values ({marks})", [*fields.values()])
 
 
-def test_doctor_finds_each_connection_where_airflow_finds_it(
+def test_doctor_resolves_each_connection_as_airflow_does(
     checkout: Checkout, local_dbt_cloud: RunningDbtCloud
 ) -> None:
     for dag_id, conn_id, job_id in (
         ("runs_missing_job", "dbt_cloud_default", 1),
-        ("runs_elsewhere", "in_database", 2),
-        ("runs_nowhere", "nowhere", 3),
+        ("runs_other_job", "in_database", 2),
+        ("runs_without_connection", "missing", 3),
     ):
         checkout.add_dag(dag_id, RUNS_JOB.format(job_id=job_id, conn_id=conn_id))
     checkout.add_dag("broken", "import no_such_module")
@@ -52,22 +53,22 @@ def test_doctor_finds_each_connection_where_airflow_finds_it(
     result = checkout.launch("doctor")
 
     assert result.returncode == 1
-    told = result.stdout + result.stderr
-    marks = [line[0] for line in told.splitlines()]
-    assert marks == [*"✗ " * 5, "✓", "T"], told  # problems first, then one line of what is well
+    output = result.stdout + result.stderr
+    marks = [line[0] for line in output.splitlines()]
+    assert marks == [*"✗ " * 5, "✓", "P"], output  # problems, then one summary line
     for words in (
         "✗ broken.py cannot be imported: ModuleNotFoundError: No module named 'no_such_module'",
         f"✓ dbt_cloud_default ({local_dbt_cloud.host}, account 16173), "
         "in_database (no.such.host.invalid, account 7), 1 check passed.",
-        "and the triggerer, which waits for runs, does not: unable to get local issuer certificate",
-        "✗ runs_missing_job.transform: there is no job 1 in account 16173",
+        "but the triggerer, which waits for runs, cannot: unable to get local issuer certificate",
+        "✗ runs_missing_job.transform: job 1 does not exist in account 16173",
         "  Set JOB_ID in runs_missing_job.py to one of these: ",
-        "✗ no.such.host.invalid does not answer",
-        "✗ The connection nowhere is nowhere.",
+        "✗ no.such.host.invalid does not respond",
+        "✗ Connection missing is not defined.",
         f"SSL_CERT_FILE is {certifi.where()} (the shell).",
-        "To do: 5, marked ✗.",
+        "Problems: 5, marked ✗.",
     ):
-        assert words in told, told
+        assert words in output, output
 
 
 def test_doctor_of_one_dag_lists_each_check_and_nothing_else(
@@ -88,34 +89,37 @@ def test_doctor_of_one_dag_lists_each_check_and_nothing_else(
 
     assert works.returncode == 0, works.stdout
     marks = [line[0] for line in works.stdout.splitlines()]
-    assert marks == [*"✓" * (len(marks) - 1), "A"]  # All is well.
+    assert marks == [*"✓" * (len(marks) - 1), "A"]  # "All checks passed."
     assert "works.transform: job 65767 is 'Daily build'" in works.stdout
     assert "runs_missing_job" not in works.stdout
     assert fails.returncode == 1
-    assert fails.stdout.startswith("✗ runs_missing_job.transform: there is no job 1 in account")
+    assert fails.stdout.startswith("✗ runs_missing_job.transform: job 1 does not exist in account")
     assert fails.stdout.count("✗ ") == 1
     assert unknown.returncode == 1
-    assert "No Dag typo was found, and broken.py cannot be imported" in unknown.stderr
+    assert "Dag typo was not found, and broken.py cannot be imported" in unknown.stderr
 
 
 @pytest.mark.parametrize(
-    ("extra", "told"),
+    ("extra", "message"),
     [
         ("[1]", "✗ The connection dbt_cloud_webhooks comes from Airflow's database, and cannot be"),
-        ('{"dbt_cloud_conn_id": 7}', "✗ The extra of dbt_cloud_webhooks names no connection.\n"),
+        (
+            '{"dbt_cloud_conn_id": 7}',
+            "✗ dbt_cloud_conn_id in the extra of dbt_cloud_webhooks is not a connection id.\n",
+        ),
     ],
 )
-def test_doctor_reports_a_malformed_extra(checkout: Checkout, extra: str, told: str) -> None:
+def test_doctor_reports_a_malformed_extra(checkout: Checkout, extra: str, message: str) -> None:
     enter_in_ui(checkout.folder / ".airflow" / "run.db", "dbt_cloud_webhooks", "x", extra)
 
     result = checkout.launch("doctor")
 
-    assert told in result.stdout, result.stdout + result.stderr
-    assert "\nTo do: " in result.stdout
+    assert message in result.stdout, result.stdout + result.stderr
+    assert "\nProblems: " in result.stdout
 
 
 def files_of(checkout: Checkout) -> dict[Path, bytes]:
-    """What is in the checkout, without what Python compiles."""
+    """Return the checkout's files, without compiled Python files."""
     paths = (path for path in checkout.folder.rglob("*") if "__pycache__" not in path.parts)
     return {path: path.read_bytes() if path.is_file() else b"" for path in paths}
 
@@ -136,8 +140,8 @@ def test_doctor_changes_nothing_and_reports_a_local_dbt_cloud_that_is_down(
 
     assert result.returncode == 1
     assert files_of(checkout) == before
-    assert f"✗ localhost:{port} does not answer: Connection refused.\n" in result.stdout
-    assert "The local dbt Cloud is started by make run and make start." in result.stdout
+    assert f"✗ localhost:{port} does not respond: Connection refused.\n" in result.stdout
+    assert NOT_REACHED in result.stdout
 
 
 def test_doctor_reports_a_connection_missing_in_the_running_airflow(checkout: Checkout) -> None:
@@ -146,5 +150,5 @@ def test_doctor_reports_a_connection_missing_in_the_running_airflow(checkout: Ch
 
     result = checkout.run("-m", "include.local_airflow.doctor", "--airflow", "http://127.0.0.1:1")
 
-    assert "✗ The Airflow that runs has no connection dbt_cloud_default.\n" in result.stdout
-    assert "make stop, then make start takes that of airflow_settings.yaml" in result.stdout
+    assert "✗ The running Airflow has no connection dbt_cloud_default.\n" in result.stdout
+    assert "make stop and make start to create it from airflow_settings.yaml" in result.stdout

@@ -1,4 +1,4 @@
-"""Which jobs the doctor finds in Dag files: those of tasks, and those that constants name."""
+"""The jobs that the doctor finds in Dag files: those of tasks and of constants."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ from airflow.sdk import Asset, dag
 
 LOAD_JOB_ID = 11
 WAIT_JOB_ID = 12
-DBT_CLOUD_CONN_ID = "elsewhere"
+DBT_CLOUD_CONN_ID = "other"
 
-@dag(schedule=Asset(f"dbt-cloud://elsewhere/jobs/{WAIT_JOB_ID}"))
+@dag(schedule=Asset(f"dbt-cloud://other/jobs/{WAIT_JOB_ID}"))
 def waits():
     DbtCloudRunJobOperator(task_id="load", job_id=LOAD_JOB_ID, dbt_cloud_conn_id=DBT_CLOUD_CONN_ID)
 
@@ -37,7 +37,7 @@ def test_job_tasks_finds_a_job_by_its_constant(tmp_path: Path) -> None:
         ("waits.load", 11, "LOAD_JOB_ID", True),
         ("waits.WAIT_JOB_ID", 12, "WAIT_JOB_ID", False),
     ]
-    assert {task.conn_id for task in tasks} == {"elsewhere"}
+    assert {task.conn_id for task in tasks} == {"other"}
 
 
 def test_job_tasks_finds_every_dag_of_dbt_cloud() -> None:
@@ -67,7 +67,7 @@ def test_job_tasks_reports_an_id_that_cannot_be_one(tmp_path: Path, written: str
 
 
 @pytest.mark.parametrize("template", ["{{ params.job_id }}", "{% if a %}1{% else %}2{% endif %}"])
-def test_job_tasks_leaves_templates_to_the_dag_run(tmp_path: Path, template: str) -> None:
+def test_job_tasks_has_no_id_for_a_template(tmp_path: Path, template: str) -> None:
     text = WAITS.replace("job_id=LOAD_JOB_ID", f"job_id={template!r}")
     (tmp_path / "waits.py").write_text(text)
 
@@ -78,4 +78,4 @@ def test_job_tasks_leaves_templates_to_the_dag_run(tmp_path: Path, template: str
 
 def test_example_job_ids_are_those_of_the_local_jobs(tmp_path: Path) -> None:
     assert {65767, 30605} <= example_job_ids(PROJECT)
-    assert example_job_ids(tmp_path) == set()  # an ejected project
+    assert example_job_ids(tmp_path) == set()  # as in an ejected project

@@ -1,4 +1,4 @@
-"""Whether dbt Cloud tells Airflow of finished runs, asked of the local dbt Cloud."""
+"""The doctor's check of webhooks, on the local dbt Cloud."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from airflow.sdk import Connection
 
 from include.local_airflow.doctor import Finding
 from include.local_airflow.doctor.checks import examine
-from include.local_airflow.doctor.connections import Found
+from include.local_airflow.doctor.connections import ResolvedConnection
 from include.local_airflow.doctor.webhooks import (
     BY_HAND,
     BY_START,
@@ -31,7 +31,7 @@ HERE, SECRET = "/hook", Receiver(has_secret=True, address="/hook")
 @pytest.fixture
 def webhook(local_dbt_cloud: RunningDbtCloud) -> Iterator[dict[str, Any]]:
     with WebhookReceiver() as receiver:
-        receiver.answers = [401]
+        receiver.status_codes = [401]
         body = {"name": "To test", "client_url": receiver.url, "active": True, "job_ids": ["1"]}
         body |= {"event_types": ["job.run.completed"], "description": ""}
         made = local_dbt_cloud.request("POST", f"{PATH}s", json=body).json()["data"]
@@ -39,9 +39,9 @@ def webhook(local_dbt_cloud: RunningDbtCloud) -> Iterator[dict[str, Any]]:
         local_dbt_cloud.request("DELETE", f"{PATH}/{made['id']}")
 
 
-def found(host: str = "", **fields: Any) -> Found:
+def found(host: str = "", **fields: Any) -> ResolvedConnection:
     fields = {"conn_id": "dbt_cloud_default", "conn_type": "dbt_cloud", "host": host, **fields}
-    return Found(Connection(**fields), "a test")
+    return ResolvedConnection(Connection(**fields), "a test")
 
 
 def last(server: RunningDbtCloud, receiver: Receiver) -> Finding:
@@ -51,43 +51,43 @@ def last(server: RunningDbtCloud, receiver: Receiver) -> Finding:
 def test_examine_reports_each_state_of_a_webhook(
     local_dbt_cloud: RunningDbtCloud, webhook: dict[str, Any]
 ) -> None:
-    told = f"dbt Cloud's webhook 'To test' to {webhook['client_url']}"
+    prefix = f"dbt Cloud's webhook 'To test' to {webhook['client_url']}"
     address = f"{PATH}/{webhook['id']}"
-    assert last(local_dbt_cloud, SECRET) == Finding(f"{told} tells of finished runs of job 1.")
+    assert last(local_dbt_cloud, SECRET) == Finding(f"{prefix} sends finished runs of job 1.")
 
     local_dbt_cloud.get(f"{address}/test")
     assert last(local_dbt_cloud, SECRET) == Finding(
-        f"{told} was answered 401 the last time.", REFUSED
+        f"{prefix} got status 401 the last time.", REFUSED
     )
     assert last(local_dbt_cloud, replace(SECRET, is_local=True)).advice == f"{REFUSED} {BY_START}"
     local_dbt_cloud.get(f"{address}/test")
     assert not last(local_dbt_cloud, SECRET).advice
 
     local_dbt_cloud.request("PUT", address, json=webhook | {"active": False})
-    assert last(local_dbt_cloud, SECRET) == Finding(f"{told} is switched off.", SWITCH_ON)
+    assert last(local_dbt_cloud, SECRET) == Finding(f"{prefix} is switched off.", SWITCH_ON)
     assert last(local_dbt_cloud, replace(SECRET, is_local=True)).advice == BY_START
 
 
 def test_examine_reports_a_missing_webhook_with_advice(
     local_dbt_cloud: RunningDbtCloud, webhook: dict[str, Any]
 ) -> None:
-    elsewhere = replace(SECRET, address="/elsewhere")
+    other = replace(SECRET, address="/other")
     other_events = webhook | {"event_types": ["job.run.started"]}
     local_dbt_cloud.request("PUT", f"{PATH}/{webhook['id']}", json=other_events)
 
-    for receiver in (elsewhere, SECRET):
+    for receiver in (other, SECRET):
         missing = last(local_dbt_cloud, receiver)
-        assert (
-            f"No webhook of dbt Cloud tells of finished runs at {receiver.address}." in missing.text
-        )
+        assert f"No webhook of dbt Cloud sends finished runs to {receiver.address}." in missing.text
         assert missing.advice == BY_HAND
-    assert last(local_dbt_cloud, replace(elsewhere, is_local=True)).advice == BY_START
+    assert last(local_dbt_cloud, replace(other, is_local=True)).advice == BY_START
 
 
-def test_examine_without_a_secret_reports_watchers(local_dbt_cloud: RunningDbtCloud) -> None:
+def test_examine_without_a_secret_reports_that_watchers_poll(
+    local_dbt_cloud: RunningDbtCloud,
+) -> None:
     finding = last(local_dbt_cloud, Receiver(has_secret=False))
 
-    assert "watchers ask for finished runs" in finding.text
+    assert "Watchers poll for finished runs" in finding.text
     assert not finding.advice
 
 

@@ -21,7 +21,7 @@ pytestmark = pytest.mark.skipif(platform.system() != "Linux", reason="serves Lin
 
 @pytest.fixture
 def small_checkout(checkout: Checkout, tmp_path: Path) -> Checkout:
-    """A checkout that wants two tiny packages; the index has them and the real uv."""
+    """Return a checkout that requires two tiny packages, in an index with the real uv."""
     uv = Path(sysconfig.get_path("scripts"), "uv").read_bytes()
     index = tmp_path / "index"
     add_wheel(index, "uv", "9.9.9", HERE, {"uv-9.9.9.data/scripts/uv": uv})
@@ -63,7 +63,7 @@ def test_install_runs_once_and_repairs_an_interrupted_installation(
         assert repaired.returncode == 0, repaired.stderr
         assert imports(small_checkout, ".venv", "hello")
 
-    again = small_checkout.run(*INSTALL)  # the index is gone: nothing may be asked of it
+    again = small_checkout.run(*INSTALL)  # without the index: no request is sent
     assert (again.returncode, again.stdout) == (0, "")
 
 
@@ -74,7 +74,7 @@ def test_install_replaces_the_environment_of_astro_standalone(
         small_checkout.variables |= {"PIP_INDEX_URL": url, "UV_DEFAULT_INDEX": url}
         assert small_checkout.run(*INSTALL).returncode == 0
         [installed] = (small_checkout.folder / ".venv").glob("lib/*/site-packages/hello.py")
-        installed.unlink()  # the CLI's environment is for another Python
+        installed.unlink()  # the CLI's environment has another Python
         uv = str(Path(sysconfig.get_path("scripts"), "uv"))
         command = [uv, "venv", "--quiet", "--allow-existing", "--python", sys.executable, ".venv"]
         subprocess.run(command, cwd=small_checkout.folder, check=True)
@@ -82,7 +82,9 @@ def test_install_replaces_the_environment_of_astro_standalone(
     assert imports(small_checkout, ".venv", "hello")
 
 
-def test_changed_requirements_are_installed(small_checkout: Checkout, tmp_path: Path) -> None:
+def test_install_updates_the_environment_for_changed_requirements(
+    small_checkout: Checkout, tmp_path: Path
+) -> None:
     add_wheel(tmp_path / "index", "hello", "1.1", files={"greeting.py": b""})
     with serve(tmp_path / "index") as url:
         small_checkout.variables |= {"PIP_INDEX_URL": url, "UV_DEFAULT_INDEX": url}
@@ -92,7 +94,7 @@ def test_changed_requirements_are_installed(small_checkout: Checkout, tmp_path: 
         python = small_checkout.folder / ".venv/bin/python"
         before = python.lstat()
         assert small_checkout.run(*INSTALL).returncode == 0
-        assert python.lstat() == before, "the environment was made anew"
+        assert python.lstat() == before, "the environment was recreated"
     assert imports(small_checkout, ".venv", "greeting")
 
 
@@ -117,10 +119,10 @@ def test_install_refers_to_its_log_for_a_missing_package(
 
 
 @pytest.mark.parametrize(
-    ("path", "sentence"),
+    ("path", "message"),
     [("/dev/full", "The disk is full"), ("/proc/sys/kernel/ostype", "cannot be read or written")],
 )
-def test_disk_error_describes_full_and_unwritable_files(path: str, sentence: str) -> None:
+def test_disk_error_describes_full_and_unwritable_files(path: str, message: str) -> None:
     with pytest.raises(OSError, match=path if "proc" in path else "space") as caught:
         Path(path).write_text("x")
-    assert sentence in str(disk_error(caught.value))
+    assert message in str(disk_error(caught.value))

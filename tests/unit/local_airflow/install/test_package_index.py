@@ -19,9 +19,9 @@ def test_download_wheel_selects_this_version_and_machine(tmp_path: Path) -> None
     add_wheel(tmp_path, "uv", "1.0.0", HERE)
     add_wheel(tmp_path, "uv", "1.0.1", "py3-none-win_amd64")
     add_wheel(tmp_path, "uv", "1.0.1", "py3-none-manylinux_2_17_s390x.manylinux2014_s390x")
-    wanted = add_wheel(tmp_path, "uv", "1.0.1", HERE)
+    expected = add_wheel(tmp_path, "uv", "1.0.1", HERE)
     with serve(tmp_path) as url:
-        assert download_wheel("uv", "1.0.1", {"PIP_INDEX_URL": url}) == wanted.read_bytes()
+        assert download_wheel("uv", "1.0.1", {"PIP_INDEX_URL": url}) == expected.read_bytes()
 
 
 def test_download_wheel_rejects_a_changed_wheel(tmp_path: Path) -> None:
@@ -50,14 +50,14 @@ def test_download_wheel_reports_a_missing_certificate_file() -> None:
 
 
 def test_download_wheel_reports_an_incomplete_response() -> None:
-    def answer() -> None:
+    def respond() -> None:
         connection, _ = server.accept()
         with connection:
             connection.recv(65536)
             connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\n")
 
     with socket.create_server(("127.0.0.1", 0)) as server:
-        Thread(target=answer).start()
+        Thread(target=respond).start()
         index = f"http://127.0.0.1:{server.getsockname()[1]}/simple"
         with pytest.raises(LaunchError, match="IncompleteRead"):
             download_wheel("uv", "1.0.1", {"PIP_INDEX_URL": index})

@@ -31,7 +31,7 @@ def extract() -> dict[str, int]:
     return {"customers": 1500, "orders": 15740}
 
 @task.short_circuit
-def goes_on(rows) -> bool:
+def is_open(rows) -> bool:
     logging.getLogger(__name__).info("The shop is closed.")
     return False
 
@@ -43,7 +43,7 @@ def skips_itself() -> None:
 def never() -> None:
     raise AssertionError
 
-goes_on(extract()) >> never()
+is_open(extract()) >> never()
 skips_itself()
 """
 
@@ -90,7 +90,7 @@ from airflow.providers.dbt.cloud.operators.dbt import DbtCloudRunJobOperator
 DbtCloudRunJobOperator(task_id="transform", job_id=1, deferrable=True, retries=2)
 """
 
-# A template: the account is known only when the task runs.
+# A template: the account is rendered when the task runs.
 BUILDS_WITH_DOCS = """
 from airflow.providers.dbt.cloud.operators.dbt import DbtCloudRunJobOperator
 DbtCloudRunJobOperator(
@@ -117,21 +117,21 @@ approve >> build()
 
 @pytest.fixture(scope="module")
 def printed(tmp_path_factory: pytest.TempPathFactory, migrated: MetadataDatabase) -> str:
-    """By one Dag that does all that can go well."""
+    """Return the output of one successful Dag."""
     checkout = make_checkout(tmp_path_factory.mktemp("good") / "checkout", migrated)
     (checkout.folder / "airflow_settings.yaml").write_text("airflow:" + VARIABLES)
-    checkout.variables["AIRFLOW_VAR_FAREWELL"] = "See you"  # what the user sets wins
+    checkout.variables["AIRFLOW_VAR_FAREWELL"] = "See you"  # overrides the file
     checkout.add_dag("goes_well", COUNTS + READS_VARIABLES + ASKS)
     result = checkout.launch("run", "goes_well")
     assert result.returncode == 0, result.stdout + result.stderr
     return result.stdout
 
 
-def test_a_dag_run_ends_with_a_summary(printed: str) -> None:
+def test_run_prints_a_summary(printed: str) -> None:
     words = printed.split()
     assert words[words.index("customers") + 1] == "1,500"
     assert "never: running" not in printed
-    assert "What follows goes_on was skipped: The shop is closed." in printed
+    assert "Tasks after is_open were skipped: The shop is closed." in printed
     assert "skips_itself was skipped: There is nothing to do." in printed
     assert "Dag run goes_well succeeded in" in printed
 
@@ -141,18 +141,18 @@ def test_variables_are_available_while_a_file_is_parsed(printed: str) -> None:
 
 
 def test_question_without_a_terminal_gets_its_default_answer(printed: str) -> None:
-    assert "approve asks: Build it? There is no terminal to answer in" in printed
-    assert "so the answer is Reject" in printed
-    assert "What follows approve was skipped" in printed
+    assert "approve asks: Build it? Without a terminal, the default applies: Reject." in printed
+    assert "make start" in printed
+    assert "Tasks after approve were skipped" in printed
 
 
 @pytest.fixture(scope="module")
-def told(
+def failed_output(
     tmp_path_factory: pytest.TempPathFactory,
     migrated: MetadataDatabase,
     local_dbt_cloud: RunningDbtCloud,
 ) -> str:
-    """By one Dag that fails in two ways."""
+    """Return the output of one Dag with two failures."""
     checkout = make_checkout(tmp_path_factory.mktemp("bad") / "checkout", migrated)
     shutil.copy(POLICY, checkout.folder / "plugins")
     checkout.variables["AIRFLOW_CONN_DBT_CLOUD_DEFAULT"] = local_dbt_cloud.connection
@@ -160,27 +160,27 @@ def told(
     result = checkout.launch("run", "breaks_down")
     assert result.returncode == 1
     log = checkout.folder / ".airflow" / "logs" / "run-breaks_down.log"
-    assert "ProvidersManager" not in log.read_text(), "a warning that the provider causes itself"
+    assert "ProvidersManager" not in log.read_text(), "a warning caused by the provider"
     return result.stdout
 
 
-def test_a_failure_names_the_task_and_shows_its_log(told: str) -> None:
-    assert "breaks: waiting to retry" in told
-    assert "breaks: running (try 2 of 2)" in told
-    lines = told.partition("The last lines of breaks")[2].partition("The last lines")[0]
+def test_run_prints_the_log_of_a_failed_task(failed_output: str) -> None:
+    assert "breaks: waiting to retry" in failed_output
+    assert "breaks: running (try 2 of 2)" in failed_output
+    lines = failed_output.partition("Last log lines of breaks")[2].partition("Last log lines")[0]
     assert "about to break" in lines
     assert "ValueError: no such table: raw.orders" in lines
     assert "site-packages" not in lines
-    assert "Failed: breaks (ValueError: no such table: raw.orders) and transform (" in told
-    assert "make run DAG=breaks_down" in told
+    assert "Failed: breaks (ValueError: no such table: raw.orders) and transform (" in failed_output
+    assert "make run DAG=breaks_down" in failed_output
 
 
-def test_dbt_cloud_error_is_printed_with_advice(told: str) -> None:
-    before, _, ending = told.partition("The last lines of")
+def test_dbt_cloud_error_is_printed_with_advice(failed_output: str) -> None:
+    before, _, ending = failed_output.partition("Last log lines of")
     assert BY_STATUS[404] in before
-    assert "transform: waiting to retry" not in before, "a retry would be refused too"
-    assert f"{BY_STATUS[404]} make doctor says more." in ending
-    assert told.count("Traceback") == 1, "that of the other task"
+    assert "transform: waiting to retry" not in before, "a retry would fail again"
+    assert f"{BY_STATUS[404]} Run make doctor for details." in ending
+    assert failed_output.count("Traceback") == 1, "only for the other task"
     assert ".airflow/logs/run-breaks_down.log" in ending
 
 
@@ -188,7 +188,7 @@ def test_run_of_an_unknown_dag_lists_the_known_ones(checkout: Checkout) -> None:
     checkout.add_dag("counts", COUNTS)
     result = checkout.launch("run", "nothing")
     assert result.returncode == 1
-    assert result.stderr == ("Error: There is no Dag nothing. The Dags in dags/ are: counts.\n")
+    assert result.stderr == ("Error: Dag nothing does not exist. Dags in dags/: counts.\n")
 
 
 def test_find_dag_names_a_file_that_cannot_be_imported(checkout: Checkout) -> None:
@@ -201,7 +201,7 @@ def test_find_dag_names_a_file_that_cannot_be_imported(checkout: Checkout) -> No
 def test_find_dag_names_a_file_that_airflow_skips(
     checkout: Checkout, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Airflow's safe mode reads no file without both words."""
+    """Airflow's safe mode ignores files without both words."""
     folder = checkout.folder / "factories"
     folder.mkdir()
     (folder / "factory.py").write_text(
@@ -210,22 +210,24 @@ def test_find_dag_names_a_file_that_airflow_skips(
     monkeypatch.syspath_prepend(folder)
     (checkout.folder / "dags" / "hidden.py").write_text("import factory\nmade = factory.make()\n")
 
-    with pytest.raises(LaunchError, match=r"Airflow skips hidden\.py, which makes the Dag made: "):
+    with pytest.raises(
+        LaunchError, match=r"Airflow skips hidden\.py, which defines the Dag made: "
+    ):
         find_dag("made", checkout.folder / "dags")
 
 
-def test_find_dag_runs_no_file_that_does_not_name_the_dag(checkout: Checkout) -> None:
-    """A script that Airflow skips may do anything when it is imported."""
+def test_find_dag_imports_only_skipped_files_with_the_dag_id(checkout: Checkout) -> None:
+    """Importing a script that Airflow skips could have side effects."""
     dags = checkout.folder / "dags"
     (dags / "script.py").write_text(f"open({str(checkout.folder / 'ran')!r}, 'w')\n")
 
-    with pytest.raises(LaunchError, match=r"There is no Dag typo\."):
+    with pytest.raises(LaunchError, match=r"Dag typo does not exist\."):
         find_dag("typo", dags)
 
     assert not (checkout.folder / "ran").exists()
 
 
-def test_malformed_settings_stop_the_run(checkout: Checkout) -> None:
+def test_run_rejects_malformed_settings(checkout: Checkout) -> None:
     (checkout.folder / "airflow_settings.yaml").write_text("airflow:\n  pool: []\n")
     result = checkout.launch("run", "counts")
     assert result.returncode == 1
@@ -237,7 +239,7 @@ def test_ctrl_c_cancels_the_dbt_run_and_leaves_no_process(
     checkout: Checkout, local_dbt_cloud: RunningDbtCloud
 ) -> None:
     server = local_dbt_cloud
-    server.wait(server.trigger(steps_override=["dbt deps"]))  # it has nothing else left to do
+    server.wait(server.trigger(steps_override=["dbt deps"]))  # so that the server is idle
     checkout.variables["AIRFLOW_CONN_DBT_CLOUD_DEFAULT"] = server.connection
     checkout.add_dag("transforms", TRANSFORMS)
     launcher = subprocess.Popen(
@@ -246,21 +248,21 @@ def test_ctrl_c_cancels_the_dbt_run_and_leaves_no_process(
         env=os.environ | checkout.variables | {"PYTHONUNBUFFERED": "1"},
         stdout=subprocess.PIPE,
         text=True,
-        preexec_fn=heed_ctrl_c,
+        preexec_fn=handle_ctrl_c,
     )
     assert launcher.stdout is not None
-    with duckdb.connect(server.data / "warehouse.duckdb"):  # dbt waits for it
+    with duckdb.connect(server.data / "warehouse.duckdb"):  # dbt waits for the lock
         lines = iter(launcher.stdout.readline, "")
         running = next(line for line in lines if "Running: Invoke dbt" in line)
         children = psutil.Process(launcher.pid).children(recursive=True)
-        assert "Another make run is going on" in checkout.launch("run", "transforms").stderr
+        assert "Another make run is running" in checkout.launch("run", "transforms").stderr
         launcher.send_signal(signal.SIGINT)
         output, _ = launcher.communicate()
 
     run_id = int(running.partition("dbt Cloud run ")[2].split()[0])
     assert launcher.returncode == 130
-    assert "the Dag run of transforms was given up" in output
-    assert f"Last seen: dbt Cloud run {run_id} Cancelled" in output
+    assert "the Dag run of transforms was aborted" in output
+    assert f"Last state: dbt Cloud run {run_id} Cancelled" in output
     assert server.get(f"runs/{run_id}/")["is_cancelled"]
     assert children
     assert not any(child.is_running() for child in children)
@@ -269,8 +271,8 @@ def test_ctrl_c_cancels_the_dbt_run_and_leaves_no_process(
 def test_summary_counts_nodes_once_in_the_account_of_the_task(
     checkout: Checkout, local_dbt_cloud: RunningDbtCloud
 ) -> None:
-    elsewhere = json.loads(local_dbt_cloud.connection) | {"login": "1"}
-    checkout.variables["AIRFLOW_CONN_DBT_CLOUD_DEFAULT"] = json.dumps(elsewhere)
+    other_account = json.loads(local_dbt_cloud.connection) | {"login": "1"}
+    checkout.variables["AIRFLOW_CONN_DBT_CLOUD_DEFAULT"] = json.dumps(other_account)
     checkout.add_dag("builds_with_docs", BUILDS_WITH_DOCS)
 
     result = checkout.launch("run", "builds_with_docs")
@@ -282,6 +284,6 @@ def test_summary_counts_nodes_once_in_the_account_of_the_task(
     assert "dbt Cloud run: 12 models built, 11 tests passed, 2 unit tests passed" in result.stdout
 
 
-def heed_ctrl_c() -> None:
-    """A shell lets what it runs in the background ignore Ctrl-C, tests for example."""
+def handle_ctrl_c() -> None:
+    """Reset SIGINT, which shells ignore in background processes, such as tests."""
     signal.signal(signal.SIGINT, signal.SIG_DFL)

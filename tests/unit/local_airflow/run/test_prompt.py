@@ -1,4 +1,4 @@
-"""How `make run` has a person answer what a task asks."""
+"""The prompt of ``make run`` for a task that waits for a person."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ QUESTION = Question(
 
 @pytest.fixture
 def keyboard(monkeypatch: pytest.MonkeyPatch) -> Iterator[int]:
-    """A terminal as standard input; what is written to the number is typed there."""
+    """Replace standard input by a terminal; yield the file descriptor for typed text."""
     master, terminal = os.openpty()
     with open(terminal) as stdin:
         monkeypatch.setattr("sys.stdin", stdin)
@@ -29,7 +29,7 @@ def keyboard(monkeypatch: pytest.MonkeyPatch) -> Iterator[int]:
 
 
 @pytest.mark.parametrize(("typed", "option"), [("maybe\nyes\n", "Yes"), ("\n", "No")])
-def test_ask_repeats_until_the_answer_is_an_option(keyboard: int, typed: str, option: str) -> None:
+def test_ask_repeats_until_an_option_is_entered(keyboard: int, typed: str, option: str) -> None:
     console = Console(file=io.StringIO(), force_terminal=True)
     os.write(keyboard, typed.encode())
 
@@ -38,5 +38,5 @@ def test_ask_repeats_until_the_answer_is_an_option(keyboard: int, typed: str, op
 
 
 def test_ask_raises_without_a_terminal_and_a_default() -> None:
-    with pytest.raises(LaunchError, match="no terminal to answer in: run the command in one"):
+    with pytest.raises(LaunchError, match="requires a terminal: run the command in one"):
         ask(QUESTION.model_copy(update={"default": None}), Console(file=io.StringIO()))

@@ -10,6 +10,7 @@ from include.local_airflow.run.events import (
     DagRunFinished,
     DbtCloudResult,
     DbtCloudStep,
+    Outcome,
     TaskChanged,
 )
 from include.local_airflow.run.progress import Progress
@@ -48,7 +49,10 @@ def test_print_summary_shows_counts_as_columns_and_numbers_in_a_line() -> None:
 
 
 def test_print_summary_counts_built_and_failed_nodes_once() -> None:
-    nodes = {"model": {"success": 10, "error": 1, "skipped": 1}, "test": {"pass": 11, "warn": 1}}
+    nodes: dict[str, dict[Outcome, int]] = {
+        "model": {"passed": 10, "failed": 1, "skipped": 1},
+        "test": {"passed": 12},
+    }
     text = printed(
         DagRunFinished(
             state="failed",
@@ -56,8 +60,8 @@ def test_print_summary_counts_built_and_failed_nodes_once() -> None:
             dbt_cloud=[DbtCloudResult(task_id=name, url=URL, nodes=nodes) for name in ("a", "b")],
         )
     )
-    told = "10 models built, 1 models failed, 1 models skipped, 12 tests passed"
-    assert text.count(told) == 1
+    counts = "10 models built, 1 models failed, 1 models skipped, 12 tests passed"
+    assert text.count(counts) == 1
     assert URL in text
     assert "Dag run a_dag failed" in text
 
@@ -78,9 +82,9 @@ def test_task_log_contains_only_the_last_try(tmp_path: Path) -> None:
         ("load", "running", 1, 7),
         ("load", "up_for_retry", 1, 17),
         ("load", "running", 2, 25),
-        ("other", "running", 1, 31),  # while the first one waits
+        ("other", "running", 1, 31),  # while the first task waits
         ("other", "success", 1, 37),
-        ("load", "running", 2, 37),  # goes on after its trigger fired
+        ("load", "running", 2, 37),  # resumes after its trigger fired
         ("load", "failed", 2, 48),
     ):
         progress.handle(change(task, state, try_number=tried, log_position=position))

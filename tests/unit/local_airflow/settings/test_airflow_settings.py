@@ -84,18 +84,18 @@ def test_read_settings_returns_nothing_without_a_file(tmp_path: Path) -> None:
         ),
         ("airflow:\n  connections:\n    - conn_host: b\n", 3, "conn_id is missing"),
         ("airflow:\n  connections:\n    - conn_id: a\n", 3, "conn_type or conn_uri is missing"),
-        (GOOD.replace("5432", "high"), 7, "conn_port: give a whole number"),
+        (GOOD.replace("5432", "high"), 7, "conn_port: must be a whole number"),
         (
             "airflow:\n  connections:\n    - {conn_id: a, conn_type: b, conn_extra: '[1]'}\n",
             3,
             "conn_extra is not a JSON object",
         ),
         (GOOD.replace("      pool_slot: 2\n", ""), 14, "pool_slot is missing"),
-        (GOOD.replace("answer", "[4, 2]"), 18, "variable_name: give text or a number"),
-        (GOOD.replace("slot: 2", "slot: two"), 15, "pool_slot: give a whole number"),
-        ("airflow:\n  pools: small\n", 2, "pools: give a list"),
-        ("airflow:\n  pools: [small]\n", 2, "pools: give a mapping"),
-        ("- airflow\n", 1, "give a mapping"),
+        (GOOD.replace("answer", "[4, 2]"), 18, "variable_name: must be text or a number"),
+        (GOOD.replace("slot: 2", "slot: two"), 15, "pool_slot: must be a whole number"),
+        ("airflow:\n  pools: small\n", 2, "pools: must be a list"),
+        ("airflow:\n  pools: [small]\n", 2, "pools: must be a mapping"),
+        ("- airflow\n", 1, "must be a mapping"),
     ],
 )
 def test_read_settings_reports_the_line_and_reason_of_a_mistake(
@@ -117,7 +117,7 @@ def test_read_settings_reports_all_mistakes_in_the_order_of_the_file(tmp_path: P
 
     _, *mistakes = str(caught.value).splitlines()
     assert mistakes == [
-        "  line 7: airflow.connections.conn_port: give a whole number",
+        "  line 7: airflow.connections.conn_port: must be a whole number",
         "  line 15: airflow.pools.slots: unknown key",
     ]
 

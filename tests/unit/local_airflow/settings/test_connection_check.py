@@ -1,4 +1,4 @@
-"""Each way to write a connection variable that Airflow could not use, and its sentence."""
+"""The messages about connection variables that Airflow could not use."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from tests.unit.local_airflow.connection_forms import (
 
 @pytest.mark.parametrize("form", FORMS)
 def test_check_variables_rejects_a_value_that_airflow_cannot_use(form: str) -> None:
-    value, sentence = FORMS[form]
+    value, message = FORMS[form]
     if form.startswith("example of "):
         value = re.search(rf"{NAME}=(.*)", (ROOT / value).read_text())[1]  # type: ignore[index]
 
@@ -34,7 +34,7 @@ def test_check_variables_rejects_a_value_that_airflow_cannot_use(form: str) -> N
         check_variables({"PATH": "", NAME: value})
 
     assert str(stopped.value).startswith(f"{NAME} cannot be used. ")
-    assert sentence in str(stopped.value)
+    assert message in str(stopped.value)
     assert "\n" not in str(stopped.value)
     assert not any(secret in str(stopped.value) for secret in (TOKEN, "SeCrEt", "4242"))
 
@@ -87,7 +87,7 @@ def test_check_variables_rejects_other_unreadable_connections(name: str) -> None
             check_variables(
                 {name: value.replace(f'"{TOKEN}"', "1").replace("/tmp/", "")[:-1] + ', "login": 1}'}
             )
-        with pytest.raises(LaunchError, match="is still the example's"):
+        with pytest.raises(LaunchError, match="is still the example"):
             check_variables({name: value.replace("}", ', "login": "..."}')})
 
 
@@ -96,7 +96,7 @@ def test_check_variables_rejects_other_unreadable_connections(name: str) -> None
 def test_command_with_an_invalid_connection_starts_nothing(
     command: tuple[str, ...], place: str, tmp_path: Path
 ) -> None:
-    value, sentence = FORMS["login is a number"]
+    value, message = FORMS["login is a number"]
     checkout = Checkout(tmp_path, {NAME: value} if place == "shell" else {})
     (tmp_path / "include").symlink_to(ROOT / "include")
     if place == ".env":
@@ -106,18 +106,18 @@ def test_command_with_an_invalid_connection_starts_nothing(
     ended = checkout.launch(*command)
 
     assert ended.returncode == 1
-    assert ended.stderr == f"Error: {NAME} cannot be used. {sentence}\n"
+    assert ended.stderr == f"Error: {NAME} cannot be used. {message}\n"
     assert ended.stdout == ""
     assert sorted(tmp_path.iterdir()) == before
 
 
-def test_every_connection_to_dbt_cloud_is_checked() -> None:
+def test_check_variables_checks_every_connection_to_dbt_cloud() -> None:
     with pytest.raises(LaunchError, match=r"^AIRFLOW_CONN_SECOND cannot be used\. It has no host"):
         check_variables({"AIRFLOW_CONN_SECOND": json_without("host")})
 
 
-def test_check_variables_corrects_a_name_that_airflow_does_not_read() -> None:
-    with pytest.raises(LaunchError, match=f"name it {NAME}"):
+def test_check_variables_rejects_a_lower_case_name() -> None:
+    with pytest.raises(LaunchError, match=f"rename it to {NAME}"):
         check_variables({NAME.replace("DBT", "dbt"): json_with()})
 
 
@@ -127,7 +127,7 @@ def test_check_connection_rejects_a_stored_connection_without_a_login() -> None:
         conn_type=DBT_CLOUD.conn_type,
         host=DBT_CLOUD.host,
         password="x",
-        port=0,  # as Airflow's UI stores no port
+        port=0,  # Airflow's UI stores 0 for no port
     )
 
     check_connection(stored, needs_login=False)

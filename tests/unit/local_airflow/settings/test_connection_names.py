@@ -1,4 +1,4 @@
-"""Which connection variables are told as probably mistyped."""
+"""Warnings about connection variables with a mistyped name."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from include.local_airflow.settings.airflow_settings import NAME
-from include.local_airflow.settings.connection_names import misnamed
+from include.local_airflow.settings.connection_names import mistyped_names
 from include.local_airflow.settings.launch import Launch
 from tests.unit.local_airflow.conftest import REAL_ACCOUNT, ROOT, Checkout
 
@@ -30,15 +30,17 @@ def project(tmp_path: Path) -> Path:
     [
         "AIRFLOW_CONN_DBT_CLOUD_DEFUALT",
         "AIRFLOW_CONN_DBTCLOUD_DEFAULT",
-        "AIRFLOW_CONN_DBT_CLOUD_DEFAUL",  # a part of a name that a Dag has
+        "AIRFLOW_CONN_DBT_CLOUD_DEFAUL",  # a prefix of a name in a Dag
         "AIRFLOW_CON_DBT_CLOUD_DEFAULT",
         "AIRFLOW__CONN__DBT_CLOUD_DEFAULT",
         "AIRFLOW_CONNECTION_DBT_CLOUD_DEFAULT",
         "airflow_con_dbt_cloud_default",
     ],
 )
-def test_misnamed_reports_a_mistyped_name_with_the_right_one(project: Path, name: str) -> None:
-    (warning,) = misnamed(Launch({name: "secret", "PATH": "/bin"}, project))
+def test_mistyped_names_reports_a_mistyped_name_with_the_right_one(
+    project: Path, name: str
+) -> None:
+    (warning,) = mistyped_names(Launch({name: "secret", "PATH": "/bin"}, project))
 
     assert name in warning
     assert RIGHT in warning
@@ -58,22 +60,24 @@ def test_misnamed_reports_a_mistyped_name_with_the_right_one(project: Path, name
         "DBT_CLOUD_DEFAULT",
     ],
 )
-def test_misnamed_ignores_other_connections(project: Path, name: str) -> None:
-    assert list(misnamed(Launch({name: "x"}, project))) == []
+def test_mistyped_names_ignores_other_connections(project: Path, name: str) -> None:
+    assert list(mistyped_names(Launch({name: "x"}, project))) == []
 
 
 @pytest.mark.parametrize("folder", ["dags", "include/company", "plugins"])
-def test_misnamed_ignores_a_connection_named_in_the_project(project: Path, folder: str) -> None:
+def test_mistyped_names_ignores_a_connection_named_in_the_project(
+    project: Path, folder: str
+) -> None:
     (project / folder).mkdir(parents=True, exist_ok=True)
     (project / folder / "second.py").write_text('CONN_ID = "dbt_cloud_default2"\n')
 
-    assert list(misnamed(Launch({f"{RIGHT}2": "x"}, project))) == []
-    assert len(list(misnamed(Launch({f"{RIGHT}3": "x"}, project)))) == 1
+    assert list(mistyped_names(Launch({f"{RIGHT}2": "x"}, project))) == []
+    assert len(list(mistyped_names(Launch({f"{RIGHT}3": "x"}, project)))) == 1
 
 
 @pytest.mark.parametrize("command", ["run", "start", "doctor"])
 def test_each_command_reports_a_mistyped_name(checkout: Checkout, command: str) -> None:
-    """It ends soon after, by a port or a Dag that is not there."""
+    """The command fails soon after, because of an invalid port or a missing Dag."""
     checkout.variables = {RIGHT.replace("FAULT", "FUALT"): REAL_ACCOUNT, RIGHT: REAL_ACCOUNT}
     checkout.variables |= {"PORT": "1"} if command == "start" else {}
 

@@ -1,4 +1,4 @@
-"""The rules by which a variable's value is read are those of Airflow itself."""
+"""Connection variables are parsed by Airflow's own rules."""
 
 from __future__ import annotations
 
@@ -22,12 +22,12 @@ from hypothesis import example, given, settings  # comes with schemathesis
 from hypothesis import strategies as st
 
 NAMES = ("conn_type", "host", "login", "password", "port", "schema", "extra", "description")
-# What Airflow would take, for example for a connection without a type, and nobody means.
+# Values that Airflow accepts but that are mistakes, such as a connection without a type.
 STRICTER = (
     "It is neither JSON nor a URI",
-    "It begins with an invisible character",
-    "It has quotes round its JSON",
-    "A URI's type has no underscore",
+    "It starts with an invisible character",
+    "Its JSON is in quotes",
+    "The type of a URI cannot have an underscore",
     "Its conn_type is",  # false or 0, which is no type
     "Its host is",
     "Its schema is",
@@ -38,9 +38,9 @@ STRICTER = (
 
 
 def as_airflow_reads(value: str, connection_class: Any) -> ConnectionFields | None:
-    """Look the connection up as a task, or the API server, does; nothing where Airflow goes on.
+    """Return the connection as a task or the API server reads it, ``None`` if Airflow skips it.
 
-    Airflow makes a URI of what it has found before it returns it.
+    Airflow converts each connection to a URI before returning it.
     """
     backend = EnvironmentVariablesBackend()
     backend._set_connection_class(connection_class)
@@ -58,20 +58,20 @@ def as_airflow_reads(value: str, connection_class: Any) -> ConnectionFields | No
     return ConnectionFields(port=found.port, **fields)
 
 
-def assert_read_alike(value: str) -> None:
+def assert_same_as_airflow(value: str) -> None:
     theirs = [as_airflow_reads(value, each) for each in (Connection, StoredConnection)]
     try:
         ours = [read_connection(value)] * 2
     except UnusableConnectionError as error:
-        is_alike = None in theirs or str(error).startswith(STRICTER)
+        is_same = None in theirs or str(error).startswith(STRICTER)
     else:
-        is_alike = theirs == ours
-    assert is_alike, value
+        is_same = theirs == ours
+    assert is_same, value
 
 
 @pytest.mark.parametrize("form", FORMS)
-def test_each_form_is_read_as_airflow_reads_it(form: str) -> None:
-    assert_read_alike(FORMS[form][0])
+def test_read_connection_parses_each_form_as_airflow(form: str) -> None:
+    assert_same_as_airflow(FORMS[form][0])
 
 
 text = st.text(st.characters(exclude_characters="\0", codec="utf-8"), max_size=12)
@@ -85,14 +85,14 @@ usual = st.fixed_dictionaries({name: text for name in NAMES[:4]}).map(json.dumps
 @settings(deadline=None, derandomize=True, database=None, max_examples=150)
 @given(objects | usual)
 @example('{"conn_type": "postgresql"}')
-def test_json_is_read_as_airflow_reads_it(value: str) -> None:
-    assert_read_alike(value)
+def test_read_connection_parses_json_as_airflow(value: str) -> None:
+    assert_same_as_airflow(value)
 
 
 @settings(deadline=None, derandomize=True, database=None, max_examples=150)
 @given(usual, st.integers(0, 80), st.sampled_from(("", "'", '"', ",", "}", "{", "\n", "\\", "1")))
-def test_damaged_json_is_read_as_airflow_reads_it(value: str, place: int, sign: str) -> None:
-    assert_read_alike(value[:place] + sign + value[place + 1 :])
+def test_read_connection_parses_damaged_json_as_airflow(value: str, place: int, sign: str) -> None:
+    assert_same_as_airflow(value[:place] + sign + value[place + 1 :])
 
 
 WORDS = ("dbt-cloud", "dbt_cloud", "https", "4242", "token", "XY987.eu1.dbt.com", "__extra__", "{}")
@@ -106,5 +106,5 @@ pieces = st.sampled_from([*WORDS, "://", "%2F", "%3A", *":@/?#[]%=& é\n"])
 @example("dbt-cloud://https://4242:token@host", [])
 @example("dbt-cloud://4242:token@host%2Fpath", [])
 @example("postgresql://4242:token@host", [])
-def test_a_uri_is_read_as_airflow_reads_it(start: str, rest: list[str]) -> None:
-    assert_read_alike(start + "".join(rest))
+def test_read_connection_parses_a_uri_as_airflow(start: str, rest: list[str]) -> None:
+    assert_same_as_airflow(start + "".join(rest))

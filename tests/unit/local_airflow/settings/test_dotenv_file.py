@@ -17,8 +17,8 @@ from tests.unit.local_airflow.connection_forms import GOOD, NAME, json_with
         (f"{NAME}={json_with()}", json_with()),
         (f"{NAME} = {json_with()} ", json_with()),
         (f"export {NAME}={json_with()}\r", json_with()),
-        (f"\ufeff{NAME}={json_with()}", json_with()),  # as Windows' Notepad saves it
-        (f"{NAME}='{json_with()}'", json_with()),  # Docker's compose removes such quotes too
+        (f"\ufeff{NAME}={json_with()}", json_with()),  # as saved by Windows Notepad
+        (f"{NAME}='{json_with()}'", json_with()),  # Docker Compose also removes them
         (f"{NAME}={json_with()} # mine", json_with()),
         (f"{NAME}: {json_with()}", json_with()),
     ],
@@ -34,11 +34,11 @@ def test_read_dotenv_returns_the_same_value_for_each_notation(
 @pytest.mark.parametrize(
     ("lines", "mistake"),
     [
-        (f'{NAME}="{json_with()}"', "It has quotes round its JSON"),
-        (f"{NAME}='{json_with()}", "It has quotes round its JSON"),
-        (f"export {NAME}='{json_with()}' mine", "It has quotes round its JSON"),
+        (f'{NAME}="{json_with()}"', "Its JSON is in quotes"),
+        (f"{NAME}='{json_with()}", "Its JSON is in quotes"),
+        (f"export {NAME}='{json_with()}' mine", "Its JSON is in quotes"),
         (f"{NAME}=" + json.dumps(GOOD, indent=2), "Its JSON ends too early, at character 2"),
-        (f"{NAME}={json_with(password='pass # word')}", "It is not JSON from character"),
+        (f"{NAME}={json_with(password='pass # word')}", "Its JSON is invalid at character"),
         (NAME, "It is empty"),
     ],
 )

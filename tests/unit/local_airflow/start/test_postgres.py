@@ -1,4 +1,4 @@
-"""The embedded PostgreSQL, as whoever runs the tests and as somebody else."""
+"""The embedded PostgreSQL, as the current user and as another user."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ import pytest
 from include.local_airflow.errors import LaunchError
 from include.local_airflow.settings.metadata_database import DRIVER, given_database, public_name
 from include.local_airflow.start import postgres
-from include.local_airflow.supervisor.client import Watcher
+from include.local_airflow.supervisor.client import Supervisor
 from include.local_airflow.supervisor.sockets import remove_socket_folder
 from tests.unit.local_airflow.conftest import needs_another_user
 
 ROOT = Path(__file__).parents[4]
 MEGABYTE = 2**20
-# What a process of another user or with other limits does.
+# Run by a process of another user or with other limits.
 SERVE = """
 import subprocess, sys
 from pathlib import Path
@@ -51,14 +51,14 @@ def home(tmp_path: Path) -> Iterator[Path]:
 
 
 @pytest.fixture
-def running(home: Path) -> Iterator[Watcher]:
-    watcher = Watcher("airflow", home.parent, home)
+def running(home: Path) -> Iterator[Supervisor]:
+    supervisor = Supervisor("airflow", home.parent, home)
     postgres.make_data(home)
-    watcher.begin([postgres.program(home)], os.environ)
-    watcher.start(postgres.NAME)
+    supervisor.launch([postgres.program(home)], os.environ)
+    supervisor.start(postgres.NAME)
     postgres.wait_until_ready(postgres.database(home), lambda: None)
-    yield watcher
-    watcher.end()
+    yield supervisor
+    supervisor.shut_down()
 
 
 def query(home: Path, sql: str) -> list[tuple[object, ...]]:
@@ -66,8 +66,8 @@ def query(home: Path, sql: str) -> list[tuple[object, ...]]:
         return connection.execute(sql).fetchall()
 
 
-def test_postgres_keeps_its_data_when_it_is_killed(home: Path, running: Watcher) -> None:
-    query(home, "select lo_create(4711)")  # a large object, the one thing that a query can make
+def test_postgres_keeps_its_data_after_a_kill(home: Path, running: Supervisor) -> None:
+    query(home, "select lo_create(4711)")  # a large object, which a query can create
     server = psutil.Process(running.states()[postgres.NAME].pid)
 
     server.kill()
@@ -78,7 +78,7 @@ def test_postgres_keeps_its_data_when_it_is_killed(home: Path, running: Watcher)
     assert running.states()[postgres.NAME].restarts >= 1
 
 
-def test_postgres_listens_only_on_a_private_socket(home: Path, running: Watcher) -> None:
+def test_postgres_listens_only_on_a_private_socket(home: Path, running: Supervisor) -> None:
     server = psutil.Process(running.states()[postgres.NAME].pid)
     assert server.net_connections("inet") == []
     [(folder, mode)] = query(
@@ -100,7 +100,9 @@ def test_make_data_recovers_from_an_interrupted_initdb(home: Path) -> None:
 def test_make_data_rejects_data_of_another_major_version(home: Path) -> None:
     (home / "postgres" / "data").mkdir(parents=True)
     (home / "postgres" / "data" / "PG_VERSION").write_text("9.6\n")
-    with pytest.raises(LaunchError, match=r"made by PostgreSQL 9\.6, installed is \d+: make stop"):
+    with pytest.raises(
+        LaunchError, match=r"belongs to PostgreSQL 9\.6, but \d+ is installed: run make"
+    ):
         postgres.make_data(home)
 
 
@@ -112,9 +114,9 @@ def serve(home: Path, *prefix: str, limit: Callable[[], None] | None = None) -> 
 
 def test_make_data_reports_a_failed_write_and_leaves_no_data(home: Path) -> None:
     small = partial(resource.setrlimit, resource.RLIMIT_FSIZE, (MEGABYTE, MEGABYTE))
-    said = serve(home, limit=small)
-    assert said.startswith("PostgreSQL could not create .airflow/postgres (")
-    assert "DATABASE_URL=postgresql://" in said
+    printed = serve(home, limit=small)
+    assert printed.startswith("PostgreSQL could not create .airflow/postgres (")
+    assert "DATABASE_URL=postgresql://" in printed
     assert not (home / "postgres" / "data").exists()
 
 
@@ -122,7 +124,9 @@ needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="needs root")
 
 
 @needs_another_user
-@pytest.mark.parametrize("user", [postgres.NOBODY, 12345], ids=["nobody", "a user without a name"])
+@pytest.mark.parametrize(
+    "user", [postgres.OTHER_USER, 12345], ids=["named user", "user without a name"]
+)
 def test_postgres_runs_as_another_user(user: int) -> None:
     home = Path("/tmp", f"of-another-user-{os.getpid()}")
     home.mkdir()
@@ -138,7 +142,7 @@ def test_postgres_runs_as_another_user(user: int) -> None:
 def test_postgres_runs_as_root_without_user_namespaces(
     home: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    """As in many containers; and no folder above it lets others in."""
+    """Many containers have none; the parent folders are closed to other users."""
     home.parent.chmod(0o700)
     refusing = tmp_path / "unshare"
     refusing.write_text("#!/bin/sh\nexit 1\n")
@@ -148,7 +152,7 @@ def test_postgres_runs_as_root_without_user_namespaces(
     assert serve(home) == "served"
 
     assert home.parent.stat().st_mode & 0o777 == 0o700
-    assert (home / "postgres" / "data").stat().st_uid == postgres.NOBODY
+    assert (home / "postgres" / "data").stat().st_uid == postgres.OTHER_USER
 
 
 @needs_root
@@ -169,5 +173,5 @@ def test_given_database_uses_the_installed_driver(scheme: str) -> None:
 
 @pytest.mark.parametrize("url", ["sqlite:///a.db", "postgresql://host", "postgresql://", "host/db"])
 def test_given_database_rejects_an_invalid_url(url: str) -> None:
-    with pytest.raises(LaunchError, match="DATABASE_URL names no PostgreSQL database"):
+    with pytest.raises(LaunchError, match="DATABASE_URL is not the URL of a PostgreSQL database"):
         given_database(url)

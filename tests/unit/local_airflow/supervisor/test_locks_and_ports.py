@@ -11,7 +11,7 @@ from include.local_airflow.errors import LaunchError
 from include.local_airflow.supervisor.locks_and_ports import (
     end_all,
     free_port,
-    lives,
+    is_alive,
     require_free_port,
 )
 from tests import free_ports
@@ -25,15 +25,15 @@ def test_end_all_kills_a_process_that_ignores_sigterm() -> None:
 
     end_all([process], grace=0.5)
 
-    assert not lives(process)
+    assert not is_alive(process)
     process.wait()
 
 
-def test_lives_is_false_for_a_zombie() -> None:
+def test_is_alive_is_false_for_a_zombie() -> None:
     process = psutil.Popen([sys.executable, "-c", ""])
     while process.status() != psutil.STATUS_ZOMBIE:
         pass
-    assert not lives(process)
+    assert not is_alive(process)
     process.wait()
 
 

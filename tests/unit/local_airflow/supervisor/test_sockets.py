@@ -1,4 +1,4 @@
-"""Sockets of a checkout whose path is longer than a socket's may be."""
+"""Sockets of a checkout whose path is too long for a socket."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from rich.console import Console
 
 from include.local_airflow.settings.launch import Launch
 from include.local_airflow.start.command import stop
-from include.local_airflow.supervisor.client import Watcher
+from include.local_airflow.supervisor.client import Supervisor
 from include.local_airflow.supervisor.configuration import Program
 from include.local_airflow.supervisor.sockets import socket_folder
 
@@ -17,12 +17,12 @@ from include.local_airflow.supervisor.sockets import socket_folder
 def test_sockets_of_a_long_path_use_a_short_folder_until_stop(tmp_path: Path) -> None:
     launch = Launch({}, tmp_path / ("long" * 30))
     launch.home.mkdir(parents=True)
-    watcher = Watcher("airflow", launch.root, launch.home)
+    supervisor = Supervisor("airflow", launch.root, launch.home)
     folder = socket_folder(launch.home)
     try:
-        watcher.begin([Program("sleeper", ["sleep", "300"])], os.environ)
-        watcher.start("sleeper")
-        assert watcher.states()["sleeper"].lives
+        supervisor.launch([Program("sleeper", ["sleep", "300"])], os.environ)
+        supervisor.start("sleeper")
+        assert supervisor.states()["sleeper"].is_running
         assert (folder / "airflow.sock").is_socket()
     finally:
         stop(launch, Console(quiet=True))
@@ -32,7 +32,7 @@ def test_sockets_of_a_long_path_use_a_short_folder_until_stop(tmp_path: Path) ->
 def test_stop_keeps_a_socket_folder_that_is_not_empty(tmp_path: Path) -> None:
     launch = Launch({}, tmp_path / ("long" * 30))
     launch.home.mkdir(parents=True)
-    file = socket_folder(launch.home) / "somebody.sock"
+    file = socket_folder(launch.home) / "other.sock"
     file.touch()
     stop(launch, Console(quiet=True))
     assert file.exists()
