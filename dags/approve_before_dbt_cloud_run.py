@@ -1,24 +1,23 @@
 """
 ### Approve before a dbt Cloud run
 
-Shows a person what a build of all that has changed would build, waits for the answer, and then
-builds just that, or nothing. Use it where somebody is to look before production changes.
+Lists all models that have changed, waits for a person's approval, and then builds exactly these, or
+nothing. Use it to review a build before it changes production.
 
-- A dbt Cloud run lists what differs from production's newest state and all that follows from it
-  (`dbt ls --select state:modified+`). Has nothing changed, nobody is asked.
-- The question is on the task `approve`, under **Required Actions**; with a connection
-  `notify_email`, `notify_slack` or `notify_webhook` people hear of it. Without an answer in time
-  nothing is built.
-- What was listed is built by name, out of the commit that was listed, although the branch may have
-  moved on. The run's cause in dbt Cloud names who has approved. Clear `compare_with_production` to
-  list again.
+- A dbt Cloud run lists the nodes that differ from production's newest state, and their children
+  (`dbt ls --select state:modified+`). If nothing has changed, no approval is requested.
+- The question is on the task `approve`, under **Required Actions**. With a connection
+  `notify_email`, `notify_slack` or `notify_webhook` it is also sent as a message. Without an answer
+  in time nothing is built.
+- The listed nodes are built by name, from the listed commit, even if the branch has newer ones. The
+  run's cause in dbt Cloud names the approver. Clear `compare_with_production` to list again.
 
-**Needs** Airflow 3.3, the connection `dbt_cloud_default` (the local dbt Cloud as cloned), a job of
+**Needs** Airflow 3.3, the connection `dbt_cloud_default` (as cloned, the local dbt Cloud), a job of
 production to build, and one of another environment, on the same branch, that compares with
 production.
 
-**To use it elsewhere** set `JOB_ID` and `LIST_JOB_ID`. docs/ci_cd.md tells how to make the
-two jobs.
+**To use it elsewhere** set `JOB_ID` and `LIST_JOB_ID` (as cloned, docs/ci_cd.md
+describes how to create the two jobs).
 **Copy with** include/dbt_cloud/
 """
 
@@ -38,13 +37,13 @@ from include.dbt_cloud import DbtCloudRunJobExactlyOnceOperator, changes, notifi
 JOB_ID = 48622
 LIST_JOB_ID = 48621
 DBT_CLOUD_CONN_ID = "dbt_cloud_default"  # its login is your account id
-# For example [{"id": "jane", "name": "Jane"}]; None is everybody who may run the Dag.
+# For example [{"id": "jane", "name": "Jane"}]; None allows all users who can run the Dag.
 APPROVERS: list[HITLUser] | None = None
-PATIENCE = timedelta(hours=12)
+RESPONSE_TIMEOUT = timedelta(hours=12)
 WITHOUT_ANSWER = ApprovalOperator.REJECT
 CAUSE = (
     "{% set by = ti.xcom_pull(task_ids='approve')['responded_by_user'] %}"
-    "Approved by {{ by['name'] if by else 'nobody, in time' }}: {{ dag.dag_id }}, {{ run_id }}"
+    "Approved by {{ by['name'] if by else 'time-out' }}: {{ dag.dag_id }}, {{ run_id }}"
 )
 
 
@@ -66,13 +65,13 @@ def approve_before_dbt_cloud_run() -> None:
     def compare_with_production() -> dict[str, Any]:
         return changes.how_to_list(LIST_JOB_ID, JOB_ID, DBT_CLOUD_CONN_ID)
 
-    wanted = compare_with_production()
+    listing = compare_with_production()
     list_changes = DbtCloudRunJobExactlyOnceOperator(
         task_id="list_changes",
         dbt_cloud_conn_id=DBT_CLOUD_CONN_ID,
-        job_id=wanted["job_id"],
-        steps_override=wanted["steps"],
-        schema_override=wanted["schema"],
+        job_id=listing["job_id"],
+        steps_override=listing["steps"],
+        schema_override=listing["schema"],
         check_interval=5,  # seconds
         execution_timeout=pendulum.duration(hours=1),
     )
@@ -87,7 +86,7 @@ def approve_before_dbt_cloud_run() -> None:
         subject=found["subject"],
         body=found["body"],
         assigned_users=APPROVERS,
-        response_timeout=PATIENCE,
+        response_timeout=RESPONSE_TIMEOUT,
         defaults=WITHOUT_ANSWER,
         notifiers=[notifications.NotifyWaiting()],
     )

@@ -1,12 +1,12 @@
 """
 ### Check before running a dbt Cloud job
 
-Skips the rest when the job has a run that is queued, starting or running. Use it when people or
-other schedulers start the job too, and a second run would only wait in its queue.
+Skips the other tasks if a run of the job is queued, starting or running. Use it if people or other
+schedulers start the job too, so that a second run would only wait in its queue.
 
-The check is one API call for the newest active run, whatever the length of the job's history.
+The check is one API call for the newest active run.
 
-**Needs** the connection `dbt_cloud_default` (the local dbt Cloud as cloned).
+**Needs** the connection `dbt_cloud_default` (as cloned, the local dbt Cloud).
 
 **To use it elsewhere** copy this file and set `JOB_ID`.
 """

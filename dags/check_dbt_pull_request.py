@@ -1,18 +1,18 @@
 """
 ### Check a dbt pull request
 
-Builds and tests in dbt Cloud what a pull request changes, in a schema of its own, and reads all
-else from production ("Slim CI"). Your git host starts it with one call of Airflow's API, or
-somebody fills in the form. docs/ci_cd.md has the call for each git host.
+Builds and tests a pull request's changes in dbt Cloud, in a separate schema, and reads all other
+models from production ("Slim CI"). Your git host starts it with one call of Airflow's API, or a
+person fills in the form (as cloned, docs/ci_cd.md has the call for each git host).
 
 - A newer commit of the same pull request cancels the older one's run.
-- The result names what was built, what was read from production and which tests failed. A check
-  that has failed is not tried again by itself: clear its task for that.
-- `closed` drops the schema. A run of the same job does it, with the macro
-  `drop_pull_request_schema`: dbt Cloud itself drops only what its own git webhooks started.
+- The result lists the built nodes, the nodes read from production and the failed tests. A failed
+  check is not retried automatically: clear its task to repeat it.
+- `closed` drops the schema by a run of the same job, with the macro `drop_pull_request_schema`.
+  dbt Cloud itself drops only schemas of pull requests from its own git webhooks.
 
-**Needs** Airflow 3.3, the connection `dbt_cloud_default` (the local dbt Cloud as cloned), and a job
-`dbt build --select state:modified+` that defers to production.
+**Needs** Airflow 3.3, the connection `dbt_cloud_default` (as cloned, the local dbt Cloud), and a
+job `dbt build --select state:modified+` that defers to production.
 
 **To use it elsewhere** set `JOB_ID` and `PULL_REQUEST_ID`, and copy the macro
 include/jaffle_shop/macros/drop_pull_request_schema.sql into your dbt project.
@@ -39,21 +39,21 @@ PULL_REQUEST_ID = "github_pull_request_id"
 DROP_SCHEMA = "dbt run-operation drop_pull_request_schema"
 
 PARAMS = {
-    "pull_request": Param(None, type=["null", "integer"], minimum=1, title="Its number"),
+    "pull_request": Param(None, type=["null", "integer"], minimum=1, title="Number"),
     "commit": Param(None, type=["null", "string"], pattern="^[0-9a-f]{40}$", title="Full commit"),
     "branch": Param(None, type=["null", "string"], title="Branch, for dbt Cloud's pages"),
     "closed": Param(False, type="boolean", title="Closed or merged: drop its schema"),
 }
-# dbt's verdict is final. By `sdk.`: Airflow 3.2 is to hear from include/dbt_cloud what it lacks.
-VERDICT = sdk.RetryRule(DbtCloudJobRunException, sdk.RetryAction.FAIL, reason="dbt has said no.")
-NO_SECOND_OPINION = sdk.ExceptionRetryPolicy([VERDICT])
+# `sdk.`, since Airflow 3.2 lacks these, and include/dbt_cloud then reports the required version.
+FAIL = sdk.RetryRule(DbtCloudJobRunException, sdk.RetryAction.FAIL, reason="The check failed.")
+NO_RETRY_OF_FAILED_CHECKS = sdk.ExceptionRetryPolicy([FAIL])
 
 
 @dag(
     schedule=None,
     start_date=pendulum.datetime(2026, 4, 1, tz="UTC"),
     catchup=False,
-    max_active_runs=16,  # a newer commit does not wait for an older one's end
+    max_active_runs=16,  # a newer commit does not wait for an older one
     params=PARAMS,
     default_args={
         "owner": "analytics-engineering",
@@ -68,12 +68,12 @@ def check_dbt_pull_request() -> None:
     def read_form(params: dict[str, Any]) -> dict[str, Any]:
         number, commit, closed = params["pull_request"], params["commit"], params["closed"]
         if unknown := ", ".join(params.keys() - PARAMS.keys()):
-            raise AirflowFailException(f"There is no {unknown} in the form: correct the call.")
+            raise AirflowFailException(f"The form has no field {unknown}: correct the call.")
         if not (number or commit or closed):
-            raise AirflowSkipException("The form is empty: there is nothing to check.")
+            raise AirflowSkipException("The form is empty: nothing to check.")
         if not number or not (commit or closed):
             raise AirflowFailException(
-                "Name the pull request, and its commit or that it is closed."
+                "Set the number of the pull request, and its commit or closed."
             )
         of_pull_request = {PULL_REQUEST_ID: number}
         state = {"git_sha": commit, "git_branch": params["branch"]}
@@ -93,7 +93,7 @@ def check_dbt_pull_request() -> None:
         additional_run_config=form["more"],
         check_interval=5,  # seconds
         execution_timeout=pendulum.duration(hours=1),
-        retry_policy=NO_SECOND_OPINION,
+        retry_policy=NO_RETRY_OF_FAILED_CHECKS,
     )
 
     @teardown
@@ -101,7 +101,7 @@ def check_dbt_pull_request() -> None:
         triggered = {"task_ids": "trigger_dbt_cloud_job_run", "key": "job_run_id"}
         run_id = context["ti"].xcom_pull(**triggered)
         if run_id is None:
-            raise AirflowSkipException("dbt Cloud has started no run: there is nothing to report.")
+            raise AirflowSkipException("No dbt Cloud run was started: nothing to report.")
         return pull_requests.report_check(run_id, DBT_CLOUD_CONN_ID)
 
     trigger_dbt_cloud_job_run >> report_check()

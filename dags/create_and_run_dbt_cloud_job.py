@@ -1,13 +1,13 @@
 """
 ### Create and run a dbt Cloud job
 
-Keeps a dbt Cloud job as this file says: creates it when it is missing, updates it when it differs,
-then runs it. Use it when the job should live in version control beside its Dag.
+Creates the dbt Cloud job of this file if it is missing, updates it if it differs, then runs it. Use
+it to keep the job in version control beside its Dag.
 
 The job is found by project, environment and name. There is never a second one of that name: only
-one Dag run at a time looks and creates, and a job whose creation went unanswered is found again.
+one Dag run at a time creates it, and a retry finds a job whose creation got no response.
 
-**Needs** the connection `dbt_cloud_default` (the local dbt Cloud as cloned); the token needs the
+**Needs** the connection `dbt_cloud_default` (as cloned, the local dbt Cloud); the token needs the
 permission set Job Admin.
 
 **To use it elsewhere** copy this file and set `PROJECT`, `ENVIRONMENT` and `JOB`.
@@ -37,20 +37,20 @@ JOB: dict[str, Any] = {
 
 
 def only(name: str, pages: list[Any]) -> dict[str, Any] | None:
-    """The one thing of exactly that name, None if there is none; the API's filter is looser."""
+    """Return the item with exactly that name, or None; the API also returns similar names."""
     found = [each for page in pages for each in page.json()["data"] if each["name"] == name]
     if len(found) > 1:
         raise AirflowFailException(
-            f"dbt Cloud has {len(found)} things named {name!r}: delete all but one."
+            f"dbt Cloud has {len(found)} items named {name!r}: delete all but one."
         )
     return found[0] if found else None
 
 
-def differs(wanted: Any, found: Any) -> bool:
-    """Whether a job says otherwise; what this file leaves out may be anything."""
-    if isinstance(wanted, dict):
-        return any(differs(value, found.get(name)) for name, value in wanted.items())
-    return bool(wanted != found)
+def differs(expected: Any, found: Any) -> bool:
+    """Return whether a job differs in a field that this file sets."""
+    if isinstance(expected, dict):
+        return any(differs(value, found.get(name)) for name, value in expected.items())
+    return bool(expected != found)
 
 
 @dag(
@@ -83,11 +83,11 @@ def create_and_run_dbt_cloud_job() -> None:
         job = only(JOB["name"], hook.list_jobs(name_contains=JOB["name"], **place))
         if job and not differs(JOB, job):
             return int(job["id"])
-        # The provider has no call to create a job; its hook's `run` brings host and token.
+        # The provider has no call to create a job; its hook's `run` adds host and token.
         hook.method = "POST"
         jobs = f"api/v2/accounts/{project['account_id']}/jobs/"
-        wanted = {**(job or {}), **place, "account_id": project["account_id"], **JOB}
-        saved = hook.run(f"{jobs}{job['id']}/" if job else jobs, data=json.dumps(wanted))
+        body = {**(job or {}), **place, "account_id": project["account_id"], **JOB}
+        saved = hook.run(f"{jobs}{job['id']}/" if job else jobs, data=json.dumps(body))
         return int(saved.json()["data"]["id"])
 
     DbtCloudRunJobOperator(

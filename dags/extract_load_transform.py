@@ -4,11 +4,11 @@
 The shop's files become Parquet in a landing zone, rows in the warehouse's `raw` schema, models
 built by a dbt Cloud job, and a small regression on the mart `customers`.
 
-- A scheduled or backfilled Dag run takes the rows received in its data interval; run by hand, all.
-- Load replaces exactly those rows in one transaction: running it again changes nothing.
+- A scheduled or backfilled Dag run loads the rows received in its data interval; a manual one, all.
+- `load` replaces exactly these rows in one transaction, so that it can be repeated.
 - Clear `trigger_dbt_cloud_job_run` to transform and train again without extracting or loading.
 
-**Needs** the connection `dbt_cloud_default` (the local dbt Cloud as cloned), duckdb, scikit-learn.
+**Needs** the connection `dbt_cloud_default` (as cloned, the local dbt Cloud), duckdb, scikit-learn.
 
 **To use it elsewhere** set `JOB_ID`, and `SOURCE` and `LANDING` to `s3://` or `gs://` addresses.
 **Copy with** include/raw_data/, include/shop/
@@ -38,7 +38,7 @@ TABLES = ("customers", "order_items", "orders", "payments", "products", "stores"
 
 
 def received(context: Any) -> str:
-    """The SQL condition for the wanted rows: the data interval, or all of them when run by hand."""
+    """Return the SQL condition for the rows of the data interval, or all rows in a manual run."""
     if context["dag_run"].run_type not in ("scheduled", "backfill"):
         return "true"
     start, end = context["data_interval_start"], context["data_interval_end"]
@@ -68,8 +68,8 @@ def extract_load_transform() -> None:
             for storage in {place.protocol: place.fs for place in (SOURCE, LANDING)}.values():
                 engine.register_filesystem(storage)
             for table in TABLES:
-                wanted = f"from read_csv('{SOURCE}/{table}.csv*') where {received(context)}"
-                copied = engine.execute(f"copy ({wanted}) to '{landing}/{table}.parquet'")
+                selected = f"from read_csv('{SOURCE}/{table}.csv*') where {received(context)}"
+                copied = engine.execute(f"copy ({selected}) to '{landing}/{table}.parquet'")
                 (rows[table],) = copied.fetchone() or (0,)
         return rows
 
@@ -93,7 +93,7 @@ def extract_load_transform() -> None:
         deferrable=True,
         check_interval=2,  # seconds
         execution_timeout=pendulum.duration(hours=1),
-        # No reuse_existing_run or retry_from_failure: that run began before the rows were loaded.
+        # No reuse_existing_run or retry_from_failure, since that run started before the load.
     )
 
     @task

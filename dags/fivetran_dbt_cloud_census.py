@@ -1,18 +1,18 @@
 """
 ### Fivetran, dbt Cloud, Census
 
-Ingest, transform, activate, with the three vendors' own operators: a Fivetran connector syncs new
-rows into the warehouse, a dbt Cloud job builds the models, a Census sync (Fivetran Activations)
-sends a mart to where people work. All three are waited for in the triggerer, without a worker.
+Ingests, transforms and activates data with the three vendors' own operators: a Fivetran connector
+syncs new rows into the warehouse, a dbt Cloud job builds the models, a Census sync (Fivetran
+Activations) sends a mart to business tools. The triggerer waits for all three, without a worker.
 
-- A failed step stops what follows: Census never sends a mart that dbt could not build.
+- A failed step stops the later ones: Census never sends a mart that dbt could not build.
 - Clear `trigger_census_sync` to send again without ingesting or transforming.
 
-As cloned, a local Fivetran lands the shop's rows and a local Census writes what it would have sent
-to `include/.local/census/`; `make run` and `make start` start them.
+As cloned, a local Fivetran loads the shop's rows, and a local Census writes the records that it
+would send to `include/.local/census/`; `make run` and `make start` start them.
 
-**Needs** airflow-provider-fivetran-async and airflow-provider-census 2.1 (without them there is no
-such Dag) and the connections `fivetran_default`, `dbt_cloud_default` and `census_default`.
+**Needs** airflow-provider-fivetran-async and airflow-provider-census 2.1 (without them the Dag does
+not exist) and the connections `fivetran_default`, `dbt_cloud_default` and `census_default`.
 
 **To use it elsewhere** copy this file and set `CONNECTOR_ID`, `JOB_ID` and `SYNC_ID`.
 """

@@ -1,22 +1,22 @@
 """
 ### Gate on fresh sources
 
-Ingests, waits until dbt's sources are fresh, runs the dbt Cloud job, checks the marts and tells the
+Ingests, waits for fresh dbt sources, runs the dbt Cloud job, checks the marts and notifies the
 consumers. Use it when wrong numbers are worse than late ones: dbt never runs on stale data.
 
 - The gate reads `sources.json` of a dbt Cloud job that runs `dbt source freshness`. While a source
-  is stale it looks again, without a worker slot; after `max_wait` the Dag run fails with the names
+  is stale it checks again, without a worker slot; after `max_wait` the Dag run fails with the names
   and ages of the stale sources.
-- A failed check fails with the offending rows; consumers hear only when all has succeeded.
-- A Dag run that takes longer than promised sends a message. Deadline Alerts are experimental in
-  Airflow; they replace its SLAs, and need a scheduler: `make run` sends none.
+- A failed check lists the invalid rows. Consumers are notified only after all tasks succeeded.
+- A Dag run that misses its deadline sends a message. Deadline Alerts are experimental in Airflow,
+  replace its SLAs, and need a scheduler (as cloned, `make run` sends none).
 
-**Needs** Airflow 3.3, the connection `dbt_cloud_default` (the local dbt Cloud as cloned) and
-duckdb. With `notify_email`, `notify_slack` or `notify_webhook` messages go there, else to the
-task's log.
+**Needs** Airflow 3.3, the connection `dbt_cloud_default` (as cloned, the local dbt Cloud) and
+duckdb. Messages go to `notify_email`, `notify_slack` and `notify_webhook`, or to the task's log
+without such a connection.
 
-**To use it elsewhere** set `FRESHNESS_JOB_ID`, `JOB_ID` and `SOURCE`, bring your own `ingest` and
-the checks of your marts.
+**To use it elsewhere** set `FRESHNESS_JOB_ID`, `JOB_ID` and `SOURCE`, and use your own `ingest` and
+checks of your marts.
 **Copy with** include/dbt_cloud/, include/raw_data/, include/shop/
 """
 
@@ -49,7 +49,7 @@ SOURCE = ObjectStoragePath(f"file://{Path(__file__).parents[1]}/include/raw_data
     catchup=False,
     max_active_runs=1,
     params={"max_wait": Param(120, type="number", minimum=0, title="Minutes to wait for sources")},
-    # By `sdk.`: Airflow 3.1 lacks these, and is to hear from include/dbt_cloud what that needs.
+    # `sdk.`, since Airflow 3.1 lacks these; include/dbt_cloud then reports the required version.
     deadline=sdk.DeadlineAlert(
         reference=sdk.DeadlineReference.DAGRUN_QUEUED_AT,
         interval=timedelta(hours=3),
@@ -69,7 +69,7 @@ def gate_on_fresh_sources() -> None:
     def ingest(**context: Any) -> dict[str, int]:
         with open_local_warehouse(DBT_CLOUD_CONN_ID) as warehouse:
             if context["dag_run"].run_type not in ("scheduled", "backfill"):
-                return ingest_files(warehouse, SOURCE)  # run by hand: all rows
+                return ingest_files(warehouse, SOURCE)  # a manual run loads all rows
             start, end = context["data_interval_start"], context["data_interval_end"]
             return ingest_files(warehouse, SOURCE, start, end)
 

@@ -2,15 +2,15 @@
 ### Hourly and daily dbt Cloud jobs
 
 Two Dags from one file: the job "Hourly run" builds the models tagged `hourly` every hour, the job
-"Daily run" those tagged `daily` every morning. The tags are in the dbt project, so a model changes
-its rhythm without a change here.
+"Daily run" those tagged `daily` every morning. The tags are in the dbt project, so a model's
+schedule changes without a change here.
 
-Prefer a few big jobs to one job per model. dbt knows the order of its models and builds them in
-parallel within a run; every job more is a run that queues, clones, parses and connects for itself.
-Choose what a job builds by tag, and how often by schedule.
+Prefer a few big jobs to one job per model. dbt orders its models and builds them in parallel within
+a run; each additional job queues, clones, parses and connects separately. Select a job's models by
+tag, and its frequency by schedule.
 
-**Needs** the connection `dbt_cloud_default` (the local dbt Cloud as cloned). Turn the jobs' own
-schedules off in dbt Cloud, or they run twice.
+**Needs** the connection `dbt_cloud_default` (as cloned, the local dbt Cloud). Turn off the jobs'
+own schedules in dbt Cloud, or they run twice.
 
 **To use it elsewhere** copy this file and set `HOURLY_JOB_ID`, `DAILY_JOB_ID` and the schedules.
 """
@@ -50,7 +50,7 @@ def run_on_schedule(dag_id: str, job_id: int, schedule: str) -> None:
             dbt_cloud_conn_id=DBT_CLOUD_CONN_ID,
             deferrable=True,
             check_interval=5,  # seconds
-            execution_timeout=pendulum.duration(minutes=50),  # less than until the next hourly run
+            execution_timeout=pendulum.duration(minutes=50),  # shorter than the hourly schedule
             reuse_existing_run=True,
             retry_from_failure=True,
         )

@@ -1,16 +1,16 @@
 """
 ### Keep dbt Cloud's history
 
-Keeps what each finished run of the account came to, whoever started it, and publishes the models
-that it has built as assets. The page "dbt Cloud" in Airflow's menu shows what is kept: run times,
-slower models, tests that fail, dbt's documentation.
+Stores the results of each finished run of the account, started by Airflow or not, and publishes the
+built models as assets. The page "dbt Cloud" in Airflow's menu shows run times, slower models,
+failed tests and dbt's documentation.
 
 - One small file per run under `HISTORY`, about 110 bytes a node; the newest 200 runs of each job.
-- By hand it keeps the run named in the form, or the newest runs that it has not kept yet.
-- A model's event comes once, built and tested, if no task of `publish_models_as_assets` sent it.
-  Runs for pull requests and into other schemas are kept, and publish nothing.
+- A manual Dag run stores the run named in the form, or the newest runs that are not stored yet.
+- A model's event is sent once, after build and tests, unless `publish_models_as_assets` sent it.
+  Runs for pull requests and into other schemas are stored, but publish nothing.
 
-**Needs** Airflow 3.3, the connection `dbt_cloud_default` (the local dbt Cloud as cloned), the
+**Needs** Airflow 3.3, the connection `dbt_cloud_default` (as cloned, the local dbt Cloud), the
 plugin `receive_dbt_cloud_webhooks` and, for the page, the plugin `show_dbt_cloud`.
 
 **To use it elsewhere** set `HISTORY` to an `s3://` or `gs://` address, also in

@@ -1,18 +1,18 @@
 """
 ### Publish models as assets
 
-Runs a dbt Cloud job with a task per model, and publishes each model that was built as an asset,
-while the run still goes on: whoever is scheduled on one model's asset need not wait for the others.
+Runs a dbt Cloud job with a task per model, and publishes each built model as an asset while the run
+is active. A Dag scheduled on one model's asset does not wait for the other models.
 
-- The event is sent once the model is built and its tests have passed: a failing test holds it back.
-- No event for a model that failed, was skipped, or was reused (it is current, but was not built).
-- The event's extra has seconds, rows where dbt tells them, the run, and tests that only warned.
-- The asset's URI is the one that Cosmos gives the model: both can feed one Dag.
+- The event is sent once the model is built and its tests have passed; a failed test prevents it.
+- A model that failed, was skipped, or was reused (current, but not built) has no event.
+- The event's extra has seconds, rows if dbt reports them, the run, and tests that warned.
+- The asset's URI is the same as in Cosmos, so that both can trigger one Dag.
 
-**Needs** the connection `dbt_cloud_default` (the local dbt Cloud as cloned) and Airflow 3.3.
+**Needs** the connection `dbt_cloud_default` (as cloned, the local dbt Cloud) and Airflow 3.3.
 
-**To use it elsewhere** set `JOB_ID` and `NAMESPACE`, then run `write_lineage`. What is
-published takes a worker for a second: `select` the models that somebody waits for.
+**To use it elsewhere** set `JOB_ID` and `NAMESPACE`, then run `write_lineage`. Each event takes a
+worker for a second: `select` only the models that other Dags use.
 **Copy with** include/dbt_cloud/, include/lineage/, dags/write_lineage.py
 """
 

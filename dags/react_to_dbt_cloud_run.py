@@ -1,19 +1,19 @@
 """
 ### React to a dbt Cloud run
 
-Starts when a run of one job has ended, whoever started it: dbt Cloud's own schedule, a person,
-another tool. After a success it writes a list for marketing anew, after a failure it tells people
-which nodes failed.
+Starts when a run of one job has finished, even if dbt Cloud's schedule, a person or another tool
+started it. After a success it rewrites a list for marketing, after a failure it sends a message
+with the failed nodes.
 
-- dbt Cloud's webhook tells Airflow of the run, and the Dag run begins about a second later.
-- Runs that end in quick succession share a Dag run; each is told of.
-- The log of `read_runs` says who or what started them. Run by hand, it takes the newest run.
+- dbt Cloud's webhook reports the run, and the Dag run starts about a second later.
+- Runs that finish in quick succession share a Dag run, which handles each of them.
+- The log of `read_runs` has each run's cause. A manual Dag run uses the newest run.
 
-**Needs** Airflow 3.3, the connection `dbt_cloud_default` (the local dbt Cloud as cloned), the
-plugin `receive_dbt_cloud_webhooks` and duckdb. With `notify_email`, `notify_slack` or
-`notify_webhook` messages go there, else to the task's log.
+**Needs** Airflow 3.3, the connection `dbt_cloud_default` (as cloned, the local dbt Cloud), the
+plugin `receive_dbt_cloud_webhooks` and duckdb. Messages go to `notify_email`, `notify_slack` and
+`notify_webhook`, or to the task's log without such a connection.
 
-**To use it elsewhere** set `JOB_ID`, and bring your own `refresh_quiet_customers`.
+**To use it elsewhere** set `JOB_ID`, and replace `refresh_quiet_customers`.
 **Copy with** include/dbt_cloud/, include/shop/, plugins/receive_dbt_cloud_webhooks.py
 """
 
@@ -63,15 +63,15 @@ def react_to_dbt_cloud_run() -> None:
         if not runs and (newest := newest_finished_run(JOB_ID, DBT_CLOUD_CONN_ID)):
             runs = [newest]
         if not runs:
-            raise AirflowSkipException(f"No run of job {JOB_ID} has ended: start one in dbt Cloud.")
+            raise AirflowSkipException(f"Job {JOB_ID} has no finished run: start one in dbt Cloud.")
         for run in runs:
-            log.info("%s: %s. Who or what started it: %s", run.url, run.status, run.cause)
+            log.info("%s: %s. Started by: %s", run.url, run.status, run.cause)
         return [asdict(run) for run in runs]
 
     @task
     def refresh_quiet_customers(runs: list[dict[str, Any]]) -> int:
         if not any(run["status"] == "success" for run in runs):
-            raise AirflowSkipException("No run has succeeded: the old table stays.")
+            raise AirflowSkipException("No run succeeded: the old table is kept.")
         with open_local_warehouse(DBT_CLOUD_CONN_ID) as warehouse:
             warehouse.execute("create schema if not exists marketing")
             warehouse.execute(QUIET_CUSTOMERS)
@@ -79,17 +79,17 @@ def react_to_dbt_cloud_run() -> None:
         return rows
 
     @task
-    def tell_people(runs: list[dict[str, Any]], **context: Any) -> list[int]:
+    def notify_people(runs: list[dict[str, Any]], **context: Any) -> list[int]:
         failed = [run["run_id"] for run in runs if run["status"] != "success"]
         if not failed:
-            raise AirflowSkipException("All runs have succeeded: there is nobody to tell.")
+            raise AirflowSkipException("All runs succeeded; no notification is needed.")
         for run_id in failed:
             notifications.notify_failed_run(context, run_id, DBT_CLOUD_CONN_ID)
         return failed
 
     runs = read_runs()
     refresh_quiet_customers(runs)
-    tell_people(runs)
+    notify_people(runs)
 
 
 react_to_dbt_cloud_run()

@@ -1,14 +1,14 @@
 """
 ### Refresh when customers change
 
-Starts when the model `customers` has been built and its tests have passed, whichever Dag or tool
-built it, and keeps the shop's best customers in a table of their own.
+Starts when any Dag or tool has built the model `customers` and its tests have passed, and stores
+the shop's best customers in a separate table.
 
 - It waits for one model, not for a whole job: `publish_models_as_assets` publishes it.
-- The new table replaces the old one in one transaction; without customers the old one stays.
-- Run by hand before there is a model `customers`, it skips.
+- The new table replaces the old one in one transaction; without customers the old one is kept.
+- A manual Dag run before the model `customers` exists is skipped.
 
-**Needs** the connection `dbt_cloud_default` (the local dbt Cloud as cloned), duckdb.
+**Needs** the connection `dbt_cloud_default` (as cloned, the local dbt Cloud), duckdb.
 
 **To use it elsewhere** set `CUSTOMERS` to your model's asset.
 **Copy with** include/shop/
@@ -63,7 +63,7 @@ def refresh_when_customers_change() -> None:
                 "select count(*), sum(lifetime_spend)::double from marketing.best_customers"
             ).fetchone()
             if not kept or not kept[0]:
-                raise ValueError("No customer has spent anything: the old table stays.")
+                raise ValueError("No customer has spent anything: the old table is kept.")
             warehouse.execute("commit")
         events = (triggering_asset_events or {}).get(CUSTOMERS, [])
         runs = [event.extra.get("run_id") for event in events]

@@ -1,17 +1,17 @@
 """
 ### Report run results
 
-Runs a dbt Cloud job and reports, however it ends: how many nodes passed and failed and why, the ten
-slowest, and which models became slower than in their own last runs. With a run's id in the form it
-reports on that run instead.
+Runs a dbt Cloud job and reports on any result: the numbers of passed and failed nodes with reasons,
+the ten slowest, and the models that became slower than in their earlier runs. With a run's id in
+the form it reports on that run instead.
 
-- The report is a table in the log, data in XCom, and a page with a chart under `REPORTS`. Beside it
-  are the artifacts and full logs of every step, for log shipping to take.
-- A model is slower if it stands out from at least ten earlier runs; the arithmetic is in
+- The report is a table in the log, data in XCom, and a page with a chart under `REPORTS`, next to
+  the artifacts and full logs of every step, for log shipping.
+- A model is slower if it is an outlier compared with at least ten earlier runs; see
   include/dbt_cloud/reports/run_times.py.
-- The report is a teardown: it runs after a failure, and never makes a failed Dag run look green.
+- The report is a teardown: it runs after a failure, and never turns a failed Dag run green.
 
-**Needs** Airflow 3.3, the connection `dbt_cloud_default` (the local dbt Cloud as cloned) and
+**Needs** Airflow 3.3, the connection `dbt_cloud_default` (as cloned, the local dbt Cloud) and
 matplotlib.
 
 **To use it elsewhere** set `JOB_ID`, and `REPORTS` to an `s3://` or `gs://` address.
@@ -57,7 +57,9 @@ def report_run_results() -> None:
             return True
         status = DbtCloudHook(DBT_CLOUD_CONN_ID).get_job_run_status(params["run_id"])
         if not DbtCloudJobRunStatus.is_terminal(status):
-            raise AirflowFailException(f"Run {params['run_id']} goes on: report when it has ended.")
+            raise AirflowFailException(
+                f"Run {params['run_id']} is still running; try again when it has finished."
+            )
         return False
 
     trigger_dbt_cloud_job_run = DbtCloudRunJobExactlyOnceOperator(
@@ -73,7 +75,7 @@ def report_run_results() -> None:
         triggered = {"task_ids": "trigger_dbt_cloud_job_run", "key": "job_run_id"}
         run_id = context["params"]["run_id"] or context["ti"].xcom_pull(**triggered)
         if run_id is None:
-            raise AirflowSkipException("dbt Cloud has started no run: there is nothing to report.")
+            raise AirflowSkipException("No dbt Cloud run was started: nothing to report.")
         return reports.report_run(run_id, REPORTS, DBT_CLOUD_CONN_ID)
 
     start_a_run() >> trigger_dbt_cloud_job_run >> report_results()

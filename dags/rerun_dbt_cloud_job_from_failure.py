@@ -2,14 +2,14 @@
 ### Rerun a dbt Cloud job from the point of failure
 
 Finishes exactly one failed run: the one named in the form, by default the job's newest failed run.
-dbt Cloud runs the failed step again from the failed node, and the steps that were skipped.
+dbt Cloud runs the failed step again from the failed node, and the skipped steps.
 
-- If dbt Cloud cannot, the log says why. A new run then builds what failed or was skipped, with the
-  options of the failed command, and goes on with the commands after it.
-- The log names what failed and was skipped, the new run and its page.
-- A try after a crash goes on with the run that is there.
+- If dbt Cloud cannot resume the run, the log has the reason. A new run then builds the failed and
+  skipped nodes with the options of the failed command, and runs the commands after it.
+- The log names the failed and skipped nodes, the new run and its page.
+- A try after a crash continues with the existing run.
 
-**Needs** Airflow 3.3 and the connection `dbt_cloud_default` (the local dbt Cloud as cloned).
+**Needs** Airflow 3.3 and the connection `dbt_cloud_default` (as cloned, the local dbt Cloud).
 
 **To use it elsewhere** copy this file and set `JOB_ID`.
 **Copy with** include/dbt_cloud/

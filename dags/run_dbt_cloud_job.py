@@ -3,11 +3,11 @@
 
 Begin here. Starts one dbt Cloud job and waits for its end without holding a worker.
 
-- A retry joins the job's run if one is still active, and resumes a failed one where it failed.
-- After `execution_timeout` the dbt Cloud run is cancelled (`timeout` would only stop the waiting).
+- A retry joins the job's active run, and resumes a failed one where it failed.
+- After `execution_timeout` the dbt Cloud run is cancelled (`timeout` would only end the wait).
 - Clear the task to run the job again.
 
-**Needs** the connection `dbt_cloud_default` (the local dbt Cloud as cloned).
+**Needs** the connection `dbt_cloud_default` (as cloned, the local dbt Cloud).
 
 **To use it elsewhere** copy this file and set `JOB_ID`.
 """

@@ -1,16 +1,16 @@
 """
 ### Run a dbt Cloud job exactly once
 
-Starts one dbt Cloud run for each Dag run, however often anything crashes: a worker, the triggerer,
-the scheduler, the connection, dbt Cloud itself. Use it when a second run would cost money or build
+Starts one dbt Cloud run for each Dag run, despite crashes of a worker, the triggerer, the
+scheduler, the connection or dbt Cloud itself. Use it when a second run would cost money or build
 the same rows twice.
 
-- A try after a crash goes on with the run that is there; after a failure it resumes that very run.
-- Clear the task to cancel its active run, resume its failed one, or run again what succeeded.
-- All waiting runs share one poll. A bad answer, or none, never fails a healthy run.
+- A try after a crash continues with the existing run; after a failure it resumes that run.
+- Clear the task to cancel its active run, resume its failed one, or repeat a successful one.
+- All waiting runs share one poll. Failed polls never fail a healthy run.
 - The log of a failed task names the models that failed, their messages and the run's page.
 
-**Needs** the connection `dbt_cloud_default` (the local dbt Cloud as cloned) and Airflow 3.3.
+**Needs** the connection `dbt_cloud_default` (as cloned, the local dbt Cloud) and Airflow 3.3.
 
 **To use it elsewhere** copy this file and set `JOB_ID`.
 **Copy with** include/dbt_cloud/
@@ -32,7 +32,7 @@ DBT_CLOUD_CONN_ID = "dbt_cloud_default"  # its login is your account id
     schedule=None,
     start_date=pendulum.datetime(2026, 4, 1, tz="UTC"),
     catchup=False,
-    max_active_runs=3,  # Dag runs never take each other's dbt Cloud run
+    max_active_runs=3,  # Dag runs never share a dbt Cloud run
     default_args={
         "owner": "analytics-engineering",
         "retries": 2,
@@ -48,7 +48,7 @@ def run_dbt_cloud_job_exactly_once() -> None:
         dbt_cloud_conn_id=DBT_CLOUD_CONN_ID,
         check_interval=5,  # seconds
         execution_timeout=pendulum.duration(hours=1),
-        max_silence=600,  # seconds without any good answer of dbt Cloud
+        max_silence=600,  # seconds of failed polls
     )
 
 

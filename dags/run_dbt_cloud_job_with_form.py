@@ -1,15 +1,15 @@
 """
 ### Run a dbt Cloud job with a form
 
-Asks in the trigger form what to build: models, exclusions, variables, full refresh, schema, target.
-The answers become one `dbt build` that replaces the job's own commands for this run. Use it for
-backfills and repairs that should not wait for somebody with access to dbt Cloud.
+Builds the nodes of the trigger form: models, exclusions, variables, full refresh, schema, target.
+The form becomes one `dbt build` that replaces the job's own commands for this run. Use it for
+backfills and repairs by people without access to dbt Cloud.
 
-- Another schema is empty at first: `orders+` fails there, for want of what orders reads, unless
-  "Read from production" is chosen. What dbt could not build is not tried again.
-- The form takes dbt's selection syntax only: no answer becomes an option or a second command.
+- Another schema is empty at first: `orders+` fails there, since the parents of orders are missing,
+  unless "Read from production" is chosen. A failed build is not retried.
+- The form accepts dbt's selection syntax only: no value becomes an option or a second command.
 
-**Needs** the connection `dbt_cloud_default` (the local dbt Cloud as cloned).
+**Needs** the connection `dbt_cloud_default` (as cloned, the local dbt Cloud).
 
 **To use it elsewhere** copy this file and set `JOB_ID`, and in `DEFERRING_JOB_ID` one that defers.
 """
@@ -31,7 +31,7 @@ JOB_ID = 65767
 DBT_CLOUD_CONN_ID = "dbt_cloud_default"  # its login is your account id
 DEFERRING_JOB_ID = 48621
 
-# No word begins with a dash: https://docs.getdbt.com/reference/node-selection/syntax
+# No word starts with a dash: https://docs.getdbt.com/reference/node-selection/syntax
 WORD = r"[\w+@*.:/,][\w+@*.:/,-]*"
 SELECTION: dict[str, Any] = {"type": ["null", "string"], "pattern": rf"^({WORD}( {WORD})*)?$"}
 NAME: dict[str, Any] = {"type": ["null", "string"], "pattern": r"^[A-Za-z_][A-Za-z0-9_]{0,62}$"}
@@ -39,15 +39,15 @@ PARAMS = {
     "select": Param(None, **SELECTION, title="Models to build, like orders+ or tag:daily (all)"),
     "exclude": Param(None, **SELECTION, title="Models to leave out, like stg_stores (none)"),
     "vars": Param({}, type="object", title="Variables", description='JSON: {"name": "value"}'),
-    "full_refresh": Param(False, type="boolean", title="Build incremental models anew"),
+    "full_refresh": Param(False, type="boolean", title="Rebuild incremental models"),
     "schema": Param(None, **NAME, title="Other schema"),
-    "defer": Param(False, type="boolean", title="Read from production what is not built"),
+    "defer": Param(False, type="boolean", title="Read other models from production"),
     "target": Param(None, **NAME, title="Other target name"),
 }
 
 
 class RunJobOperator(DbtCloudRunJobOperator):
-    """Tries again what went wrong on the way, and not what dbt has said no to, at once or later."""
+    """Retries failed calls, but no failed run, since dbt would fail again."""
 
     def execute(self, context: Any, event: Any = None) -> Any:
         try:
@@ -76,13 +76,13 @@ def run_dbt_cloud_job_with_form() -> None:
     @task(multiple_outputs=True)
     def read_form(params: dict[str, Any]) -> dict[str, Any]:
         if params["defer"] and not params["schema"]:
-            raise AirflowFailException("To read from production, name another schema to build in.")
+            raise AirflowFailException("To read from production, set another schema to build in.")
         command = ["dbt", "build"]
         for option in ("select", "exclude"):
             if words := (params[option] or "").split():
                 command += [f"--{option}", *words]
         if params["vars"]:
-            # An apostrophe as JSON can also write it: no shell's quoting to get wrong.
+            # Escaped apostrophes need no shell quoting.
             command += ["--vars", json.dumps(params["vars"]).replace("'", "\\u0027")]
         if params["full_refresh"]:
             command.append("--full-refresh")

@@ -1,28 +1,28 @@
 """
 ### Run dbt Core, one Airflow task per model
 
-Cosmos makes tasks of the dbt project's models, in dbt's order, and one of all tests at the end.
+Cosmos creates a task per model of the dbt project, in dbt's order, and one for all tests.
 
 - Monitoring: each model has its own task, log, duration and history in Airflow's grid.
-- Recovery: a failed model is retried alone, then what follows it; what succeeded stays.
+- Recovery: a failed model is retried alone, then its children; successful models are kept.
 - Scheduler load: a task per model. With hundreds of them Airflow is the bottleneck, not dbt.
 
-`EXECUTION_MODE` says who runs dbt. `LOCAL`: each task starts dbt for its model, some seconds every
-time. `WATCHER`: one task runs one `dbt build`, the others wait in the triggerer for their models;
-faster, and it needs a scheduler: `make run` has one task at a time.
+`EXECUTION_MODE` selects how dbt runs. `LOCAL`: each task starts dbt for its model, which takes some
+seconds. `WATCHER`: one task runs one `dbt build`, and the others wait for their models in the
+triggerer. It is faster, but needs a scheduler (as cloned, `make run` runs one task at a time).
 
-Nothing calls dbt while this file is parsed: Cosmos reads `nodes.jsonl`. When models change, write
-it anew in the dbt project's folder: `dbt --quiet ls --output json --output-keys unique_id
+Parsing this file does not call dbt: Cosmos reads `nodes.jsonl`. When models change, rewrite
+it in the dbt project's folder: `dbt --quiet ls --output json --output-keys unique_id
 resource_type depends_on original_file_path tags --resource-type model > nodes.jsonl`
 
 **Needs** the connection `warehouse_default` (host: the DuckDB file), the pool `warehouse` with one
-slot, dbt in `dbt_venv`, rows in the schema `raw` (the local dbt Cloud loads them when it starts),
+slot, dbt in `dbt_venv`, rows in the schema `raw` (as cloned, the local dbt Cloud loads them),
 astronomer-cosmos.
 
 **To use it elsewhere** set `DBT`, `PROJECT`, and in `ENVIRONMENT` what your `profiles.yml` reads.
-Make the pool, or set `POOL = "default_pool"` if your warehouse bears several dbt at once: a task
-whose pool is missing stays `scheduled` for ever, without an error. Tasks find what dbt has parsed
-in `[cosmos] cache_dir`, in `/tmp` by default: with a pod per task, set a folder that they share.
+Create the pool, or set `POOL = "default_pool"` if your warehouse supports several dbt processes: a
+task whose pool is missing stays `scheduled` forever, without an error. Tasks share dbt's parsed
+project in `[cosmos] cache_dir`, by default in `/tmp`: with a pod per task, set a shared folder.
 **Copy with** include/jaffle_shop/
 """
 
@@ -94,7 +94,7 @@ def run_dbt_core_model_by_model() -> None:
             "append_env": False,
             # A timedelta: the watching tasks defer with it, and Airflow cannot store pendulum's.
             "execution_timeout": timedelta(hours=1),
-            # With one slot, watching tasks would wait for the end of the dbt build that they watch.
+            # With one slot, watching tasks would wait for the end of their dbt build.
             "pool": "default_pool" if EXECUTION_MODE == ExecutionMode.WATCHER else POOL,
         },
     )

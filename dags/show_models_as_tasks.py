@@ -1,16 +1,16 @@
 """
 ### Show models as tasks
 
-Runs a dbt Cloud job and shows each of its models as a task, while the run goes on: which models are
-done, which failed, which wait. One dbt Cloud run, one poll for all tasks, and no worker is held.
+Runs a dbt Cloud job and shows each of its models as a task during the run: finished, failed or
+waiting. It uses one dbt Cloud run, one poll for all tasks, and no worker.
 
-- A model that fails leaves its siblings green. Its task's log has dbt's message.
-- Clear a failed model's task: it and what follows are built again, by one run for all that were
+- A failed model does not affect its siblings. Its task's log has dbt's message.
+- Clear a failed model's task to rebuild it and its children, with one run for all tasks that were
   cleared together. Clear `run_job` to resume the whole job from where it failed.
 - A test belongs to the task of the model that it tests.
-- `rest_of_run` tells what has no task of its own, such as models that the lineage file lacks.
+- `rest_of_run` reports nodes without a task, such as models that the lineage file lacks.
 
-**Needs** the connection `dbt_cloud_default` (the local dbt Cloud as cloned) and Airflow 3.3.
+**Needs** the connection `dbt_cloud_default` (as cloned, the local dbt Cloud) and Airflow 3.3.
 
 **To use it elsewhere** set `JOB_ID`, then run `write_lineage`.
 **Copy with** include/dbt_cloud/, include/lineage/, dags/write_lineage.py

@@ -1,22 +1,21 @@
 """
 ### Wait for jobs of two projects
 
-Starts once a job of the shop's dbt Cloud project and one of finance's have both ended, whoever
-started them, and compares what the two say about revenue. Use it where a Dag needs the tables of
-several projects, a mesh, and no schedule could say when all are there.
+Starts once a job of the shop's dbt Cloud project and one of finance's have both finished, started
+by Airflow or not, and compares their revenue. Use it if a Dag needs tables of several projects (a
+mesh) that no common schedule covers.
 
-- Each run of a job is one asset event. A watcher asks dbt Cloud for all of them in one call, so no
-  port of Airflow need be open; with webhooks they come sooner, and still once.
-- It looks at the newest run of each job: if one has failed, this Dag run fails and names it. Once
-  that job has been repaired and has run again, clear the task: the other job need not run again.
-- Run by hand it does the same; it skips while one of the jobs has never run.
+- Each run of a job is one asset event. A watcher polls dbt Cloud for all of them in one call, so
+  Airflow needs no open port. With webhooks the events arrive sooner, and still once.
+- It checks the newest run of each job: if one failed, this Dag run fails and names it. After that
+  job has been repaired and has run again, clear the task; the other job does not need to run again.
+- A manual Dag run does the same. It is skipped if one of the jobs has never run.
 
-**Needs** Airflow 3.3, the connection `dbt_cloud_default` (the local dbt Cloud as cloned), the
-plugin `receive_dbt_cloud_webhooks`, which keeps events from coming twice, and duckdb. With
-`notify_email`, `notify_slack` or `notify_webhook` failures are told there.
+**Needs** Airflow 3.3, the connection `dbt_cloud_default` (as cloned, the local dbt Cloud), the
+plugin `receive_dbt_cloud_webhooks`, which deduplicates events, and duckdb. Failures are sent by
+`notify_email`, `notify_slack` and `notify_webhook`.
 
-**To use it elsewhere** set `SHOP_JOB_ID` and `FINANCE_JOB_ID`, and bring your own
-`compare_revenue`.
+**To use it elsewhere** set `SHOP_JOB_ID` and `FINANCE_JOB_ID`, and replace `compare_revenue`.
 **Copy with** include/dbt_cloud/, include/shop/, plugins/receive_dbt_cloud_webhooks.py
 """
 
@@ -30,7 +29,7 @@ from airflow.sdk import dag, task
 
 from include.dbt_cloud import notifications
 from include.dbt_cloud.events import finished_runs, job_runs, newest_finished_run
-from include.shop.checks import report
+from include.shop.checks import failed_check_message
 from include.shop.local_warehouse import open_local_warehouse
 
 DBT_CLOUD_CONN_ID = "dbt_cloud_default"  # its login is your account id
@@ -75,7 +74,7 @@ def wait_for_jobs_of_two_projects() -> None:
             if run.status != "success":
                 raise AirflowFailException(
                     f"Run {run.run_id} of {run.job_name} ended with {run.status}: {run.url}"
-                    " Let the job run again, then clear this task."
+                    " Run the job again, then clear this task."
                 )
             newest.append(run.url)
         return {
@@ -90,9 +89,9 @@ def wait_for_jobs_of_two_projects() -> None:
             rows = warehouse.execute(DIFFERENT)
             columns = [column[0] for column in rows.description or []]
             if different := rows.fetchall():
-                said = report("both projects tell the same revenue", columns, different)
+                failed = failed_check_message("revenue is equal in both", columns, different)
                 raise AirflowFailException(
-                    f"{said}\nLet both jobs run on the same rows, then clear."
+                    f"{failed}\nRun both jobs on the same rows, then clear this task."
                 )
             total = "select count(*), sum(shop_revenue)::double from finance.revenue_compared"
             compared = warehouse.execute(total).fetchall()[0]

@@ -1,16 +1,16 @@
 """
 ### Write the lineage of a dbt Cloud job
 
-Lets dbt Cloud parse the job's project, which builds nothing, and writes which models there are and
-how they depend on each other into a small file, from which a Dag can make a task per model.
+Parses the job's project in dbt Cloud, without building it, and writes its models and their
+dependencies to a small file, from which a Dag can create a task per model.
 
-- Run it again when models were added, renamed or removed (as cloned, `make lineage` does).
-- A file that has not changed is not written.
+- Run it again after models were added, renamed or removed (as cloned, with `make lineage`).
+- An unchanged file is not rewritten.
 
-**Needs** Airflow 3.3, and the connection `dbt_cloud_default` (the local dbt Cloud as cloned).
+**Needs** Airflow 3.3, and the connection `dbt_cloud_default` (as cloned, the local dbt Cloud).
 
-**To use it elsewhere** set `JOB_ID`. Where Airflow's machines share no folder, run it on yours and
-commit the file.
+**To use it elsewhere** set `JOB_ID`. If Airflow's machines share no folder, run it on your machine
+and commit the file.
 **Copy with** include/dbt_cloud/, include/lineage/
 """
 

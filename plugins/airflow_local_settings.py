@@ -1,4 +1,4 @@
-"""Fails a task at once, without its retries, where a retry would fail again.
+"""Fail a task at once, without its retries, if a retry would fail again.
 
 Airflow imports a module of this name and calls ``task_policy`` for each task of each Dag:
 https://airflow.apache.org/docs/apache-airflow/stable/administration-and-deployment/cluster-policies.html
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 def task_policy(task: BaseOperator) -> None:
-    """Give the policy to a task that has none; it serves the provider's operators too."""
+    """Set the policy for a task without one, also for the provider's operators."""
     from include.dbt_cloud.run.retry_policy import DbtCloudRetryPolicy
 
     task.retry_policy = task.retry_policy or DbtCloudRetryPolicy()

@@ -1,7 +1,7 @@
-"""Lets the host of a Fivetran connection say where Fivetran is, which the local Fivetran needs.
+"""Use the host of a Fivetran connection, which the local Fivetran needs.
 
-The provider calls api.fivetran.com whatever the connection says. A connection without a host still
-goes there, so this file changes nothing for a real account.
+The provider always calls api.fivetran.com. A connection without a host still uses it, so this file
+does not affect a real account.
 """
 
 from __future__ import annotations
@@ -13,11 +13,11 @@ FIVETRAN = "api.fivetran.com"
 
 
 def host_of_connection(hook: Any) -> str:
-    """Return the connection's host; the hook has read the connection before it makes a URL."""
+    """Return the connection's host; the hook reads the connection before it builds a URL."""
     return getattr(hook.fivetran_conn, "host", None) or FIVETRAN
 
 
-with suppress(ImportError):  # a project without the provider has nothing to change
+with suppress(ImportError):  # without the provider
     from fivetran_provider_async.hooks import FivetranHook
 
     FivetranHook.api_host = property(host_of_connection)  # type: ignore[assignment]  # was a constant

@@ -1,6 +1,6 @@
-"""Logs what to do when dbt Cloud refuses a task's call, as the last line of the task's log.
+"""Log advice as the last line of a task's log, if dbt Cloud refused its call.
 
-It works for every operator of a Dag, the provider's included.
+This works for every operator, including the provider's.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ log = logging.getLogger(__name__)
 
 
 class AdviceListener:
-    """Airflow calls it in the process that ran the task."""
+    """A listener that Airflow calls in the process that ran the task."""
 
     @hookimpl
     def on_task_instance_failed(
@@ -29,4 +29,4 @@ class AdviceListener:
 
 class LogDbtCloudAdvice(AirflowPlugin):
     name = "log_dbt_cloud_advice"
-    listeners = [AdviceListener()]  # noqa: RUF012 - Airflow declares it so
+    listeners = [AdviceListener()]  # noqa: RUF012 - as in Airflow

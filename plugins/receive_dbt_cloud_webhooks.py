@@ -1,7 +1,7 @@
-"""Lets Airflow hear of finished dbt Cloud runs: by webhook, and by asset watchers only once each.
+"""Receive webhooks of finished dbt Cloud runs, and deduplicate the events of asset watchers.
 
-The API server answers `POST /webhooks/dbt-cloud`. docs/events.md says what dbt Cloud needs to know.
-The connection `dbt_cloud_webhooks` holds its secret. Other processes do not even import the app.
+The API server serves ``POST /webhooks/dbt-cloud`` (as cloned, see docs/events.md for the setup).
+The connection ``dbt_cloud_webhooks`` holds the secret. Other processes do not import the app.
 """
 
 from __future__ import annotations
@@ -11,26 +11,26 @@ from typing import Any
 
 from airflow.plugins_manager import AirflowPlugin
 
-TRIGGERER = "airflow.jobs.triggerer_job_runner"  # imported where triggers' events are stored
+TRIGGERER = "airflow.jobs.triggerer_job_runner"  # imported by processes that store triggers' events
 
 
 class ReceiveDbtCloudWebhooks(AirflowPlugin):
     name = "receive_dbt_cloud_webhooks"
 
     @property
-    def fastapi_apps(self) -> list[dict[str, Any]]:  # type: ignore[override]  # a list elsewhere
-        """Only the API server asks for them."""
+    def fastapi_apps(self) -> list[dict[str, Any]]:  # type: ignore[override]  # a list in Airflow
+        """Return the app; only the API server reads this."""
         from include.dbt_cloud.events.receiver import app
 
         return [{"app": app, "url_prefix": "/webhooks", "name": "dbt Cloud's webhooks"}]
 
     @classmethod
     def on_load(cls, *args: Any, **kwargs: Any) -> None:
-        """Airflow's setting `asset_manager_class` does not reach the events of triggers."""
+        """Replace the asset manager, since `asset_manager_class` does not apply to triggers."""
         if TRIGGERER in sys.modules:
             import airflow.models.trigger
 
-            from include.dbt_cloud.events.once import OncePerRunAssetManager
+            from include.dbt_cloud.events.deduplication import OncePerRunAssetManager
 
             airflow.models.trigger.AssetManager = (  # type: ignore[attr-defined]  # imported there
                 OncePerRunAssetManager

@@ -1,7 +1,7 @@
-"""Shows dbt Cloud in Airflow's UI: jobs, their newest runs, run times and failures.
+"""Show dbt Cloud in Airflow's UI: jobs, their newest runs, run times and failures.
 
-What it shows is what the Dag keep_dbt_cloud_history keeps, and what goes on right now.
-docs/dbt_cloud_page.md tells more.
+The page shows active runs and those that the Dag keep_dbt_cloud_history stores (as
+cloned, see docs/dbt_cloud_page.md).
 """
 
 from __future__ import annotations
@@ -13,8 +13,8 @@ from typing import Any
 from airflow.plugins_manager import AirflowPlugin
 
 DBT_CLOUD_CONN_ID = "dbt_cloud_default"
-DAG_ID = "keep_dbt_cloud_history"  # who may read it may see the page
-# As HISTORY of that Dag
+DAG_ID = "keep_dbt_cloud_history"  # read access to it is required for the page
+# HISTORY of that Dag
 HISTORY = f"file://{Path(__file__).parents[1]}/include/.local/history"
 
 
@@ -29,16 +29,16 @@ def page() -> Any:
 
 class ShowDbtCloud(AirflowPlugin):
     name = "show_dbt_cloud"
-    external_views: list[Any] = [  # noqa: RUF012 - as Airflow declares it
+    external_views: list[Any] = [  # noqa: RUF012 - as in Airflow
         {
             "name": "dbt Cloud",
-            "href": "dbt-cloud-page/",  # from the address that Airflow has, behind whatever proxy
+            "href": "dbt-cloud-page/",  # relative, so that it works behind any proxy
             "url_route": "dbt-cloud",
             "destination": "nav",
         }
     ]
 
     @property
-    def fastapi_apps(self) -> list[dict[str, Any]]:  # type: ignore[override]  # a list elsewhere
-        """Only the API server asks for them, and so imports what the page needs."""
+    def fastapi_apps(self) -> list[dict[str, Any]]:  # type: ignore[override]  # a list in Airflow
+        """Return the page's app; only the API server reads this, and imports the page."""
         return [{"app": page(), "url_prefix": "/dbt-cloud-page", "name": "dbt Cloud"}]

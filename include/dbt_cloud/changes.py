@@ -1,7 +1,7 @@
-"""What differs from production, listed by ``dbt ls`` in a dbt Cloud run, for a person to approve.
+"""List the changes from production by ``dbt ls`` in a dbt Cloud run, for a person to approve.
 
-``dbt ls`` leaves a manifest.json and no results: what it has selected stands in its log alone, a
-JSON object on a line of each node: https://docs.getdbt.com/reference/commands/list
+``dbt ls`` writes no results. Its selection is only in its log, one JSON object per node and line:
+https://docs.getdbt.com/reference/commands/list
 """
 
 from __future__ import annotations
@@ -24,22 +24,22 @@ from .api.artifacts import BUILT, command_of
 from .api.client import DbtCloudClient
 from .api.node_names import distinct_names, short_name
 from .api.runs import MAX_PAGES, PAGE
-from .run.recovery import MAX_NODES, selector
+from .run.recovery import MAX_SELECTED_NODES, selector
 
 LIST_ALL = "dbt ls --output json --output-keys unique_id config.materialized"
 LIST_CHANGES = f"{LIST_ALL} --select state:modified+"
-# A run in a schema of its own says nothing of what production has; `dbt ls` makes no schema.
+# A run in another schema does not count as production's state; `dbt ls` creates no schema.
 LISTING_SCHEMA = "only_listed"
-# How dbt Core and Fusion say in their logs that the selection is empty.
+# Log messages of dbt Core and Fusion for an empty selection.
 NOTHING = ("No nodes selected", "dbt1601")
 NOT_BUILT = ("analysis", "exposure", "metric", "saved_query", "semantic_model", "source")
-MAX_SHOWN = 100  # rows of the table that a person sees
+MAX_SHOWN = 100  # rows of the approver's table
 log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
 class Change:
-    """A node that would be built; ``materialized`` is empty where dbt does not tell."""
+    """A node that would be built; ``materialized`` is empty if dbt does not list it."""
 
     unique_id: str
     materialized: str = ""
@@ -65,13 +65,13 @@ def how_to_list(
     dbt_cloud_conn_id: str = DbtCloudHook.default_conn_name,
     account_id: int | None = None,
 ) -> dict[str, Any]:
-    """The ``job_id``, ``steps`` and ``schema`` of a run that lists what would be built.
+    """Return the ``job_id``, ``steps`` and ``schema`` of a run that lists what would be built.
 
     Args:
-        list_job_id: A job that compares with production, in another environment: there a list
-            does not count as production's newest state.
-        build_job_id: The job that is to build, in production. It lists everything where nothing
-            has succeeded there yet, since then there is nothing to compare with.
+        list_job_id: A job in another environment that compares with production. In production the
+            list itself would count as the newest state.
+        build_job_id: The production job that builds. It lists everything if no run has succeeded
+            in its environment yet, since there is no state to compare with.
         dbt_cloud_conn_id: The connection to dbt Cloud.
         account_id: By default the connection's.
     """
@@ -86,16 +86,16 @@ def how_to_list(
     if lists["environment_id"] == production:
         raise AirflowFailException(
             f"Job {list_job_id} is itself in environment {production}, where its list would count "
-            "as the newest state: make it in another environment."
+            "as the newest state: create it in another environment."
         )
     if has_state(client, production):
         return {"job_id": list_job_id, "steps": [LIST_CHANGES], "schema": None}
-    log.info("Nothing has succeeded in environment %s yet, so everything is new.", production)
+    log.info("No run has succeeded in environment %s yet, so everything is new.", production)
     return {"job_id": build_job_id, "steps": [LIST_ALL], "schema": LISTING_SCHEMA}
 
 
 def has_state(client: DbtCloudClient, environment_id: int) -> bool:
-    """Whether a run has succeeded there which another job can compare with."""
+    """Return whether the environment has a successful run to compare with."""
     succeeded = client.pages(
         "runs/",
         PAGE,
@@ -113,23 +113,23 @@ def read_changes(
     dbt_cloud_conn_id: str = DbtCloudHook.default_conn_name,
     account_id: int | None = None,
 ) -> dict[str, Any]:
-    """What a run that has listed has found, and how to build just that.
+    """Return the nodes that a run listed, and how to build exactly these; log them too.
 
     Returns:
-        The ``nodes`` by kind, ``subject`` and ``body`` (Markdown) for who is to approve, the
-        ``steps`` of the run that builds them, and in ``state`` the commit that it takes: the one
-        that was listed, also if its branch has moved on since. Also in the log.
+        The ``nodes`` by kind, ``subject`` and ``body`` (Markdown) for the approver, the ``steps``
+        of the run that builds them, and in ``state`` its commit: the listed one, also if the
+        branch has newer commits.
 
     Raises:
-        AirflowSkipException: nothing has changed.
-        AirflowException: the run's log has no list.
+        AirflowSkipException: Nothing has changed.
+        AirflowException: The run's log has no list.
     """
     client = DbtCloudClient(DbtCloudHook(dbt_cloud_conn_id), account_id)
     run = client.get(f"runs/{run_id}/", include_related="run_steps")
     changes = sorted(changes_of(run), key=lambda one: (one.kind not in BUILT, one.short_name))
     if not changes:
         raise AirflowSkipException(
-            f"Nothing differs from {compared_with(run)}: there is nothing to build or to approve."
+            f"Nothing differs from {compared_with(run)}: nothing to build or to approve."
         )
     for name, change in named(changes):
         log.info("%s (%s)", name, change.shown_kind)
@@ -143,13 +143,13 @@ def read_changes(
 
 
 def changes_of(run: dict[str, Any]) -> Iterator[Change]:
-    """What dbt builds of what the run has listed; ``run`` comes with its steps."""
+    """Yield the listed nodes that dbt builds; ``run`` must include its steps."""
     logs = [step.get("logs") or "" for step in run["run_steps"] or () if is_list(step)]
     lines = "\n".join(logs).splitlines()
     listed = [node for line in lines if (node := node_in(line))]
     if not listed and not any(word in line for word in NOTHING for line in lines):
         raise AirflowException(
-            f"The log of run {run['id']} has no list, and does not say that it is empty: see "
+            f"The log of run {run['id']} has neither a list nor a message that it is empty: see "
             f"{run['href']}"
         )
     for node in listed:
@@ -159,7 +159,7 @@ def changes_of(run: dict[str, Any]) -> Iterator[Change]:
 
 
 def named(changes: list[Change]) -> Iterator[tuple[str, Change]]:
-    """With what people call each of them."""
+    """Yield each change after its distinct name."""
     names = distinct_names(change.unique_id for change in changes)
     return ((names[change.unique_id], change) for change in changes)
 
@@ -169,15 +169,15 @@ def is_list(step: dict[str, Any], command: str = LIST_ALL) -> bool:
 
 
 def has_compared(run: dict[str, Any]) -> bool:
-    """Whether the run was to list changes alone.
+    """Return whether the run listed only changes.
 
-    Its command tells: nobody says that a run which defers always has a `deferring_run_id`.
+    Check its command, since a deferring run is not documented to have a ``deferring_run_id``.
     """
     return any(is_list(step, LIST_CHANGES) for step in run["run_steps"] or ())
 
 
 def node_in(line: str) -> dict[str, Any] | None:
-    """The JSON of a line, before which dbt may write the time; None for any other line."""
+    """Return a node's JSON from a line, which may start with the time; None for other lines."""
     found = re.search(r'\{.*"unique_id".*\}', line)
     with suppress(ValueError, RecursionError):
         node: dict[str, Any] = json.loads(found[0]) if found else {}
@@ -186,12 +186,12 @@ def node_in(line: str) -> dict[str, Any] | None:
 
 
 def builds_all(run: dict[str, Any], changes: list[Change]) -> bool:
-    """A command can name only so many nodes."""
-    return not has_compared(run) or len(changes) > MAX_NODES
+    """Return whether to build everything: no comparison, or too many nodes for a command."""
+    return not has_compared(run) or len(changes) > MAX_SELECTED_NODES
 
 
 def build_command(run: dict[str, Any], changes: list[Change]) -> str:
-    """By name, since what differs from production may be something else by then."""
+    """Return the command that builds the changes by name, since ``state:modified`` may change."""
     if builds_all(run, changes):
         return "dbt build"
     return shlex.join(["dbt", "build", "--select", *(selector(one.unique_id) for one in changes)])
@@ -203,47 +203,48 @@ def compared_with(run: dict[str, Any]) -> str:
 
 
 def numbers(changes: list[Change]) -> str:
-    """Such as "4 models, 2 tests"."""
+    """Return counts such as "4 models, 2 tests"."""
     counts = Counter(change.kind.replace("_", " ") for change in changes)
     return ", ".join(f"{n} {kind}{'s' if n > 1 else ''}" for kind, n in counts.items())
 
 
 def lines_for_approver(run: dict[str, Any], changes: list[Change]) -> Iterator[str]:
-    """Markdown. Names come from elsewhere, so they stand as code."""
+    """Yield Markdown. Names are foreign text, so they are formatted as code."""
     if not has_compared(run):
-        yield "Nothing has succeeded in production yet, so **everything** is new."
+        yield "No run has succeeded in production yet, so **everything** is new."
     else:
-        yield f"This differs from {compared_with(run)}, or follows from what does."
+        yield f"These nodes differ from {compared_with(run)}, or depend on nodes that do."
         if builds_all(run, changes):
-            yield f"A command cannot name more than {MAX_NODES}, so **everything** would be built."
+            too_many = f"A command cannot name more than {MAX_SELECTED_NODES} nodes"
+            yield f"{too_many}, so **everything** would be built."
     yield f"Listed by [run {run['id']}]({run['href']}), {commit_of(run)}"
     yield ""
     yield "| node | kind |"
     yield "|---|---|"
     for name, change in islice(named(changes), MAX_SHOWN):
-        yield f"| {code(name)} | {plain(change.shown_kind)} |"
+        yield f"| {code(name)} | {without_markdown(change.shown_kind)} |"
     if len(changes) > MAX_SHOWN:
         yield f"\nand {len(changes) - MAX_SHOWN} more, in the log of the task before."
 
 
 def commit_of(run: dict[str, Any]) -> str:
     if not run["git_sha"]:
-        return "of no commit: what changes until the build begins is built too."
+        return "of no commit: changes made before the build starts are built too."
     branch = f" of branch {code(run['git_branch'])}" if run["git_branch"] else ""
-    return f"of commit {code(run['git_sha'])}{branch}. Just this commit would be built."
+    return f"of commit {code(run['git_sha'])}{branch}. Exactly this commit would be built."
 
 
-def plain(text: str) -> str:
-    """Without what would mean something in Markdown.
+def without_markdown(text: str) -> str:
+    """Return text without characters that have a meaning in Markdown.
 
-    >>> plain("model, my_*table*|<b>")
+    >>> without_markdown("model, my_*table*|<b>")
     'model, my_ table b'
     """
     return " ".join(re.sub(r"[^\w\s.,:/-]", " ", text).split())
 
 
 def code(text: str) -> str:
-    """As Markdown's code, also in a table, whatever is in it.
+    """Return any text as Markdown code, also for tables.
 
     >>> code("or`de|rs")
     "`or'de/rs`"

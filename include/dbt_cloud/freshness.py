@@ -1,4 +1,4 @@
-"""Waits until dbt's sources are fresh, by a dbt Cloud job that runs ``dbt source freshness``."""
+"""Wait for fresh dbt sources, by a dbt Cloud job that runs ``dbt source freshness``."""
 
 from __future__ import annotations
 
@@ -23,24 +23,24 @@ from .api.loose_json import number, record, records, text
 from .run.failures import describe_failure
 from .run.trigger import DbtCloudRunTrigger
 
-FRESH = ("pass", "warn")  # any other status, letter by letter, keeps the gate shut
+FRESH = ("pass", "warn")  # any other status keeps the gate closed
 POLL_SECONDS = 5
-GRACE_SECONDS = 600  # for a check that is under way when the time is over
+GRACE_SECONDS = 600  # for a check that runs at the deadline
 GIVE_UP_AT = "give_up_at"  # key of the XCom
-FIRST_YEAR = 1900  # dbt says year 1 of a source that was never loaded
-LONGEST_AGE = 100 * 365 * 86400  # seconds; beyond, a moment says more
-LOOKS_AGAIN = "The next try, or clearing this task, looks with a new run."
+FIRST_YEAR = 1900  # dbt writes year 1 for a source that was never loaded
+LONGEST_AGE = 100 * 365 * 86400  # seconds; beyond, the time of loading is shown
+CHECKS_AGAIN = "The next try, or clearing this task, checks with a new run."
 
 
-class NotLookedError(AirflowException):
-    """A run was cancelled, or failed, before it had looked at any source."""
+class NotCheckedError(AirflowException):
+    """A run was cancelled, or failed, before it checked any source."""
 
 
 @dataclass(frozen=True)
 class SourceFreshness:
-    """What dbt found out about one source.
+    """The freshness of one source, from ``sources.json``.
 
-    ``age`` is in seconds; none if the source was never loaded or could not be read. The file is
+    ``age`` is in seconds; None if the source was never loaded or could not be read.
     https://docs.getdbt.com/reference/artifacts/sources-json
     """
 
@@ -70,32 +70,31 @@ class SourceFreshness:
 
     def __str__(self) -> str:
         if self.problem or self.status == "runtime error":
-            return f"{self.name} cannot be read: {self.problem or 'dbt does not say why'}"
+            return f"{self.name} cannot be read: {self.problem or 'dbt gives no reason'}"
         if self.status not in (*FRESH, "error"):
-            return f"{self.name} was not checked: dbt says {self.status}"
+            return f"{self.name} was not checked: its status is {self.status}"
         if self.loaded_at is None:
             return f"{self.name} was never loaded"
         if self.age is None or not 0 <= self.age < LONGEST_AGE:
             return f"{self.name} was loaded at {self.loaded_at}{self.allowed}"
-        return f"{self.name} was loaded {in_words(self.age)} ago{self.allowed}"
+        return f"{self.name} was loaded {age_text(self.age)} ago{self.allowed}"
 
 
 class WaitForFreshSourcesOperator(BaseOperator):
-    """Succeeds once no source is staler than its ``error_after``; a warning only goes to the log.
+    """Succeeds once no source is staler than its ``error_after``; warnings are only logged.
 
-    Runs the freshness job, and again every ``check_interval`` while a source is stale, or if the
-    run was cancelled or failed before it looked at sources. Between and during these runs it holds
-    no worker slot. The job reads only, so a run too many does no harm. Returns when each source was
-    loaded.
+    Runs the freshness job, and repeats it every ``check_interval`` while a source is stale, or if
+    the run was cancelled or failed before the check. It holds no worker slot meanwhile. The job
+    only reads, so an additional run is harmless. Returns the time of loading of each source.
 
     Args:
         job_id: A dbt Cloud job with the step ``dbt source freshness``.
-        max_wait: Minutes after which sources that are still stale fail the task, without retry.
-        check_interval: Seconds between two looks.
+        max_wait: Minutes after which stale sources fail the task, without retry.
+        check_interval: Seconds between two checks.
 
     Raises:
-        AirflowFailException: sources are stale; with their names and ages.
-        AirflowException: the last run has not looked at sources; with dbt Cloud's reason.
+        AirflowFailException: Sources are stale; with their names and ages.
+        AirflowException: The last run did not check sources; with dbt Cloud's reason.
     """
 
     template_fields: Sequence[str] = ("job_id", "max_wait")
@@ -118,7 +117,7 @@ class WaitForFreshSourcesOperator(BaseOperator):
         self.account_id = account_id
 
     def execute(self, context: Any) -> NoReturn:
-        # An XCom, since `dag.test()` forgets the keywords of a deferral.
+        # An XCom, since `dag.test()` drops the keyword arguments of a deferral.
         context["ti"].xcom_push(key=GIVE_UP_AT, value=time.time() + float(self.max_wait) * 60)
         self.look(context)
 
@@ -126,7 +125,7 @@ class WaitForFreshSourcesOperator(BaseOperator):
         """Run the freshness job."""
         cause = f"Airflow: {context['ti'].dag_id}.{context['ti'].task_id}"
         run = self.client.post(f"jobs/{self.job_id}/run/", {"cause": cause})
-        self.log.info("Looking how fresh the sources are: %s", run["href"])
+        self.log.info("Checking the freshness of sources: %s", run["href"])
         trigger = DbtCloudRunTrigger(
             conn_id=self.dbt_cloud_conn_id,
             account_id=self.client.account_id,
@@ -139,14 +138,14 @@ class WaitForFreshSourcesOperator(BaseOperator):
         self.defer(trigger=trigger, method_name="decide")
 
     def decide(self, context: Any, event: dict[str, Any]) -> dict[str, Any]:
-        """Go on, look again later, or give up."""
+        """Return when each source was loaded, check again later, or give up."""
         if event["outcome"] != "ended":
             raise AirflowException(event["message"])
         try:
             sources = self.sources_of(event["run_id"])
-        except NotLookedError as reason:
+        except NotCheckedError as reason:
             self.log.warning("%s", reason)
-            self.look_later(context, "No source was looked at", reason)
+            self.look_later(context, "No source was checked", reason)
         for source in sources:
             self.log.info("%s: %s", source.status, source)
         stale = [source for source in sources if not source.is_fresh]
@@ -156,16 +155,16 @@ class WaitForFreshSourcesOperator(BaseOperator):
         return {source.name: source.loaded_at for source in sources}
 
     def look_later(self, context: Any, why: str, error: AirflowException) -> NoReturn:
-        """Wait for another look; raises ``error`` if the time is over."""
+        """Wait for another check; raise ``error`` after the deadline."""
         left = give_up_at(context) - time.time()
         if left <= 0:
             raise error
         wait = min(self.check_interval, left)
-        self.log.info("%s: looking again in %.0f s.", why, wait)
+        self.log.info("%s: checking again in %.0f s.", why, wait)
         self.defer(trigger=TimeDeltaTrigger(timedelta(seconds=wait)), method_name="look")
 
     def sources_of(self, run_id: int) -> list[SourceFreshness]:
-        """What a run that has ended has found; raises AirflowException if it has found nothing."""
+        """Return the results of a finished run; raise ``AirflowException`` without any."""
         run = self.client.get(f"runs/{run_id}/", include_related="run_steps")
         steps = [step for step in run["run_steps"] or () if "source freshness" in step["name"]]
         artifact = None
@@ -176,7 +175,7 @@ class WaitForFreshSourcesOperator(BaseOperator):
         sources = [SourceFreshness.of(result) for result in records(artifact.get("results"))]
         if not sources:
             raise AirflowFailException(
-                f"Job {self.job_id} looked at no source: give them a `freshness` in dbt."
+                f"Job {self.job_id} checked no source: configure `freshness` for sources in dbt."
             )
         return sources
 
@@ -187,11 +186,11 @@ class WaitForFreshSourcesOperator(BaseOperator):
             )
         if run["status"] == Status.SUCCESS.value:
             return AirflowException(
-                f"Run {run['id']} has left no sources.json, although it succeeded: {run['href']}"
+                f"Run {run['id']} succeeded, but wrote no sources.json: {run['href']}"
             )
-        reason = describe_failure(self.client, run["id"], LOOKS_AGAIN)
+        reason = describe_failure(self.client, run["id"], CHECKS_AGAIN)
         has_looked = has_step and run["status"] == Status.ERROR.value
-        return AirflowException(reason) if has_looked else NotLookedError(reason)
+        return AirflowException(reason) if has_looked else NotCheckedError(reason)
 
     @cached_property
     def client(self) -> DbtCloudClient:
@@ -199,7 +198,7 @@ class WaitForFreshSourcesOperator(BaseOperator):
 
 
 def give_up_at(context: Any) -> float:
-    """In seconds since the epoch; also after a deferral."""
+    """Return the deadline in seconds since the epoch, also after a deferral."""
     ti = context["ti"]
     moment: float = ti.xcom_pull(task_ids=ti.task_id, key=GIVE_UP_AT, map_indexes=ti.map_index)
     return moment
@@ -207,10 +206,10 @@ def give_up_at(context: Any) -> float:
 
 def still_stale(stale: list[SourceFreshness], minutes: float) -> str:
     lines = "\n".join(f"  {source}" for source in stale)
-    waited = f"after {in_words(minutes * 60)} of waiting" if minutes else "and max_wait is 0"
+    waited = f"after {age_text(minutes * 60)} of waiting" if minutes else "and max_wait is 0"
     return (
         f"{count(stale)} stale {waited}:\n{lines}\n"
-        "dbt was not started. Load them, then clear this task."
+        "dbt was not started. Load these sources, then clear this task."
     )
 
 
@@ -219,7 +218,7 @@ def count(stale: list[SourceFreshness]) -> str:
 
 
 def loaded(moment: Any) -> str | None:
-    """Return a moment as dbt writes it; None for that of a source that was never loaded."""
+    """Return a time as dbt writes it; None for a source that was never loaded."""
     year = re.match(r"\s*(\d{1,4})-", text(moment))
     return text(moment) if moment and not (year and int(year[1]) < FIRST_YEAR) else None
 
@@ -229,9 +228,9 @@ def allowed(criteria: dict[str, Any]) -> str:
     number_of, period = number(limit.get("count")), text(limit.get("period"))
     if not number_of or not period:
         return ""
-    return f", allowed are {number_of:g} {period}{'' if number_of == 1 else 's'}"
+    return f" (allowed: {number_of:g} {period}{'' if number_of == 1 else 's'})"
 
 
-def in_words(seconds: float) -> str:
-    """To the minute: ``3 days 2 hours 1 minute``."""
+def age_text(seconds: float) -> str:
+    """Return a duration to the minute, such as ``3 days 2 hours 1 minute``."""
     return pendulum.duration(minutes=max(1, round(seconds / 60))).in_words()

@@ -1,4 +1,4 @@
-"""Checks of pull requests: a newer commit takes an older one's place, and what a check found."""
+"""Check pull requests: cancel the runs of older commits, and report the findings."""
 
 from __future__ import annotations
 
@@ -27,12 +27,12 @@ log = logging.getLogger(__name__)
 
 
 class DbtCloudCheckPullRequestOperator(DbtCloudRunJobExactlyOnceOperator):
-    """Runs a job for a pull request. Of runs for its commits, the one asked for last goes on.
+    """Runs a job for a pull request, and keeps only the run that was requested last.
 
-    ``additional_run_config`` names the pull request and the commit, or no commit where all other
-    runs are to end. A run's cause says when Airflow was asked for it, since Airflow may get to a
-    newer Dag run first. The task looks at other runs once its own is there: whichever of two looks
-    last sees both.
+    ``additional_run_config`` names the pull request and the commit; without a commit all other runs
+    are cancelled. A run's cause has the time of its request, since Airflow may start a newer Dag
+    run first. The task checks other runs after it has started its own, so the later of two tasks
+    sees both runs.
     """
 
     def run_of_this_task(self, context: Context, job_id: int) -> Run:
@@ -55,7 +55,7 @@ def asked_for(context: Context) -> datetime:
 def keep_newest_run(
     client: DbtCloudClient, job_id: int, run_id: int, check: dict[str, Any], asked_at: datetime
 ) -> None:
-    """Cancels the active runs of older commits, and ``run_id`` if there is one of a newer commit.
+    """Cancel the active runs of older commits, and ``run_id`` if a newer commit has a run.
 
     ``check`` is the part of the run's trigger that names the pull request and the commit.
     """
@@ -70,31 +70,32 @@ def keep_newest_run(
             log.info("Cancelling the run of an older commit: %s", run["href"])
             client.cancel(run["id"])
     if newer := [run for run in others if (asked_at_in(run) or asked_at) > asked_at]:
-        log.info("Cancelling this run, since a newer check was asked for: %s", newer[0]["href"])
+        log.info("Cancelling this run, since a newer check was requested: %s", newer[0]["href"])
         client.cancel(run_id)
 
 
 def is_of_other_commit(run: dict[str, Any], check: dict[str, Any]) -> bool:
-    """Of the same pull request; without a commit in ``check``, every run of it."""
-    wanted, commit = pull_request_of(check), check.get("git_sha")
+    """Return whether the run is for another commit of the pull request, or for any without one."""
+    pull_request, commit = pull_request_of(check), check.get("git_sha")
     trigger = run["trigger"] or {}
-    is_same = bool(wanted) and wanted.items() <= pull_request_of(trigger).items()
-    return is_same and (commit is None or text(trigger.get("git_sha")) != text(commit))
+    is_same = bool(pull_request) and pull_request.items() <= pull_request_of(trigger).items()
+    return is_same and (commit is None or normalized(trigger.get("git_sha")) != normalized(commit))
 
 
 def pull_request_of(trigger: dict[str, Any]) -> dict[str, str]:
-    """Return its numbers as text: a template leaves text, and dbt Cloud tells a number."""
-    return {name: text(trigger[name]) for name in PULL_REQUEST_IDS if trigger.get(name) is not None}
+    """Return its numbers as text: a template returns text, and dbt Cloud a number."""
+    found = {name: trigger.get(name) for name in PULL_REQUEST_IDS}
+    return {name: normalized(number) for name, number in found.items() if number is not None}
 
 
-def text(value: Any) -> str:
+def normalized(value: Any) -> str:
     return str(value).strip().lower()
 
 
 def asked_at_in(run: dict[str, Any]) -> datetime | None:
-    """None for runs that another operator started, a person, or dbt Cloud itself."""
+    """Return when this operator requested the run; None if it did not."""
     found = ASKED.match((run["trigger"] or {}).get("cause") or "")
-    with suppress(ValueError):  # a person may write anything
+    with suppress(ValueError):  # of a cause that a person wrote
         moment = datetime.fromisoformat(found[1]) if found else None
         return moment if moment and moment.tzinfo else None
     return None
@@ -105,9 +106,9 @@ def report_check(
     dbt_cloud_conn_id: str = DbtCloudHook.default_conn_name,
     account_id: int | None = None,
 ) -> dict[str, Any]:
-    """What was built, what was read from production and what failed, also in the log.
+    """Return and log the built nodes, those read from production, and the failures.
 
-    ``commit`` is None if dbt Cloud did not check one out. The run has ended.
+    The run must have finished. ``commit`` is None if dbt Cloud checked none out.
     """
     client = DbtCloudClient(DbtCloudHook(dbt_cloud_conn_id), account_id)
     run = client.get(f"runs/{run_id}/", include_related="run_steps")
@@ -122,12 +123,12 @@ def report_check(
 
 
 def outcomes(nodes: Iterable[Node]) -> list[Node]:
-    """Each node once, as the last step left it that ran it."""
+    """Return each node once, with its result of the last step that ran it."""
     return list({node.unique_id: node for node in nodes}.values())
 
 
 def findings(run: dict[str, Any], nodes: list[Node], parents: set[str]) -> dict[str, Any]:
-    """``parents`` are the unique ids of what was read from production."""
+    """Return the report; ``parents`` are the unique ids of nodes read from production."""
     names = distinct_names([*(node.unique_id for node in nodes), *parents])
     failed = [node for node in nodes if node.has_failed]
 
@@ -146,7 +147,7 @@ def findings(run: dict[str, Any], nodes: list[Node], parents: set[str]) -> dict[
 
 
 def deferred(client: DbtCloudClient, run: dict[str, Any], nodes: list[Node]) -> set[str]:
-    """Unique ids of the parents of what was built or tested that the run has not built itself."""
+    """Return the unique ids of parents that the run did not build itself."""
     seen = {node.unique_id for node in nodes}
     parents: set[str] = set()
     for step in {node.step for node in nodes}:

@@ -167,13 +167,11 @@ def is_in(file: str, places: Iterable[str]) -> bool:
 
 
 def without_local_words(text: str) -> str:
-    """Remove links to docs/, and text about the local dbt Cloud."""
+    """Remove text marked as local: ``(as cloned, ...)`` and paragraphs that start ``As cloned,``.
+
+    The section "What to copy" goes too, and links to docs/ become their text.
+    """
     text = re.sub(r"^## What to copy\n.*?(?=^## )", "", text, flags=re.MULTILINE | re.DOTALL)
     text = re.sub(r"\[([^]]+)\]\((?:\.\./)*docs/[^)]*\)", r"\1", text)
-    text = re.sub(r"\sdocs/\w+\.md\s[^.]*\.(?=\s)", "", text)
-    text = re.sub(r"[;:,]\s+see\s+docs/\w+\.md|\sSee\s+docs/\w+\.md\.", "", text)
-    text = re.sub(r'\n +" [^"]*local dbt Cloud[^"]*"', "", text)
-    text = re.sub(r"\s\((?:the local dbt Cloud|as cloned|`make lineage`)[^)]*\)", "", text)
-    text = text.replace(", on local stand-ins as cloned", "")
-    text = re.sub(r": `make run`[^.]*(?=\.)", "", text)
+    text = re.sub(r"\s\(as\scloned,[^)]*\)", "", text)
     return re.sub(r"^As cloned, .*?\n\n", "", text, flags=re.MULTILINE | re.DOTALL)

@@ -1,1 +1,1 @@
-"""The example's own: the warehouse, how files get into it, checks of its marts, a regression."""
+"""The example shop: its warehouse, a loader, checks of its marts, and a regression."""

@@ -1,16 +1,16 @@
-"""Are the marts right? Each check compares them with the sources or with themselves.
+"""Check the marts against the sources and for consistency.
 
-A check is a query for offending rows, and passes if there are none.
+A check is a query for invalid rows, and passes if it returns none.
 """
 
 from __future__ import annotations
 
 import duckdb
 
-SHOWN = 10  # offending rows per check
+SHOWN = 10  # invalid rows per check
 
 CHECKS = {
-    "every order and every customer of the sources is in its mart, and no other": """
+    "orders and customers of the marts are exactly those of the sources": """
         select 'orders' as mart, order_id as id, source.order_id is null as is_invented
         from (select distinct order_id from raw.orders) as source
         full join analytics.orders as mart using (order_id)
@@ -30,7 +30,7 @@ CHECKS = {
         from analytics.orders
         where order_total < 0 or tax < 0 or tax > order_total or amount_refunded > amount_paid
     """,
-    "revenue is what the payments of the source come to": """
+    "revenue equals the payments of the source": """
         with newest_delivery as (
             select * from raw.payments
             qualify row_number() over (partition by payment_id order by received_at desc) = 1
@@ -47,27 +47,27 @@ CHECKS = {
 
 
 def run_checks(warehouse: duckdb.DuckDBPyConnection) -> dict[str, str]:
-    """Run all checks; returns ``{check: "passed"}``.
+    """Run all checks and return ``{check: "passed"}``.
 
     Raises:
-        ValueError: some failed; with their names and offending rows.
+        ValueError: Some failed; with their names and invalid rows.
     """
     failed = []
     for name, query in CHECKS.items():
         rows = warehouse.execute(query)
         columns = [column[0] for column in rows.description or []]
-        if offending := rows.fetchall():
-            failed.append(report(name, columns, offending))
+        if invalid := rows.fetchall():
+            failed.append(failed_check_message(name, columns, invalid))
     if failed:
         raise ValueError(f"{len(failed)} of {len(CHECKS)} checks failed.\n" + "\n".join(failed))
     return dict.fromkeys(CHECKS, "passed")
 
 
-def report(name: str, columns: list[str], offending: list[tuple[object, ...]]) -> str:
-    lines = [f"Not so: {name}. {len(offending)} rows offend:"]
-    for row in offending[:SHOWN]:
+def failed_check_message(name: str, columns: list[str], invalid: list[tuple[object, ...]]) -> str:
+    lines = [f"Check failed: {name} ({len(invalid)} rows):"]
+    for row in invalid[:SHOWN]:
         values = (f"{column} {value}" for column, value in zip(columns, row, strict=True))
         lines.append("  " + ", ".join(values))
-    if len(offending) > SHOWN:
-        lines.append(f"  and {len(offending) - SHOWN} more")
+    if len(invalid) > SHOWN:
+        lines.append(f"  and {len(invalid) - SHOWN} more")
     return "\n".join(lines)

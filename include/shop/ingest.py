@@ -1,4 +1,4 @@
-"""Brings files into the warehouse's raw schema and writes down each load: the one loader."""
+"""Load files into the warehouse's raw schema, and log each load."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ RAW_DATA = Path(__file__).parents[1] / "raw_data"
 
 @contextmanager
 def loading(warehouse: duckdb.DuckDBPyConnection) -> Iterator[None]:
-    """One transaction with the raw tables in place: all of it happens, or nothing."""
+    """Open a transaction in which the raw tables exist; commit it, or roll it back on an error."""
     warehouse.begin()
     try:
         create_raw_tables(warehouse)
@@ -30,16 +30,16 @@ def loading(warehouse: duckdb.DuckDBPyConnection) -> Iterator[None]:
 def load_table(
     warehouse: duckdb.DuckDBPyConnection, table: str, rows: str, replaced: str = "false"
 ) -> int:
-    """Put rows into a raw table and note the load, also one of no rows, in `raw.loads`.
+    """Load rows into a raw table, and log the load in ``raw.loads``, also without rows.
 
     Args:
-        warehouse: a connection that may write, in `loading`.
-        table: one of RAW_TABLES.
-        rows: a query for them, such as `from 'orders.parquet'`; columns go by their names.
-        replaced: the condition for the rows that they replace.
+        warehouse: A writable connection, within ``loading``.
+        table: One of ``RAW_TABLES``.
+        rows: A query, such as ``from 'orders.parquet'``; columns are matched by name.
+        replaced: The condition for rows to delete first.
 
     Returns:
-        How many rows came.
+        The number of loaded rows.
     """
     warehouse.execute(f"delete from raw.{table} where {replaced}")
     inserted = warehouse.execute(f"insert into raw.{table} by name {rows}").fetchone()
@@ -57,17 +57,17 @@ def file_rows(source: Any, table: str) -> str:
 def ingest_files(
     warehouse: duckdb.DuckDBPyConnection, source: Any, start: Any = None, end: Any = None
 ) -> dict[str, int]:
-    """Replace the rows received in [start, end) by those of the files, in one transaction.
+    """Replace the rows received in [start, end) with those of the files, in one transaction.
 
     Args:
-        warehouse: a connection that may write.
-        source: an ObjectStoragePath, the folder with a `<table>.csv` or `<table>.csv.gz` per table.
-        start: a time, or none for all rows.
-        end: the same.
+        warehouse: A writable connection.
+        source: An ObjectStoragePath with a ``<table>.csv`` or ``<table>.csv.gz`` per table.
+        start: A time, or None for all rows.
+        end: A time, or None for all rows.
 
     Returns:
-        Rows per table. A table whose file was not delivered is left out and keeps its rows and its
-        time of loading, so that dbt's source freshness sees it.
+        Rows per table. A table without a file is skipped, and keeps its rows and its time of
+        loading, so that dbt's source freshness detects it.
     """
     received = f"received_at >= '{start}' and received_at < '{end}'" if start else "true"
     rows: dict[str, int] = {}
@@ -75,22 +75,21 @@ def ingest_files(
     with loading(warehouse):
         for table in RAW_TABLES:
             if any(source.glob(f"{table}.csv*")):
-                wanted = f"{file_rows(source, table)} where {received}"
-                rows[table] = load_table(warehouse, table, wanted, replaced=received)
+                selected = f"{file_rows(source, table)} where {received}"
+                rows[table] = load_table(warehouse, table, selected, replaced=received)
     return rows
 
 
 def load_raw_data(path: Path | None = None) -> dict[str, int]:
-    """Fill the raw schema from ``include/raw_data``, unless there is one already.
+    """Load ``include/raw_data`` in one transaction, unless the raw schema exists.
 
-    A fresh machine can so run dbt before any Dag has loaded anything. All or nothing: one
-    transaction.
+    A new machine can therefore run dbt before a Dag has loaded anything.
 
     Args:
-        path: the warehouse's file, by default that of `warehouse_path`.
+        path: The warehouse's file, by default that of ``warehouse_path``.
 
     Returns:
-        Rows loaded per table; empty if the raw schema existed.
+        Loaded rows per table; empty if the raw schema existed.
     """
     with open_warehouse(path=path) as warehouse:
         if _has_raw_schema(warehouse):

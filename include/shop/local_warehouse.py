@@ -1,7 +1,7 @@
-"""The shop's warehouse for Dags that run dbt Cloud jobs on it.
+"""The shop's warehouse, for Dags that run dbt Cloud jobs on it.
 
-The jobs of other accounts build elsewhere: a Dag would load rows that no job reads, and read models
-that no job has built.
+Jobs of other accounts use another warehouse. A Dag would then load rows that no job reads, and read
+models that no job built.
 """
 
 from __future__ import annotations
@@ -24,15 +24,15 @@ def open_local_warehouse(conn_id: str) -> Iterator[duckdb.DuckDBPyConnection]:
     """Yield a connection to the warehouse that the dbt Cloud of ``conn_id`` builds.
 
     Raises:
-        AirflowFailException: the connection leads to another account.
-        TimeoutError: another process holds the file.
+        AirflowFailException: The connection is for another account.
+        TimeoutError: Another process holds the file.
     """
     connection = BaseHook.get_connection(conn_id)
     host, login = connection.host or "", connection.login or ""
     if host.partition(":")[0] not in LOCAL_HOSTS or login != LOCAL_ACCOUNT:
         raise AirflowFailException(
-            f"This task uses the local DuckDB warehouse, and {conn_id} leads to {host}, account "
-            f"{login}, which builds another: replace open_local_warehouse in this Dag with a "
+            f"This task uses the local DuckDB warehouse, but {conn_id} is for {host}, account "
+            f"{login}, which builds another one: replace open_local_warehouse in this Dag with a "
             "connection to your warehouse."
         )
     with open_warehouse() as warehouse:

@@ -1,4 +1,4 @@
-"""A small regression: from a customer's first 60 days, what the customer spends in the next 60."""
+"""A small regression that predicts a customer's next 60 days of spend from the first 60."""
 
 from __future__ import annotations
 
@@ -12,17 +12,17 @@ TARGET = "spend_next_60_days"
 
 
 def train_spend_model(warehouse: duckdb.DuckDBPyConnection) -> dict[str, float]:
-    """Fit on three quarters of the customers mart, test on the rest, keep the result in `ml`.
+    """Fit on three quarters of the customers mart, test on the rest, store the result in ``ml``.
 
     Args:
-        warehouse: a connection that may write; the mart `analytics.customers` must be built.
+        warehouse: A writable connection; the mart ``analytics.customers`` must exist.
 
     Returns:
-        What is written to `ml.spend_model`, one row: the number of customers, both errors in the
-        currency of the mart (the model's, and that of always guessing the mean), the coefficients.
+        The row of ``ml.spend_model``: the number of customers, the mean absolute errors of the
+        model and of predicting the mean, in the mart's currency, and the coefficients.
 
     Raises:
-        ValueError: fewer than 20 customers have been known for 120 days, too few to learn from.
+        ValueError: Fewer than 20 customers have a history of 120 days, too few for training.
     """
     customers = warehouse.execute(
         f"select {', '.join(FEATURES)}, {TARGET} from analytics.customers"
@@ -31,7 +31,7 @@ def train_spend_model(warehouse: duckdb.DuckDBPyConnection) -> dict[str, float]:
     spend = customers[TARGET]
     if len(spend) < 20:
         raise ValueError(
-            f"Only {len(spend)} customers have been known for 120 days, too few to learn from."
+            f"Only {len(spend)} customers have a history of 120 days, too few for training."
             " Load more history: run the Dag by hand, or backfill it."
         )
     behaviour = list(zip(*(customers[name] for name in FEATURES), strict=True))

@@ -1,6 +1,6 @@
-"""The shop's warehouse: one DuckDB file, which one process at a time may hold open for writing.
+"""The shop's warehouse: one DuckDB file, which only one process at a time can open for writing.
 
-A Dag that uses it is copied together with this folder; this file needs DuckDB and nothing else.
+Copy this folder with a Dag that uses it. This module needs only DuckDB.
 """
 
 from __future__ import annotations
@@ -70,7 +70,7 @@ RAW_TABLES = {
 
 
 def warehouse_path() -> Path:
-    """Return where the warehouse is: in ``LOCAL_DBT_CLOUD_DATA``, else in ``include/.local``."""
+    """Return the warehouse's file, in ``LOCAL_DBT_CLOUD_DATA`` or ``include/.local``."""
     return Path(os.environ.get("LOCAL_DBT_CLOUD_DATA") or INCLUDE / ".local") / "warehouse.duckdb"
 
 
@@ -78,20 +78,20 @@ def warehouse_path() -> Path:
 def open_warehouse(
     read_only: bool = False, wait: float = 60.0, path: Path | None = None
 ) -> Iterator[duckdb.DuckDBPyConnection]:
-    """Yield a connection to the warehouse and close it at the end, so that others get their turn.
+    """Yield a connection to the warehouse and close it at the end, so that others can open it.
 
     Args:
-        read_only: open without the right to write; the warehouse must exist already.
-        wait: seconds to wait while another process, such as a dbt run, holds the file.
-        path: the warehouse's file, by default that of `warehouse_path`.
+        read_only: Open for reading only; the warehouse must exist.
+        wait: Seconds to wait while another process, such as a dbt run, holds the file.
+        path: The warehouse's file, by default that of ``warehouse_path``.
 
     Raises:
-        FileNotFoundError: nothing has been loaded yet and ``read_only`` was asked for.
-        TimeoutError: another process still held the file after ``wait`` seconds.
+        FileNotFoundError: The warehouse does not exist and ``read_only`` is set.
+        TimeoutError: Another process still held the file after ``wait`` seconds.
     """
     path = path or warehouse_path()
     if read_only and not path.exists():
-        raise FileNotFoundError(f"There is no warehouse at {path} yet. Load some data first.")
+        raise FileNotFoundError(f"The warehouse {path} does not exist yet: load some data first.")
     path.parent.mkdir(parents=True, exist_ok=True)
     connection = _connect(path, read_only, wait)
     try:
@@ -101,7 +101,7 @@ def open_warehouse(
 
 
 def create_raw_tables(connection: duckdb.DuckDBPyConnection) -> None:
-    """Create the raw schema, its tables and the log of loads, where they are missing."""
+    """Create the raw schema, its tables and the log of loads, if they are missing."""
     connection.execute("create schema if not exists raw")
     for table, columns in RAW_TABLES.items():
         definition = ", ".join(f"{name} {type_}" for name, type_ in columns.items())
@@ -122,8 +122,7 @@ def _connect(path: Path, read_only: bool, wait: float) -> duckdb.DuckDBPyConnect
                 raise
             if time.monotonic() >= deadline:
                 raise TimeoutError(
-                    f"Another process has kept the warehouse {path} open for {wait:g} s."
-                    " Wait for the dbt run or the query that uses it to end, or stop it,"
-                    " then try again."
+                    f"Another process has kept the warehouse {path} open for {wait:g} s:"
+                    " wait for its dbt run or query to finish, or stop it, then try again."
                 ) from error
         time.sleep(0.1)

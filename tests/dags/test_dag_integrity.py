@@ -1,4 +1,4 @@
-"""What every Dag here promises: see "Ten habits" in CONTRIBUTING.md."""
+"""Tests of the rules for Dags: see "Eleven habits" in CONTRIBUTING.md."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ FILES = sorted((PROJECT / "dags").glob("*.py"))
 PLUGINS = sorted((PROJECT / "plugins").glob("*.py"))
 MAX_LINES = 110
 SEVERAL = {"hourly_and_daily_dbt_cloud_jobs": {"hourly_dbt_cloud_job", "daily_dbt_cloud_job"}}
-# Their Dag runs keep their dbt Cloud runs apart by themselves.
+# Their Dag runs keep their dbt Cloud runs separate.
 SEVERAL_AT_ONCE = {"run_dbt_cloud_job_exactly_once", "check_dbt_pull_request"}
 
 # Runs Dag files as scripts, each in a child of its own: importing Airflow and what many of the
@@ -44,10 +44,10 @@ def refuse(event, *arguments):
         print(f"{event} is read while the file is parsed: {arguments}", file=sys.stderr, flush=True)
         os._exit(1)
 
-def parse(file, project, said):
-    said = os.open(said, os.O_CREAT | os.O_WRONLY)
-    os.dup2(said, sys.stdout.fileno())
-    os.dup2(said, sys.stderr.fileno())
+def parse(file, project, output):
+    output = os.open(output, os.O_CREAT | os.O_WRONLY)
+    os.dup2(output, sys.stdout.fileno())
+    os.dup2(output, sys.stderr.fileno())
     os.chdir(project)
     sys.path.insert(0, project)
     sys.addaudithook(refuse)
@@ -69,7 +69,7 @@ for line in sys.stdin:
     print(os.waitpid(child, 0)[1], flush=True)
 """
 
-# Parses a file in a project's folder; returns whether it did, and what it said.
+# Parses a file in a project's folder; returns success and output.
 ParseOffline = Callable[[Path, Path], tuple[bool, str]]
 
 
@@ -80,16 +80,16 @@ def parse_offline(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ParseOff
         command,
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
-        cwd=tmp_path_factory.mktemp("elsewhere"),
+        cwd=tmp_path_factory.mktemp("other"),
         text=True,
     ) as parser:
 
         def parse(file: Path, project: Path) -> tuple[bool, str]:
             assert parser.stdin
             assert parser.stdout
-            said = project / "said.txt"
-            print(json.dumps([str(file), str(project), str(said)]), file=parser.stdin, flush=True)
-            return int(parser.stdout.readline()) == 0, said.read_text()
+            output = project / "output.txt"
+            print(json.dumps([str(file), str(project), str(output)]), file=parser.stdin, flush=True)
+            return int(parser.stdout.readline()) == 0, output.read_text()
 
         yield parse
 
@@ -108,7 +108,7 @@ def dags_of(file: Path) -> list[DAG]:
 
 
 def what_it_needs(file: Path) -> set[str]:
-    """The files and folders that the file cannot do without, as its docstring should name them."""
+    """Return the files and folders that the Dag file needs, as in its docstring."""
     modules = {
         node.module
         for node in ast.walk(ast.parse(file.read_text()))
@@ -163,7 +163,7 @@ def test_dbt_cloud_calls_use_the_connection_constant(file: Path) -> None:
 
 @cache
 def words_in_e2e_tests() -> set[str]:
-    """All strings there that are code."""
+    """Return all strings in the code of end-to-end tests."""
     trees = [ast.parse(test.read_text()) for test in (PROJECT / "tests" / "e2e").glob("*.py")]
     nodes = [node for tree in trees for node in ast.walk(tree)]
     return {str(node.value) for node in nodes if isinstance(node, ast.Constant)}
@@ -176,7 +176,7 @@ def test_a_dag_is_run_by_an_end_to_end_test(file: Path) -> None:
 
 @pytest.mark.parametrize("file", FILES, ids=name)
 def test_a_pool_is_in_the_settings_and_under_needs(file: Path) -> None:
-    # A task whose pool does not exist stays scheduled for ever.
+    # A task whose pool does not exist stays scheduled forever.
     settings = yaml.safe_load((PROJECT / "airflow_settings.yaml").read_text())["airflow"]
     pools = {task.pool for dag in dags_of(file) for task in dag.tasks} - {"default_pool"}
 
@@ -199,10 +199,10 @@ def test_parse_offline_detects_reads_during_parsing(
     file = tmp_path / "reads.py"
     file.write_text(reading)
 
-    parsed, said = parse_offline(file, tmp_path)
+    parsed, output = parse_offline(file, tmp_path)
 
     assert not parsed
-    assert "while the file is parsed" in said
+    assert "while the file is parsed" in output
 
 
 @pytest.mark.parametrize("file", FILES, ids=name)
@@ -213,12 +213,12 @@ def test_dag_file_parses_offline_with_only_the_files_it_names(
     assert copied_with == what_it_needs(file)
     copy_dag(DagFile(file), tmp_path)
 
-    parsed, said = parse_offline(tmp_path / "dags" / file.name, tmp_path)
+    parsed, output = parse_offline(tmp_path / "dags" / file.name, tmp_path)
 
-    assert parsed, said
+    assert parsed, output
 
 
-# What is missing then dbt or DuckDB says in the task's log, or the task makes it.
+# dbt or DuckDB reports these in the task's log, or the task creates them.
 NEEDED_LATER = {
     ("extract_load_transform", "include/raw_data/"),
     ("gate_on_fresh_sources", "include/raw_data/"),
@@ -242,11 +242,11 @@ def test_dag_file_without_a_needed_folder_fails_and_names_it(
     copy_dag(DagFile(file), tmp_path)
     shutil.rmtree(tmp_path / place)
 
-    parsed, said = parse_offline(tmp_path / "dags" / file.name, tmp_path)
+    parsed, output = parse_offline(tmp_path / "dags" / file.name, tmp_path)
 
     assert not parsed
     module, path = f"No module named '{place.strip('/').replace('/', '.')}'", f"{tmp_path / place}/"
-    assert any(words in said.splitlines()[-1] for words in (module, path)), said
+    assert any(words in output.splitlines()[-1] for words in (module, path)), output
 
 
 @pytest.mark.parametrize("file", sorted({file for file, _ in LEFT_OUT}), ids=name)
@@ -255,10 +255,10 @@ def test_dag_file_without_include_fails_with_a_documented_error(
 ) -> None:
     shutil.copytree(PROJECT / "dags", tmp_path / "dags")
 
-    parsed, said = parse_offline(tmp_path / "dags" / file.name, tmp_path)
+    parsed, output = parse_offline(tmp_path / "dags" / file.name, tmp_path)
 
     assert not parsed
-    sentence = said.splitlines()[-1].partition(": ")[2].partition(str(tmp_path))[0]
+    sentence = output.splitlines()[-1].partition(": ")[2].partition(str(tmp_path))[0]
     for page in ("troubleshooting.md", "astro.md"):
         assert f"`{sentence}" in (PROJECT / "docs" / page).read_text()
 

@@ -1,4 +1,4 @@
-"""What Cosmos makes of the dbt project, without running dbt or anything else."""
+"""Tests of the tasks that Cosmos creates from the dbt project, without running dbt."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def test_committed_nodes_match_dbt_ls(tmp_path: Path) -> None:
 
     assert [json.loads(line) for line in committed.splitlines()] == [
         json.loads(line) for line in listed.splitlines()
-    ], f"models have changed: write nodes.jsonl anew, as {FILE.name} says"
+    ], f"models have changed: rewrite nodes.jsonl as described in {FILE.name}"
 
 
 @pytest.mark.parametrize("mode", ["LOCAL", "WATCHER"])

@@ -1,4 +1,4 @@
-"""A project without the Fivetran and Census providers has one Dag less, and no import error."""
+"""Tests of a project without the Fivetran and Census providers."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from pathlib import Path
 
 PROJECT = Path(__file__).parents[2]
 
-# Airflow is imported once; what is missing is missing in a child, since there is no way back.
+# Airflow is imported once; a child removes the provider, which is irreversible.
 COUNT_DAGS = """
 import os, sys
 from airflow.dag_processing.dagbag import DagBag  # loads the providers that are installed
@@ -35,8 +35,8 @@ def test_dag_is_omitted_without_an_import_error_if_a_provider_is_missing() -> No
         text=True,
     )
 
-    said = [line for line in counted.stdout.splitlines() if line.endswith(" 0")]
-    assert said == ["None 1 0", "fivetran_provider_async 0 0", "airflow_provider_census 0 0"], (
+    lines = [line for line in counted.stdout.splitlines() if line.endswith(" 0")]
+    assert lines == ["None 1 0", "fivetran_provider_async 0 0", "airflow_provider_census 0 0"], (
         counted.stderr
     )
 

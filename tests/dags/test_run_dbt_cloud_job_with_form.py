@@ -1,4 +1,4 @@
-"""What dbt has said no to is not tried again, however soon it says it."""
+"""Tests that a failed run is not retried, even if it fails before the deferral."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def test_run_that_fails_before_deferral_is_not_retried(
     )
 
     def xcom_push(key: str, value: int) -> None:
-        if key == "job_run_id":  # the last that the operator does before it looks at the run
+        if key == "job_run_id":  # the operator's last step before it reads the run
             dbt_cloud_connection.wait(value, until={20})
 
     with pytest.raises(AirflowFailException, match="has failed"):

@@ -22,7 +22,7 @@ def workflow(text: str) -> dict[str, Any]:
 
 
 def check_workflow() -> dict[str, Any]:
-    """The one that starts the check."""
+    """Return the workflow that starts the check."""
     [found] = [piece for piece in map(workflow, pieces("yaml")) if "jobs" in piece]
     return found
 

@@ -195,7 +195,7 @@ def test_a_container_does_not_start_with_a_wrong_dbt_python(tmp_path: Path) -> N
     )
 
     assert served.returncode == 1
-    assert "Error: LOCAL_DBT_CLOUD_DBT_PYTHON=1.12 will not do: give VERSION=PATH" in served.stdout
+    assert "Error: LOCAL_DBT_CLOUD_DBT_PYTHON must be VERSION=PATH" in served.stdout
     assert "started" not in served.stdout
 
 

@@ -69,7 +69,7 @@ def parse_settings(text: str) -> None:
 
 
 def run_python(text: str) -> None:
-    """The Dags in it are made, so that every import and argument is right."""
+    """Create the Dags of the block, so that each import and argument is checked."""
     exec(compile(ast.parse(text), "page", "exec"), {"__name__": "page"})
 
 

@@ -14,7 +14,7 @@ SERVER = (INCLUDE / "local_dbt_cloud" / "README.md").read_text()
 
 
 def first_cells(page: str, heading: str) -> list[str]:
-    """The first column of a section's table."""
+    """Return the first column of a section's table."""
     section = page.split(f"\n{heading}\n")[1].split("\n## ")[0]
     return re.findall(r"^\| (`.+?) \|", section, re.MULTILINE)
 

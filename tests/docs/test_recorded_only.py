@@ -29,14 +29,14 @@ ROOMS = ("runs", "storage")
 
 
 def leaves(model: type[BaseModel]) -> Iterator[str]:
-    """The fields that hold a value of their own and no further fields."""
+    """Return the fields that hold a value and no further fields."""
     for name, field in model.model_fields.items():
         if not (isinstance(field.annotation, type) and issubclass(field.annotation, BaseModel)):
             yield name
 
 
 def names_in(file: Path) -> Iterator[str]:
-    """What the code reads of objects and dictionaries; schemas.py only checks it."""
+    """Return the names that the code reads; schemas.py only checks them."""
     for node in ast.walk(ast.parse(file.read_text())):
         if isinstance(node, ast.Attribute):
             yield node.attr

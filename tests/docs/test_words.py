@@ -31,7 +31,7 @@ def is_left_out(file: Path) -> bool:
 
 
 def anchors(page: Path) -> set[str]:
-    """The names GitHub gives to a page's headings."""
+    """Return the anchors that GitHub gives to a page's headings."""
     headings = re.findall(r"^#+ (.+)$", page.read_text(), re.MULTILINE)
     return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
 
@@ -111,7 +111,7 @@ def test_each_picture_is_small_taken_by_the_script_and_shown() -> None:
 
 
 def folder_of(file: Path) -> str:
-    """The folder of the map that a file is in: below include/ one level deeper."""
+    """Return the folder of the map that contains a file: one level deeper below include/."""
     depth = 2 if file.parts[0] == "include" else 1
     return "/".join(file.parent.parts[:depth]) or "."
 

@@ -58,7 +58,7 @@ class Airflow:
         return run_id, self.states(dag_id, run_id)
 
     def dag_runs(self, dag_id: str, **filters: str) -> list[str]:
-        """The oldest first."""
+        """Return the Dag runs, the oldest first."""
         answer = self.api.get(f"/dags/{dag_id}/dagRuns", params={"order_by": "id", **filters})
         assert answer.is_success, answer.text
         return [run["dag_run_id"] for run in answer.json()["dag_runs"]]
@@ -97,17 +97,17 @@ class Airflow:
         return eventually(state, f"{dag_id}.{task_id} is {' or '.join(states)}")
 
     def question(self, dag_id: str, run_id: str, task_id: str) -> dict[str, Any]:
-        """What a human-in-the-loop task asks, and what was answered."""
+        """Return the question of a human-in-the-loop task, and its response."""
         path = f"/dags/{dag_id}/dagRuns/{run_id}/taskInstances/{task_id}/-1/hitlDetails"
         return self.call("GET", path)
 
     def answer(self, dag_id: str, run_id: str, task_id: str, option: str) -> None:
-        """A button under Required Action."""
+        """Press a button under Required Action."""
         path = f"/dags/{dag_id}/dagRuns/{run_id}/taskInstances/{task_id}/-1/hitlDetails"
         self.call("PATCH", path, chosen_options=[option])
 
     def clear(self, dag_id: str, run_id: str, task_id: str, **options: bool) -> None:
-        """The Clear button: the task and all that follows."""
+        """Clear the task and its downstream tasks, as the Clear button does."""
         self.call(
             "POST",
             f"/dags/{dag_id}/clearTaskInstances",
@@ -121,7 +121,7 @@ class Airflow:
         )
 
     def log(self, dag_id: str, run_id: str, task_id: str) -> str:
-        """The log of the task's newest try."""
+        """Return the log of the task's newest try."""
         try_number = self.tasks(dag_id, run_id)[task_id]["try_number"]
         path = f"/dags/{dag_id}/dagRuns/{run_id}/taskInstances/{task_id}/logs/{try_number}"
         response = self.api.get(path, headers={"Accept": "application/x-ndjson"})
@@ -129,7 +129,7 @@ class Airflow:
         return response.text
 
     def events(self, dag_id: str, run_id: str, task_id: str) -> str:
-        """A line for each thing that has happened to the task, from Airflow's audit log."""
+        """Return a line for each event of the task in Airflow's audit log."""
         filters = {"dag_id": dag_id, "run_id": run_id, "task_id": task_id, "limit": "100"}
         found = self.api.get("/eventLogs", params=filters | {"order_by": "event_log_id"})
         assert found.is_success, found.text

@@ -18,7 +18,7 @@ from tests.webhook_receiver import WebhookReceiver
 
 @pytest.fixture(scope="session")
 def project(tmp_path_factory: pytest.TempPathFactory) -> Project:
-    """A copy of this repository, nothing running in it, with a token of its own."""
+    """Return a copy of this repository with its own token, in which nothing runs."""
     project = Project.copy_to(tmp_path_factory.mktemp("project"), token=TOKEN)
     give_token(project)
     write_variants(project)
@@ -27,7 +27,7 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Project:
 
 @pytest.fixture(scope="session")
 def airflow(project: Project) -> Iterator[Airflow]:
-    """What ``make start`` starts: scheduler, triggerer, API and the local dbt Cloud."""
+    """Yield the Airflow of ``make start``, with the local dbt Cloud."""
     with project.started():
         yield Airflow(project.port)
 
@@ -44,7 +44,7 @@ def main_commit(airflow: Airflow, project: Project) -> str:
 
 @pytest.fixture
 def sound_warehouse(airflow: Airflow, project: Project, tmp_path: Path) -> Iterator[None]:
-    """Puts the warehouse back as it was, after a test that broke it."""
+    """Restore the warehouse after a test that broke it."""
     with project.warehouse():
         pass  # closing it writes everything into the one file
     copy = shutil.copy(project.warehouse_file, tmp_path)

@@ -20,9 +20,9 @@ from tests.e2e.watching import (
     QUICK,
     activate_webhooks,
     begin_to_watch,
+    event_counts,
     no_webhooks,
     run_outside,
-    times_told,
 )
 
 DAG = "run_dbt_cloud_job_exactly_once"
@@ -87,7 +87,7 @@ TASK_GROUP = Dag(
 
 @contextmanager
 def scene_in(project: Project, dag: Dag = ONE_TASK) -> Iterator[Scene]:
-    """A case in a project whose Airflow runs; what it holds and breaks ends with it."""
+    """Run a case in a project whose Airflow runs; undo afterwards what it holds and breaks."""
     newest = max((run["id"] for run in project.dbt_runs()), default=0)
     scene = Scene(project, Airflow(project.port), newest, dag)
     try:
@@ -389,7 +389,7 @@ def dag_run_is_deleted_and_made_again(scene: Scene) -> None:
 
 
 def require(scene: Scene, dbt_runs: list[str], state: str) -> None:
-    """The job's task has its dbt runs and no more, all of them ended, and knows its own."""
+    """Check that the job's task has exactly its dbt Cloud runs, and that all have ended."""
     assert [run["status_humanized"] for run in scene.dbt_runs] == dbt_runs
     assert scene.project.dbt_runs(**ACTIVE) == []
     airflow, dag = scene.airflow, scene.dag
@@ -400,10 +400,10 @@ def require(scene: Scene, dbt_runs: list[str], state: str) -> None:
     assert max(own) == scene.dbt_runs[-1]["id"]
 
 
-def watchers_hear_of_each_run_once(
+def require_one_watcher_event_per_run(
     project: Project, crash: Callable[[], None], webhooks: bool = False
 ) -> None:
-    """Runs of two jobs end before the crash, after it and while Airflow comes back."""
+    """Let runs of two jobs end before the crash, after it and while Airflow restarts."""
     airflow, jobs = Airflow(project.port), (65767, 48640)
     assets = [job_runs(job) for job in jobs]
     with ExitStack() as stack:
@@ -425,11 +425,11 @@ def watchers_hear_of_each_run_once(
         some_end()
 
         def all_told() -> bool:
-            told = [times_told(airflow, asset) for asset in assets]
+            told = [event_counts(airflow, asset) for asset in assets]
             return all({*runs} <= each.keys() for runs, each in zip(ended, told, strict=True))
 
         eventually(all_told, "each run is told of")
     for asset, runs in zip(assets, ended, strict=True):
-        told = times_told(airflow, asset)
+        told = event_counts(airflow, asset)
         assert {run: told[run] for run in runs} == dict.fromkeys(runs, 1)
     airflow.call("PATCH", f"/dags/{WATCHING}", is_paused=True)

@@ -23,7 +23,7 @@ from rich.console import Console
 
 from include.local_airflow.settings.launch import Launch
 from include.local_airflow.status import status
-from include.local_airflow.supervisor.client import State, Watcher
+from include.local_airflow.supervisor.client import State, Supervisor
 from include.local_airflow.supervisor.locks_and_ports import wait
 from include.local_servers.connections import DBT_CLOUD
 from tests.free_ports import free_port
@@ -86,7 +86,7 @@ class Project:
         return cls(root, free_port(), free_port(), free_port(), **settings)
 
     def launcher(self, *arguments: str, **variables: str) -> subprocess.CompletedProcess[str]:
-        """What ``make run``, ``make start`` and ``make stop`` call."""
+        """Run the launcher, as ``make run``, ``make start`` and ``make stop`` do."""
         return subprocess.run(
             [sys.executable, "-m", "include.local_airflow", *arguments],
             cwd=self.root,
@@ -98,7 +98,7 @@ class Project:
 
     @contextmanager
     def started(self, **variables: str) -> Iterator[str]:
-        """What ``make start`` starts, for the block; yields what it printed."""
+        """Run ``make start`` for the block; yield its output."""
         try:
             started = self.launcher("start", **variables)
             assert started.returncode == 0, started.stdout + started.stderr
@@ -120,15 +120,16 @@ class Project:
         return outer | ports | calm | {"PYTHONPATH": str(self.root)}
 
     @property
-    def watchers(self) -> list[Watcher]:
-        return [Watcher(name, self.root, self.root / ".airflow") for name in ("airflow", "servers")]
+    def supervisors(self) -> list[Supervisor]:
+        home = self.root / ".airflow"
+        return [Supervisor(name, self.root, home) for name in ("airflow", "servers")]
 
     def states(self) -> dict[str, State]:
-        """What the watchers say of each process."""
-        return {name: state for each in self.watchers for name, state in each.states().items()}
+        """Return the state of each supervised process."""
+        return {name: state for each in self.supervisors for name, state in each.states().items()}
 
     def is_well(self) -> bool:
-        """What ``make status`` returns, without a process of its own for each look."""
+        """Return whether ``make status`` succeeds, without a new process."""
         launch = Launch.read(self.root, self.environment)
         return status(launch, Console(quiet=True)) == 0
 
@@ -165,7 +166,7 @@ class Project:
 
     @contextmanager
     def warehouse(self) -> Iterator[duckdb.DuckDBPyConnection]:
-        """The warehouse, open for writing: whoever else needs it waits meanwhile."""
+        """Open the warehouse for writing; other processes wait for it meanwhile."""
 
         def connect() -> duckdb.DuckDBPyConnection | None:
             try:
@@ -189,7 +190,7 @@ class Project:
         )
 
     def dbt_runs(self, **filters: Any) -> list[dict[str, Any]]:
-        """The newest runs first."""
+        """Return the runs, the newest first."""
         response = self.dbt_cloud.get("/runs/", params={"order_by": "-id", **filters})
         data: list[dict[str, Any]] = response.raise_for_status().json()["data"]
         return data

@@ -11,7 +11,7 @@ import pytest
 from tests.e2e.airflow_client import Airflow
 from tests.e2e.git import git
 from tests.e2e.project import Project, eventually
-from tests.e2e.receiver import told
+from tests.e2e.receiver import messages
 from tests.e2e.variants import ASKING, ASKING_IN_VAIN
 from tests.webhook_receiver import WebhookReceiver
 
@@ -26,7 +26,7 @@ NODES = ["daily_revenue", "daily_revenue_adds_up_to_revenue"]
 
 @pytest.fixture(scope="module")
 def branch(project: Project, main_commit: str) -> Iterator[None]:
-    """Lists are made of the branch main; in the end production is as it was."""
+    """List changes of the branch main, and restore production at the end."""
     path = "/api/v3/accounts/16173/projects/36467/environments/29119/"
     address = f"https://localhost:{project.dbt_cloud_port}{path}"
     before = project.dbt_cloud.get(address).raise_for_status().json()["data"]
@@ -41,7 +41,7 @@ def branch(project: Project, main_commit: str) -> Iterator[None]:
 
 
 def commit(project: Project, model: str, end: str) -> str:
-    """The new commit, with the model's last line replaced."""
+    """Commit the model with its last line replaced; return the commit."""
     file = project.root / MARTS / f"{model}.sql"
     lines = file.read_text().splitlines()
     file.write_text("\n".join([*lines[:-1], end, ""]))
@@ -67,7 +67,7 @@ def test_approval_is_skipped_when_nothing_has_changed(airflow: Airflow, branch: 
     run_id, states = airflow.run(ASKING)
 
     assert [states[task] for task in (LIST, READ, APPROVE, BUILD)] == ["success"] + ["skipped"] * 3
-    assert "there is nothing to build or to approve" in airflow.log(ASKING, run_id, READ)
+    assert "nothing to build or to approve" in airflow.log(ASKING, run_id, READ)
 
 
 def test_rejected_or_timed_out_approval_builds_nothing(
@@ -81,7 +81,7 @@ def test_rejected_or_timed_out_approval_builds_nothing(
     assert question["subject"] == "Build 1 model, 1 test?"
     assert "| `daily_revenue` | model, table |" in question["body"]
     assert f"of commit `{changed}` of branch `main`" in question["body"]
-    [message] = told(receiver, refused, "task.waits")
+    [message] = messages(receiver, refused, "task.waits")
     assert f"{refused}/tasks/approve/required_actions" in message["answer_url"]
     for dag_id, run_id in ((ASKING, refused), (ASKING_IN_VAIN, in_vain)):
         assert airflow.wait(dag_id, run_id) == "success"

@@ -44,7 +44,7 @@ def commits(project: Project, main_commit: str) -> dict[str, str]:
 
 @pytest.fixture
 def clean(project: Project) -> Iterator[None]:
-    """What a test leaves of the pull request does not matter to the next one."""
+    """Drop the schema that a test leaves of its pull request."""
     yield
     with project.warehouse() as connection:
         connection.execute(f"drop schema if exists {SCHEMA} cascade")
@@ -58,7 +58,7 @@ def tables(project: Project, schema: str) -> set[str]:
 
 
 def start_as_github_does(airflow: Airflow, commit: str, closed: bool = False) -> str:
-    """Runs the workflow's own step; returns the Dag run's id."""
+    """Run the workflow's own step; return the Dag run's id."""
     airflow.call("PATCH", f"/dags/{DAG}", is_paused=False)
     job = check_workflow()["jobs"]["start"]
     variables = {
@@ -181,9 +181,9 @@ def test_documented_command_checks_the_current_commit(
 
 def test_read_form_rejects_missing_and_unknown_fields(airflow: Airflow) -> None:
     refusals: list[tuple[dict[str, Any], str]] = [
-        ({"pull_request": 7}, "its commit or that it is closed"),
-        ({"commit": "0" * 40}, "Name the pull request"),
-        ({"pull_requests": 7}, "There is no pull_requests in the form"),
+        ({"pull_request": 7}, "its commit or closed"),
+        ({"commit": "0" * 40}, "Set the number of the pull request"),
+        ({"pull_requests": 7}, "The form has no field pull_requests"),
     ]
     run_ids = [airflow.trigger(DAG, **conf) for conf, _said in refusals]
 

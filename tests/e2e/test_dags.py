@@ -11,7 +11,7 @@ from include.dbt_cloud.api.advice import BY_STATUS, NOT_REACHED
 from include.dbt_cloud.run.retry_policy import IN_THE_CODE
 from tests.e2e.airflow_client import Airflow
 from tests.e2e.project import Project, eventually
-from tests.e2e.receiver import told
+from tests.e2e.receiver import messages
 from tests.e2e.variants import MISSING_JOB, TELLING, UNREADABLE
 from tests.webhook_receiver import WebhookReceiver
 
@@ -23,7 +23,7 @@ PIPELINE = "extract_load_transform"
 
 @pytest.fixture(scope="module")
 def pipeline_run(airflow: Airflow) -> str:
-    """A Dag run of the whole pipeline that succeeded."""
+    """Return a Dag run of the whole pipeline that succeeded."""
     return airflow.first_run(PIPELINE)
 
 
@@ -238,10 +238,10 @@ def test_code_that_the_warehouse_cannot_read_fails_the_task_without_a_retry(
 
 
 def failure_of(receiver: WebhookReceiver, run_id: str) -> dict[str, Any]:
-    """What the Dag processor tells of a whole Dag run."""
+    """Return the Dag processor's message about a whole Dag run."""
 
     def failure() -> list[dict[str, Any]]:
-        return told(receiver, run_id, "dag_run.failed")
+        return messages(receiver, run_id, "dag_run.failed")
 
     (only,) = eventually(failure, f"the failure of {run_id} is told")
     return only

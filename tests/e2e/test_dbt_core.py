@@ -29,7 +29,7 @@ def no_marts(airflow: Airflow, project: Project) -> None:
 
 @contextmanager
 def password_names_the_schema(airflow: Airflow, project: Project) -> Iterator[None]:
-    """The connection has a password, and dbt's profile uses it where one can see it."""
+    """Give the connection a password that dbt's profile uses visibly."""
     profile = project.root / "include" / "jaffle_shop" / "profiles.yml"
     text, path = profile.read_text(), "/connections/warehouse_default"
     connection = airflow.call("GET", path)
@@ -52,7 +52,7 @@ def schemas_with_customers(project: Project) -> list[tuple[str]]:
 
 @pytest.fixture(scope="module")
 def together(airflow: Airflow) -> dict[str, str]:
-    """A Dag run of each, started together when dbt had parsed nothing yet."""
+    """Start a Dag run of each at once, before dbt has parsed anything."""
     return airflow.first_runs(ONE_TASK, BY_MODEL)
 
 

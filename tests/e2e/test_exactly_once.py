@@ -9,7 +9,7 @@ import pytest
 from tests.e2e import crashes, webhook_crashes
 from tests.e2e.crashes import Scene
 from tests.e2e.project import Project
-from tests.e2e.webhook_crashes import Telling
+from tests.e2e.webhook_crashes import Delivery
 
 pytestmark = [pytest.mark.slow, pytest.mark.xdist_group(name="crashes")]
 
@@ -57,7 +57,7 @@ TABLE_OF_TASK_GROUP: list[tuple[Callable[[Scene], None], list[str], str]] = [
 
 @pytest.fixture(scope="module")
 def project(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Project]:
-    """An Airflow of its own, since other tests would not survive what happens to it."""
+    """Yield a separate Airflow, which these tests crash."""
     project = crashes.copy_for_crashes(tmp_path_factory.mktemp("crashes"))
     with project.started(**crashes.IMPATIENT):
         yield project
@@ -90,7 +90,7 @@ def test_task_group_has_exactly_the_expected_dbt_runs(
 
 
 # What happens, how many runs dbt Cloud tells of meanwhile, and how often it tells of each.
-TABLE_OF_WEBHOOKS: list[tuple[Callable[[Telling], None], int, int]] = [
+TABLE_OF_WEBHOOKS: list[tuple[Callable[[Delivery], None], int, int]] = [
     (webhook_crashes.many_come_at_once, 1000, 1),
     (webhook_crashes.api_server_dies, 30, 4),
     (webhook_crashes.database_is_gone, 30, 4),
@@ -103,21 +103,21 @@ TABLE_OF_WEBHOOKS: list[tuple[Callable[[Telling], None], int, int]] = [
     ids=[row[0].__name__ for row in TABLE_OF_WEBHOOKS],
 )
 def test_webhooks_create_exactly_one_event_per_run(
-    project: Project, happens: Callable[[Telling], None], runs: int, times: int
+    project: Project, happens: Callable[[Delivery], None], runs: int, times: int
 ) -> None:
     webhook_crashes.require_one_event_each(project, happens, runs, times)
 
 
 def test_webhook_is_retried_after_the_api_server_was_down(project: Project) -> None:
-    webhook_crashes.require_the_local_dbt_cloud_tells_again(project)
+    webhook_crashes.require_the_local_dbt_cloud_retries(project)
 
 
 @pytest.mark.parametrize("component", ["triggerer", "postgres"])
 def test_watcher_reports_each_run_once_after_a_crash(project: Project, component: str) -> None:
-    crashes.watchers_hear_of_each_run_once(project, lambda: project.kill(component, family=True))
+    crashes.require_one_watcher_event_per_run(project, lambda: project.kill(component, family=True))
 
 
 def test_webhook_and_watcher_create_one_event_per_run(project: Project) -> None:
-    crashes.watchers_hear_of_each_run_once(
+    crashes.require_one_watcher_event_per_run(
         project, lambda: project.kill("triggerer", family=True), webhooks=True
     )

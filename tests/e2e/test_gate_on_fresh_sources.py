@@ -9,7 +9,7 @@ import pytest
 
 from tests.e2e.airflow_client import Airflow
 from tests.e2e.project import Project, eventually
-from tests.e2e.receiver import told
+from tests.e2e.receiver import messages
 from tests.webhook_receiver import WebhookReceiver
 
 pytestmark = [pytest.mark.slow, pytest.mark.xdist_group(name="airflow-b")]
@@ -22,7 +22,7 @@ JOB_ID = 30605
 
 @pytest.fixture(scope="module")
 def green_run(airflow: Airflow, receiver: WebhookReceiver) -> str:
-    """A Dag run that succeeded, and that the receiver heard of."""
+    """Return a Dag run that succeeded and sent its message to the receiver."""
     run_id = airflow.trigger(DAG)
     assert airflow.wait(DAG, run_id) == "success"
     return run_id
@@ -30,7 +30,7 @@ def green_run(airflow: Airflow, receiver: WebhookReceiver) -> str:
 
 @contextmanager
 def undelivered_payments(project: Project) -> Iterator[None]:
-    """The file does not come, and the last one came more than three days ago."""
+    """Withhold the file; the last one arrived more than three days ago."""
     file = project.root / "include" / "raw_data" / "payments.csv.gz"
     with project.warehouse() as connection:
         old = "update raw.loads set loaded_at = now() - interval 74 hours"
@@ -55,7 +55,7 @@ def test_fresh_sources_are_built_checked_and_reported_to_consumers(
         source.removeprefix("jaffle_shop.") for source in airflow.xcom(DAG, green_run, GATE)
     }
     assert project.query("select count(*) > 1000 from analytics.customers") == [(True,)]
-    (success,) = told(receiver, green_run, "task.succeeded")
+    (success,) = messages(receiver, green_run, "task.succeeded")
     assert success["task_id"] == "notify_consumers"
 
 
@@ -70,10 +70,10 @@ def test_failed_mart_check_is_reported_once_and_not_to_consumers(
 
     assert airflow.tasks(DAG, run_id)[CHECKS]["try_number"] == 3  # the first, and two since
     assert airflow.states(DAG, run_id)["notify_consumers"] == "upstream_failed"
-    (failure,) = told(receiver, run_id, "task.failed")  # and not one for each try
+    (failure,) = messages(receiver, run_id, "task.failed")  # and not one for each try
     assert failure["task_id"] == CHECKS
     assert "mart orders, id 1000, is_invented False" in failure["text"]
-    assert len(told(receiver, run_id, "task.succeeded")) == 1
+    assert len(messages(receiver, run_id, "task.succeeded")) == 1
 
 
 def test_gate_fails_on_stale_sources_and_starts_no_dbt_run(
@@ -91,11 +91,11 @@ def test_gate_fails_on_stale_sources_and_starts_no_dbt_run(
         "notify_consumers": "upstream_failed",
     }
     assert dbt_runs(project) == before
-    stale = "jaffle_shop.payments was loaded 3 days 2 hours ago, allowed are 2 days"
+    stale = "jaffle_shop.payments was loaded 3 days 2 hours ago (allowed: 2 days)"
     assert stale in airflow.log(DAG, run_id, GATE)
     # On a busy machine Airflow may add a try, and so a message: if a trigger fires before its
     # task's process is gone, the scheduler takes the end of that process for the task's.
-    failure, *_ = told(receiver, run_id, "task.failed")
+    failure, *_ = messages(receiver, run_id, "task.failed")
     assert stale in failure["text"]
     assert "orders" not in failure["text"]
 
@@ -107,9 +107,9 @@ def test_gate_reports_lateness_and_passes_when_the_source_arrives(
     with undelivered_payments(project):
         run_id = airflow.trigger(DAG)
         (late,) = eventually(
-            lambda: told(receiver, run_id, "dag_run.late"), "the Dag run's lateness is told"
+            lambda: messages(receiver, run_id, "dag_run.late"), "the Dag run's lateness is told"
         )
-        assert "and is running" in late["text"]
+        assert "its state is running" in late["text"]
         assert airflow.states(DAG, run_id)[GATE] != "failed"
         assert dbt_runs(project) == before
         with project.warehouse() as connection:

@@ -46,7 +46,7 @@ def failed(airflow: Airflow, project: Project) -> int:
 
 
 def failed_run(airflow: Airflow, project: Project) -> int:
-    """A run of the job that failed; the cause is mended."""
+    """Return a failed run of the job whose cause is repaired."""
     with missing_table(project, "stores"):
         assert airflow.run("run_dbt_cloud_job")[1] == {TRIGGER: "failed"}
     return int(project.dbt_runs(job_definition_id=JOB_ID, status=20)[0]["id"])
@@ -110,7 +110,7 @@ def test_deferral_into_production_itself_is_refused(airflow: Airflow) -> None:
     run_id, states = airflow.run(FORM, select="orders+", defer=True)
 
     assert states["read_form"] == "failed"
-    assert "name another schema" in airflow.log(FORM, run_id, "read_form")
+    assert "set another schema" in airflow.log(FORM, run_id, "read_form")
 
 
 @pytest.mark.parametrize(

@@ -13,9 +13,9 @@ from tests.e2e.watching import (
     QUICK,
     begin_to_watch,
     dag_run_of,
+    event_counts,
     no_webhooks,
     run_outside,
-    times_told,
 )
 
 pytestmark = [pytest.mark.slow, pytest.mark.xdist_group(name="airflow-b")]
@@ -49,10 +49,10 @@ def test_runs_of_both_projects_start_one_comparison(airflow: Airflow, project: P
     revenue = "select count(*), sum(revenue)::double from {}.daily_revenue"
     (compared,) = project.query(revenue.format("finance"))
     assert project.query(revenue.format("analytics")) == [compared]
-    told = airflow.xcom(DAG, dag_run, COMPARE)
-    assert (told["days_and_stores"], told["revenue"]) == compared
+    compared_rows = airflow.xcom(DAG, dag_run, COMPARE)
+    assert (compared_rows["days_and_stores"], compared_rows["revenue"]) == compared
     for asset, run in zip((SHOP, FINANCE), runs, strict=True):
-        assert times_told(airflow, asset)[run["id"]] == 1
+        assert event_counts(airflow, asset)[run["id"]] == 1
 
 
 def test_require_success_names_the_failed_job_and_passes_after_its_rerun(
@@ -64,8 +64,8 @@ def test_require_success_names_the_failed_job_and_passes_after_its_rerun(
 
     assert airflow.wait(DAG, dag_run) == "failed"
     assert airflow.states(DAG, dag_run) == {REQUIRE: "failed", COMPARE: "upstream_failed"}
-    said = f"Run {failed['id']} of Finance build ended with error: {failed['href']}"
-    assert said in airflow.log(DAG, dag_run, REQUIRE)
+    message = f"Run {failed['id']} of Finance build ended with error: {failed['href']}"
+    assert message in airflow.log(DAG, dag_run, REQUIRE)
 
     run_outside(project, FINANCE_JOB, QUICK)
     airflow.clear(DAG, dag_run, REQUIRE)
@@ -84,4 +84,4 @@ def test_manual_run_fails_when_revenue_differs_between_projects(
     dag_run, states = airflow.run(DAG)
 
     assert states == {REQUIRE: "success", COMPARE: "failed"}
-    assert "Not so: both projects tell the same revenue." in airflow.log(DAG, dag_run, COMPARE)
+    assert "Check failed: revenue is equal in both (" in airflow.log(DAG, dag_run, COMPARE)

@@ -24,14 +24,14 @@ PUBLISHED = "publish_models_as_assets"
 
 @pytest.fixture(autouse=True)
 def paused(airflow: Airflow) -> Iterator[None]:
-    """An event of the run would start a Dag run beside the test's own."""
+    """Pause the Dag, because an event of the run would start a second Dag run."""
     airflow.call("PATCH", f"/dags/{DAG}", is_paused=True)
     yield
     airflow.call("PATCH", f"/dags/{DAG}", is_paused=True)
 
 
 def dbt_run(project: Project, **overrides: Any) -> int:
-    """A run that nobody in Airflow has started, once it has ended."""
+    """Return a finished run that Airflow did not start."""
     body = {"cause": "Scheduled", **overrides}
     started = project.dbt_cloud.post(f"/jobs/{JOB_ID}/run/", json=body).raise_for_status()
     run_id = int(started.json()["data"]["id"])
@@ -41,7 +41,7 @@ def dbt_run(project: Project, **overrides: Any) -> int:
 
 
 def account(project: Project) -> Path:
-    """The folder of what is kept of the local dbt Cloud's account."""
+    """Return the folder with the kept runs of the local dbt Cloud's account."""
     place = f"localhost_{project.dbt_cloud_port}/{DBT_CLOUD.login}"
     return project.root / "include" / ".local" / "history" / place
 
@@ -110,6 +110,6 @@ def test_unknown_run_fails_without_retries_and_logs_the_404(airflow: Airflow) ->
 
     assert states == {"find_runs": "success", "keep_runs": "failed"}
     assert airflow.tasks(DAG, dag_run)["keep_runs"]["try_number"] == 1
-    assert "Run 1000000000 is not kept: dbt Cloud answered 404" in airflow.log(
+    assert "Could not store run 1000000000: dbt Cloud returned 404" in airflow.log(
         DAG, dag_run, "keep_runs"
     )

@@ -17,7 +17,7 @@ SERVER = "local-dbt-cloud"
 def test_task_fails_when_dbt_cloud_stops_and_succeeds_when_cleared_later(
     airflow: Airflow, project: Project
 ) -> None:
-    servers = project.watchers[1]
+    servers = project.supervisors[1]
     try:
         with project.warehouse():  # dbt waits for it, so the run stays active
             run_id = airflow.trigger(DAG)

@@ -9,7 +9,7 @@ import pytest
 
 from tests.e2e.airflow_client import Airflow
 from tests.e2e.project import Project, eventually
-from tests.e2e.receiver import told as told_to
+from tests.e2e.receiver import messages
 from tests.e2e.test_job_dags import missing_table
 from tests.e2e.variants import (
     AFTER,
@@ -75,13 +75,13 @@ def clear(airflow: Airflow, dag: str, dag_run: str, *names: str) -> None:
 
 
 def failure_of(receiver: WebhookReceiver, dag_run: str, task_id: str) -> dict[str, Any]:
-    """What the Dag processor tells of a task that its trigger has ended."""
+    """Return the Dag processor's message about a task that its trigger has ended."""
 
     def failures() -> list[dict[str, Any]]:
-        found = told_to(receiver, dag_run, "task.failed")
+        found = messages(receiver, dag_run, "task.failed")
         return [one for one in found if one["task_id"] == task_id]
 
-    (only,) = eventually(failures, f"the failure of {task_id} is told")
+    (only,) = eventually(failures, f"the failure of {task_id} is sent")
     return only
 
 
@@ -94,11 +94,11 @@ def test_task_group_has_a_task_per_model_and_starts_one_dbt_run(
 
     assert states == green()
     (run,) = runs_after(project, before)
-    told = airflow.xcom(SHOWN, dag_run, task("customers"))
-    assert told["status"] == "success"
-    assert told["run_id"] == run["id"]
-    assert told["run_url"] == run["href"]
-    assert {one["status"] for one in told["tests"]} == {"pass"}
+    result = airflow.xcom(SHOWN, dag_run, task("customers"))
+    assert result["status"] == "success"
+    assert result["run_id"] == run["id"]
+    assert result["run_url"] == run["href"]
+    assert {one["status"] for one in result["tests"]} == {"pass"}
     log = airflow.log(SHOWN, dag_run, task("customers"))
     assert f"Following dbt Cloud run {run['id']}" in log
     assert "model.jaffle_shop.customers: success in" in log
@@ -119,13 +119,13 @@ def test_failed_models_leave_others_successful_and_are_rebuilt_by_one_run(
         **dict.fromkeys([CHECK, *map(task, after)], "upstream_failed"),
     }
     assert airflow.wait(SHOWN_ONCE, dag_run) == "failed"
-    told = airflow.xcom(SHOWN_ONCE, dag_run, task("stg_stores"))
-    assert told["status"] == "error"
+    result = airflow.xcom(SHOWN_ONCE, dag_run, task("stg_stores"))
+    assert result["status"] == "error"
     log = airflow.log(SHOWN_ONCE, dag_run, task("stg_stores"))
     assert "Table with name stores does not exist" in log
     message = failure_of(receiver, dag_run, task("stg_stores"))
-    assert message["dbt_cloud_run_url"] == told["run_url"]
-    assert [node["unique_id"] for node in message["failed_nodes"]] == [told["unique_id"]]
+    assert message["dbt_cloud_run_url"] == result["run_url"]
+    assert [node["unique_id"] for node in message["failed_nodes"]] == [result["unique_id"]]
     assert "Table with name stores does not exist" in message["text"]
 
     clear(airflow, SHOWN_ONCE, dag_run, task("stg_stores"), task("stg_products"))
@@ -196,9 +196,9 @@ def test_failed_dbt_test_fails_its_model_task_and_blocks_downstream_tasks(
         task("orders"): "failed",
         **dict.fromkeys([CHECK, *map(task, after)], "upstream_failed"),
     }
-    told = airflow.xcom(SHOWN_ONCE, dag_run, task("orders"))
-    assert told["status"] == "success"  # the model was built
-    (test,) = (one for one in told["tests"] if one["status"] == "fail")
+    result = airflow.xcom(SHOWN_ONCE, dag_run, task("orders"))
+    assert result["status"] == "success"  # the model was built
+    (test,) = (one for one in result["tests"] if one["status"] == "fail")
     assert "order_total_is_subtotal_plus_tax" in test["unique_id"]
     assert test["rows"] > 0
 
@@ -225,9 +225,9 @@ def test_concurrent_dag_runs_follow_their_own_dbt_runs(airflow: Airflow, project
     for dag_run in dag_runs:
         assert airflow.wait(SHOWN_ONCE, dag_run) == "success"
 
-    told = [airflow.xcom(SHOWN_ONCE, dag_run, task("products")) for dag_run in dag_runs]
+    results = [airflow.xcom(SHOWN_ONCE, dag_run, task("products")) for dag_run in dag_runs]
     own = [airflow.xcom(SHOWN_ONCE, dag_run, JOB) for dag_run in dag_runs]
-    assert [one["run_id"] for one in told] == own
+    assert [one["run_id"] for one in results] == own
     assert len(set(own)) == 2
 
 
@@ -256,7 +256,7 @@ def test_stale_lineage_file_logs_missing_models_and_skips_removed_ones(
     assert states == {**green("products", "daily_revenue"), gone: "skipped", AFTER: "success"}
     log = airflow.log(SHOWN_STALE, dag_run, REST)
     assert "model.jaffle_shop.products: success" in log
-    assert "the Dag write_lineage writes it anew" in log
+    assert "run the Dag write_lineage to rewrite it" in log
     assert "does not build this node" in airflow.log(SHOWN_STALE, dag_run, gone)
 
 
@@ -300,10 +300,10 @@ def test_built_models_publish_one_event_each_and_start_waiting_dags(
         lambda: set(airflow.dag_runs(REFRESH)) - before, "the asset starts the Dag that waits"
     )
     assert airflow.wait(REFRESH, refreshed) == "success"
-    told = airflow.xcom(REFRESH, refreshed, "refresh_best_customers")
-    assert told["customers"] == 100
-    # Beside the runs that keep_dbt_cloud_history has told of before.
-    assert told["dbt_cloud_runs"].count(run_id) == 1
+    result = airflow.xcom(REFRESH, refreshed, "refresh_best_customers")
+    assert result["customers"] == 100
+    # Besides the earlier runs of keep_dbt_cloud_history.
+    assert result["dbt_cloud_runs"].count(run_id) == 1
     assert project.query("select count(*) from marketing.best_customers") == [(100,)]
 
 

@@ -15,8 +15,9 @@ from typing import Any
 import httpx
 import pytest
 
+from include.local_airflow.settings.environment import airflow_environment
 from include.local_airflow.settings.launch import Launch
-from include.local_airflow.start.command import database_of
+from include.local_airflow.start.plan import database_of
 from include.local_servers.connections import DBT_CLOUD
 from tests.e2e.airflow_client import Airflow
 from tests.e2e.project import Project, eventually
@@ -36,7 +37,7 @@ FRAME = "document.querySelector('iframe').contentDocument"
 
 @pytest.fixture(scope="module")
 def kept(airflow: Airflow, project: Project) -> str:
-    """Runs of two jobs are kept, one with documentation; a Dag run that started one of them."""
+    """Keep runs of two jobs, one with documentation; return the Dag run that started one."""
     dag_run = airflow.first_run(RUN)
     start_dbt_run(project, DOCUMENTED_JOB, EVIL)
     active = {"status__in": "[1,2,3]", "job_definition_id": DOCUMENTED_JOB}
@@ -50,7 +51,7 @@ def kept(airflow: Airflow, project: Project) -> str:
 def strict(
     airflow: Airflow, project: Project, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[str]:
-    """The address of an API server that asks who is there."""
+    """Yield the address of an API server that requires a login."""
     passwords = tmp_path_factory.mktemp("users") / "passwords.json"
     passwords.write_text(json.dumps(dict.fromkeys(USERS, PASSWORD)))
     port = free_port()
@@ -64,7 +65,7 @@ def strict(
     }
     command = [sys.executable, "-m", "airflow", "api-server", "--apps", "core"]
     launch = Launch.read(project.root, project.environment)
-    environment = launch.environment(database_of(launch)) | settings
+    environment = airflow_environment(launch, database_of(launch)) | settings
     with passwords.with_name("log").open("w") as log:
         server = subprocess.Popen(
             command, cwd=project.root, env=environment, stdout=log, stderr=log
@@ -118,7 +119,7 @@ def test_page_requires_an_airflow_login_and_permission(kept: str, strict: str, p
     answers = (stranger, forged, unauthorized, by_cookie, by_token)
     assert [one.status_code for one in answers] == [401, 403, 403, 200, 200]
     assert "You are not logged in" in stranger.text
-    assert f"somebody who may read the Dag {KEEP}" in unauthorized.text
+    assert f"it requires read access to the Dag {KEEP}" in unauthorized.text
     for refused in (stranger, forged, unauthorized):
         assert "jaffle" not in refused.text
         assert "Daily" not in refused.text
@@ -165,11 +166,11 @@ def test_page_shows_kept_runs_when_dbt_cloud_is_unavailable(
     project.dbt_cloud.post(faults, json=fault).raise_for_status()
 
     try:
-        text = eventually(lambda: says(get(url), "does not answer"), "the answer before is old")
+        text = eventually(lambda: says(get(url), "Could not read dbt Cloud"), "the cache expires")
     finally:
         project.dbt_cloud.delete(faults).raise_for_status()
 
-    assert "dbt Cloud answered 503" in text
+    assert "dbt Cloud returned 503" in text
     assert "Daily run" in text
 
 

@@ -35,7 +35,7 @@ needs_redis = pytest.mark.skipif(
 
 @pytest.fixture(scope="module")
 def celery(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, str]]:
-    """The settings for Celery, and a Redis on the loopback address; nothing without Redis."""
+    """Yield the settings for Celery with a Redis on the loopback address; nothing without Redis."""
     if REDIS is None:
         yield {}
         return
@@ -56,7 +56,7 @@ def celery(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, str]]
 
 @pytest.fixture(scope="module")
 def database_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """A PostgreSQL with a password, on the loopback address."""
+    """Yield a PostgreSQL with a password, on the loopback address."""
     home, port = tmp_path_factory.mktemp("postgres"), free_port()
     postgres.make_data(home)
     settings = ["-c", "listen_addresses=127.0.0.1", "-p", str(port)]
@@ -110,7 +110,7 @@ def test_task_has_exactly_the_expected_dbt_runs(
         happens(scene)
         scene.wait()
         crashes.require(scene, ["Success"] * dbt_runs, "success")
-    assert all(state.lives for state in project.states().values())
+    assert all(state.is_running for state in project.states().values())
 
 
 def test_watchers_move_to_the_other_triggerer_and_report_each_run_once(project: Project) -> None:
@@ -121,4 +121,4 @@ def test_watchers_move_to_the_other_triggerer_and_report_each_run_once(project: 
             project.kill(name, family=True)
             eventually(project.is_well, f"{name} runs again")
 
-    crashes.watchers_hear_of_each_run_once(project, both_die)
+    crashes.require_one_watcher_event_per_run(project, both_die)

@@ -18,7 +18,7 @@ from tests.webhook_receiver import WebhookReceiver
 pytestmark = [pytest.mark.slow, pytest.mark.xdist_group(name="airflow-b")]
 
 DAG, JOB = "react_to_dbt_cloud_run", 48630
-READ, REFRESH, TELL = "read_runs", "refresh_quiet_customers", "tell_people"
+READ, REFRESH, NOTIFY = "read_runs", "refresh_quiet_customers", "notify_people"
 ASSET = job_runs(JOB)
 
 
@@ -31,10 +31,10 @@ def run_outside(project: Project, job_id: int = JOB) -> dict[str, Any]:
 
 
 def dag_run_about(airflow: Airflow, run_id: int) -> str:
-    """The Dag run that the run's one event has started."""
+    """Return the Dag run that the run's one event has started."""
 
     def found() -> list[dict[str, Any]]:
-        return [one for one in events_of(airflow, ASSET) if told(one)["run_id"] == run_id]
+        return [one for one in events_of(airflow, ASSET) if run_in(one)["run_id"] == run_id]
 
     def started() -> list[str]:
         return [one["run_id"] for event in found() for one in event["created_dagruns"]]
@@ -44,7 +44,7 @@ def dag_run_about(airflow: Airflow, run_id: int) -> str:
     return dag_run
 
 
-def told(event: dict[str, Any]) -> dict[str, Any]:
+def run_in(event: dict[str, Any]) -> dict[str, Any]:
     run: dict[str, Any] = event["extra"]["dbt_cloud_run"]
     return run
 
@@ -58,18 +58,18 @@ def test_run_started_outside_airflow_refreshes_the_marketing_table(
 
     dag_run = dag_run_about(airflow, run["id"])
     assert airflow.wait(DAG, dag_run) == "success"
-    states = {READ: "success", REFRESH: "success", TELL: "skipped"}
+    states = {READ: "success", REFRESH: "success", NOTIFY: "skipped"}
     assert airflow.states(DAG, dag_run) == states
     [read] = airflow.xcom(DAG, dag_run, READ)
     assert (read["run_id"], read["status"], read["url"]) == (run["id"], "success", run["href"])
-    assert "Who or what started it: started by curl" in airflow.log(DAG, dag_run, READ)
+    assert "Started by: started by curl" in airflow.log(DAG, dag_run, READ)
     count = airflow.xcom(DAG, dag_run, REFRESH)
     assert project.query("select count(*) from marketing.quiet_customers") == [(count,)]
     assert count > 0
 
     by_hand, states = airflow.run(DAG)  # takes the same run once more
 
-    assert states == {READ: "success", REFRESH: "success", TELL: "skipped"}
+    assert states == {READ: "success", REFRESH: "success", NOTIFY: "skipped"}
     assert airflow.xcom(DAG, by_hand, READ) == [read]
 
 
@@ -83,14 +83,14 @@ def test_failed_run_sends_a_notification_with_its_failed_node(
         dag_run = dag_run_about(airflow, run["id"])
 
     assert airflow.wait(DAG, dag_run) == "success"
-    assert airflow.states(DAG, dag_run) == {READ: "success", REFRESH: "skipped", TELL: "success"}
-    [heard] = [one.event for one in receiver.received if one.event["dag_run_id"] == dag_run]
-    assert heard["event"] == "dbt_cloud_run.failed"
-    assert heard["subject"] == "Error: Marketing build in dbt Cloud"
-    assert heard["dbt_cloud_run_id"] == run["id"]
-    assert [node["unique_id"] for node in heard["failed_nodes"]] == ["model.jaffle_shop.stg_orders"]
-    for words in ("Who or what started it: started by curl", "orders does not exist", run["href"]):
-        assert words in heard["text"]
+    assert airflow.states(DAG, dag_run) == {READ: "success", REFRESH: "skipped", NOTIFY: "success"}
+    [sent] = [one.event for one in receiver.received if one.event["dag_run_id"] == dag_run]
+    assert sent["event"] == "dbt_cloud_run.failed"
+    assert sent["subject"] == "Error: Marketing build in dbt Cloud"
+    assert sent["dbt_cloud_run_id"] == run["id"]
+    assert [node["unique_id"] for node in sent["failed_nodes"]] == ["model.jaffle_shop.stg_orders"]
+    for words in ("Started by: started by curl", "orders does not exist", run["href"]):
+        assert words in sent["text"]
 
 
 def test_receiver_rejects_invalid_webhooks_and_deduplicates_repeated_ones(
@@ -113,7 +113,7 @@ def test_receiver_rejects_invalid_webhooks_and_deduplicates_repeated_ones(
     assert [answer.status_code for answer in same] == [200] * 10
     assert len(events_of(airflow, ASSET)) == before + 1
     log = (project.root / ".airflow" / "logs" / "api-server.log").read_text()
-    assert "A webhook is refused with 413" in log
+    assert "Refused a webhook with 413" in log
     assert sender.secret not in log
     answers = [line for line in log.splitlines() if "path=/webhooks/" in line]
     assert answers
@@ -134,13 +134,13 @@ def test_receiver_replaces_characters_that_postgresql_cannot_store(
 
     assert answers == [200] * 6
     assert absurd.status_code == 400
-    newest = [told(event) for event in events_of(airflow, ASSET, newest=3)]
+    newest = [run_in(event) for event in events_of(airflow, ASSET, newest=3)]
     assert [run["run_id"] for run in newest] == [9_000_000_000_004, *reversed(ids)]
     assert newest[1]["cause"] == newest[1]["job_name"] == "by \ufffd \ufffd hand"
 
 
 def slow_body(project: Project) -> socket.socket:
-    """The beginning of a webhook; closed at the end of the block, it is a cut one."""
+    """Send the beginning of a webhook; closing the socket cuts it short."""
     client = socket.create_connection(("127.0.0.1", project.port))
     client.sendall(b"POST /webhooks/dbt-cloud HTTP/1.1\r\nHost: a\r\nContent-Length: 900\r\n\r\n{")
     return client

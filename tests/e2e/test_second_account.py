@@ -1,4 +1,4 @@
-"""An account of one's own: right, and with each mistake, nothing runs where it should not."""
+"""A second account: with a correct connection, and with each mistake."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def account(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningDbtClou
 def project(
     account: RunningDbtCloud, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Project]:
-    """A clone whose .env names the second account, and whose ids are the example's."""
+    """Yield a clone with the second account in .env and the example's job ids."""
     project = Project.copy_to(tmp_path_factory.mktemp("clone"), retries=2)
     bundle = account.data / "ca-bundle.pem"
     write_dotenv(project, {NAME: account.connection, **trust(bundle)})
@@ -53,13 +53,13 @@ def trust(bundle: Path) -> dict[str, str]:
 
 @pytest.fixture
 def runs_none(account: RunningDbtCloud) -> Iterator[None]:
-    """The test starts no dbt Cloud run."""
+    """Check that the test starts no dbt Cloud run."""
     before = [run["id"] for run in account.get("runs/")]
     yield
     assert [run["id"] for run in account.get("runs/")] == before
 
 
-def test_printed_lines_lead_to_the_second_account() -> None:
+def test_printed_lines_connect_to_the_second_account() -> None:
     makefile = (CHECKOUT / "Makefile").read_text()
     [line] = re.findall(rf"'{NAME}=(.+)'", makefile)
 
@@ -76,17 +76,17 @@ def test_doctor_folds_example_ids_into_one_problem(project: Project) -> None:
 
     assert result.returncode == 1
     assert result.stdout.count("✗ ") == 1, result.stdout
-    assert "Dags still have the ids of this repository's jobs: " in result.stdout
-    assert "  Set JOB_ID in those that you use to one of these: 30010 (Nightly" in result.stdout
-    assert "To do: 1, marked ✗." in result.stdout
+    assert "Dags still have the job ids of this repository: " in result.stdout
+    assert "  In the Dags that you use, set JOB_ID to one of these: 30010 (Nightly" in result.stdout
+    assert "Problems: 1, marked ✗." in result.stdout
 
 
 @pytest.mark.usefixtures("runs_none")
-def test_local_warehouse_is_refused_before_the_job_runs(project: Project) -> None:
+def test_dag_rejects_the_local_warehouse_before_the_job_runs(project: Project) -> None:
     result = project.launcher("run", "extract_load_transform")
 
     assert result.returncode == 1
-    assert "dbt_cloud_default leads to localhost:" in result.stdout
+    assert "dbt_cloud_default is for localhost:" in result.stdout
     assert "replace open_local_warehouse in this Dag" in result.stdout
     assert "waiting to retry" not in result.stdout
 
@@ -98,16 +98,16 @@ def test_own_job_runs_once_its_id_is_set(project: Project, account: RunningDbtCl
     run = project.launcher("run", DAG)
 
     assert doctor.returncode == 0, doctor.stdout
-    assert "All is well." in doctor.stdout
+    assert "All checks passed." in doctor.stdout
     assert run.returncode == 0, run.stdout + run.stderr
-    assert f"dbt Cloud: {account.host}, account 20042 ({NAME}, whatever" in run.stdout
+    assert f"dbt Cloud: {account.host}, account 20042 ({NAME}, overrides the UI" in run.stdout
     [newest] = account.get("runs/", limit=1, order_by="-id")
     assert (newest["job_definition_id"], newest["status_humanized"]) == (OWN_JOB, "Success")
 
 
 @pytest.mark.usefixtures("runs_none")
 @pytest.mark.parametrize(
-    ("change", "job_id", "sentence"),
+    ("change", "job_id", "message"),
     [
         ({"password": "wrong"}, OWN_JOB, BY_STATUS[401]),
         ({"login": "16173"}, OWN_JOB, BY_STATUS[403]),
@@ -123,7 +123,7 @@ def test_mistake_ends_with_its_advice_and_without_a_run(
     account: RunningDbtCloud,
     change: dict[str, str | int],
     job_id: int,
-    sentence: str,
+    message: str,
 ) -> None:
     fields = json.loads(account.connection) | change
     certificates = {} if "trust" in fields else trust(account.data / "ca-bundle.pem")
@@ -135,6 +135,6 @@ def test_mistake_ends_with_its_advice_and_without_a_run(
     run = project.launcher("run", DAG)
 
     assert run.returncode == 1
-    assert sentence in run.stdout + run.stderr
-    is_retried = sentence in (NOT_REACHED, NOT_TRUSTED)  # the network may be back
+    assert message in run.stdout + run.stderr
+    is_retried = message in (NOT_REACHED, NOT_TRUSTED)  # a network error may be temporary
     assert ("waiting to retry" in run.stdout) is is_retried

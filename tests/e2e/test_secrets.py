@@ -1,4 +1,4 @@
-"""A token reaches dbt Cloud from wherever Airflow finds it, and shows up nowhere on the way."""
+"""A token reaches dbt Cloud from each of Airflow's sources, and appears in no log or response."""
 
 from __future__ import annotations
 
@@ -14,20 +14,22 @@ pytestmark = [pytest.mark.slow, pytest.mark.xdist_group(name="airflow-b")]
 
 
 def files_with_token(folder: Path) -> set[str]:
-    """All files that hold the token in plain text: logs, databases, artifacts, settings."""
+    """Return all files with the token in plain text: logs, databases, artifacts, settings."""
     files = (path for path in folder.rglob("*") if path.is_file() and not path.is_symlink())
     return {str(file.relative_to(folder)) for file in files if TOKEN.encode() in file.read_bytes()}
 
 
-def answers(airflow: Airflow, dag_id: str, run_id: str, task_id: str) -> str:
-    """All that the API says of a task instance, and of connections and events."""
+def api_responses(airflow: Airflow, dag_id: str, run_id: str, task_id: str) -> str:
+    """Return the API's responses about a task instance, connections and events, and the log."""
     task = f"/dags/{dag_id}/dagRuns/{run_id}/taskInstances/{task_id}"
     xcoms = airflow.call("GET", f"{task}/xcomEntries")["xcom_entries"]
     paths = [task, "/connections", "/eventLogs?limit=100", f"/dagSources/{dag_id}"]
     paths += [f"{task}/xcomEntries/{xcom['key']}" for xcom in xcoms]
-    said = [airflow.api.get(path) for path in paths]
-    assert [answer.status_code for answer in said] == [200] * len(paths)
-    return "\n".join([airflow.log(dag_id, run_id, task_id), *(answer.text for answer in said)])
+    responses = [airflow.api.get(path) for path in paths]
+    assert [response.status_code for response in responses] == [200] * len(paths)
+    return "\n".join(
+        [airflow.log(dag_id, run_id, task_id), *(response.text for response in responses)]
+    )
 
 
 @pytest.mark.parametrize("way", DAGS)
@@ -37,13 +39,13 @@ def test_token_reaches_dbt_cloud_and_appears_in_no_log_or_api_response(
     run_id, states = airflow.run(DAGS[way])
 
     assert states == {TASK: "success"}  # the local dbt Cloud refuses any other token
-    said = answers(airflow, DAGS[way], run_id, TASK)
-    assert "job_run_url" in said
-    assert TOKEN not in said
+    text = api_responses(airflow, DAGS[way], run_id, TASK)
+    assert "job_run_url" in text
+    assert TOKEN not in text
 
 
 def test_token_is_stored_only_in_its_two_settings_files(airflow: Airflow, project: Project) -> None:
-    """Whatever all tests before this one have done."""
+    """This includes the files of all earlier tests."""
     with_token = files_with_token(project.root) - {"tests/e2e/secret_token.py"}
     assert with_token == {".env", "include/secrets/connections.yaml"}
 
@@ -54,10 +56,10 @@ def test_printed_token_is_masked_in_the_task_log(airflow: Airflow, project: Proj
     run_id, states = airflow.run(PRINTS_TOKEN)
 
     assert states == {"show": "success"}
-    said = answers(airflow, PRINTS_TOKEN, run_id, "show")
-    assert "the token is ***" in said
-    assert TOKEN not in said
-    # Airflow 3.3 repeats what tasks print, unmasked, in the scheduler's output: README warns of it.
+    text = api_responses(airflow, PRINTS_TOKEN, run_id, "show")
+    assert "the token is ***" in text
+    assert TOKEN not in text
+    # Airflow 3.3 repeats the output of tasks, unmasked, in the scheduler's log; README warns of it.
     assert files_with_token(project.root) - before == {".airflow/logs/scheduler.log"}
 
 

@@ -1,6 +1,6 @@
-"""``make start`` when Airflow runs, in whole or in part, ``make status`` and ``make stop``.
+"""``make start`` with a running or partly running Airflow, ``make status`` and ``make stop``.
 
-The last file here by its name, since it ends the Airflow that the others share.
+This file has to run after the others of its group, because it stops their shared Airflow.
 """
 
 from __future__ import annotations
@@ -28,9 +28,9 @@ PROCESSES = COMPONENTS | {
     "local-dbt-cloud",
     "local-fivetran-and-census",
 }
-# Ten; whoever loses the database ends a little later, so it comes first.
+# The database first: processes that lose it end a little later.
 KILLS = ["postgres", "scheduler", "postgres", *sorted(PROCESSES - {"postgres"})]
-HEALING = 120.0  # seconds; 10 on an idle machine
+RESTART_TIMEOUT = 120.0  # seconds; 10 on an idle machine
 
 
 def pids(project: Project) -> dict[str, int]:
@@ -38,22 +38,22 @@ def pids(project: Project) -> dict[str, int]:
 
 
 def rows(project: Project) -> dict[str, list[str]]:
-    """What ``make status`` prints, without a process for it: the columns of each process."""
+    """Return the columns of each process in ``make status``, without starting the command."""
     printed = io.StringIO()
     status(Launch.read(project.root, project.environment), Console(file=printed))
     lines = printed.getvalue().splitlines()[1:]
     return {cells[0]: cells for line in lines if (cells := re.split(r"\s{2,}", line.strip()))}
 
 
-def tells_of_end(project: Project, name: str, restarts: int) -> bool:
-    """That it is gone, or back again: supervisord takes a moment to see it."""
-    said = rows(project)[name]
-    return "running" not in said[1:2] or int(said[3]) > restarts
+def shows_the_end(project: Project, name: str, restarts: int) -> bool:
+    """Return whether ``make status`` shows that the process ended, or its restart."""
+    columns = rows(project)[name]
+    return "running" not in columns[1:2] or int(columns[3]) > restarts
 
 
 def all_run(project: Project) -> bool:
-    living = {name for name, state in project.states().items() if state.lives}
-    return living == PROCESSES and project.is_well()
+    running = {name for name, state in project.states().items() if state.is_running}
+    return running == PROCESSES and project.is_well()
 
 
 def test_all_processes_are_healthy_and_listen_only_on_loopback(
@@ -61,7 +61,7 @@ def test_all_processes_are_healthy_and_listen_only_on_loopback(
 ) -> None:
     assert pids(project).keys() == PROCESSES
     eventually(lambda: all_run(project), "all are well")
-    status = project.launcher("status", PORT="", DBT_CLOUD_PORT="")  # it knows them
+    status = project.launcher("status", PORT="", DBT_CLOUD_PORT="")  # status finds the ports itself
     assert status.returncode == 0
     assert f"webhook 'Airflow' to http://127.0.0.1:{project.port}/webhooks/" in status.stdout
     assert f"dbt Cloud: the local one, https://localhost:{project.dbt_cloud_port}." in status.stdout
@@ -69,7 +69,7 @@ def test_all_processes_are_healthy_and_listen_only_on_loopback(
     assert {part["status"] for part in health.values()} == {"healthy"}
     listening = set()
     for process in project.processes():
-        with suppress(psutil.NoSuchProcess):  # a file's parsing ends at any moment
+        with suppress(psutil.NoSuchProcess):  # short-lived parsing process
             sockets = process.net_connections()
             listening |= {each.laddr for each in sockets if each.status == psutil.CONN_LISTEN}
     assert {address.ip for address in listening} == {"127.0.0.1"}
@@ -84,11 +84,11 @@ def test_killed_processes_restart_and_status_lists_the_restarts(
 
         project.kill(kill)
 
-        told = partial(tells_of_end, project, kill, restarts[kill])
-        eventually(told, f"the end of {kill} is told")
-        eventually(lambda: all_run(project), f"{kill} is back", HEALING, pause=2)
+        ended = partial(shows_the_end, project, kill, restarts[kill])
+        eventually(ended, f"make status shows the end of {kill}")
+        eventually(lambda: all_run(project), f"{kill} is back", RESTART_TIMEOUT, pause=2)
         after = rows(project)
-        # Once more if it has also lost the database that was killed before it.
+        # Two restarts if it had also lost the database.
         assert int(after[kill][3]) > restarts[kill]
         assert pids(project)[kill] != before[kill]
         assert after["api-server"][4] == f"http://127.0.0.1:{project.port}"
@@ -101,15 +101,15 @@ def test_doctor_checks_the_running_airflow_and_dbt_cloud(
     one = project.launcher("doctor", "react_to_dbt_cloud_run", PORT="", DBT_CLOUD_PORT="").stdout
 
     host = f"localhost:{project.dbt_cloud_port}"
-    assert every.startswith("✗ run_missing_job.trigger_dbt_cloud_job_run: there is no job 1")
+    assert every.startswith("✗ run_missing_job.trigger_dbt_cloud_job_run: job 1 does not exist")
     assert f"✓ dbt_cloud_default ({host}, account 16173)" in every
     assert f"✓ The connection dbt_cloud_default comes from Airflow's database: {host}" in one
     assert f"webhook 'Airflow' to http://127.0.0.1:{project.port}/webhooks/dbt-cloud" in one
     assert "✓ react_to_dbt_cloud_run.JOB_ID: job 48630 is 'Marketing build'" in one
-    assert one.endswith("All is well.\n")
+    assert one.endswith("All checks passed.\n")
 
 
-def test_a_second_start_changes_nothing(airflow: Airflow, project: Project) -> None:
+def test_second_start_changes_nothing(airflow: Airflow, project: Project) -> None:
     before = pids(project)
 
     second = project.launcher("start")
@@ -121,29 +121,29 @@ def test_a_second_start_changes_nothing(airflow: Airflow, project: Project) -> N
     assert pids(project) == before
 
 
-def test_a_start_with_other_settings_is_refused(airflow: Airflow, project: Project) -> None:
+def test_start_rejects_other_settings(airflow: Airflow, project: Project) -> None:
     other = project.launcher("start", SCHEDULERS="2")
 
     assert other.returncode == 1
-    assert f"http://127.0.0.1:{project.port}, with other settings: make stop" in other.stderr
+    assert f"http://127.0.0.1:{project.port}, with other settings. Run make stop" in other.stderr
 
 
-def test_start_recovers_from_killed_supervisord_processes_without_a_login(
+def test_start_recovers_from_killed_supervisord_and_requires_a_login(
     airflow: Airflow, project: Project
 ) -> None:
     before = pids(project)
-    watchers = [project.process(name).parent() for name in ("triggerer", "local-dbt-cloud")]
-    for watcher in watchers:
-        assert watcher
-        watcher.kill()
-    told = project.launcher("status")
-    assert told.returncode == 1
-    assert told.stdout.count("the watcher was killed: make start begins anew") == 2
+    supervisors = [project.process(name).parent() for name in ("triggerer", "local-dbt-cloud")]
+    for supervisor in supervisors:
+        assert supervisor
+        supervisor.kill()
+    status = project.launcher("status")
+    assert status.returncode == 1
+    assert status.stdout.count("supervisord was killed: make start restarts it") == 2
 
     started = project.launcher("start", AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_ALL_ADMINS="False")
 
     assert started.returncode == 0, started.stderr
-    assert "Airflow asks for a login" in started.stdout
+    assert "Airflow requires a login" in started.stdout
     assert pids(project).keys() == PROCESSES
     assert not set(pids(project).values()) & set(before.values())
     assert {process.pid for process in project.processes()} >= set(pids(project).values())

@@ -52,7 +52,7 @@ def write_variants(project: Project) -> None:
     once = {'"retries": 1': '"retries": 0'}
     write_variant(project, BY_MODEL, THREE_MODELS, {"nodes": "few"} | once)
     write_model_variants(project, once)
-    hurry = {"PATIENCE = timedelta(hours=12)": "PATIENCE = timedelta(seconds=1)"}
+    hurry = {"RESPONSE_TIMEOUT = timedelta(hours=12)": "RESPONSE_TIMEOUT = timedelta(seconds=1)"}
     write_variant(project, ASKING, ASKING_IN_VAIN, hurry)
 
 
@@ -94,7 +94,7 @@ def change_file(file: Path, changes: dict[str, str]) -> None:
 
 
 def changed(text: str, changes: dict[str, str]) -> str:
-    """The text with other words in it, all of which it has to have."""
+    """Replace words of the text, each of which must occur in it."""
     for old, new in changes.items():
         assert old in text
         text = text.replace(old, new)

@@ -9,7 +9,7 @@ from typing import Any
 
 from airflow.sdk import Asset
 
-from include.dbt_cloud.events.watcher import KEY
+from include.dbt_cloud.events.watcher import CURSOR_KEY
 from tests.e2e.airflow_client import Airflow
 from tests.e2e.project import Project, eventually
 from tests.e2e.webhooks import events_of
@@ -28,7 +28,7 @@ def begin_to_watch(airflow: Airflow, dag_id: str, *assets: Asset) -> None:
 
         def keys(path: str = path) -> bool:
             stored = airflow.call("GET", path)["asset_state_store"]
-            return KEY in {one["key"] for one in stored}
+            return CURSOR_KEY in {one["key"] for one in stored}
 
         eventually(keys, f"the watcher of {asset.uri} has begun")
 
@@ -38,13 +38,13 @@ def asset_id(airflow: Airflow, asset: Asset) -> int:
     return int(next(one["id"] for one in found if one["uri"] == asset.uri))
 
 
-def times_told(airflow: Airflow, asset: Asset) -> Counter[int]:
+def event_counts(airflow: Airflow, asset: Asset) -> Counter[int]:
     """Run id → how many events the asset has of it."""
     return Counter(one["extra"]["dbt_cloud_run"]["run_id"] for one in events_of(airflow, asset))
 
 
 def dag_run_of(airflow: Airflow, asset: Asset, run_id: int) -> str:
-    """The Dag run that the run's event had a part in starting."""
+    """Return the Dag run that the run's event helped to start."""
 
     def started() -> list[str]:
         events = events_of(airflow, asset)
@@ -55,7 +55,7 @@ def dag_run_of(airflow: Airflow, asset: Asset, run_id: int) -> str:
 
 
 def run_outside(project: Project, job_id: int, *steps: str) -> dict[str, Any]:
-    """A run that Airflow has not started, from its beginning to its end."""
+    """Run a job outside Airflow, from start to end; return its run."""
     body = {"cause": "started by curl"} | ({"steps_override": steps} if steps else {})
     answer = project.dbt_cloud.post(f"/jobs/{job_id}/run/", json=body).raise_for_status()
     run_id = answer.json()["data"]["id"]

@@ -12,7 +12,7 @@ import httpx
 from include.dbt_cloud.events import job_runs
 from tests.e2e.airflow_client import Airflow
 from tests.e2e.project import Project, eventually
-from tests.e2e.test_react_to_dbt_cloud_run import JOB, told
+from tests.e2e.test_react_to_dbt_cloud_run import JOB, run_in
 from tests.e2e.watching import activate_webhooks
 from tests.e2e.webhooks import Sender, events_of
 
@@ -21,14 +21,14 @@ LAST_TRY = 300.0  # seconds; dbt Cloud's fourth comes after 31, its fifth and la
 
 
 @dataclass
-class Telling:
-    """Runs that dbt Cloud tells of, each until it is taken; ``heard`` are all answers."""
+class Delivery:
+    """Runs that dbt Cloud tells of, each until it is taken; ``statuses`` are all answers."""
 
     project: Project
     sender: Sender
-    heard: list[int] = field(default_factory=list)
+    statuses: list[int] = field(default_factory=list)
 
-    def insist(self, run_id: int) -> None:
+    def deliver(self, run_id: int) -> None:
         body = self.sender.finished(run_id, JOB)
         while self._answer(body) != 200:
             time.sleep(0.5)
@@ -38,44 +38,44 @@ class Telling:
             answer = self.sender.send(body).status_code
         except httpx.TransportError:
             answer = NO_ANSWER
-        self.heard.append(answer)
+        self.statuses.append(answer)
         return answer
 
 
-def api_server_dies(telling: Telling) -> None:
-    telling.project.kill("api-server", family=True)
-    eventually(lambda: NO_ANSWER in telling.heard, "a webhook is not answered")
+def api_server_dies(delivery: Delivery) -> None:
+    delivery.project.kill("api-server", family=True)
+    eventually(lambda: NO_ANSWER in delivery.statuses, "a webhook is not answered")
 
 
-def database_is_gone(telling: Telling) -> None:
-    [watcher] = [one for one in telling.project.watchers if one.name == "airflow"]
+def database_is_gone(delivery: Delivery) -> None:
+    [watcher] = [one for one in delivery.project.supervisors if one.name == "airflow"]
     watcher.stop("postgres")
-    eventually(lambda: 503 in telling.heard, "dbt Cloud is asked to tell again")
+    eventually(lambda: 503 in delivery.statuses, "dbt Cloud is asked to tell again")
     watcher.start("postgres")
 
 
-def many_come_at_once(_telling: Telling) -> None:
+def many_come_at_once(_telling: Delivery) -> None:
     """And nothing dies."""
 
 
 def require_one_event_each(
-    project: Project, happens: Callable[[Telling], None], runs: int, times: int
+    project: Project, happens: Callable[[Delivery], None], runs: int, times: int
 ) -> None:
-    """``runs`` have ended, and each is told of so many ``times``, four webhooks at once."""
+    """Send each finished run so many ``times``, four webhooks at once."""
     first = time.time_ns()
     ids = range(first, first + runs)
     with Sender(project) as sender, ThreadPoolExecutor(4) as threads:
-        telling = Telling(project, sender)
-        done = threads.map(telling.insist, [run_id for run_id in ids for _ in range(times)])
-        happens(telling)
+        delivery = Delivery(project, sender)
+        done = threads.map(delivery.deliver, [run_id for run_id in ids for _ in range(times)])
+        happens(delivery)
         list(done)
 
-    assert set(telling.heard) <= {200, 503, NO_ANSWER}
+    assert set(delivery.statuses) <= {200, 503, NO_ANSWER}
     events = events_of(Airflow(project.port), job_runs(JOB), runs)
-    assert sorted(told(event)["run_id"] for event in events) == list(ids)
+    assert sorted(run_in(event)["run_id"] for event in events) == list(ids)
 
 
-def require_the_local_dbt_cloud_tells_again(project: Project) -> None:
+def require_the_local_dbt_cloud_retries(project: Project) -> None:
     """Its run ends while there is no API server, and its further tries find the new one."""
     airflow = Airflow(project.port)
     activate_webhooks(project)
@@ -85,7 +85,7 @@ def require_the_local_dbt_cloud_tells_again(project: Project) -> None:
     eventually(airflow.answers, "Airflow's API is there again")
 
     def about_the_run() -> list[int]:
-        runs = [told(event)["run_id"] for event in events_of(airflow, job_runs(JOB))]
+        runs = [run_in(event)["run_id"] for event in events_of(airflow, job_runs(JOB))]
         return [run for run in runs if run == answer.json()["data"]["id"]]
 
     assert len(eventually(about_the_run, "the run is an event", LAST_TRY)) == 1

@@ -39,7 +39,7 @@ class Sender:
     def finished(
         self, run_id: int, job_id: int, account: int = int(DBT_CLOUD.login), **odd: Any
     ) -> bytes:
-        """What dbt Cloud tells of a run that has just ended; ``odd`` takes the place of fields."""
+        """Return the webhook of a run that has just ended; ``odd`` replaces its fields."""
         now = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
         data = {
             "jobId": str(job_id),

@@ -1,8 +1,8 @@
-"""Random sequences of tries, crashes, clears, edits and what people do in dbt Cloud.
+"""Random sequences of tries, crashes, clears, edits and people's actions in dbt Cloud.
 
-The task is tried against the local dbt Cloud's API in this process, whose runs end only when the
-search ends them. ``SEARCH_EXAMPLES=300 pytest tests/search/test_exactly_once.py``
-searches for minutes. What it finds becomes a test of its own, or a row of the crash table.
+The task runs against the local dbt Cloud's API in this process, whose runs finish only when the
+search finishes them. ``SEARCH_EXAMPLES=300 pytest tests/search/test_exactly_once.py`` searches for
+minutes. Each finding becomes a separate test, or a row of the crash table.
 """
 
 from __future__ import annotations
@@ -54,7 +54,7 @@ START = {"method": "POST", "path": "*/runs/*/retry*"}, {"method": "POST", "path"
 
 
 class DbtCloudInProcess(RunningDbtCloud):
-    """The local dbt Cloud's API over TLS, in a thread; its runner is off."""
+    """The local dbt Cloud's API over TLS, in a thread, without its runner."""
 
     def start(self) -> DbtCloudInProcess:
         port = self.host.rpartition(":")[2]
@@ -97,14 +97,14 @@ class DbtCloudInProcess(RunningDbtCloud):
 
 
 class WorkerDiedError(BaseException):
-    """Nothing in a task handles a SIGKILL."""
+    """A worker died, as by SIGKILL, which a task cannot handle."""
 
 
 class Airflow(Task):
-    """One task instance as Airflow's database has it.
+    """One task instance in Airflow's database.
 
-    ``state`` is ``queued`` if the next try may begin, ``deferred`` while it waits for its run, or
-    how it has ended. ``followed`` is the run of its newest try.
+    ``state`` is ``queued`` before the next try, ``deferred`` while it waits for its run, or its
+    final state. ``followed`` is the run of its newest try.
     """
 
     is_3_4 = clears_on_success = False
@@ -113,20 +113,20 @@ class Airflow(Task):
     followed = 0
 
     def begin_try(self, calls_until_death: int | None = None) -> None:
-        """One try, up to its end or its deferral."""
+        """Run one try, up to its end or its deferral."""
         with dying_after(calls_until_death):
             try:
                 self._end("success", self.try_(deferrable=True))
             except TaskDeferred as deferred:
                 self.state = "deferred"
-                self.followed = deferred.trigger.wait.run_id
+                self.followed = deferred.trigger.target.run_id
             except (DbtCloudJobRunException, AirflowException):
                 self.fail()
             except WorkerDiedError:
                 self.fail()
 
     def resume(self) -> None:
-        """After its run has ended."""
+        """Resume the task after its run has finished."""
         event = {"run_id": self.followed, "outcome": "ended", "message": ""}
         operator = self.operator(deferrable=True)
         try:
@@ -171,7 +171,7 @@ def dying_after(calls: int | None) -> Iterator[None]:
 
 
 class Search(RuleBasedStateMachine):
-    """What must hold: see the invariants, and what the rules assert."""
+    """A search for violations of the invariants and the rules' assertions."""
 
     server: DbtCloudInProcess
 
@@ -196,7 +196,7 @@ class Search(RuleBasedStateMachine):
         return listed[0] if listed else None
 
     def runs(self) -> list[dict[str, Any]]:
-        """Of the task, and what people have resumed of them, oldest first."""
+        """Return the task's runs and those that people resumed, oldest first."""
         listed = self.server.get(
             "runs/", order_by="id", id__gt=self.began_after, include_related="trigger", limit=100
         )
@@ -250,36 +250,36 @@ class Search(RuleBasedStateMachine):
     @precondition(lambda self: self.task.state == "deferred")
     @rule()
     def try_is_lost(self) -> None:
-        """Airflow counts a failed try, and no one cancels the run."""
+        """Lose a try: Airflow counts it as failed, and the run is not cancelled."""
         self.task.fail()
 
     @precondition(lambda self: not self.is_cleared)
     @rule(retries=st.integers(0, 3))
     def retries_are_edited(self, retries: int) -> None:
-        """Not between a clear and its try: a second edit can hide what the first one did."""
+        """Edit retries, but not between a clear and its try: a second edit can hide the first."""
         self.task.retries = retries
 
     @rule()
     def another_task_is_cleared(self) -> None:
         sums = self.task.try_number + self.task.retries
-        if sums != self.task.max_tries:  # otherwise Airflow's numbers are those of a clear
+        if sums != self.task.max_tries:  # otherwise Airflow's counters equal those of a clear
             self.task.clear_number += 1
 
     @precondition(lambda self: self.task.try_number > 0)
     @rule(is_noticed=st.booleans(), keeps_task_state=st.booleans())
     def clear(self, is_noticed: bool, keeps_task_state: bool) -> None:
-        """A trigger that has just started does not notice, and the run stays active."""
+        """Clear the task; a trigger that has just started misses it, and the run stays active."""
         if self.task.state == "deferred" and is_noticed:
             self.cancel()
         self.cleared_run = self.task.followed
         newest = self.runs()[-1:]
-        is_known = not self.task.is_3_4 or keeps_task_state
-        # Without its record a task follows an active resumed run, whoever started it.
+        has_record = not self.task.is_3_4 or keeps_task_state
+        # Without its record a task follows any active resumed run.
         if (
             newest
             and newest[0]["retrying_run_id"]
             and not newest[0]["is_complete"]
-            and not is_known
+            and not has_record
         ):
             self.cleared_run = 0
         self.task.clear(keeps_task_state)

@@ -31,7 +31,7 @@ def run_dbt(folder: Path) -> Iterator[RunDbt]:
 
 @pytest.fixture(scope="module")
 def loaded(folder: Path) -> Path:
-    """The raw data without any model, kept for the other fixtures to copy."""
+    """Create the raw data without any model, for the other fixtures to copy."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("LOCAL_DBT_CLOUD_DATA", str(folder / "loaded"))
         load_raw_data()
@@ -40,13 +40,13 @@ def loaded(folder: Path) -> Path:
 
 @pytest.fixture
 def warehouse(loaded: Path, folder: Path) -> Path:
-    """The warehouse that dbt works on, with fresh raw data."""
+    """Return dbt's warehouse, with fresh raw data."""
     return Path(shutil.copy(loaded, folder))
 
 
 @pytest.fixture(scope="module")
 def built(loaded: Path, folder: Path, run_dbt: RunDbt) -> tuple[Path, Statuses]:
-    """A warehouse with every model, kept for others to copy, and how the build went."""
+    """Build a warehouse with every model, for others to copy; return it and dbt's result."""
     warehouse = shutil.copy(loaded, folder)
     statuses = run_dbt("build")
     return Path(shutil.copy(warehouse, folder / "built.duckdb")), statuses

@@ -21,7 +21,7 @@ def tables() -> dict[str, Sequence[Row]]:
 
 @pytest.fixture(scope="module")
 def shop() -> duckdb.DuckDBPyConnection:
-    """The committed files as views."""
+    """Open the committed files as views."""
     connection = duckdb.connect()
     for path in FILES:
         table = path.name.partition(".")[0]
@@ -36,7 +36,7 @@ def count(shop: duckdb.DuckDBPyConnection, query: str) -> int:
 
 
 def content(path: Path) -> bytes:
-    """The file's bytes, unpacked: packed ones differ from one zlib build to the next."""
+    """Return the file's unpacked bytes: packed ones differ between builds of zlib."""
     return gzip.decompress(path.read_bytes()) if path.suffix == ".gz" else path.read_bytes()
 
 

@@ -24,7 +24,7 @@ def modules(package: str) -> list[Path]:
 
 
 def imports(file: Path) -> Iterator[str]:
-    """What a file imports anywhere in it, as dotted names from the project's root."""
+    """Yield the imports of a file, anywhere in it, as dotted names from the project's root."""
     for node in ast.walk(ast.parse(file.read_text())):
         if isinstance(node, ast.Import):
             yield from (alias.name for alias in node.names)
@@ -122,5 +122,5 @@ def test_only_airflow_internals_imports_private_airflow_code(file: Path) -> None
     if file.stem != "internals":
         assert not {found for found in taken if not PUBLIC.fullmatch(found)}
     else:
-        places = {f"{module}.{part}" for part, module in internals.PLACES.items()}
+        places = {f"{module}.{part}" for part, module in internals.MODULES.items()}
         assert taken == places

@@ -1,1 +1,1 @@
-"""Imports that Airflow has moved or does not promise, and the check of its version."""
+"""Imports of moved or private Airflow code, and the version check."""

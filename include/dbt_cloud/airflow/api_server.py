@@ -1,6 +1,6 @@
-"""What the page takes from Airflow's API server, where alone it runs: who is there, and may what.
+"""The page's imports from Airflow's API server: users and their permissions.
 
-Apart from ``server``, since these imports take seconds, and the triggerer imports that one.
+These imports take seconds, so they are separate from ``server``, which the triggerer imports.
 """
 
 from __future__ import annotations

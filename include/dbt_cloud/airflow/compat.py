@@ -1,14 +1,14 @@
-"""What this folder takes from Airflow and the provider that has moved lately, or is private.
+"""All imports of recently moved or private code of Airflow and the provider.
 
-Everything else comes from ``airflow.sdk`` and the public modules of the providers. So this is the
-file to read, and to change, for another Airflow than 3.3.
+Other modules import only ``airflow.sdk`` and the providers' public modules. To support another
+Airflow than 3.3, change this file.
 """
 
 from __future__ import annotations
 
 from typing import Any
 
-# The provider asks for this package; it knows where 3.1 and later have these.
+# The provider requires this package, which finds these in Airflow 3.1 and later.
 from airflow.providers.common.compat.connection import (
     get_async_connection,
     get_async_extra_dejson,
@@ -27,10 +27,10 @@ from airflow.providers.dbt.cloud.utils.openlineage import (
     inject_parent_job_information_into_dbt_cloud_cause,
 )
 
-# Events of an asset that the task does not name among its inlets.
+# Events of an asset that is not one of the task's inlets.
 from airflow.sdk.execution_time.context import InletEventsAccessor
 
-# A task instance in the triggerer has a pull, and no push that works.
+# In the triggerer, a task instance can pull XComs, but not push them.
 from airflow.sdk.execution_time.xcom import XCom
 
 # `BaseEventTrigger` shares streams from 3.3 on.
@@ -69,6 +69,6 @@ __all__ = [
 
 
 def job_id_of(operator: Any) -> int:
-    """The job of a ``DbtCloudRunJobOperator``, also if it is given by project and names."""
-    # Private, but the one way; a template leaves a string.
+    """Return the job id of a ``DbtCloudRunJobOperator``, also if it is set by names."""
+    # A private method, since there is no public one; a template returns a string.
     return int(operator._resolve_job_id())

@@ -1,7 +1,7 @@
-"""Refuses an older Airflow or provider with a sentence, before anything else is imported.
+"""Reject older versions of Airflow and the provider before anything else is imported.
 
-Airflow before 3.3 would load this folder and break its promises: it keeps no task state, waiting
-triggers share no poll, and none hears that a user has cleared or marked its task.
+Airflow before 3.3 can import this folder, but has no task state store, does not share polls between
+triggers, and does not notify a trigger when a user clears or marks its task.
 """
 
 from __future__ import annotations
@@ -14,18 +14,18 @@ from packaging.version import Version
 PROVIDER = "apache-airflow-providers-dbt-cloud"
 NEEDS = {"apache-airflow": "3.3", PROVIDER: "4.11.1"}
 ADVICE = (
-    "Update it, or take a Dag that does without this folder, such as run_dbt_cloud_job, "
+    "Update it, or use a Dag without this folder, such as run_dbt_cloud_job, "
     "which runs on Airflow 3.1."
 )
 
 
 def check(installed: dict[str, str]) -> None:
-    """Raises ImportError for a package that is too old."""
+    """Raise ``ImportError`` for a package that is too old."""
     for package, least in NEEDS.items():
         here = installed[package]
         if Version(here).release < Version(least).release:
             raise ImportError(
-                f"include/dbt_cloud needs {package} {least} or newer, here is {here}. {ADVICE}"
+                f"include/dbt_cloud needs {package} {least} or newer, found {here}. {ADVICE}"
             )
 
 

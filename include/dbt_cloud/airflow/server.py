@@ -1,6 +1,6 @@
-"""What this folder takes from Airflow's server side, which has the database at hand.
+"""Imports of Airflow's server side, which has access to its database.
 
-Only plugins import what imports this: a Dag or a task never does, and could not use it.
+Only plugins use these. Dags and tasks have no database access.
 """
 
 from __future__ import annotations

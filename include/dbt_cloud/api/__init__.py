@@ -1,1 +1,1 @@
-"""Calls of dbt Cloud, and what it sends back: runs, artifacts, logs and errors."""
+"""Clients of dbt Cloud's API, and parsers for its runs, artifacts, logs and errors."""

@@ -1,7 +1,7 @@
-"""What to do when dbt Cloud refuses a call or cannot be reached.
+"""Advice for refused calls and unreachable hosts.
 
-``make doctor`` prints these sentences for its own calls, ``make run`` and the plugin
-``plugins/log_dbt_cloud_advice.py`` for the exception of a task.
+``make doctor`` prints it for its own calls; ``make run`` and ``plugins/log_dbt_cloud_advice.py``
+print it for a task's exception.
 """
 
 from __future__ import annotations
@@ -12,62 +12,62 @@ from collections.abc import Iterator
 import requests
 
 NOT_REACHED = (
-    "dbt Cloud was not reached: the connection's host has to be your access URL without https://, "
-    "such as ab123.us1.dbt.com, and this machine has to have a way there."
-    " The local dbt Cloud is started by make run and make start."
+    "dbt Cloud was not reached: set the connection's host to your access URL without https://, "
+    "such as ab123.us1.dbt.com, and check this machine's network access to it."
+    " (as cloned, make run and make start start the local dbt Cloud)"
 )
 NOT_TRUSTED = (
-    "The certificate that the connection's host shows is not trusted, or is not that host's: "
-    "correct the host, or put the authority that your company's proxy signs with into one file "
-    "with the usual ones, and name that file in REQUESTS_CA_BUNDLE and SSL_CERT_FILE in .env."
+    "The certificate that the connection's host shows is not trusted, or is for another host: "
+    "correct the host, or append your company's certificate authority to a copy of the usual "
+    "ones, and set REQUESTS_CA_BUNDLE and SSL_CERT_FILE in .env to that file."
 )
 MALFORMED_TOKEN = (
-    "The connection's password holds more than a token, such as a blank or the end of a line: take "
-    "that away."
+    "The connection's password contains more than a token, such as a blank or a line break: remove "
+    "it."
 )
 BY_STATUS = {
-    400: "dbt Cloud cannot read a value of this request: set JOB_ID in the Dag to the number at "
-    "the end of the job's address, …/jobs/JOB_ID, and correct what the answer above names.",
-    401: "dbt Cloud does not know the token: make a service token with the permission set Job "
-    "Admin (Account settings → Service tokens), put it into the connection's password, and your "
-    "account's own access URL into the host.",
-    403: "dbt Cloud knows the token, but does not let it do this in this account: set the "
-    "connection's login to the number behind /deploy/ in the job's address, and give the token "
+    400: "dbt Cloud rejected a value of this request: set JOB_ID in the Dag to the number at "
+    "the end of the job's address, …/jobs/JOB_ID, and correct the value named above.",
+    401: "dbt Cloud rejected the token: create a service token with the permission set Job "
+    "Admin (Account settings → Service tokens), set the connection's password to it, and the "
+    "host to your account's own access URL.",
+    403: "The token is valid, but is not allowed to do this in this account: set the "
+    "connection's login to the number after /deploy/ in the job's address, and give the token "
     "the permission set Job Admin for the job's project.",
-    404: "dbt Cloud has no such job or run in this account, or the token may not see it: set "
+    404: "dbt Cloud has no such job or run in this account, or the token cannot see it: set "
     "JOB_ID in the Dag to the number at the end of the job's address, …/jobs/JOB_ID.",
 }
 _API = re.compile(r"/api/v\d/accounts/")
-_ANSWERED = re.compile(r"dbt Cloud answered (\d{3})")  # include/dbt_cloud/api/responses.py
+_RETURNED = re.compile(r"dbt Cloud returned (\d{3})")  # include/dbt_cloud/api/responses.py
 _HEADER = re.compile(r"Invalid header value b'Token ")  # Python
 _UNDEFINED = re.compile(r"The conn_id `(.+)` isn't defined")  # Airflow
 
 
 def no_connection(conn_id: str) -> str:
-    """Return what to do about a connection that is nowhere."""
+    """Return the advice for an undefined connection."""
     return (
-        f"Airflow has no connection {conn_id}: put AIRFLOW_CONN_{conn_id.upper()} into .env, as "
-        ".env.example shows, or correct the name in the Dag."
+        f"Airflow has no connection {conn_id}: set AIRFLOW_CONN_{conn_id.upper()} in .env, as in "
+        ".env.example, or correct the name in the Dag."
     )
 
 
 def is_untrusted(error: object) -> bool:
-    """Tell a certificate that is not trusted from other trouble, such as a host without TLS."""
+    """Return whether an untrusted certificate caused the error, not, for example, missing TLS."""
     return "CERTIFICATE_VERIFY_FAILED" in str(error)
 
 
 def advice(error: object) -> str:
-    """Return what to do about an exception, by its cause; empty for errors of other services."""
+    """Return the advice for an exception, by its cause; empty for errors of other services."""
     return next(filter(None, map(_advice, _causes(error))), "")
 
 
 def is_refused(error: object) -> bool:
-    """Return whether dbt Cloud refused a call, so that a retry changes nothing."""
+    """Return whether dbt Cloud refused a call, so that a retry would fail again."""
     return advice(error) in BY_STATUS.values()
 
 
 def _causes(error: object) -> Iterator[BaseException]:
-    """Yield an exception and what it was raised from, the last one first."""
+    """Yield an exception, then its causes."""
     while isinstance(error, BaseException):
         yield error
         error = error.__cause__ or error.__context__
@@ -77,9 +77,9 @@ def _advice(error: BaseException) -> str:
     text = str(error)
     if undefined := _UNDEFINED.match(text):
         return no_connection(undefined[1])
-    if answered := _ANSWERED.match(text):
-        return BY_STATUS.get(int(answered[1]), "")
-    if text.startswith("dbt Cloud did not answer"):
+    if returned := _RETURNED.match(text):
+        return BY_STATUS.get(int(returned[1]), "")
+    if text.startswith("dbt Cloud did not respond"):
         return NOT_TRUSTED if is_untrusted(error) else NOT_REACHED
     if _HEADER.match(text):
         return MALFORMED_TOKEN
@@ -89,7 +89,7 @@ def _advice(error: BaseException) -> str:
 
 
 def _concerns_dbt_cloud(error: requests.RequestException) -> bool:
-    """Tell a call of dbt Cloud from those that other operators and tasks make."""
+    """Return whether the failed request was a call of dbt Cloud's API."""
     return bool(error.request and _API.search(error.request.url or ""))
 
 

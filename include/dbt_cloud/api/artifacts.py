@@ -1,4 +1,4 @@
-"""What dbt wrote about a run.
+"""Read the artifacts of a dbt Cloud run.
 
 https://docs.getdbt.com/reference/artifacts/run-results-json
 """
@@ -16,13 +16,13 @@ from .loose_json import number, record, records, text
 from .node_names import short_name
 from .responses import NOT_FOUND, DbtCloudRefusedError
 
-# Kinds of nodes: what has a table or view of its own, and what looks at it.
+# Kinds of nodes: with a table or view of their own, and checks of these.
 BUILT = ("model", "seed", "snapshot")
 TESTS = ("test", "unit_test")
-# Of nodes. A status that is not known here, such as one of a later dbt, is a failure.
+# Statuses of nodes. Any other status, such as one of a later dbt, counts as a failure.
 GOOD = {"success", "pass", "warn", "reused", "no-op"}
 SKIPPED = "skipped"
-# Others, such as `dbt docs generate`, leave results too, of compiling only.
+# Other commands, such as `dbt docs generate`, write results of compiling only.
 BUILDING = {"build", "retry", "run", "seed", "snapshot", "test"}
 
 
@@ -30,7 +30,7 @@ BUILDING = {"build", "retry", "run", "seed", "snapshot", "test"}
 class Node:
     """One node of ``run_results.json``; ``message`` is dbt's or the warehouse's.
 
-    ``relation`` is its table or view as dbt writes it in SQL, ``rows`` what the warehouse says.
+    ``relation`` is the quoted table or view, ``rows`` the number of affected rows, if reported.
     """
 
     unique_id: str
@@ -50,18 +50,18 @@ class Node:
         return has_failed(self.status)
 
     @property
-    def is_trouble(self) -> bool:
-        """Whether it has failed or warned."""
+    def has_failed_or_warned(self) -> bool:
+        """Return whether the node failed or warned."""
         return self.has_failed or self.status == "warn"
 
     @property
     def name(self) -> str:
-        """Without project, and without the hash that ends a test's id."""
+        """Return the name without the project and without the hash of a test's id."""
         return short_name(self.unique_id)
 
 
 def has_failed(status: str) -> bool:
-    """Return whether a node has failed that ended with this status, letter by letter.
+    """Return whether a node with this exact status failed.
 
     >>> [has_failed(status) for status in ("reused", "skipped", "partial success", "Success")]
     [False, False, True, True]
@@ -70,7 +70,7 @@ def has_failed(status: str) -> bool:
 
 
 def read_artifact(client: DbtCloudClient, run_id: int, name: str, step: int) -> Any:
-    """Its JSON; None only if dbt Cloud says that there is none. Any other refusal is raised."""
+    """Return the artifact's JSON, or None after 404; raise other refusals."""
     try:
         return client.get(f"runs/{run_id}/artifacts/{name}", step=step)
     except DbtCloudRefusedError as refusal:
@@ -80,7 +80,7 @@ def read_artifact(client: DbtCloudClient, run_id: int, name: str, step: int) -> 
 
 
 def every_node(manifest: dict[str, Any]) -> dict[str, Any]:
-    """Unique id → node; a manifest lists its unit tests apart."""
+    """Return unique id → node, including the unit tests, which a manifest lists separately."""
     return record(manifest.get("nodes")) | record(manifest.get("unit_tests"))
 
 
@@ -90,7 +90,7 @@ def command_of(step: dict[str, Any]) -> str | None:
 
 
 def nodes_in(run_results: dict[str, Any], step: int) -> list[Node]:
-    """Without what names no node; what is missing is empty, an unknown status is ``unknown``."""
+    """Return the nodes; skip entries without an id. A missing status becomes ``unknown``."""
     results = records(run_results.get("results"))
     return [_node(result, step) for result in results if result.get("unique_id")]
 
@@ -109,17 +109,17 @@ def _node(result: dict[str, Any], step: int) -> Node:
 
 
 def command_run_by(artifact: dict[str, Any], command: str) -> str:
-    """Which of dbt's commands has left it: the step's, where it does not say."""
+    """Return the dbt command that wrote the artifact, by default that of the step."""
     return text(record(artifact.get("args")).get("which")) or verb_of(command)
 
 
 def invocation_of(artifact: dict[str, Any]) -> str:
-    """The same for artifacts of one invocation of dbt."""
+    """Return an id that all artifacts of one dbt invocation share."""
     return text(record(artifact.get("metadata")).get("invocation_id")) or repr(artifact)
 
 
 def nodes_of(client: DbtCloudClient, run_id: int, step: int) -> list[Node]:
-    """Empty if the step failed before dbt had any results."""
+    """Return the step's nodes; empty if it failed before dbt wrote results."""
     return nodes_in(read_artifact(client, run_id, "run_results.json", step) or {}, step)
 
 
@@ -128,7 +128,7 @@ def failed_nodes(client: DbtCloudClient, run_id: int, step: int) -> list[Node]:
 
 
 def nodes_of_run(client: DbtCloudClient, run: dict[str, Any]) -> Iterator[Node]:
-    """Of all steps, in the order in which they ran; ``run`` comes with its steps."""
+    """Yield the nodes of all steps, in order; ``run`` must include its steps."""
     seen: set[str] = set()
     for step in run["run_steps"] or ():
         command = command_of(step)
@@ -137,7 +137,7 @@ def nodes_of_run(client: DbtCloudClient, run: dict[str, Any]) -> Iterator[Node]:
         artifact = read_artifact(client, run["id"], "run_results.json", step["index"])
         if artifact is None or command_run_by(artifact, command) not in BUILDING:
             continue
-        # A step without results of its own may still show those of the step before.
+        # For a step without results, dbt Cloud can return those of the step before.
         if (invocation := invocation_of(artifact)) not in seen:
             seen.add(invocation)
             yield from nodes_in(artifact, step["index"])

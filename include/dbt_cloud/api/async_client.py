@@ -1,4 +1,4 @@
-"""dbt Cloud's API as the triggerer uses it: one kept connection for many waiting runs."""
+"""The triggerer's client of dbt Cloud's API: one connection for many waiting runs."""
 
 from __future__ import annotations
 
@@ -16,9 +16,11 @@ CALL_SECONDS = 30
 
 
 class AsyncDbtCloudClient:
-    """The account's part of the API. Every call is made once; the caller tries again.
+    """Calls the account's part of the API. The caller retries failed calls.
 
-    Without an account id it is the connection's login.
+    Args:
+        conn_id: The connection to dbt Cloud.
+        account_id: By default the connection's login.
     """
 
     def __init__(self, conn_id: str, account_id: int | None = None) -> None:
@@ -48,13 +50,13 @@ class AsyncDbtCloudClient:
         await self._session.close()
 
     async def get(self, path: str, **params: Any) -> Any:
-        """The ``data`` of the answer, or the whole JSON of an artifact."""
+        """Return the ``data`` of the response, or the whole JSON of an artifact."""
         return await self._call("GET", path, params)
 
     async def statuses(self, run_ids: list[int]) -> dict[int, int]:
-        """Run id → status of at most a hundred runs; without those that dbt Cloud does not know."""
-        wanted = {"pk__in": f"{run_ids}", "limit": len(run_ids)}
-        found = {run["id"]: run["status"] for run in await self._call("GET", "runs/", wanted)}
+        """Return run id → status of at most 100 runs; omit runs that dbt Cloud refuses."""
+        query = {"pk__in": f"{run_ids}", "limit": len(run_ids)}
+        found = {run["id"]: run["status"] for run in await self._call("GET", "runs/", query)}
         for run_id in set(run_ids) - found.keys():
             try:
                 found[run_id] = (await self._call("GET", f"runs/{run_id}/"))["status"]
@@ -66,12 +68,12 @@ class AsyncDbtCloudClient:
         await self._call("POST", f"runs/{run_id}/cancel/")
 
     async def _call(self, method: str, path: str, params: dict[str, Any] | None = None) -> Any:
-        """Raises DbtCloudRefusedError or NoAnswerError."""
+        """Call once; raise ``DbtCloudRefusedError`` or ``NoAnswerError``."""
         try:
             call = self._session.request(method, self._address + path, params=params)
             async with call as response:
                 body = await response.read()
         except (aiohttp.ClientError, OSError) as error:  # a TimeoutError is an OSError
             reason = f"{type(error).__name__} {error}".strip()
-            raise NoAnswerError(f"dbt Cloud did not answer: {reason}") from None
+            raise NoAnswerError(f"dbt Cloud did not respond: {reason}") from None
         return read_data(path, response.status, response.headers, body)

@@ -1,4 +1,4 @@
-"""dbt Cloud's API as a task uses it: reads are repeated, what changes something is sent once."""
+"""The tasks' client of dbt Cloud's API: it repeats failed reads, and sends each POST once."""
 
 from __future__ import annotations
 
@@ -21,14 +21,14 @@ from ..airflow.compat import AirflowException
 from .responses import NoAnswerError, back_off, read_data, read_response
 
 CONNECT_SECONDS, READ_SECONDS = 10, 60
-RETRY_SECONDS = 90.0  # how long a read is repeated; after that Airflow retries the task
+RETRY_SECONDS = 90.0  # for a read; after that Airflow retries the task
 log = logging.getLogger(__name__)
-GROWS_TO = 20.0  # seconds between two tries, unless dbt Cloud asks for more
+GROWS_TO = 20.0  # seconds between two attempts, unless `Retry-After` is longer
 CANCEL_GROWS_TO = 2.0
 
 
 def wait(state: RetryCallState) -> float:
-    """Growing waits, and at least as long as dbt Cloud asks for."""
+    """Return a growing wait in seconds, at least ``Retry-After``."""
     error = state.outcome.exception() if state.outcome else None
     return back_off(state.attempt_number, getattr(error, "retry_after", 0), GROWS_TO)
 
@@ -46,36 +46,35 @@ def was_undone(error: BaseException) -> bool:
 
 
 def account_of(connection: Any, account_id: int | str | None) -> int:
-    """Without an id of one's own it is the connection's login; raises AirflowException."""
+    """Return ``account_id`` or the connection's login; raise ``AirflowException`` without one."""
     try:
         return int(account_id or connection.login)
     except (TypeError, ValueError):
         raise AirflowException(
-            f"Connection {connection.conn_id} lacks its login: the account id."
+            f"Connection {connection.conn_id} has no account id: set its login."
         ) from None
 
 
 def proxies_of(connection: Any, extra: Any) -> dict[str, str]:
-    """Return what a connection's extra names; raises AirflowException if it has another form."""
+    """Return the proxies of a connection's extra; raise ``AirflowException`` if it is invalid."""
     proxies = extra.get("proxies") if isinstance(extra, dict) else extra
     if proxies and not isinstance(proxies, dict):
         raise AirflowException(
-            f"The extra of {connection.conn_id} names no proxies: write it as "
+            f"Could not read proxies from the extra of {connection.conn_id}: write it as "
             '{"proxies": {"https": "http://PROXY:PORT"}}, or remove it.'
         )
     return proxies or {}
 
 
 class DbtCloudClient:
-    """The account's part of the API, over one kept connection.
+    """Calls the account's part of the API over one kept connection.
 
-    The provider's hook brings host, token and proxies. Its calls are not used because they have no
-    time-out, do not repeat a read after 429 or 5xx, and may repeat a POST. ``patience`` is how many
-    seconds a call is repeated.
+    The provider's hook supplies host, token and proxies. Its own calls have no time-out, do not
+    repeat a read after 429 or 5xx, and may repeat a POST. ``retry_seconds`` limits the repetitions.
     """
 
     def __init__(
-        self, hook: DbtCloudHook, account_id: int | None, patience: float | None = None
+        self, hook: DbtCloudHook, account_id: int | None, retry_seconds: float | None = None
     ) -> None:
         connection = hook.connection
         self.account_id = account_of(connection, account_id)
@@ -84,27 +83,27 @@ class DbtCloudClient:
         self._session.proxies = proxies
         self._address = f"{hook.base_url}api/v2/accounts/{self.account_id}/"
         self._timeout = (CONNECT_SECONDS, hook.timeout_seconds or READ_SECONDS)
-        self._patience = RETRY_SECONDS if patience is None else patience
+        self._retry_seconds = RETRY_SECONDS if retry_seconds is None else retry_seconds
 
     def get(self, path: str, **params: Any) -> Any:
-        """The ``data`` of the answer, or the whole JSON of an artifact."""
+        """Return the ``data`` of the response, or the whole JSON of an artifact."""
         return self._repeat(
             retry_if_exception_type(NoAnswerError), lambda: self._call("GET", path, params=params)
         )
 
     def get_once(self, path: str, **params: Any) -> Any:
-        """The same without a repetition, for a caller with a clock of its own."""
+        """Return the same without retries, for callers with their own time limit."""
         return self._call("GET", path, params=params)
 
     def text(self, path: str, **params: Any) -> str:
-        """An artifact that is no JSON."""
+        """Return an artifact that is not JSON."""
         text: str = self._repeat(
             retry_if_exception_type(NoAnswerError), lambda: self._text(path, params)
         )
         return text
 
     def pages(self, path: str, size: int, most: int, **params: Any) -> Iterator[Any]:
-        """What a list has, in ``most`` pages of ``size`` entries at most; read as it is needed."""
+        """Yield the entries of a list; load at most ``most`` pages of ``size``, on demand."""
         for page in range(most):
             listed = self.get(path, limit=size, offset=page * size, **params)
             yield from listed
@@ -112,16 +111,19 @@ class DbtCloudClient:
                 return
 
     def post(self, path: str, body: dict[str, Any] | None = None) -> Any:
-        """Sent again only if dbt Cloud certainly did nothing. Raises NoAnswerError otherwise."""
+        """Send once; repeat only after a call that dbt Cloud certainly did not execute.
+
+        Raises:
+            NoAnswerError: dbt Cloud may have executed the call.
+        """
         return self._repeat(
             retry_if_exception(was_undone), lambda: self._call("POST", path, json=body)
         )
 
     def cancel(self, run_id: int) -> None:
-        """Cancelling twice is harmless, so this is repeated like a read.
+        """Cancel a run; repeat after failures, since cancelling twice is harmless.
 
-        But without regard to ``Retry-After``: Airflow kills a worker five seconds after it has
-        asked the task to end.
+        Ignore ``Retry-After``, since Airflow kills a worker five seconds after a user's click.
         """
         self._repeat(
             retry_if_exception_type(NoAnswerError),
@@ -145,7 +147,7 @@ class DbtCloudClient:
                 method, self._address + path, timeout=self._timeout, **options
             )
         except requests.RequestException as error:
-            raise NoAnswerError(f"dbt Cloud did not answer: {error}") from None
+            raise NoAnswerError(f"dbt Cloud did not respond: {error}") from None
 
     def _repeat(
         self,
@@ -153,11 +155,11 @@ class DbtCloudClient:
         call: Callable[[], Any],
         pause: Callable[[RetryCallState], float] = wait,
     ) -> Any:
-        """The last try comes when the patience ends, however long dbt Cloud asks to wait."""
+        """Repeat a call; make the last attempt at the limit, even if ``Retry-After`` is longer."""
         attempts = Retrying(
             retry=when,
-            wait=lambda state: max(0.0, min(pause(state), self._patience - elapsed(state))),
-            stop=stop_after_delay(self._patience),
+            wait=lambda state: max(0.0, min(pause(state), self._retry_seconds - elapsed(state))),
+            stop=stop_after_delay(self._retry_seconds),
             before_sleep=before_sleep_log(log, logging.WARNING),
             reraise=True,
         )

@@ -1,15 +1,15 @@
-"""dbt's command line: which command some words are, and the same command for other nodes."""
+"""Parse dbt command lines, and change what they select."""
 
 from __future__ import annotations
 
 import shlex
 from collections.abc import Iterable, Iterator
 
-# These build what is selected: https://docs.getdbt.com/reference/node-selection/syntax
+# These build their selection: https://docs.getdbt.com/reference/node-selection/syntax
 SELECTING = {"build", "run", "seed", "snapshot", "test"}
 ALONE = {"run": "model", "seed": "seed", "snapshot": "snapshot"}  # the kind that each builds
 SELECTORS = {"--select", "-s", "--models", "--model", "-m", "--exclude", "--selector"}
-# A word behind one of these is not the command: https://docs.getdbt.com/reference/global-configs
+# The word after one of these is not the command: https://docs.getdbt.com/reference/global-configs
 WITH_VALUE = {
     *SELECTORS,
     *("--add-package", "--args", "--defer-state", "--deprecated-defer", "--deprecated-favor-state"),
@@ -25,7 +25,7 @@ WITH_VALUE = {
 
 
 def words_of(command: str) -> list[str]:
-    """Return the command's words; none if a quotation has no end."""
+    """Return the command's words; none if a quotation mark is not closed."""
     try:
         return shlex.split(command)
     except ValueError:
@@ -34,7 +34,7 @@ def words_of(command: str) -> list[str]:
 
 def place_of_verb(words: list[str]) -> int | None:
     """Return the index of the first word that is neither an option nor an option's value."""
-    is_value = True  # as is the name of the program, `dbt`
+    is_value = True  # so that `dbt` itself is skipped
     for place, word in enumerate(words):
         if not is_value and not word.startswith("-"):
             return place
@@ -43,7 +43,7 @@ def place_of_verb(words: list[str]) -> int | None:
 
 
 def verb_of(command: str) -> str:
-    """Return which of dbt's commands it is; empty if it is none.
+    """Return the name of the dbt command; empty if there is none.
 
     >>> verb_of("dbt --target prod build --select run")
     'build'
@@ -54,7 +54,7 @@ def verb_of(command: str) -> str:
 
 
 def can_build(command: str, unique_ids: Iterable[str]) -> bool:
-    """Whether it builds or tests nodes of these kinds.
+    """Return whether the command builds or tests nodes of these kinds.
 
     >>> can_build("dbt seed", ["model.shop.orders"]), can_build("dbt test", ["model.shop.orders"])
     (False, True)
@@ -65,7 +65,7 @@ def can_build(command: str, unique_ids: Iterable[str]) -> bool:
 
 
 def select_only(command: str, selectors: list[str]) -> str | None:
-    """Return the command with another selection, all else kept; None if it does not build nodes.
+    """Return the command with another selection and the same options; None if it builds no nodes.
 
     >>> select_only("dbt build --select marts tag:daily --vars '{a: b}'", ["orders"])
     "dbt build --vars '{a: b}' --select orders"
@@ -79,7 +79,7 @@ def select_only(command: str, selectors: list[str]) -> str | None:
 
 
 def without_selection(words: list[str]) -> Iterator[str]:
-    """Drop the options that select, with all their values."""
+    """Yield the words without selecting options and their values."""
     is_dropping = False
     for word in words:
         if word.startswith("-"):
@@ -89,7 +89,7 @@ def without_selection(words: list[str]) -> Iterator[str]:
 
 
 def is_selecting(option: str) -> bool:
-    """Whether it selects, also with its value in the same word: ``--select=orders``, ``-sorders``.
+    """Return whether the option selects nodes, also in the form ``--select=orders``, ``-sorders``.
 
     >>> is_selecting("-sorders"), is_selecting("--state=s")
     (True, False)

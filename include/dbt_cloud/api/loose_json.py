@@ -1,4 +1,4 @@
-"""Values of JSON that other programs write: what is null, missing or of another type is empty."""
+"""Read JSON of other programs: null, missing and mistyped values become empty."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any
 
 from .text import storable
 
-LARGEST = 2**63 - 1  # of the numbers that databases and dbt Cloud count with
+LARGEST = 2**63 - 1  # a database's bigint, and dbt Cloud's ids
 
 
 def record(value: Any) -> dict[str, Any]:
@@ -21,7 +21,7 @@ def records(value: Any) -> list[dict[str, Any]]:
 
 
 def text(value: Any) -> str:
-    """Return a value as text that every file and database takes.
+    """Return a value as text that every file and database can store.
 
     >>> text(None), text({"code": 7})
     ('', "{'code': 7}")
@@ -30,7 +30,7 @@ def text(value: Any) -> str:
 
 
 def number(value: Any) -> float | None:
-    """Return a finite number, also of text.
+    """Return a number or numeric text as a finite number.
 
     >>> number("1.5"), number(10**400), number(float("nan")), number(None)
     (1.5, None, None, None)
@@ -43,15 +43,15 @@ def number(value: Any) -> float | None:
 
 
 def identifier(value: Any) -> int | None:
-    """Return a number by which dbt Cloud knows something."""
+    """Return the value if it is a valid id of dbt Cloud."""
     is_one = isinstance(value, int) and not isinstance(value, bool) and 0 < value <= LARGEST
     return value if is_one else None
 
 
 def moment(value: Any) -> datetime | None:
-    """Return a time of ISO 8601 in UTC, which it is also without an offset.
+    """Return an ISO 8601 time in UTC; a time without an offset is UTC.
 
-    None for a year that dbt Cloud never had, too: arithmetic with the first ones overflows.
+    Return None for years before 2000 or after 9000, since arithmetic at the limits overflows.
 
     >>> moment("2026-11-25 15:31:00+05:30"), moment("0001-01-01"), moment(7)
     (datetime.datetime(2026, 11, 25, 10, 1, tzinfo=datetime.timezone.utc), None, None)

@@ -1,4 +1,4 @@
-"""What people call dbt's nodes: short, and with their package where two have one name."""
+"""Short names of dbt nodes, with the package where two share a name."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ def short_name(unique_id: str) -> str:
 
 
 def names_of(unique_id: str) -> list[str]:
-    """Return what a node may be called, shortest first: ``orders``, ``shop.orders``, its id."""
+    """Return a node's possible names, shortest first: ``orders``, ``shop.orders``, its id."""
     package = unique_id.split(".")[1:2]
     short = short_name(unique_id)
     return [short, ".".join([*package, short]), unique_id]
 
 
 def distinct_names(unique_ids: Iterable[str]) -> dict[str, str]:
-    """Return unique id → its shortest name that no other of these nodes may be called.
+    """Return unique id → the shortest name that no other of these nodes has.
 
     >>> distinct_names(["model.shop.orders", "model.erp.orders", "model.erp.stores"]).values()
     dict_values(['shop.orders', 'erp.orders', 'stores'])

@@ -4,20 +4,22 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 from airflow.providers.dbt.cloud.hooks.dbt import DbtCloudJobRunStatus as Status
 
 from .client import DbtCloudClient
 
-PAGE = 100  # the most that dbt Cloud lists in one call
-MAX_PAGES = 20  # runs of one job are serial: what is active is never further back
+PAGE = 100  # dbt Cloud's maximum per list call
+MAX_PAGES = 20  # runs of one job are serial: active ones are never further back
+CLOCK_SKEW = timedelta(days=1)  # maximum between Airflow and dbt Cloud
+DATABASE_CLOCK_SKEW = timedelta(hours=1)  # maximum between Airflow's database and dbt Cloud
 
 
 @dataclass(frozen=True)
 class Run:
-    """What matters of a run. ``resumes`` is the id of the failed run that it resumes."""
+    """A run of a job. ``resumes`` is the id of the failed run that it resumes."""
 
     id: int
     status: int
@@ -46,7 +48,7 @@ class Run:
 
     @property
     def is_resumed(self) -> bool:
-        """Whether it goes on where another run failed, whoever asked for that."""
+        """Return whether the run resumes a failed one."""
         return self.is_rerun or self.resumes is not None
 
     @property
@@ -58,8 +60,8 @@ class Run:
         return self.status == Status.ERROR.value
 
 
-def status_in_words(status: int | None) -> str:
-    """Numbers that dbt Cloud may add one day stay numbers."""
+def status_name(status: int | None) -> str:
+    """Return the status in lower case, such as ``running``; keep unknown numbers."""
     try:
         return Status(status).name.lower()
     except ValueError:
@@ -67,7 +69,7 @@ def status_in_words(status: int | None) -> str:
 
 
 def runs_of_job(client: DbtCloudClient, job_id: int) -> Iterator[Run]:
-    """Newest first. A run that begins meanwhile moves pages on, so that none is missed."""
+    """Yield the job's runs, newest first; runs that start meanwhile shift pages, but hide none."""
     listed = client.pages(
         "runs/",
         PAGE,

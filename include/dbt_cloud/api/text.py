@@ -1,4 +1,4 @@
-"""Text that every database can store and every message can carry."""
+"""Make text storable in every database and message."""
 
 from __future__ import annotations
 
@@ -7,23 +7,23 @@ import re
 from typing import Any
 
 UNSTORABLE = re.compile(r"[\x00\ud800-\udfff]")
-# How JSON writes these, and whole pairs. Two, since one of both takes ten times as long.
+# Their forms in JSON, including whole pairs. Two patterns, since a joined one is ten times slower.
 WRITTEN = (re.compile(rb"\\u(?:0000|[dD][89a-fA-F])"), re.compile(rb"\xed[\xa0-\xbf]"))
 REPLACEMENT = "\ufffd"
 
 
 def storable(text: str) -> str:
-    """Return ``text`` with U+FFFD in place of each NUL and each half of a surrogate pair.
+    """Return ``text`` with U+FFFD in place of each NUL and each lone surrogate.
 
-    JSON can hold both. PostgreSQL's JSON cannot be read with them, and UTF-8 has no lone surrogate.
+    JSON allows both. PostgreSQL cannot read JSON that contains NUL, and UTF-8 has no surrogates.
     """
     return UNSTORABLE.sub(REPLACEMENT, text)
 
 
 def read_json(body: bytes) -> Any:
-    """Return what JSON says, with each text and name in it as ``storable`` returns it.
+    """Return parsed JSON with all names and texts made ``storable``.
 
-    Raises ValueError or RecursionError.
+    Raise ``ValueError``, or ``RecursionError`` for deep nesting.
     """
     value = json.loads(body)
     return _storable(value) if any(one.search(body) for one in WRITTEN) else value

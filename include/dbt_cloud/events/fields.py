@@ -1,6 +1,6 @@
-"""Values of webhooks, lists and asset events, none of which has to be as documented.
+"""Validate values of webhooks, lists and asset events, which may be malformed.
 
-Each function raises ValueError with a reason for what it cannot read.
+Each function raises ``ValueError`` with the reason for an invalid value.
 """
 
 from __future__ import annotations
@@ -10,11 +10,11 @@ from datetime import UTC, datetime
 from reprlib import repr as beginning_of
 from typing import Any
 
+from ..api.loose_json import LARGEST
 from ..api.text import storable
 
-BIGGEST = 2**63 - 1  # what a database's bigint and the triggerer's messages can hold
 DIGITS = re.compile(r"[0-9]{1,19}")
-EARLIEST_YEAR = 1970  # services write year 1 where they have no time
+EARLIEST_YEAR = 1970  # services write year 1 for a missing time
 
 
 def mapping(name: str, value: Any) -> dict[str, Any]:
@@ -24,10 +24,10 @@ def mapping(name: str, value: Any) -> dict[str, Any]:
 
 
 def number(name: str, value: Any) -> int:
-    """Return a whole number, which lists give as a number and webhooks as text."""
+    """Return a whole number, which is a number in lists and text in webhooks."""
     is_text = isinstance(value, str) and DIGITS.fullmatch(value)
     is_number = isinstance(value, int) and not isinstance(value, bool)
-    if (is_text or is_number) and 0 <= int(value) <= BIGGEST:
+    if (is_text or is_number) and 0 <= int(value) <= LARGEST:
         return int(value)
     raise ValueError(f"{name} is {beginning_of(value)}, not a number from 0 to 2^63-1")
 
@@ -37,12 +37,12 @@ def number_or_none(name: str, value: Any) -> int | None:
 
 
 def text(value: Any) -> str:
-    """Return text that can be stored; empty for anything else."""
+    """Return storable text; empty for other types."""
     return storable(value) if isinstance(value, str) else ""
 
 
 def moment(name: str, value: Any) -> datetime:
-    """Return a time in UTC, which dbt Cloud means where it does not name a zone."""
+    """Return a time in UTC; dbt Cloud's times without an offset are UTC."""
     try:
         read = datetime.fromisoformat(value)
         if read.year < EARLIEST_YEAR:
@@ -53,7 +53,7 @@ def moment(name: str, value: Any) -> datetime:
 
 
 def iso(name: str, value: Any) -> str:
-    """Return a time to the second: webhooks and lists write the same one differently."""
+    """Return a time to the second, since webhooks and lists differ in precision."""
     return moment(name, value).isoformat(timespec="seconds")
 
 

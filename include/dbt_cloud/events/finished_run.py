@@ -1,4 +1,4 @@
-"""A run that has ended, as an event tells of it: the same by webhook and by watcher."""
+"""A finished run, with the same content from a webhook and from a watcher."""
 
 from __future__ import annotations
 
@@ -16,26 +16,26 @@ STATUSES = {
     Status.ERROR.value: "error",
     Status.CANCELLED.value: "cancelled",
 }
-# How dbt Cloud is asked for what ``of_listed`` reads: the last to end first.
+# The query for runs that ``of_listed`` reads, the last to finish first.
 LISTED = {
     "status__in": f"{list(STATUSES)}",
     "order_by": "-finished_at",
     "include_related": "job,trigger",
 }
-NO_MESSAGE = "None"  # a webhook says it in a word
+NO_MESSAGE = "None"  # in webhooks
 EXTRA = "dbt_cloud_run"  # in an asset event's extra
 log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
 class FinishedRun:
-    """What an event tells of a run.
+    """A finished run of dbt Cloud.
 
-    ``status`` is ``success``, ``error`` or ``cancelled``; ``cause`` says who or what started it.
-    ``started_at`` is empty if it was cancelled before it began. Times are ISO 8601 in UTC.
+    ``status`` is ``success``, ``error`` or ``cancelled``; ``cause`` describes what started it.
+    ``started_at`` is empty if it was cancelled before its start. Times are ISO 8601 in UTC.
 
-    A webhook may lack ``projectId`` and ``environmentId``: these are None then, and without a
-    project ``url`` is the run's address in dbt Cloud's API, since that of its page has the project.
+    ``project_id`` and ``environment_id`` are None if a webhook lacks them. Without a project,
+    ``url`` is the run's address in dbt Cloud's API, since that of its page contains the project.
     """
 
     run_id: int
@@ -55,7 +55,7 @@ class FinishedRun:
         """Read the body of ``job.run.completed``; ``host`` serves dbt Cloud's pages.
 
         Raises:
-            ValueError: says what is not as documented.
+            ValueError: A value is not as documented.
         """
         data = mapping("data", body.get("data"))
         account = number("accountId", body.get("accountId"))
@@ -80,10 +80,10 @@ class FinishedRun:
 
     @classmethod
     def of_listed(cls, run: Any) -> Self:
-        """Read a run as dbt Cloud lists it, with its job and trigger.
+        """Read a run of dbt Cloud's list, with its job and trigger.
 
         Raises:
-            ValueError: says what is not as documented.
+            ValueError: A value is not as documented.
         """
         run = mapping("run", run)
         job, trigger = run.get("job"), run.get("trigger")
@@ -103,42 +103,39 @@ class FinishedRun:
 
     @classmethod
     def of_extra(cls, extra: Any) -> Self | None:
-        """What an asset event's ``extra`` tells; None if it tells of no run of dbt Cloud.
-
-        What another version of this module has written is read as far as it is the same.
-        """
-        told = extra.get(EXTRA) if isinstance(extra, dict) else None
-        if not told:
+        """Read an asset event's ``extra``; return None if it has no run of dbt Cloud."""
+        content = extra.get(EXTRA) if isinstance(extra, dict) else None
+        if not content:
             return None
         try:
-            fields = mapping(EXTRA, told)
+            fields = mapping(EXTRA, content)
             return cls._read(**{name: fields.get(name) for name in cls.__annotations__})
         except ValueError as error:
-            log.warning("An asset event tells of no run: %s.", error)
+            log.warning("Ignored an asset event without a valid run: %s.", error)
             return None
 
     @classmethod
-    def _read(cls, **told: Any) -> Self:
+    def _read(cls, **fields: Any) -> Self:
         return cls(
-            run_id=number("the run's id", told["run_id"]),
-            job_id=number("the job's id", told["job_id"]),
-            job_name=text(told["job_name"]),
-            project_id=number_or_none("the project's id", told["project_id"]),
-            environment_id=number_or_none("the environment's id", told["environment_id"]),
-            status=text(told["status"]),
-            message=text(told["message"]),
-            cause=text(told["cause"]),
-            started_at=iso_or_empty("the start", told["started_at"]),
-            finished_at=iso("the end", told["finished_at"]),
-            url=text(told["url"]),
+            run_id=number("the run's id", fields["run_id"]),
+            job_id=number("the job's id", fields["job_id"]),
+            job_name=text(fields["job_name"]),
+            project_id=number_or_none("the project's id", fields["project_id"]),
+            environment_id=number_or_none("the environment's id", fields["environment_id"]),
+            status=text(fields["status"]),
+            message=text(fields["message"]),
+            cause=text(fields["cause"]),
+            started_at=iso_or_empty("the start", fields["started_at"]),
+            finished_at=iso("the end", fields["finished_at"]),
+            url=text(fields["url"]),
         )
 
     def as_extra(self) -> dict[str, Any]:
-        """For an asset event's ``extra``."""
+        """Return the ``extra`` of an asset event."""
         return {EXTRA: asdict(self)}
 
 
 def status_of(name: str, code: Any) -> str:
     if (status := STATUSES.get(number(name, code))) is None:
-        raise ValueError(f"{name} is {beginning_of(code)}, not that of a run that has ended")
+        raise ValueError(f"{name} is {beginning_of(code)}, not that of a finished run")
     return status

@@ -1,4 +1,4 @@
-"""The account's finished runs as dbt Cloud lists them, and how far an asset has heard of them."""
+"""List the account's finished runs, and keep an asset's position in them."""
 
 from __future__ import annotations
 
@@ -10,42 +10,41 @@ from reprlib import repr as beginning_of
 from typing import Any, Self
 
 from ..api.async_client import AsyncDbtCloudClient
+from ..api.runs import CLOCK_SKEW, PAGE
 from .fields import mapping, moment, number
 from .finished_run import LISTED, FinishedRun
 
-LOOK_BACK = timedelta(minutes=5)  # how late a run that has ended may appear in the list
-CATCH_UP = timedelta(days=3)  # how far back a watcher goes that has been away
-CLOCKS_DIFFER = timedelta(days=1)  # more than dbt Cloud's and Airflow's ever do
-PAGE = 100  # runs
-MOST_UNREADABLE = 1000  # runs, before one that can be read
+LOOK_BACK = timedelta(minutes=5)  # maximum delay of a finished run in the list
+CATCH_UP = timedelta(days=3)  # how far back a watcher reads after a pause
+MOST_UNREADABLE = 1000  # runs before the first readable one
 log = logging.getLogger(__name__)
 
 Runs = list[tuple[datetime, FinishedRun]]
-Unreadable = dict[str, str]  # a run's id in words → why it cannot be read
+Unreadable = dict[str, str]  # a run's id as text → reason
 
 
 @dataclass(frozen=True)
 class Cursor:
-    """``until`` is dbt Cloud's time; ``known`` are the account's runs of ``LOOK_BACK`` before."""
+    """An asset's position: dbt Cloud's time, and the account's runs of ``LOOK_BACK`` before it."""
 
     until: datetime
-    known: frozenset[int]
+    seen: frozenset[int]
 
     @classmethod
     def of_json(cls, stored: Any) -> Self | None:
-        """Read what ``as_json`` gave; None for anything else, and the asset begins now."""
+        """Read the result of ``as_json``; return None for an invalid one, to start at now."""
         try:
-            until, known = mapping("It", stored).get("until"), stored.get("known")
-            read = cls(moment("until", until), frozenset(number("known", one) for one in known))
-            if read.until > datetime.now(UTC) + CLOCKS_DIFFER:
-                raise ValueError(f"until is {until}, which is yet to come")
+            until, seen = mapping("It", stored).get("until"), stored.get("known")
+            read = cls(moment("until", until), frozenset(number("known", one) for one in seen))
+            if read.until > datetime.now(UTC) + CLOCK_SKEW:
+                raise ValueError(f"until is {until}, which is in the future")
             return read
         except (TypeError, ValueError) as error:
-            log.warning("A watcher begins now: its stored cursor cannot be read. %s.", error)
+            log.warning("A watcher starts at now: its stored cursor cannot be read. %s.", error)
             return None
 
     def as_json(self) -> dict[str, Any]:
-        return {"until": self.until.isoformat(), "known": sorted(self.known)}
+        return {"until": self.until.isoformat(), "known": sorted(self.seen)}
 
     @property
     def since(self) -> datetime:
@@ -53,13 +52,13 @@ class Cursor:
 
 
 @dataclass(eq=False)
-class Look:
-    """Runs that have ended, oldest first: all since ``since``, or without it the newest."""
+class Listing:
+    """Finished runs, oldest first: all since ``since``, or without it the newest."""
 
     runs: Runs
     since: datetime | None
     unreadable: Unreadable = field(default_factory=dict)
-    # Watcher → where it stands once all of its events are stored.
+    # Watcher → its cursor once all of its events are stored.
     cursors: dict[Any, Cursor] = field(default_factory=dict)
 
     def reaches_back_to(self, cursor: Cursor) -> bool:
@@ -67,22 +66,22 @@ class Look:
 
     def new_to(self, cursor: Cursor) -> list[FinishedRun]:
         return [
-            run for at, run in self.runs if at >= cursor.since and run.run_id not in cursor.known
+            run for at, run in self.runs if at >= cursor.since and run.run_id not in cursor.seen
         ]
 
     def cursor(self, before: Cursor | None = None) -> Cursor:
         now = datetime.now(UTC)
-        least = before.until if before else now - CLOCKS_DIFFER
-        # A run whose end is yet to come must hide none that ends before.
+        least = before.until if before else now - CLOCK_SKEW
+        # A run with a future end must not hide those that end before it.
         until = max([least, *(at for at, _run in self.runs if at <= now)])
-        known = (run.run_id for at, run in self.runs if at >= until - LOOK_BACK)
-        return Cursor(until, frozenset(known))
+        seen = (run.run_id for at, run in self.runs if at >= until - LOOK_BACK)
+        return Cursor(until, frozenset(seen))
 
 
-async def look_at(client: AsyncDbtCloudClient, since: datetime | None) -> Look:
-    """The newest finished runs, in as many pages as it takes.
+async def list_finished_runs(client: AsyncDbtCloudClient, since: datetime | None) -> Listing:
+    """Return the newest finished runs, from as many pages as needed.
 
-    A run that ends meanwhile moves others to the next page, so pages overlap and miss none.
+    A run that finishes meanwhile shifts others to the next page, so pages overlap without gaps.
     """
     found: dict[int, tuple[datetime, FinishedRun]] = {}
     unreadable: Unreadable = {}
@@ -99,26 +98,26 @@ async def look_at(client: AsyncDbtCloudClient, since: datetime | None) -> Look:
             break
         if not earliest and len(unreadable) >= MOST_UNREADABLE:
             reason = next(iter(unreadable.values()))
-            raise ValueError(f"none of {len(unreadable)} listed runs can be read: {reason}")
+            raise ValueError(f"could not read any of {len(unreadable)} listed runs: {reason}")
     if since and earliest and any(since + LOOK_BACK < at < earliest for at in past):
-        last_heard = (since + LOOK_BACK).isoformat(timespec="seconds")
+        last_poll = (since + LOOK_BACK).isoformat(timespec="seconds")
         log.warning(
-            "Nobody has listened since %s: runs of more than %s days ago are left out.",
-            last_heard,
+            "No watcher has run since %s: runs older than %s days are skipped.",
+            last_poll,
             CATCH_UP.days,
         )
     runs = [(at, run) for at, run in found.values() if not earliest or at >= earliest]
-    return Look(sorted(runs, key=lambda one: (one[0], one[1].run_id)), since, unreadable)
+    return Listing(sorted(runs, key=lambda one: (one[0], one[1].run_id)), since, unreadable)
 
 
 def read_page(page: Any) -> tuple[Runs, Unreadable]:
-    """Return the runs of a page in its order, with the exact time of their end, and the others.
+    """Return the runs of a page in order, with the exact time of their end, and unreadable ones.
 
     Raises:
-        ValueError: it is no list.
+        ValueError: The page is not a list.
     """
     if not isinstance(page, list):
-        raise ValueError(f"dbt Cloud answered {beginning_of(page)} for a list of runs")
+        raise ValueError(f"dbt Cloud returned {beginning_of(page)} for a list of runs")
     runs: Runs = []
     unreadable: Unreadable = {}
     for run in page:

@@ -1,7 +1,7 @@
-"""Receives dbt Cloud's webhooks and makes asset events of them: a FastAPI app for a plugin.
+"""A FastAPI app for a plugin that receives dbt Cloud's webhooks and creates asset events.
 
-Airflow serves a plugin's app to everybody, so each call is judged by its signature. dbt Cloud
-sends an event again until it hears 2xx, so that is answered once the asset events are committed.
+Airflow does not authenticate plugin endpoints, so each call's signature is checked. dbt Cloud
+repeats an event until it receives 2xx, which is returned once the asset events are committed.
 """
 
 from __future__ import annotations
@@ -25,28 +25,28 @@ from starlette.requests import ClientDisconnect
 from ..airflow.compat import AirflowNotFoundException
 from ..airflow.server import AssetModel, Connection, create_session
 from .assets import CONN_ID
+from .deduplication import register_once
 from .fields import mapping, moment, number
 from .finished_run import STATUSES, FinishedRun
-from .once import register_once
+from .run_filter import RunFilter, prefix_of
 from .signature import is_signed
-from .wanted import Wanted, prefix_of
 
 WEBHOOKS = "dbt_cloud_webhooks"  # the connection with the secret
-FINISHED = "job.run.completed"  # dbt Cloud's word for any end
-DEFAULT_HOST = "cloud.getdbt.com"  # the provider's, of a connection that names none
+RUN_COMPLETED = "job.run.completed"  # for every final status
+DEFAULT_HOST = "cloud.getdbt.com"  # the provider's default
 MAX_BODY = 256 * 1024  # bytes; dbt Cloud's bodies have about one thousand
-SETUP_SECONDS = 5.0  # until a changed connection is seen
-BODY_SECONDS = 10.0  # until a body has to be there; dbt Cloud gives up after these
-# Later the event of its run may be gone from Airflow's database, and a repetition look new.
+SETUP_SECONDS = 5.0  # until a changed connection is read
+BODY_SECONDS = 10.0  # time limit for a body, as in dbt Cloud
+# Later, the run's event may be deleted from Airflow's database, so a repetition would look new.
 MAX_AGE = timedelta(days=7)
 
 log = logging.getLogger(__name__)
-threads = CapacityLimiter(4)  # and database connections: a burst leaves the others to Airflow
+threads = CapacityLimiter(4)  # and database connections, so that a burst does not block Airflow
 app = FastAPI(title="dbt Cloud's webhooks", openapi_url=None)
 
 
 class RefusedError(Exception):
-    """A webhook is not taken; ``status`` is the answer's, the text says why."""
+    """A webhook is refused, with the response's status and reason."""
 
     def __init__(self, status: int, reason: str) -> None:
         super().__init__(reason)
@@ -55,7 +55,7 @@ class RefusedError(Exception):
 
 @dataclass(frozen=True)
 class Setup:
-    """What Airflow's two connections say."""
+    """Settings from Airflow's two connections."""
 
     secrets: list[str]
     conn_id: str
@@ -71,14 +71,14 @@ def read_setup() -> Setup:
     if not isinstance(conn_id, str):
         example = f'{{"dbt_cloud_conn_id": "{CONN_ID}"}}'
         raise RefusedError(
-            503, f"The extra of {WEBHOOKS} names no connection: write it as {example}."
+            503, f"Could not read a connection id from the extra of {WEBHOOKS}: write {example}."
         )
     dbt_cloud = connection(conn_id)
     secrets = (webhooks.password or "").split()
     if not secrets:
-        raise RefusedError(503, f"The connection {WEBHOOKS} has no password: enter the secret.")
+        raise RefusedError(503, f"The connection {WEBHOOKS} has no password: set the secret.")
     if not dbt_cloud.login:
-        raise RefusedError(503, f"The connection {conn_id} has no login: enter the account id.")
+        raise RefusedError(503, f"The connection {conn_id} has no login: set the account id.")
     host = webhooks.host or dbt_cloud.host or DEFAULT_HOST
     return Setup(secrets, conn_id, dbt_cloud.login, host)
 
@@ -86,13 +86,13 @@ def read_setup() -> Setup:
 @app.post("/dbt-cloud", include_in_schema=False)
 @app.post("/dbt-cloud/", include_in_schema=False)
 async def receive(request: Request) -> JSONResponse:
-    """One webhook. The work on the database is done in a thread."""
+    """Receive a webhook; use the database in a thread."""
     try:
         body = await read_body(request)
         signature = request.headers.get("Authorization", "")
-        done = await to_thread.run_sync(take, body, signature, limiter=threads)
+        done = await to_thread.run_sync(handle_webhook, body, signature, limiter=threads)
     except RefusedError as error:
-        log.warning("A webhook is refused with %s: %s", error.status, error)
+        log.warning("Refused a webhook with %s: %s", error.status, error)
         return JSONResponse({"detail": str(error)}, error.status)
     return JSONResponse({"detail": done})
 
@@ -106,85 +106,83 @@ async def read_body(request: Request) -> bytes:
                 if len(body) > MAX_BODY:
                     raise RefusedError(413, f"The body has more than {MAX_BODY} bytes.")
     except TimeoutError:
-        reason = f"The body was not there within {BODY_SECONDS:g} seconds."
+        reason = f"The body did not arrive within {BODY_SECONDS:g} seconds."
         raise RefusedError(408, reason) from None
     except ClientDisconnect:
-        raise RefusedError(400, "The body was not sent to its end.") from None
+        raise RefusedError(400, "The body is incomplete.") from None
     return bytes(body)
 
 
-def take(body: bytes, signature: str) -> str:
-    """Returns what became of a webhook."""
+def handle_webhook(body: bytes, signature: str) -> str:
+    """Create the webhook's asset events; return the response's text."""
     try:
         setup = read_setup()
         if not is_signed(body, signature, setup.secrets):
-            raise RefusedError(401, f"It is not signed with the secret of {WEBHOOKS}.")
+            raise RefusedError(401, f"The signature does not match the secret of {WEBHOOKS}.")
         run = finished_run(body, setup)
-        return make_events(run, setup.conn_id) if run else "This tells of no finished run."
+        return make_events(run, setup.conn_id) if run else "Ignored: not a finished run."
     except SQLAlchemyError as error:
-        log.warning("Airflow's database says: %s", str(error).splitlines()[0])
-        raise RefusedError(503, "Airflow's database did not do it: send it again.") from None
+        log.warning("Airflow's database failed: %s", str(error).splitlines()[0])
+        raise RefusedError(503, "Airflow's database failed: send the webhook again.") from None
 
 
 def finished_run(body: bytes, setup: Setup) -> FinishedRun | None:
-    """None for other events, and for the made-up run by which dbt Cloud tests an endpoint."""
+    """Return the run; None for other events, and for dbt Cloud's test of an endpoint."""
     try:
-        told = mapping("The body", json.loads(body))
-        account_id = str(number("accountId", told.get("accountId")))
-        sent_at = moment("timestamp", told.get("timestamp"))
-        run = FinishedRun.of_webhook(told, setup.host) if tells_of_an_end(told) else None
+        webhook = mapping("The body", json.loads(body))
+        account_id = str(number("accountId", webhook.get("accountId")))
+        sent_at = moment("timestamp", webhook.get("timestamp"))
+        run = FinishedRun.of_webhook(webhook, setup.host) if is_end_of_run(webhook) else None
     except (ValueError, RecursionError) as error:  # a body of thousands of brackets
-        reason = f"It is signed and not what dbt Cloud documents: {error}."
+        reason = f"The signature is valid, but the body is not as documented: {error}."
         raise RefusedError(400, reason) from None
     if account_id != setup.account_id:
-        reason = f"It is of account {account_id}, and {setup.conn_id} of {setup.account_id}."
-        raise RefusedError(403, reason)
+        ours = f"{setup.conn_id} is for {setup.account_id}"
+        raise RefusedError(403, f"The webhook is for account {account_id}, but {ours}.")
     if run and datetime.now(UTC) - sent_at > MAX_AGE:
-        log.warning("dbt Cloud run %s is told of more than %s late.", run.run_id, MAX_AGE)
+        log.warning("Ignored a webhook of dbt Cloud run %s: older than %s.", run.run_id, MAX_AGE)
         return None
     return run
 
 
-def tells_of_an_end(told: dict[str, Any]) -> bool:
-    if not isinstance(event_type := told.get("eventType"), str):
+def is_end_of_run(webhook: dict[str, Any]) -> bool:
+    if not isinstance(event_type := webhook.get("eventType"), str):
         raise ValueError("eventType is missing")
-    if event_type != FINISHED:
+    if event_type != RUN_COMPLETED:
         return False
-    code = mapping("data", told.get("data")).get("runStatusCode")
+    code = mapping("data", webhook.get("data")).get("runStatusCode")
     return number("runStatusCode", code) in STATUSES
 
 
 def make_events(run: FinishedRun, conn_id: str) -> str:
-    """One event for each asset that is about the run, all of them or none."""
+    """Create one event for each asset that includes the run, all or none; return a summary."""
     with create_session() as session:
         assets = session.scalars(
             select(AssetModel)
             .where(AssetModel.uri.startswith(prefix_of(conn_id), autoescape=True))
             .where(AssetModel.active.has())
-            .order_by(AssetModel.id)  # whoever locks several does it in this order
+            .order_by(AssetModel.id)  # one order of locks, against deadlocks
         ).all()
-        about = [asset for asset in assets if wants(asset, run)]
+        about = [asset for asset in assets if is_about(asset, run)]
         made = [register_once(asset, run, session) for asset in about]
         count = len([event for event in made if event])
     if not about:
-        return f"Run {run.run_id} has ended, and no Dag has an asset that is about it."
-    log.info("dbt Cloud run %s has ended: %s new asset events.", run.run_id, count)
-    return f"Run {run.run_id} has ended: {count} new asset events, {len(about) - count} known."
+        return f"Run {run.run_id} has finished, and no Dag has an asset that includes it."
+    log.info("dbt Cloud run %s has finished: %s new asset events.", run.run_id, count)
+    return f"Run {run.run_id}: {count} new asset events, {len(about) - count} already existed."
 
 
-def wants(asset: AssetModel, run: FinishedRun) -> bool:
+def is_about(asset: AssetModel, run: FinishedRun) -> bool:
     try:
-        return Wanted.of_uri(asset.uri).fits(run)
+        return RunFilter.of_uri(asset.uri).fits(run)
     except ValueError:
-        log.warning("The asset %s gets no events: make it with job_runs().", asset.uri)
+        log.warning("The asset %s gets no events: create it with job_runs().", asset.uri)
         return False
 
 
 def connection(conn_id: str) -> Connection:
     try:
         return Connection.get_connection_from_secrets(conn_id)
-    except AirflowNotFoundException:  # also if it is malformed, or the database does not answer
-        reason = (
-            f"Airflow has no connection {conn_id} that can be used, or no database that answers."
-        )
+    except AirflowNotFoundException:  # also for a malformed one, or an unavailable database
+        reason = f"Airflow has no usable connection {conn_id}, or its database is unavailable."
         raise RefusedError(503, reason) from None

@@ -1,7 +1,7 @@
-"""Which runs an asset is about: its URI says it.
+"""Select an asset's runs by its URI.
 
-``dbt-cloud://CONN_ID/jobs/65767`` stands for those of a job,
-``dbt-cloud://CONN_ID/runs?project_id=36467`` for those of the account that fit.
+``dbt-cloud://CONN_ID/jobs/65767`` selects the runs of a job,
+``dbt-cloud://CONN_ID/runs?project_id=36467`` the matching runs of the account.
 """
 
 from __future__ import annotations
@@ -16,8 +16,8 @@ SCHEME = "dbt-cloud"
 
 
 @dataclass(frozen=True)
-class Wanted:
-    """The runs that an asset is about; None is any."""
+class RunFilter:
+    """The conditions for an asset's runs; None matches any value."""
 
     job_id: int | None = None
     project_id: int | None = None
@@ -25,7 +25,7 @@ class Wanted:
     job_name: str | None = None
 
     @classmethod
-    def of_uri(cls, uri: str) -> Wanted:
+    def of_uri(cls, uri: str) -> RunFilter:
         split = urlsplit(uri)
         if split.path.startswith("/jobs/"):
             return cls(job_id=int(split.path.removeprefix("/jobs/")))
@@ -35,13 +35,13 @@ class Wanted:
         return cls(**ids, job_name=None if job_name is None else storable(job_name))
 
     def fits(self, run: FinishedRun) -> bool:
-        wanted = (self.job_id, self.project_id, self.environment_id, self.job_name)
+        required = (self.job_id, self.project_id, self.environment_id, self.job_name)
         found = (run.job_id, run.project_id, run.environment_id, run.job_name)
-        return all(one in (None, other) for one, other in zip(wanted, found, strict=True))
+        return all(one in (None, other) for one, other in zip(required, found, strict=True))
 
 
 def prefix_of(conn_id: str) -> str:
-    """What the URIs of all these assets of one connection begin with."""
+    """Return the common prefix of the URIs of one connection's assets."""
     return f"{SCHEME}://{quote(conn_id, safe='')}/"
 
 

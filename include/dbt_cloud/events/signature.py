@@ -1,4 +1,4 @@
-"""Whether dbt Cloud has sent a webhook.
+"""Validate the signature of a webhook.
 
 https://docs.getdbt.com/docs/deploy/webhooks#validate-a-webhook
 """
@@ -11,11 +11,11 @@ from collections.abc import Iterable
 
 
 def sign(secret: str, body: bytes) -> str:
-    """The signature of a body, as its header ``Authorization`` has it."""
+    """Return the signature of a body, as in the header ``Authorization``."""
     return hmac.new(secret.encode(), body, hashlib.sha256).hexdigest()
 
 
 def is_signed(body: bytes, signature: str, secrets: Iterable[str]) -> bool:
-    """With one of the secrets; takes as long for a wrong signature as for a right one."""
+    """Return whether the body is signed with one of the secrets, in constant time."""
     given = signature.encode()
     return any([hmac.compare_digest(sign(secret, body).encode(), given) for secret in secrets])

@@ -1,6 +1,6 @@
-"""A dbt Cloud job as a task group, with a task, and an asset, per model.
+"""A dbt Cloud job as a task group, with a task and an asset per model.
 
-It needs the modules of the folder above and Airflow 3.3. docs/models.md tells how it is used.
+Needs the modules of the parent folder and Airflow 3.3 (as cloned, see docs/models.md).
 """
 
 from .lineage import write_lineage

@@ -1,4 +1,4 @@
-"""The assets of models, named as OpenLineage and Cosmos name their relations.
+"""Assets of models, with the URIs of OpenLineage and Cosmos.
 
 https://openlineage.io/docs/spec/naming/
 """
@@ -13,28 +13,30 @@ from airflow.sdk import Asset
 from ..api.artifacts import BUILT
 from .lineage import Lineage
 
-TOLD = ("unique_id", "status", "seconds", "rows", "run_id", "run_url")
+EXTRA_FIELDS = ("unique_id", "status", "seconds", "rows", "run_id", "run_url")
 
 
 def asset_of(relation: str, namespace: str) -> Asset:
-    """The asset of a model, seed or snapshot.
+    """Return the asset of a model, seed or snapshot.
 
     Args:
         relation: ``database.schema.identifier``.
-        namespace: The warehouse as OpenLineage names it, such as ``snowflake://account``.
+        namespace: The warehouse's name in OpenLineage, such as ``snowflake://account``.
     """
     return Asset(f"{namespace.rstrip('/')}/{quote(relation).replace('.', '/')}")
 
 
 def assets_in(lineage: Lineage, namespace: str) -> dict[str, Asset]:
-    """Unique id → asset, of all that dbt builds; none without a namespace."""
+    """Return unique id → asset of all models, seeds and snapshots; empty without a namespace."""
     if not namespace:
         return {}
     nodes = (node for node in lineage.nodes.values() if node.type in BUILT and node.relation)
     return {node.unique_id: asset_of(node.relation, namespace) for node in nodes}
 
 
-def extra_of(told: dict[str, Any]) -> dict[str, Any]:
-    """What an event tells, of what a node's task tells."""
-    tests = [one["unique_id"] for one in told.get("tests", ()) if one["status"] != "pass"]
-    return {name: told[name] for name in TOLD if name in told} | {"failing_tests": tests}
+def extra_of(result: dict[str, Any]) -> dict[str, Any]:
+    """Return the extra of an asset event, from the XCom of a node's task."""
+    tests = [one["unique_id"] for one in result.get("tests", ()) if one["status"] != "pass"]
+    return {name: result[name] for name in EXTRA_FIELDS if name in result} | {
+        "failing_tests": tests
+    }

@@ -1,4 +1,4 @@
-"""Follows the runs of one task group, with one poll for all of its tasks."""
+"""Follow the runs of a task group, with one poll for all of its tasks."""
 
 from __future__ import annotations
 
@@ -20,28 +20,28 @@ from ..api.responses import NOT_FOUND, DbtCloudRefusedError, NoAnswerError, back
 from ..api.runs import Run
 from ..run.polling import ticks
 from ..run.runs_of_task import chain
-from .progress import Progress, RunProgress, heard_after, progress_of
+from .progress import Progress, RunProgress, merge_failures, progress_of
 from .steps import WITHOUT_NODES
 
 log = logging.getLogger(__name__)
-KEPT_RUNS = 64  # that have ended, with their results; the others are read again
-NO_RUN = "The job's task has started no run, whatever its state: clear it."
+CACHED_RUNS = 64  # finished runs with their results; others are read again
+NO_RUN = "The job's task has not started a run: clear it."
 DETAILS = "run_steps,job,trigger"
-# By the group's key too: two dbt Clouds may each have a run of one number.
-SETTLED: OrderedDict[tuple[str, int], RunProgress] = OrderedDict()
-# Whoever comes later need not wait for the next poll.
-LATEST: dict[Followed, Progress] = {}
+# The key includes the group's, since two dbt Clouds can have runs with the same id.
+FINISHED: OrderedDict[tuple[str, int], RunProgress] = OrderedDict()
+# For triggers that start between two polls.
+LATEST: dict[GroupRuns, Progress] = {}
 
 
 class Client(Protocol):
-    """What asks dbt Cloud: in the triggerer the asynchronous client, in a worker the other one."""
+    """The client of the triggerer or of a worker."""
 
     async def get(self, path: str, **params: Any) -> Any: ...
 
 
 @dataclass(frozen=True)
 class WorkerClient:
-    """The client of a worker, which repeats a read that fails."""
+    """A worker's client, which repeats failed reads."""
 
     client: DbtCloudClient
 
@@ -50,11 +50,11 @@ class WorkerClient:
 
 
 @dataclass(frozen=True)
-class Followed:
-    """The runs of one task group: those of its job's task, and the ones that rebuild nodes.
+class GroupRuns:
+    """The runs of one task group: those of its job's task, and those that rebuild nodes.
 
-    ``runs`` are the job's, oldest first, each resuming the one before. ``key`` marks the cause of
-    a rebuilding run.
+    ``runs`` are the job's, oldest first, each resuming the one before. ``key`` is in the cause of
+    each rebuilding run.
     """
 
     conn_id: str
@@ -64,67 +64,68 @@ class Followed:
     key: str
 
     @classmethod
-    def of(cls, conn_id: str, job: str) -> Followed:
-        """``job`` is what the job's task has put into XCom."""
+    def of(cls, conn_id: str, job: str) -> GroupRuns:
+        """Return the runs from ``job``, the XCom of the job's task."""
         if not job:
             raise ValueError(NO_RUN)
-        told = json.loads(job)
-        return cls(conn_id, told["account_id"], told["job_id"], tuple(told["runs"]), told["key"])
+        data = json.loads(job)
+        return cls(conn_id, data["account_id"], data["job_id"], tuple(data["runs"]), data["key"])
 
 
-async def follow(followed: Followed, interval: float) -> AsyncIterator[Progress]:
-    """One call per active run and interval, and one more for new runs once none is active.
+async def follow(group: GroupRuns, interval: float) -> AsyncIterator[Progress]:
+    """Poll forever, with one call per active run and interval.
 
-    And a few more, for the debug log, when a node has failed.
+    Once no run is active, one more call looks for new runs. After a node has failed, a few more
+    calls read the debug log.
     """
-    progress, failures = LATEST.get(followed, Progress()), 0
+    progress, failures = LATEST.get(group, Progress()), 0
     try:
         while True:
-            client = AsyncDbtCloudClient(followed.conn_id, followed.account_id)
+            client = AsyncDbtCloudClient(group.conn_id, group.account_id)
             try:
                 async with client:
                     while True:
-                        progress = await look(client, followed, progress)
-                        LATEST[followed], failures = progress, 0
+                        progress = await poll(client, group, progress)
+                        LATEST[group], failures = progress, 0
                         yield progress
                         await asyncio.sleep(interval)
             except Exception as error:
-                # Whatever it is, it says nothing about the runs, and all tasks depend on this.
+                # No error here is a failure of a run, and all tasks depend on this poll.
                 failures += 1
-                told = replace(progress, problem=f"{type(error).__name__}: {error}")
+                unchanged = replace(progress, problem=f"{type(error).__name__}: {error}")
                 async for _tick in ticks(back_off(failures, getattr(error, "retry_after", 0.0))):
-                    yield told
+                    yield unchanged
     finally:
-        LATEST.pop(followed, None)
+        LATEST.pop(group, None)
 
 
-async def look(client: Client, followed: Followed, before: Progress) -> Progress:
+async def poll(client: Client, group: GroupRuns, before: Progress) -> Progress:
     runs: list[RunProgress] = []
-    for run_id in followed.runs:
+    for run_id in group.runs:
         earlier = runs[-1] if runs else None
-        one = await look_at(client, followed, run_id, before.of(run_id))
+        one = await poll_run(client, group, run_id, before.of(run_id))
         runs.append(replace(one, continues=earlier))
-    if all(one.is_settled for one in runs):
-        for run, selection in await rebuilding(client, followed):
+    if all(one.has_results for one in runs):
+        for run, selection in await rebuilding(client, group):
             resumed = next((one for one in runs if one.run.id == run.resumes), None)
-            one = await look_at(client, followed, run.id, before.of(run.id))
+            one = await poll_run(client, group, run.id, before.of(run.id))
             runs.append(replace(one, selection=selection, continues=resumed))
     return Progress(tuple(sorted(runs, key=lambda one: one.run.id)))
 
 
-def look_in_worker(client: DbtCloudClient, conn_id: str, job: str) -> Progress:
-    """Look once, in a worker; ``job`` is what the job's task has put into XCom."""
-    return asyncio.run(look(WorkerClient(client), Followed.of(conn_id, job), Progress()))
+def poll_in_worker(client: DbtCloudClient, conn_id: str, job: str) -> Progress:
+    """Poll once, in a worker; ``job`` is the XCom of the job's task."""
+    return asyncio.run(poll(WorkerClient(client), GroupRuns.of(conn_id, job), Progress()))
 
 
-async def rebuilding(client: Client, followed: Followed) -> list[tuple[Run, frozenset[str]]]:
-    """The runs that rebuild nodes, each with what it selects, oldest first."""
-    listed = await client.get("runs/", **newest_runs(followed.job_id, followed.runs[0]))
-    return rebuilding_runs(listed, followed.key)
+async def rebuilding(client: Client, group: GroupRuns) -> list[tuple[Run, frozenset[str]]]:
+    """Return the runs that rebuild nodes, each with its selection, oldest first."""
+    listed = await client.get("runs/", **newest_runs(group.job_id, group.runs[0]))
+    return rebuilding_runs(listed, group.key)
 
 
 def newest_runs(job_id: int, first: int) -> dict[str, Any]:
-    """How dbt Cloud is asked for a job's runs after its ``first`` of a task group, newest first."""
+    """Return the query for a job's runs after the group's ``first``, newest first."""
     return {
         "job_definition_id": job_id,
         "id__gt": first,
@@ -135,9 +136,9 @@ def newest_runs(job_id: int, first: int) -> dict[str, Any]:
 
 
 def rebuilding_runs(listed: list[dict[str, Any]], key: str) -> list[tuple[Run, frozenset[str]]]:
-    """Of runs as dbt Cloud lists them, newest first.
+    """Return the rebuilding runs with their selections, oldest first; ``listed`` is newest first.
 
-    One that a person resumed in dbt Cloud counts too, and selects what the failed one does.
+    Include runs that a person resumed in dbt Cloud, with the selection of the failed run.
     """
     commands = {one["id"]: (one.get("trigger") or {}).get("steps_override") for one in listed}
     found: dict[int | None, tuple[Run, frozenset[str]]] = {}
@@ -149,35 +150,36 @@ def rebuilding_runs(listed: list[dict[str, Any]], key: str) -> list[tuple[Run, f
 
 
 def selected(commands: list[str]) -> frozenset[str]:
-    """What the commands select by name, with the last of their options."""
+    """Return the words after ``--select``, which is the commands' last option."""
     split = [shlex.split(command) for command in commands]
     found = [words[words.index("--select") + 1 :] for words in split if "--select" in words]
     return frozenset(word for words in found for word in words)
 
 
-async def look_at(
-    client: Client, followed: Followed, run_id: int, before: RunProgress | None
+async def poll_run(
+    client: Client, group: GroupRuns, run_id: int, before: RunProgress | None
 ) -> RunProgress:
-    """Downloads the results once the run has ended, and then never again."""
-    if settled := SETTLED.get((followed.key, run_id)):
-        return settled
+    """Return a run's progress; download the results once, after the run has finished."""
+    if finished := FINISHED.get((group.key, run_id)):
+        return finished
     details = await client.get(f"runs/{run_id}/", include_related=DETAILS)
     if Run.of(details).is_active:
-        return await explained(client, heard_after(before, progress_of(details, None)))
+        active = merge_failures(before, progress_of(details, None))
+        return await with_failure_messages(client, active)
     artifacts = {}
     for step in details["run_steps"]:
         command = command_of(step)
         if command and verb_of(command) not in WITHOUT_NODES:
             artifacts[step["index"]] = await run_results(client, run_id, step["index"])
-    progress = heard_after(before, progress_of(details, artifacts))
-    SETTLED[followed.key, run_id] = progress
-    while len(SETTLED) > KEPT_RUNS:
-        SETTLED.popitem(last=False)
+    progress = merge_failures(before, progress_of(details, artifacts))
+    FINISHED[group.key, run_id] = progress
+    while len(FINISHED) > CACHED_RUNS:
+        FINISHED.popitem(last=False)
     return progress
 
 
 async def run_results(client: Client, run_id: int, step: int) -> Any:
-    """Return what the step has left; None only if dbt Cloud says that there is nothing."""
+    """Return the step's results; None only if dbt Cloud returns 404."""
     try:
         return await client.get(f"runs/{run_id}/artifacts/run_results.json", step=step)
     except DbtCloudRefusedError as refusal:
@@ -186,15 +188,15 @@ async def run_results(client: Client, run_id: int, step: int) -> Any:
         return None
 
 
-async def explained(client: Client, progress: RunProgress) -> RunProgress:
-    """With dbt's messages about nodes that have failed, which only the debug log has so far."""
+async def with_failure_messages(client: Client, progress: RunProgress) -> RunProgress:
+    """Add dbt's messages about failed nodes, which until the run's end only the debug log has."""
     if not progress.lacks_messages:
         return progress
     try:
         path, related = f"runs/{progress.run.id}/", "run_steps,debug_logs"
         details = await client.get(path, include_related=related)
     except (DbtCloudRefusedError, NoAnswerError) as error:
-        log.warning("The debug log of run %d cannot be read: %s", progress.run.id, error)
+        log.warning("Could not read the debug log of run %d: %s", progress.run.id, error)
         return progress
     debug_logs = "\n".join(step.get("debug_logs") or "" for step in details["run_steps"])
     return replace(progress, failures=read_failures(debug_logs))

@@ -1,7 +1,7 @@
-"""The nodes of a dbt project and how they depend on each other, in a file that a Dag can parse.
+"""The nodes of a dbt project and their dependencies, in a file for Dags to read.
 
-``write_lineage`` makes it from the manifest that a run has left. It keeps what tasks need, so that
-reading it takes milliseconds, and nothing else is read while a Dag file is parsed.
+``write_lineage`` creates it from a run's manifest. It has only the fields that tasks need, so that
+reading it takes milliseconds, and parsing a Dag file reads nothing else.
 https://docs.getdbt.com/reference/artifacts/manifest-json
 """
 
@@ -26,13 +26,14 @@ from ..api.responses import NOT_FOUND, DbtCloudRefusedError
 
 VERSION = 1
 TEXTS, LISTS = ("unique_id", "name", "type", "folder", "relation"), ("parents", "tags")
-HOW = "the Dag write_lineage writes it anew"
+REWRITE = "run the Dag write_lineage to rewrite it"
 
 
 @dataclass(frozen=True)
 class LineageNode:
-    """``folder`` is where its file is below the project's models, seeds or tests.
+    """A node of a dbt project.
 
+    ``folder`` is the folder of its file, relative to the project's models, seeds or tests.
     ``relation`` is ``database.schema.identifier``, empty for tests.
     """
 
@@ -46,33 +47,30 @@ class LineageNode:
 
     @property
     def label(self) -> str:
-        """What dbt calls it in its log."""
+        """Return the node's name in dbt's log."""
         return label_of(self.unique_id, self.name, self.relation)
 
 
 @dataclass(frozen=True)
 class Lineage:
-    """Unique id → node, parents before children. ``problem`` says why there is none."""
+    """Unique id → node, parents before children. ``problem`` is the reason if there are none."""
 
     nodes: dict[str, LineageNode] = field(default_factory=dict)
     problem: str = ""
 
-    def parents_among(self, wanted: Container[str]) -> dict[str, set[str]]:
-        """Unique id of each node → its nearest ancestors that are wanted, in one pass.
-
-        What is left out passes its parents on.
-        """
+    def parents_among(self, chosen: Container[str]) -> dict[str, set[str]]:
+        """Return unique id of each node → its nearest ancestors among ``chosen``, in one pass."""
         found: dict[str, set[str]] = {}
         for unique_id, node in self.nodes.items():
             found[unique_id] = set()
             for parent in self.nodes.keys() & set(node.parents):
-                found[unique_id] |= {parent} if parent in wanted else found[parent]
+                found[unique_id] |= {parent} if parent in chosen else found[parent]
         return found
 
     def select(self, select: Iterable[str], exclude: Iterable[str]) -> set[str]:
-        """Unique ids that fit any of ``select`` (all, if it is empty) and none of ``exclude``.
+        """Return the unique ids that match any of ``select`` (or all) and none of ``exclude``.
 
-        Each is ``tag:daily``, ``folder:marts/finance``, or a name in which * stands for anything.
+        Each is ``tag:daily``, ``folder:marts/finance``, or a name in which ``*`` is a wildcard.
         """
         chosen, refused = [matches(one) for one in select], [matches(one) for one in exclude]
         return {
@@ -86,7 +84,7 @@ class Lineage:
 def matches(selector: str) -> Callable[[LineageNode], bool]:
     method, _, value = selector.rpartition(":")
     if not value or method not in ("", "tag", "folder"):
-        raise ValueError(f"{selector!r} selects nothing: write tag:TAG, folder:FOLDER or a name.")
+        raise ValueError(f"{selector!r} is not valid: use tag:TAG, folder:FOLDER or a name.")
     if method == "tag":
         return lambda node: value in node.tags
     if method == "folder":
@@ -95,13 +93,13 @@ def matches(selector: str) -> Callable[[LineageNode], bool]:
 
 
 def read_lineage(path: Path) -> Lineage:
-    """Never raises: ``problem`` says what is wrong with the file, and what to do."""
+    """Return the file's lineage; never raise: ``problem`` has the error and the next step."""
     try:
         return _read(path, path.stat().st_mtime_ns)
     except OSError as error:
-        return Lineage(problem=f"The lineage file {path} cannot be read ({error.strerror}): {HOW}.")
-    except ValueError as error:  # of a path that cannot be
-        return Lineage(problem=f"The lineage file {path!r} cannot be read ({error}): {HOW}.")
+        return Lineage(problem=f"Could not read lineage file {path} ({error.strerror}): {REWRITE}.")
+    except ValueError as error:  # of an impossible path
+        return Lineage(problem=f"Could not read lineage file {path!r} ({error}): {REWRITE}.")
 
 
 @lru_cache(maxsize=32)
@@ -110,15 +108,15 @@ def _read(path: Path, _written_at: int) -> Lineage:
         content = json.loads(path.read_text(encoding="utf-8"))
         if content["version"] != VERSION:
             version = text(content["version"])[:50]
-            return Lineage(problem=f"{path} is of version {version}: {HOW}.")
+            return Lineage(problem=f"{path} has format version {version}: {REWRITE}.")
         nodes = parents_first(map(_node_in_file, content["nodes"]))
     except (ValueError, KeyError, TypeError, RecursionError) as error:
-        return Lineage(problem=f"{path} is no lineage file ({error!r:.200}): {HOW}.")
+        return Lineage(problem=f"{path} is not a lineage file ({error!r:.200}): {REWRITE}.")
     return Lineage({node.unique_id: node for node in nodes})
 
 
 def _node_in_file(node: Any) -> LineageNode:
-    """What is null is as missing. Raises TypeError if something is missing or of another type."""
+    """Return a node, with null as missing; raise ``TypeError`` for missing or mistyped fields."""
     if not isinstance(node, dict):
         raise TypeError(f"a node is {node!r}")
     found: dict[str, Any] = {key: node[key] for key in TEXTS if node.get(key) is not None}
@@ -134,15 +132,17 @@ def _node_in_file(node: Any) -> LineageNode:
 
 
 def _is_text(value: Any) -> bool:
-    """Whether it is text that every database takes."""
+    """Return whether the value is text that every database can store."""
     return isinstance(value, str) and text(value) == value
 
 
 def write_lineage(hook: DbtCloudHook, run_id: int, path: Path) -> int:
-    """Writes the lineage of the project as a run has parsed it; returns how many nodes.
+    """Write the lineage from a run's manifest; return the number of nodes.
 
-    The run should be one with the job's own schema and branch, since the file names relations.
-    Raises ValueError if the run has left no manifest.
+    Use a run with the job's own schema and branch, since the file contains relations.
+
+    Raises:
+        ValueError: The run has no manifest.
     """
     client = DbtCloudClient(hook, None)
     try:
@@ -152,7 +152,7 @@ def write_lineage(hook: DbtCloudHook, run_id: int, path: Path) -> int:
         if refusal.status != NOT_FOUND:
             raise
         raise ValueError(
-            f"Run {run_id} has no manifest ({refusal.reason}): name one that has parsed it."
+            f"Run {run_id} has no manifest ({refusal.reason}): use a run that parsed the project."
         ) from None
     nodes = nodes_in_manifest(manifest)
     lines = ",\n".join(f"    {json.dumps(_slim(node))}" for node in nodes)
@@ -161,7 +161,7 @@ def write_lineage(hook: DbtCloudHook, run_id: int, path: Path) -> int:
         path.parent.mkdir(parents=True, exist_ok=True)
         part = path.with_name(f".{path.name}.part")
         part.write_text(text)
-        part.replace(path)  # whoever parses a Dag meanwhile reads the file before, or this one
+        part.replace(path)  # atomic, for concurrent readers
     return len(nodes)
 
 
@@ -170,10 +170,10 @@ def _slim(node: LineageNode) -> dict[str, Any]:
 
 
 def nodes_in_manifest(manifest: dict[str, Any]) -> list[LineageNode]:
-    """Models, seeds, snapshots and tests, parents first; what is ephemeral passes its parents on.
+    """Return models, seeds, snapshots and tests, parents first.
 
-    dbt runs no ephemeral model, so it has neither a result nor a task. Raises ValueError if nodes
-    depend on each other.
+    Ephemeral models are replaced by their parents, since dbt does not run them. Raise
+    ``ValueError`` for a cycle.
     """
     found = {
         text(unique_id): node
@@ -216,7 +216,7 @@ def _texts(value: Any) -> list[str]:
 
 
 def parents_first(nodes: Iterable[LineageNode]) -> list[LineageNode]:
-    """Level by level, and in each as before; raises ValueError if nodes depend on each other."""
+    """Return the nodes by level, else in their order; raise ``ValueError`` for a cycle."""
     found = {node.unique_id: node for node in nodes}
     parents = {key: found.keys() & set(node.parents) for key, node in found.items()}
     levels: dict[str, int] = {}

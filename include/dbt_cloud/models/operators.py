@@ -1,4 +1,4 @@
-"""The tasks of a task group that start the job's run and follow its nodes."""
+"""Operators of a task group that start the job's run and follow its nodes."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from ..run.operator import DbtCloudRunJobExactlyOnceOperator
 from ..run.recovery import selector
 from ..run.task_state import TaskState
 from .assets import extra_of
-from .following import look_in_worker, rebuilding_runs
+from .following import poll_in_worker, rebuilding_runs
 from .outcome import outcome_of
 from .progress import RunProgress
 from .rebuild_run import OneRebuild, runs_since
@@ -31,51 +31,50 @@ if TYPE_CHECKING:
     from airflow.sdk import DAG, Asset, Context
 
 log = logging.getLogger(__name__)
-WAITING = {"deferred", "queued", "restarting", "running", "scheduled", "up_for_retry"}
-ENDED = {"failed", "removed", "skipped", "success", "upstream_failed"}
-PATIENCE = 10.0  # seconds until a task that was not chosen looks again
-JOB = "dbt_cloud_job"  # XCom: what nodes have to know of the job's runs
+UNFINISHED_STATES = {"deferred", "queued", "restarting", "running", "scheduled", "up_for_retry"}
+FINISHED_STATES = {"failed", "removed", "skipped", "success", "upstream_failed"}
+RECHECK_SECONDS = 10.0  # until a task that was not chosen checks again
+JOB = "dbt_cloud_job"  # XCom with the job's runs
 TRIGGER = f"{DbtCloudNodeTrigger.__module__}.{DbtCloudNodeTrigger.__qualname__}"
 
 
-def pulled(task_id: str, key: str) -> str:
-    """What a template reads; without `map_indexes` the triggerer would wait for ever."""
+def xcom_expression(task_id: str, key: str) -> str:
+    """Return a template's expression; without ``map_indexes`` the triggerer would wait forever."""
     return f"ti.xcom_pull(task_ids='{task_id}', key='{key}', map_indexes=-1) or ''"
 
 
 class DbtCloudStartJobOperator(DbtCloudRunJobExactlyOnceOperator):
-    """Starts the job's run, or resumes it, for the nodes' tasks to follow; exactly once."""
+    """Starts the job's run exactly once, or resumes it, for the nodes' tasks to follow."""
 
     def __init__(self, **kwargs: Any) -> None:
         super().__init__(wait_for_termination=False, **kwargs)
 
     def execute(self, context: Context) -> int:
         run_id = super().execute(context)
-        told = {
+        job = {
             "account_id": self.client.account_id,
             "job_id": self.job_id,
             "runs": runs_finished_by(self, context, run_id),
             "task_id": self.task_id,
             "key": f"airflow-models:{IdempotencyKey.of(context).token}",
         }
-        context["ti"].xcom_push(key=JOB, value=json.dumps(told))
+        context["ti"].xcom_push(key=JOB, value=json.dumps(job))
         return run_id
 
 
 class DbtCloudNodeOperator(BaseOperator):
-    """A node of the dbt project: ends as the node does in the job's run.
+    """A node of the dbt project, whose task ends with the node's state in the job's run.
 
-    It waits in the triggerer from its start, and takes a worker for a moment only to start a run
-    that builds it again, or to publish its asset.
+    It starts in the triggerer. It uses a worker only to start a run that rebuilds the node, or to
+    publish its asset.
 
-    Its trigger rule is ``none_failed``: a node that the run does not build is skipped, and that
-    says nothing about the nodes after it, which may well be built.
+    Its trigger rule is ``none_failed``, since the children of a node that the run does not build,
+    and whose task is therefore skipped, may be built.
 
     Args:
-        run_job: The task that starts the job's run; how to wait for dbt Cloud is said there.
-        nodes: Unique id → what dbt's log calls it: the node itself first, then the tests that
-            belong to the task too.
-        asset: What is published when the node was built.
+        run_job: The task that starts the job's run, with the limits of waiting.
+        nodes: Unique id → name in dbt's log: the node itself first, then the tests of its task.
+        asset: The asset to publish when the node was built.
         folder: The folder of the node's file, as in the lineage file.
     """
 
@@ -96,9 +95,9 @@ class DbtCloudNodeOperator(BaseOperator):
         self.job_task_id = run_job.task_id
         self.nodes = nodes
         self.folder = folder
-        self.job = f"{{{{ {pulled(self.job_task_id, JOB)} }}}}"
-        # A first try need not ask Airflow what an earlier one has followed.
-        followed = pulled(self.job_task_id, followed_by(self.task_id))
+        self.job = f"{{{{ {xcom_expression(self.job_task_id, JOB)} }}}}"
+        # Only later tries need the run that an earlier one followed.
+        followed = xcom_expression(self.job_task_id, followed_by(self.task_id))
         self.followed = f"{{{{ {followed} if ti.try_number > 1 else '' }}}}"
         self.unique_id = next(iter(nodes))
         self.asset = asset
@@ -119,49 +118,53 @@ class DbtCloudNodeOperator(BaseOperator):
         )
 
     def execute(self, context: Context) -> None:
-        """Only ``airflow dags test`` begins here: it knows no start in the triggerer."""
+        """Defer; only ``airflow dags test`` calls this, since it cannot start in the triggerer."""
         self.wait()
 
     def wait(self, patience: float = 0.0) -> None:
-        told: dict[str, Any] = {"job": self.job, "followed": self.followed, "patience": patience}
-        trigger = DbtCloudNodeTrigger(**self.trigger_kwargs, **told)
+        runs: dict[str, Any] = {"job": self.job, "followed": self.followed, "patience": patience}
+        trigger = DbtCloudNodeTrigger(**self.trigger_kwargs, **runs)
         self.defer(trigger=trigger, method_name="execute_complete")
 
     def execute_complete(self, context: Context, event: Any = None) -> Any:
-        if not isinstance(event, dict):  # what `dag.test()` makes of the end of a task
+        if not isinstance(event, dict):  # `dag.test()` passes the state of the task
             if event == "success":
                 return None
             ending = AirflowSkipException if event == "skipped" else AirflowException
-            raise ending(f"The node's task has {event}: its log says why.")
+            raise ending(f"The node's task ended with {event}: see its log for the reason.")
         if event["outcome"] == REBUILD:
             self.wait(Rebuilding(self, context, json.loads(self.job)).run())
         context["ti"].xcom_push(key=FOLLOWED, value=event[FOLLOWED])
         remember(context["ti"], self.job, event[FOLLOWED])
-        told: dict[str, Any] = event["return_value"]
+        result: dict[str, Any] = event["return_value"]
         if self.asset:
-            context["outlet_events"][self.asset].extra.update(extra_of(told))
-        return told
+            context["outlet_events"][self.asset].extra.update(extra_of(result))
+        return result
 
     def client(self, job: dict[str, Any]) -> DbtCloudClient:
         return DbtCloudClient(DbtCloudHook(self.conn_id), job["account_id"])
 
     def siblings(self) -> list[DbtCloudNodeOperator]:
-        """All nodes' tasks of the group, with this one."""
+        """Return all nodes' tasks of the group, including this one."""
         return node_tasks(self.dag, self.job_task_id)
 
 
 def node_tasks(dag: DAG | None, job_task_id: str) -> list[DbtCloudNodeOperator]:
-    """The nodes' tasks that follow the runs of one job's task."""
+    """Return the nodes' tasks that follow the runs of a job's task."""
     tasks = [task for task in dag.tasks if isinstance(task, DbtCloudNodeOperator)] if dag else []
     return [task for task in tasks if task.job_task_id == job_task_id]
 
 
 class Rebuilding:
-    """Builds the nodes of cleared tasks again: one run, however many tasks were cleared together.
+    """Rebuilds the nodes of cleared tasks, with one run for all tasks that were cleared together.
 
-    The tasks that wait for such a run choose one of them by name. It alone starts the run, and the
-    others find the run by the key in its cause. ``task`` is the one whose worker this is, ``job``
-    what the job's task has stored about its runs.
+    Of the waiting tasks the first by name starts the run. The others find it by the key in its
+    cause.
+
+    Args:
+        task: The task of this worker.
+        context: The task's context.
+        job: The XCom of the job's task.
     """
 
     def __init__(self, task: DbtCloudNodeOperator, context: Context, job: dict[str, Any]) -> None:
@@ -172,21 +175,21 @@ class Rebuilding:
         self.selector = selector(task.unique_id)
 
     def run(self) -> float:
-        """Starts the run if nobody has; returns the seconds until the task may ask again."""
+        """Start the run if needed; return the seconds until the task may check again."""
         task_state = TaskState(self.context, self.task.lost_answer_seconds)
         once = OneRebuild.of(self.client, self.job, self.context, task_state)
         once.wait_for_lost_answer()
-        if self.is_asked_for():
+        if self.is_requested():
             return 0.0
         states = self.states()
-        chosen = min(task_id for task_id in states if states[task_id] in WAITING)
+        chosen = min(task_id for task_id in states if states[task_id] in UNFINISHED_STATES)
         if chosen != self.task.task_id:
-            log.info("The run that builds this node again is for %s to start.", chosen)
-            return PATIENCE
+            log.info("The task %s starts the run that rebuilds this node.", chosen)
+            return RECHECK_SECONDS
         once.start(self.nodes(states))
         return 0.0
 
-    def is_asked_for(self) -> bool:
+    def is_requested(self) -> bool:
         after = int(self.task.followed or 0)
         listed = runs_since(self.client, self.job)
         return any(
@@ -195,31 +198,31 @@ class Rebuilding:
         )
 
     def states(self) -> dict[str, str | None]:
-        """Task id → state, of all nodes' tasks of the group in this Dag run."""
+        """Return task id → state of all nodes' tasks of the group in this Dag run."""
         ti: Any = self.context["ti"]
-        # Without `task_ids`: the names of some thousand tasks are too long for an address.
+        # Without `task_ids`: the ids of some thousand tasks are too long for a URL.
         found = ti.get_task_states(dag_id=ti.dag_id, run_ids=[ti.run_id]).get(ti.run_id, {})
         states = {task.task_id: found.get(task.task_id) for task in self.task.siblings()}
         return states | {self.task.task_id: "running"}
 
     def nodes(self, states: dict[str, str | None]) -> list[str]:
-        """Unique ids of what waits for this run, and of what follows it and has not ended.
+        """Return the unique ids of waiting nodes and their unfinished children.
 
-        Without nodes that the job's run does not build.
+        Omit nodes that the job's run does not build.
         """
-        job_run = look_in_worker(self.client, self.task.conn_id, json.dumps(self.job)).job_run
+        job_run = poll_in_worker(self.client, self.task.conn_id, json.dumps(self.job)).job_run
         siblings = {task.task_id: task for task in self.task.siblings()}
         left_out = {task_id for task_id, task in siblings.items() if is_left_out(task, job_run)}
-        waiting = {key for key, state in states.items() if state in WAITING} - left_out
-        wanted, left = set(), [self.task.task_id, *waiting]
+        waiting = {key for key, state in states.items() if state in UNFINISHED_STATES} - left_out
+        found, left = set(), [self.task.task_id, *waiting]
         while left:
             task_id = left.pop()
-            if task_id in wanted or task_id not in siblings:
+            if task_id in found or task_id not in siblings:
                 continue
-            wanted.add(task_id)
+            found.add(task_id)
             following = siblings[task_id].downstream_task_ids
-            left.extend(one for one in following if states.get(one) not in ENDED)
-        return sorted(siblings[task_id].unique_id for task_id in wanted - left_out)
+            left.extend(one for one in following if states.get(one) not in FINISHED_STATES)
+        return sorted(siblings[task_id].unique_id for task_id in found - left_out)
 
 
 def is_left_out(task: DbtCloudNodeOperator, job_run: RunProgress) -> bool:

@@ -1,4 +1,4 @@
-"""How one node's task ends, and why."""
+"""The final state of a node's task, and its reason."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ LEFT_OUT = "The run does not build this node."
 
 @dataclass(frozen=True)
 class Outcome:
-    """How a task ends: ``success``, ``failed`` or ``skipped``, and why."""
+    """A task's final state: ``success``, ``failed`` or ``skipped``, and its reason."""
 
     state: str
     run: RunProgress
@@ -22,19 +22,19 @@ class Outcome:
 
     @property
     def is_held_back(self) -> bool:
-        """Whether dbt skipped the node, since something before it failed."""
+        """Return whether dbt skipped the node after a failed parent."""
         return self.state == "skipped" and not self.is_left_out
 
     @property
     def is_left_out(self) -> bool:
-        """Whether the run does not build the node."""
+        """Return whether the run does not build the node."""
         return self.reason == LEFT_OUT
 
 
 def outcome_of(
     run: RunProgress, nodes: dict[str, str], folder: str | None = None
 ) -> Outcome | None:
-    """None as long as the run may still say otherwise. The first of ``nodes`` is the task's own."""
+    """Return the outcome, or None while it may change. The first of ``nodes`` is the task's own."""
     node, *tests = nodes
     found = {key: run.result(key, nodes[key], folder if key == node else None) for key in nodes}
     results = {key: result for key, result in found.items() if result}
@@ -42,24 +42,24 @@ def outcome_of(
     if any(result.has_failed for result in results.values()):
         return Outcome("failed", run, results)
     if own and own.status == "skipped":
-        return Outcome("skipped", run, results, "dbt skipped it: something before it failed.")
+        return Outcome("skipped", run, results, "dbt skipped it after a failed parent.")
     awaited = (key for key in tests if key not in results)
     if any(run.can_run(key) or run.has_begun(nodes[key]) for key in awaited):
         return None
     if own:
         return Outcome("success", run, results)
-    may_have_built = nodes[node] in run.said or run.may_have_built(node, folder)
+    may_have_built = nodes[node] in run.node_lines or run.may_have_built(node, folder)
     return outcome_without_result(run, results, may_have_built)
 
 
 def outcome_without_result(
     run: RunProgress, results: dict[str, Result], may_have_built: bool
 ) -> Outcome | None:
-    if not run.is_settled and may_have_built:
+    if not run.has_results and may_have_built:
         return None
     if run.run.has_succeeded or not may_have_built:
         return Outcome("skipped", run, results, LEFT_OUT)
-    reason = f"The run ended without a result of this node: {run.status_message}"
+    reason = f"The run finished without a result of this node: {run.status_message}"
     return Outcome("failed", run, results, reason)
 
 
@@ -80,7 +80,7 @@ def lines_about(outcome: Outcome) -> list[str]:
 
 
 def data_about(outcome: Outcome, node: str) -> dict[str, Any]:
-    """The same as data, for XCom."""
+    """Return the outcome as data, for XCom."""
     own = outcome.results.get(node)
     others = [as_data(one) for key, one in outcome.results.items() if key != node]
     about = as_data(own) if own else {"unique_id": node, "status": "not built"}

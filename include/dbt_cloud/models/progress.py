@@ -1,6 +1,6 @@
-"""What dbt Cloud's runs have made of their nodes so far.
+"""The state of nodes in dbt Cloud's runs.
 
-While a run goes on its log tells; once it has ended, the results of all its steps do.
+It comes from the log while a run is active, and from the results of its steps afterwards.
 """
 
 from __future__ import annotations
@@ -9,72 +9,72 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from ..api.live_log import Failure, Said
+from ..api.live_log import Failure, NodeLine
 from ..api.runs import Run
 from .steps import Result, Step, merged, steps_of
 
-LOOKS = 3  # until a failed node is told without dbt's message
-NO_MESSAGE = "dbt has not written why yet: the run's page tells, once it has ended."
+MESSAGE_POLLS = 3  # until a failed node is reported without dbt's message
+NO_MESSAGE = "dbt has not logged the reason yet: see the run's page after its end."
 
 
 @dataclass(frozen=True)
 class RunProgress:
-    """One run, as far as it is known.
+    """The progress of one run.
 
     Attributes:
         run: The run.
-        steps: Its commands, also those that are still to come.
-        is_settled: Whether the run has ended, and what its steps have left is known.
-        selection: What a run that rebuilds was told to build; None is everything.
-        heard: Label → looks since it has failed, as dbt's message may come later.
+        steps: Its commands, including those that have not started.
+        has_results: Whether the run has finished and its results are loaded.
+        selection: The selection of a rebuilding run; None is everything.
+        polls_since_failure: Label → polls since it failed, since dbt's message may come later.
         failures: Unique id → that message.
-        status_message: dbt Cloud's words about the run.
-        lines: How many lines of dbt's log there are.
-        continues: The failed run that this one resumes: what had succeeded there still counts.
+        status_message: dbt Cloud's message about the run.
+        line_count: The number of lines in dbt's log.
+        continues: The failed run that this one resumes: its successful nodes still count.
     """
 
     run: Run
     steps: tuple[Step, ...] = ()
-    is_settled: bool = False
+    has_results: bool = False
     selection: frozenset[str] | None = None
-    heard: Mapping[str, int] = field(default_factory=dict)
+    polls_since_failure: Mapping[str, int] = field(default_factory=dict)
     failures: Mapping[str, Failure] = field(default_factory=dict)
     status_message: str = ""
-    lines: int = 0
+    line_count: int = 0
     continues: RunProgress | None = None
 
     @property
-    def said(self) -> dict[str, Said]:
-        """Label → the last that the log says of it."""
-        return {label: said for step in self.steps for label, said in step.said.items()}
+    def node_lines(self) -> dict[str, NodeLine]:
+        """Return label → the last log line about it."""
+        return {label: line for step in self.steps for label, line in step.node_lines.items()}
 
     @property
     def results(self) -> dict[str, Result]:
-        """Unique id → result, of all that the run has left."""
+        """Return unique id → result, from the run's artifacts."""
         return merged(step.results or {} for step in self.steps)
 
     @property
-    def log_is_unread(self) -> bool:
-        """Dbt has written a good deal, and nothing of it was understood."""
-        return not self.said and self.lines > 20
+    def is_log_unreadable(self) -> bool:
+        """Return whether dbt has logged many lines, but none about a node."""
+        return not self.node_lines and self.line_count > 20
 
-    def covers(self, selector: str) -> bool:
+    def includes(self, selector: str) -> bool:
         return self.selection is None or selector in self.selection
 
     def has_begun(self, label: str) -> bool:
-        """Return whether the node of this label is being built or tested."""
-        said = self.said.get(label)
-        return not self.is_settled and said is not None and said.status == "started"
+        """Return whether the node with this label is being built or tested."""
+        line = self.node_lines.get(label)
+        return not self.has_results and line is not None and line.status == "started"
 
     def can_run(self, unique_id: str, folder: str | None = None, since: int = 0) -> bool:
-        """Return whether a command from number ``since`` on may still run the node."""
+        """Return whether a command from index ``since`` on may still run the node."""
         left = [step for step in self.steps[since:] if not step.has_ended]
-        return not self.is_settled and any(step.can_run(unique_id, folder) for step in left)
+        return not self.has_results and any(step.can_run(unique_id, folder) for step in left)
 
     def result(self, unique_id: str, label: str, folder: str | None = None) -> Result | None:
-        """Return what became of a node; None as long as nothing final is known.
+        """Return a node's final result, or None while there is none.
 
-        A failure is final, since it ends the run. Anything else is final once no later command of
+        A failure is final, since it ends the run. Other results are final once no later command of
         the run can run the node again. See ``steps.can_run`` for ``folder``.
         """
         found: Result | None = None
@@ -82,8 +82,8 @@ class RunProgress:
         for number, step in enumerate(self.steps, 1):
             if step.results is not None:
                 one = step.results.get(unique_id)
-            elif said := step.said.get(label):
-                one = self._result_of(unique_id, said)
+            elif line := step.node_lines.get(label):
+                one = self._result_of(unique_id, line)
                 if one is None:
                     return None
             else:
@@ -96,18 +96,18 @@ class RunProgress:
             found, since = self._earlier_result(unique_id, label), self._resumed_step
         return None if self.can_run(unique_id, folder, since) else found
 
-    def _result_of(self, unique_id: str, said: Said) -> Result | None:
-        """None while it is being built, or dbt's message about why it failed may still come."""
-        if said.status == "started":
+    def _result_of(self, unique_id: str, line: NodeLine) -> Result | None:
+        """Return a line's result; None for a started node, or while dbt's message may follow."""
+        if line.status == "started":
             return None
-        result = Result(unique_id, said.status, said.seconds, said.line, said.rows)
+        result = Result(unique_id, line.status, line.seconds, line.line, line.rows)
         if why := self.failures.get(unique_id):
             return replace(result, message=why.message, last_sql=why.sql)
-        if said.status != "error" or self.is_settled:
+        if line.status != "error" or self.has_results:
             return result
-        if self.heard.get(said.label, 0) < LOOKS:
+        if self.polls_since_failure.get(line.label, 0) < MESSAGE_POLLS:
             return None
-        return replace(result, message=f"{said.line}\n{NO_MESSAGE}")
+        return replace(result, message=f"{line.line}\n{NO_MESSAGE}")
 
     def _earlier_result(self, unique_id: str, label: str) -> Result | None:
         earlier = self.continues.result(unique_id, label) if self.continues else None
@@ -115,13 +115,13 @@ class RunProgress:
 
     @property
     def _resumed_step(self) -> int:
-        """The number of the step after the one that runs what had failed, and nothing else."""
+        """Return the index of the step after the one that reruns only the failed nodes."""
         planned = (number for number, step in enumerate(self.steps, 1) if step.is_planned)
         first = next(planned, 0)
         return first if first and self.steps[first - 1].status is not None else 0
 
     def may_have_built(self, unique_id: str, folder: str | None = None) -> bool:
-        """Return whether a node without a result may be one that the run was to build."""
+        """Return whether the run may have built a node that has no result."""
         steps, earlier = self.steps, self.continues
         if earlier:
             if unique_id in earlier.results or earlier.may_have_built(unique_id, folder):
@@ -131,19 +131,19 @@ class RunProgress:
 
     @property
     def failed_step(self) -> Step | None:
-        """The command that has ended the run: the last one that failed."""
+        """Return the command that ended the run: the last failed one."""
         return next((step for step in reversed(self.steps) if step.has_failed), None)
 
     def is_explained(self, labels: dict[str, str]) -> bool:
-        """Return whether one of these nodes has failed the run; ``labels`` is unique id → label."""
+        """Return whether one of these nodes failed the run; ``labels`` is unique id → label."""
         step = self.failed_step if self.run.has_failed else None
         return step is not None and bool(step.failed(labels))
 
     def has_lost(self, unique_id: str, label: str, folder: str | None) -> bool:
-        """Return whether the command that ended the run may have run the node and left no results.
+        """Return whether the command that ended the run may have run the node without a result.
 
-        So it is if dbt was killed. The node's task fails then, unless the node has a result of
-        another command. See ``steps.can_run`` for ``folder``.
+        This happens when dbt is killed. The node's task then fails, unless another command has a
+        result of the node. See ``steps.can_run`` for ``folder``.
         """
         step = self.failed_step if self.run.has_failed else None
         if step is None or step.results is not None or not step.can_run(unique_id, folder):
@@ -152,9 +152,9 @@ class RunProgress:
 
     @property
     def lacks_messages(self) -> bool:
-        """A node has failed lately, and it is not known why."""
-        is_late = any(looks <= LOOKS for looks in self.heard.values())
-        return is_late and len(self.heard) > len(self.failures)
+        """Return whether a node failed recently and its message is missing."""
+        is_recent = any(polls <= MESSAGE_POLLS for polls in self.polls_since_failure.values())
+        return is_recent and len(self.polls_since_failure) > len(self.failures)
 
 
 @dataclass(frozen=True)
@@ -169,18 +169,18 @@ class Progress:
 
     @property
     def job_run(self) -> RunProgress:
-        """The newest run of the job's task; all others build nodes again."""
+        """Return the newest run of the job's task; all others rebuild nodes."""
         return [one for one in self.runs if one.selection is None][-1]
 
     def newest(self, selector: str, after: int) -> RunProgress | None:
-        """The newest run, started after run ``after``, that builds what ``selector`` selects."""
-        found = [one for one in self.runs if one.run.id > after and one.covers(selector)]
+        """Return the newest run after run ``after`` that includes ``selector``."""
+        found = [one for one in self.runs if one.run.id > after and one.includes(selector)]
         return found[-1] if found else None
 
     def newest_result(
         self, unique_id: str, label: str
     ) -> tuple[RunProgress, Result] | tuple[None, None]:
-        """What became of a node in the newest run that has run it."""
+        """Return the newest run with a result of the node, and that result."""
         for run in reversed(self.runs):
             if result := run.result(unique_id, label):
                 return run, result
@@ -188,29 +188,29 @@ class Progress:
 
     @property
     def is_active(self) -> bool:
-        return any(not one.is_settled for one in self.runs)
+        return any(not one.has_results for one in self.runs)
 
 
 def progress_of(details: dict[str, Any], artifacts: dict[int, Any] | None) -> RunProgress:
-    """Return what is known of a run.
+    """Return the progress of a run.
 
     Args:
         details: The run with its steps, job and trigger.
-        artifacts: Index of a step → its run results, of a run that has ended; None before.
+        artifacts: Index of a step → its run results; None for an active run.
     """
     logs = [step.get("logs") or "" for step in details["run_steps"]]
     return RunProgress(
         run=Run.of(details),
         steps=tuple(steps_of(details, artifacts or {})),
-        is_settled=artifacts is not None,
+        has_results=artifacts is not None,
         status_message=details.get("status_message") or details.get("status_humanized") or "",
-        lines=sum(log.count("\n") for log in logs),
+        line_count=sum(log.count("\n") for log in logs),
     )
 
 
-def heard_after(before: RunProgress | None, progress: RunProgress) -> RunProgress:
-    """With what is known of failed nodes since an earlier look."""
+def merge_failures(before: RunProgress | None, progress: RunProgress) -> RunProgress:
+    """Return ``progress`` with the counted polls and the messages of an earlier poll."""
     earlier = before or RunProgress(progress.run)
-    failed = [label for label, said in progress.said.items() if said.has_failed]
-    heard = {label: earlier.heard.get(label, 0) + 1 for label in failed}
-    return replace(progress, heard=heard, failures=earlier.failures)
+    failed = [label for label, line in progress.node_lines.items() if line.has_failed]
+    polls = {label: earlier.polls_since_failure.get(label, 0) + 1 for label in failed}
+    return replace(progress, polls_since_failure=polls, failures=earlier.failures)

@@ -1,4 +1,4 @@
-"""The run that builds the nodes of cleared tasks again."""
+"""The run that rebuilds the nodes of cleared tasks."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from ..api.node_names import distinct_names
 from ..api.runs import Run
 from ..run.exactly_once import LOOK_SECONDS, ExactlyOnce, newest_id
 from ..run.idempotency_key import IdempotencyKey
-from ..run.recovery import MAX_NODES, overrides_of, planned_commands, selector
+from ..run.recovery import MAX_SELECTED_NODES, overrides_of, planned_commands, selector
 from ..run.task_state import TaskState
 from .following import newest_runs, rebuilding_runs
 
@@ -26,14 +26,14 @@ log = logging.getLogger(__name__)
 
 
 def runs_since(client: DbtCloudClient, job: dict[str, Any]) -> list[dict[str, Any]]:
-    """The job's runs since its task has started one, newest first."""
+    """Return the job's runs since its task started one, newest first."""
     found: list[dict[str, Any]] = client.get("runs/", **newest_runs(job["job_id"], job["runs"][0]))
     return found
 
 
 @dataclass(frozen=True)
 class OneRebuild(ExactlyOnce):
-    """Asks for the run once, and looks whether a lost answer has started it."""
+    """Starts the run once, and finds it after a lost response."""
 
     job: dict[str, Any] = field(default_factory=dict)
     commands: list[str] = field(default_factory=list)
@@ -55,34 +55,34 @@ class OneRebuild(ExactlyOnce):
         )
 
     def wait_for_lost_answer(self) -> None:
-        """A worker that died while it asked may have started a run that is not listed yet."""
+        """Wait for a run that an earlier worker may have started before it died."""
         while self.task_state.awaits_run(newest_id(self._runs_of_task())):
             time.sleep(LOOK_SECONDS)
 
     def start(self, nodes: list[str]) -> Run:
-        """With the job's own commands, as far as they build some of these ``nodes``."""
-        if len(nodes) > MAX_NODES:
+        """Start the job's commands that build any of these ``nodes``, with this selection."""
+        if len(nodes) > MAX_SELECTED_NODES:
             raise AirflowException(
-                f"{len(nodes)} nodes are too many: clear the job's task instead."
+                f"{len(nodes)} nodes are too many for a command: clear the job's task instead."
             )
         commands = self.commands_for(nodes)
         if not commands:
             raise AirflowException("No command of the job selects nodes: clear the job's task.")
         names = sorted(distinct_names(nodes).values())
-        log.info("To be built again: %s", ", ".join(names))
+        log.info("Rebuilding: %s", ", ".join(names))
         ending = f" [{self.job['key']}]"
-        cause = f"Airflow builds again: {' '.join(names)}"[: DBT_CAUSE_MAX_LENGTH - len(ending)]
+        cause = f"Airflow rebuilds: {' '.join(names)}"[: DBT_CAUSE_MAX_LENGTH - len(ending)]
         body = {**self.body, "cause": cause + ending, "steps_override": commands}
         runs = self._runs_of_task()
-        return self._start_afresh(runs[-1] if runs else None, body, "nodes are to be built again")
+        return self._start_new(runs[-1] if runs else None, body, "nodes must be rebuilt")
 
     def commands_for(self, nodes: list[str]) -> list[str]:
-        """Without those that would build nothing: with ``--warn-error`` they fail."""
+        """Return the commands for these nodes, without those that ``--warn-error`` would fail."""
         able = [one for one in self.commands if can_build(one, nodes)] or self.commands
         selectors = [selector(node) for node in nodes]
         return [command for one in able if (command := select_only(one, selectors))]
 
     def _runs_of_task(self) -> list[Run]:
-        """The runs that rebuild nodes of this group, oldest first."""
+        """Return the runs that rebuild nodes of this group, oldest first."""
         listed = runs_since(self.client, self.job)
         return [run for run, _selection in rebuilding_runs(listed, self.job["key"])]

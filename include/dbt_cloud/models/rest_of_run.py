@@ -1,4 +1,4 @@
-"""The last tasks of a task group: the rest of the job's run, and a check of all other tasks."""
+"""The last tasks of a task group: the rest of the job's run, and a check of the other tasks."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ from ..api.runs import Run
 from ..run.failures import CLEAR_OTHERS, describe_failure
 from ..run.operator import DbtCloudRunJobExactlyOnceOperator
 from ..run.recovery import selector
-from .following import NO_RUN, look_in_worker
-from .lineage import HOW
+from .following import NO_RUN, poll_in_worker
+from .lineage import REWRITE
 from .operators import JOB, DbtCloudNodeOperator, node_tasks
 from .progress import Progress, RunProgress
 from .steps import Result
@@ -23,11 +23,11 @@ if TYPE_CHECKING:
 
 
 class DbtCloudRestOfRunOperator(DbtCloudRunJobExactlyOnceOperator):
-    """Waits for the end of the job's run, and tells what no other task of the group does.
+    """Waits for the end of the job's run, and reports what no other task of the group does.
 
-    It fails if the run was cancelled or failed, unless nodes with a task of their own have failed
-    it; and if anything failed that has no task, such as a hook. Marking it failed, clearing it
-    while it waits, and its ``execution_timeout`` cancel the run.
+    It fails if the run was cancelled, if a node without a task failed, such as a hook, or if the
+    run failed for another reason than a node with a task. Marking it failed, clearing it while it
+    waits, and its ``execution_timeout`` cancel the run.
 
     Args:
         job_task_id: The task that starts the job's run.
@@ -57,13 +57,13 @@ class DbtCloudRestOfRunOperator(DbtCloudRunJobExactlyOnceOperator):
         return run_id
 
     def is_explained(self, run: RunProgress) -> bool:
-        """Whether the run has succeeded, or only nodes with a task of their own have failed it."""
+        """Return whether the run succeeded, or only nodes with their own tasks failed it."""
         others = [one for key, one in run.results.items() if key not in self.labels]
         for one in others:
             self.log.info("%s: %s. %s", one.unique_id, one.status, one.message)
         if others:
-            missing = "If the lineage file lacks some: "
-            self.log.info("%d nodes have no task of their own. %s%s.", len(others), missing, HOW)
+            missing = f"If the lineage file lacks some, {REWRITE}."
+            self.log.info("%d nodes have no task of their own. %s", len(others), missing)
         if any(one.has_failed for one in others):
             return False
         if run.run.has_succeeded or run.is_explained(self.labels):
@@ -72,36 +72,37 @@ class DbtCloudRestOfRunOperator(DbtCloudRunJobExactlyOnceOperator):
 
     @property
     def job(self) -> dict[str, Any]:
-        """What the job's task tells of its runs."""
-        told = self.ti.xcom_pull(task_ids=self.job_task_id, key=JOB, map_indexes=-1)
-        if not told:
+        """Return the XCom of the job's task."""
+        stored = self.ti.xcom_pull(task_ids=self.job_task_id, key=JOB, map_indexes=-1)
+        if not stored:
             raise AirflowFailException(NO_RUN)
-        found: dict[str, Any] = json.loads(told)
+        found: dict[str, Any] = json.loads(stored)
         return found
 
     def progress(self) -> Progress:
-        """All runs of the group, as the nodes' triggers follow them."""
-        return look_in_worker(self.client, self.dbt_cloud_conn_id, json.dumps(self.job))
+        """Return the progress of all runs of the group, as the nodes' triggers use it."""
+        return poll_in_worker(self.client, self.dbt_cloud_conn_id, json.dumps(self.job))
 
     @property
     def labels(self) -> dict[str, str]:
-        """Unique id → label, of each node that has a task or belongs to one."""
+        """Return unique id → label of each node that has a task or belongs to one."""
         tasks = node_tasks(self.dag, self.job_task_id)
         return {key: label for task in tasks for key, label in task.nodes.items()}
 
 
 class DbtCloudCheckResultsOperator(DbtCloudRestOfRunOperator):
-    """Compares what dbt's results say with how the nodes' tasks have ended.
+    """Compares dbt's results with the states of the nodes' tasks.
 
-    It is the last task of the group: it runs once every other one has ended and none has failed,
-    so that a task after the group need not look at single nodes. It fails if a task is green
-    whose node has failed, or was skipped for a failure, in the newest run that ran it. That is so
-    if the log had said otherwise than the results, or if somebody has marked a task, or cleared it
-    without those after it. It also fails if the job's run, or one that built nodes again, has
-    failed for another reason than a node with a task: also where ``rest_of_run`` was not cleared
-    with the job's task, or marked as a success.
+    It is the last task of the group, and runs once all others have finished and none has failed, so
+    that a task after the group does not need to check single nodes. It fails in two cases:
 
-    It cancels no run: what it waits for may build nodes for other tasks.
+    - A task is green, but in the newest run its node failed or was skipped after a failure. The
+      causes are a log that differs from the results, a task that a user marked, or a task that was
+      cleared without those after it.
+    - The job's run, or a rebuilding run, failed for another reason than a node with a task. This
+      also applies if ``rest_of_run`` was marked as success, or not cleared with the job's task.
+
+    It does not cancel runs, since they may build nodes for other tasks.
     """
 
     cancels = False
@@ -110,7 +111,7 @@ class DbtCloudCheckResultsOperator(DbtCloudRestOfRunOperator):
         super().__init__(trigger_rule=TriggerRule.NONE_FAILED_MIN_ONE_SUCCESS, **kwargs)
 
     def run_of_this_task(self, context: Context, job_id: int) -> Run:
-        """The newest run: one that builds nodes again may still have something to do."""
+        """Return the newest run, since a rebuilding run may still be active."""
         return self.progress().runs[-1].run
 
     def result(self, run_id: int) -> int:
@@ -120,7 +121,7 @@ class DbtCloudCheckResultsOperator(DbtCloudRestOfRunOperator):
         of_run = states[self.ti.run_id]
         wrong = [one.task_id for one in tasks if self.is_wrong(one, of_run, progress)]
         if wrong:
-            raise AirflowFailException(f"These tasks do not show what dbt did, clear them: {wrong}")
+            raise AirflowFailException(f"The states of these tasks are wrong, clear them: {wrong}")
         newest = [progress.newest(selector(one.unique_id), 0) for one in tasks]
         for run in {one.run.id: one for one in (progress.job_run, *newest) if one}.values():
             if not self.is_explained(run):
@@ -136,10 +137,10 @@ class DbtCloudCheckResultsOperator(DbtCloudRestOfRunOperator):
             is_own = unique_id == task.unique_id
             if run is None or result is None:
                 if is_own and state == "success" and has_lost(progress.job_run, task):
-                    self.log.error("%s is success, but no run has a result of it.", task.task_id)
+                    self.log.error("%s is success, but no run has its result.", task.task_id)
                     return True
                 continue
-            # What kept dbt from building it is not red any more.
+            # The parent that failed has been repaired since.
             is_held_back = state == result.status == "skipped" and run.run.has_failed
             if is_held_back or not agrees(state, result, is_own):
                 about = (task.task_id, state, run.run.id, unique_id, result.status)
@@ -149,12 +150,12 @@ class DbtCloudCheckResultsOperator(DbtCloudRestOfRunOperator):
 
 
 def has_lost(run: RunProgress, task: DbtCloudNodeOperator) -> bool:
-    """Whether the task fails, since the run has ended without a result of its node."""
+    """Return whether the run ended without a result of the task's node, so that the task fails."""
     return run.has_lost(task.unique_id, task.nodes[task.unique_id], task.folder)
 
 
 def agrees(state: str | None, result: Result, is_own: bool) -> bool:
-    """Whether a task may have ended so; ``is_own`` is false of a test that belongs to its node."""
+    """Return whether state and result agree; ``is_own`` is False for a test of the task's node."""
     if state not in ("success", "skipped"):
         return True
     if result.has_failed or not is_own:

@@ -1,6 +1,6 @@
-"""Which failed runs a run of the job's task finishes.
+"""Find the failed runs that a run of the job's task finishes.
 
-All of it comes from dbt Cloud: Airflow may have forgotten what an earlier try has stored.
+Only dbt Cloud's data is used, since Airflow may have discarded an earlier try's state.
 """
 
 from __future__ import annotations
@@ -25,11 +25,11 @@ if TYPE_CHECKING:
 def runs_finished_by(
     task: DbtCloudRunJobExactlyOnceOperator, context: Context, run_id: int
 ) -> list[int]:
-    """Return a run of the task, after the failed runs that it finishes, oldest first."""
+    """Return the failed runs that a run of the task finishes, oldest first, then the run itself."""
     dag_run: Any = context["dag_run"]
     moments = (dag_run.start_date, dag_run.run_after)
     job_id: Any = task.job_id
-    finished = FinishedRuns(
+    finished = RunChain(
         client=task.client,
         job_id=job_id,
         key=IdempotencyKey.of(context),
@@ -44,8 +44,8 @@ def runs_finished_by(
 
 
 @dataclass(frozen=True)
-class FinishedRuns:
-    """``own_steps`` is what a fresh run of the task does otherwise than its job."""
+class RunChain:
+    """The runs of a task; ``own_steps`` is the ``steps_override`` of its new runs."""
 
     client: DbtCloudClient
     job_id: int
@@ -55,10 +55,10 @@ class FinishedRuns:
     failed: Run | None
 
     def by(self, run_id: int) -> int | None:
-        """Return the failed run that this one finishes; None if it is a fresh one.
+        """Return the failed run that this one finishes; None if it is a new one.
 
-        It finishes another if it is dbt Cloud's own retry, or if its commands are just those that
-        the failed run before it has left to do.
+        A run finishes another if it is dbt Cloud's retry of it, or if its commands are exactly the
+        unfinished ones of the failed run before it.
         """
         details = self.client.get(f"runs/{run_id}/", include_related="trigger")
         run, steps = Run.of(details), (details.get("trigger") or {}).get("steps_override")

@@ -1,4 +1,4 @@
-"""The dbt commands of a run: which nodes each can run, and what has become of these."""
+"""The dbt commands of a run: the nodes that each can run, and their results."""
 
 from __future__ import annotations
 
@@ -21,12 +21,12 @@ from ..api.artifacts import (
     invocation_of,
 )
 from ..api.commands import is_selecting, verb_of, words_of
-from ..api.live_log import Said, read_log
+from ..api.live_log import NodeLine, read_log
 from ..api.loose_json import number, text
 from ..api.runs import Run
 from ..run.recovery import planned_commands
 
-# Which kinds of nodes a command runs. One that is in neither list may run any node.
+# Command → the kinds of nodes that it runs. A command in neither list may run any node.
 KINDS = {
     "build": {*BUILT, *TESTS},
     "retry": {*BUILT, *TESTS},
@@ -44,9 +44,9 @@ PLAIN = re.compile(r"[\w-]+")
 
 @dataclass(frozen=True)
 class Result:
-    """What became of one node. ``rows`` are affected or, of a test, failing ones, where known.
+    """The result of one node. ``rows`` are the affected ones, or a test's failing ones.
 
-    While the run goes on there is no compiled SQL, but the last that was sent to the warehouse.
+    While the run is active, ``last_sql`` is set instead of ``compiled_sql``.
     """
 
     unique_id: str
@@ -68,21 +68,20 @@ class Result:
 
 @dataclass(frozen=True)
 class Step:
-    """A dbt command that a run has begun, or is still to run.
+    """A started or planned dbt command of a run.
 
     Attributes:
         command: The command line.
-        status: dbt Cloud's status of the step; None if it has not begun.
-        is_planned: Whether it is one of the job's commands, rather than one that dbt Cloud adds.
-        said: Label → the last that the log says of it; empty if the command runs no nodes.
-        results: Unique id → result, of a command that has run nodes and left their results; else
-            None.
+        status: dbt Cloud's status of the step; None if it has not started.
+        is_planned: Whether it is one of the job's commands, not one that dbt Cloud adds.
+        node_lines: Label → the last log line about it; empty if the command runs no nodes.
+        results: Unique id → result; None if the command wrote none.
     """
 
     command: str
     status: int | None = None
     is_planned: bool = True
-    said: dict[str, Said] = field(default_factory=dict)
+    node_lines: dict[str, NodeLine] = field(default_factory=dict)
     results: dict[str, Result] | None = None
 
     @property
@@ -97,24 +96,25 @@ class Step:
         return can_run(self.command, unique_id, folder)
 
     def failed(self, labels: dict[str, str]) -> list[str]:
-        """Return which of these nodes failed in it; ``labels`` is unique id → label."""
+        """Return which of these nodes failed; ``labels`` is unique id → label."""
         if self.results is not None:
             return [key for key in labels if (one := self.results.get(key)) and one.has_failed]
-        return [key for key in labels if (said := self.said.get(labels[key])) and said.has_failed]
+        lines = {key: self.node_lines.get(label) for key, label in labels.items()}
+        return [key for key, line in lines.items() if line and line.has_failed]
 
 
 @lru_cache(maxsize=4096)
 def can_run(command: str, unique_id: str, folder: str | None = None) -> bool:
     """Return whether a dbt command may run a node.
 
-    A selection of plain names, as in ``--select orders marts``, holds the nodes, folders and
-    packages of these names. Any other may hold every node of the kinds that the command runs, and
-    any selection may hold a test.
+    A selection of plain names, as in ``--select orders marts``, includes the nodes, folders and
+    packages of these names. Any other may include every node of the kinds that the command runs,
+    and any selection may include a test.
 
     Args:
         command: The command line.
-        unique_id: The node's.
-        folder: The folder of its file, as in the lineage file; None if it is not known.
+        unique_id: The node's unique id.
+        folder: The folder of its file, as in the lineage file; None if unavailable.
     """
     kind, package, *name = unique_id.split(".")
     verb = verb_of(command)
@@ -128,7 +128,7 @@ def can_run(command: str, unique_id: str, folder: str | None = None) -> bool:
 
 
 def selected_names(command: str) -> list[str] | None:
-    """Return what follows ``--select``; None if the command selects in another way or not at all.
+    """Return the words after ``--select``; None if the command selects in another way or not.
 
     >>> selected_names("dbt build --select orders marts --exclude stg_orders --threads 4")
     ['orders', 'marts']
@@ -146,11 +146,11 @@ def selected_names(command: str) -> list[str] | None:
 
 
 def steps_of(details: dict[str, Any], artifacts: dict[int, Any]) -> list[Step]:
-    """Return the commands of a run, in order, with those that are still to come.
+    """Return the commands of a run in order, including those that have not started.
 
     Args:
         details: The run with its steps, job and trigger.
-        artifacts: Index of a step → its ``run_results.json``, if it has left one.
+        artifacts: Index of a step → its ``run_results.json``, if any.
     """
     run, steps, seen = Run.of(details), [], set[str]()
     left = planned_commands(details)
@@ -165,7 +165,7 @@ def steps_of(details: dict[str, Any], artifacts: dict[int, Any]) -> list[Step]:
                 command=command,
                 status=one["status"],
                 is_planned=rest is not None,
-                said=read_log(one.get("logs") or "") if is_read else {},
+                node_lines=read_log(one.get("logs") or "") if is_read else {},
                 results=own_results(command, artifacts.get(one["index"]), seen),
             )
         )
@@ -173,10 +173,9 @@ def steps_of(details: dict[str, Any], artifacts: dict[int, Any]) -> list[Step]:
 
 
 def after(command: str, left: list[str], is_resumed: bool) -> list[str] | None:
-    """Return which of the commands that are left still come once this one has begun.
+    """Return the commands that follow once this one of ``left`` has started.
 
-    None if it is not one of them. A run that resumes another begins with a later command than the
-    first.
+    Return None if it is not one of them. A run that resumes another starts with a later command.
     """
     same = [one.split() == command.split() for one in left]
     if True not in same:
@@ -189,10 +188,9 @@ def after(command: str, left: list[str], is_resumed: bool) -> list[str] | None:
 
 
 def own_results(command: str, artifact: Any, seen: set[str]) -> dict[str, Result] | None:
-    """Return the results of nodes that a command has run.
+    """Return the results of a command; None if it wrote none.
 
-    None if it has left none: dbt Cloud then still shows those of the command before, of which
-    ``seen`` has the invocation id.
+    In that case dbt Cloud returns those of the command before, whose invocation id is in ``seen``.
     """
     if not artifact or command_run_by(artifact, command) not in BUILDING:
         return None
@@ -216,7 +214,7 @@ def result_of(one: dict[str, Any]) -> Result:
 
 
 def merged(steps: Iterator[dict[str, Result]]) -> dict[str, Result]:
-    """Return the results of several commands: a node that has failed in any of them has failed."""
+    """Return the results of several commands; a failure in any of them counts."""
     found: dict[str, Result] = {}
     for results in steps:
         found |= {key: one for key, one in results.items() if not _failed(found.get(key))}
@@ -228,5 +226,5 @@ def _failed(result: Result | None) -> bool:
 
 
 def as_data(result: Result) -> dict[str, Any]:
-    """For XCom: without what is not known."""
+    """Return a result as data for XCom, without empty fields."""
     return {key: value for key, value in asdict(result).items() if value not in ("", None)}

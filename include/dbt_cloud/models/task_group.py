@@ -1,4 +1,4 @@
-"""A dbt Cloud job as a task group: the job's run, and a task for each node of the project."""
+"""A dbt Cloud job as a task group: the job's run, and a task per node of the project."""
 
 from __future__ import annotations
 
@@ -33,25 +33,25 @@ def dbt_cloud_models(
     namespace: str = "",
     **job: Any,
 ) -> TaskGroup:
-    """Makes the task group; to be called inside a Dag.
+    """Create the task group, inside a Dag; raise ``ValueError`` for an invalid lineage file.
 
-    Its last task is ``check_results``. A task after the group runs if no node's task has failed;
-    nodes that the run does not build are skipped, which skips nothing after the group. Give a task
-    after a single node the trigger rule ``none_failed`` if the job does not always build that node.
+    Its last task is ``check_results``. A task after the group runs if no node's task failed. Nodes
+    that the run does not build are skipped, which skips nothing after the group. If the job does
+    not always build a node, give a task after that node the trigger rule ``none_failed``.
 
     Args:
         group_id: The task group's name.
         job_id: The dbt Cloud job.
-        lineage: The file that ``write_lineage`` has written; ValueError without a good one.
-        select: Which nodes get a task: ``tag:daily``, ``folder:marts``, or a name in which *
-            stands for anything. All, if it is empty.
-        exclude: The same, for those that get none.
-        types: Of what kind the nodes are, of ``model``, ``seed`` and ``snapshot``.
-        tests_as_tasks: A test belongs to the task of the node that it tests, so that a test that
-            fails holds back what follows, and the node's asset. True gives it a task of its own.
-        namespace: The warehouse's name in OpenLineage, such as ``snowflake://account``. Each
-            node that was built then publishes its asset, for which its task needs a worker.
-        job: What ``DbtCloudRunJobExactlyOnceOperator`` takes, such as ``check_interval``.
+        lineage: The file written by ``write_lineage``.
+        select: Nodes with a task: ``tag:daily``, ``folder:marts``, or a name in which ``*`` is a
+            wildcard. All, if it is empty.
+        exclude: Nodes without a task, in the same form.
+        types: The kinds of nodes: ``model``, ``seed`` and ``snapshot``.
+        tests_as_tasks: Whether tests have their own tasks. By default they belong to their node's
+            task, so that a failed test holds back the node's children and asset.
+        namespace: The warehouse's name in OpenLineage, such as ``snowflake://account``. If set,
+            each built node publishes its asset, for which its task needs a worker.
+        job: Arguments of ``DbtCloudRunJobExactlyOnceOperator``, such as ``check_interval``.
     """
     found = good_lineage(Path(lineage))
     with TaskGroup(group_id, tooltip="Models of a dbt Cloud job") as group:
@@ -69,11 +69,11 @@ def good_lineage(path: Path) -> Lineage:
 
 
 def refuse_mapped(group: TaskGroup) -> None:
-    """Its tasks find each other by their ids, of which each map index would have the same."""
+    """Raise ``ValueError`` if the group is mapped, since its tasks find each other by their ids."""
     for mapped in group.iter_mapped_task_groups():
         raise ValueError(
-            f"dbt_cloud_models cannot be mapped, as the task group {mapped.group_id} is: call it "
-            "in a loop, for each value once, with a group_id of its own."
+            f"dbt_cloud_models cannot be mapped, as in the task group {mapped.group_id}: call it "
+            "in a loop instead, with a different group_id for each value."
         )
 
 
@@ -85,8 +85,8 @@ def add_tasks(
 ) -> None:
     run_job = DbtCloudStartJobOperator(task_id=RUN_JOB, **job)
     nodes = Nodes(lineage, chosen, run_job, assets)
-    # What fails in it fails for good. But Airflow counts a failed try if the run ends so soon that
-    # the task is resumed before its first process has ended.
+    # Its failures are final. But Airflow counts a failed try if the run finishes so soon that the
+    # task resumes before its first process has ended.
     about: dict[str, Any] = {"job_task_id": run_job.task_id, "retries": 2, **job}
     rest_of_run = DbtCloudRestOfRunOperator(task_id=REST_OF_RUN, **about)
     check_results = DbtCloudCheckResultsOperator(task_id=CHECK_RESULTS, **about)
@@ -101,11 +101,11 @@ def chosen_nodes(
     types: Iterable[str],
     tests_as_tasks: bool,
 ) -> dict[str, list[LineageNode]]:
-    """Unique id of each node with a task → the tests that belong to that task."""
-    wanted = lineage.select(select, exclude)
+    """Return unique id of each node with a task → the tests that belong to that task."""
+    selected = lineage.select(select, exclude)
     kinds = {*types, *(("test",) if tests_as_tasks else ())}
     chosen: dict[str, list[LineageNode]] = {
-        key: [] for key, node in lineage.nodes.items() if key in wanted and node.type in kinds
+        key: [] for key, node in lineage.nodes.items() if key in selected and node.type in kinds
     }
     depth = {key: place for place, key in enumerate(lineage.nodes)}
     for key, node in lineage.nodes.items():
@@ -118,7 +118,7 @@ def chosen_nodes(
 
 @dataclass
 class Nodes:
-    """Makes the tasks, in groups by folder."""
+    """Creates the tasks, in groups by folder."""
 
     lineage: Lineage
     chosen: dict[str, list[LineageNode]]
@@ -131,14 +131,14 @@ class Nodes:
 
     @property
     def labels(self) -> dict[str, str]:
-        """Of what has a task; the name that dbt's log gives to several nodes says nothing."""
+        """Return unique id → label of the nodes with a task; empty for a label of several nodes."""
         times = Counter(node.label for node in self.lineage.nodes.values())
         tests = (test.unique_id for tests in self.chosen.values() for test in tests)
         nodes = (self.lineage.nodes[unique_id] for unique_id in [*self.chosen, *tests])
         return {one.unique_id: one.label if times[one.label] == 1 else "" for one in nodes}
 
     def make(self) -> list[DbtCloudNodeOperator]:
-        """Adds the tasks, and returns those that no other one of them follows."""
+        """Create the tasks, and return those without downstream tasks."""
         labels, tasks = self.labels, dict[str, DbtCloudNodeOperator]()
         root: Any = self.run_job.task_group
         nodes = [self.lineage.nodes[unique_id] for unique_id in self.chosen]
@@ -174,7 +174,7 @@ class Nodes:
 
 
 def group_of(path: Groups, groups: dict[Groups, Any]) -> Any:
-    """The task group at the end of a path, inside those before it."""
+    """Return the task group of a path; create it and its parents if needed."""
     if path not in groups:
         groups[path] = TaskGroup(path[-1], parent_group=group_of(path[:-1], groups))
     return groups[path]

@@ -1,7 +1,7 @@
-"""The names of a task group's tasks and of the groups for folders, whatever dbt's nodes are called.
+"""Valid names for tasks and for the groups of folders, from any dbt names.
 
-Airflow takes letters, digits, ``_`` and ``-``, each name once, and 250 characters for a task's name
-with those of its groups. A name depends on the others only where they would be the same.
+Airflow allows letters, digits, ``_`` and ``-``, unique names, and 250 characters for a task's id
+with its groups. A name depends on the others only if they would be the same.
 """
 
 from __future__ import annotations
@@ -13,18 +13,18 @@ from hashlib import sha256
 
 from .lineage import LineageNode
 
-LONGEST_ID = 250  # of a task, with the names of its groups
+LONGEST_ID = 250  # of a task, including its groups
 LONGEST_NAME = 120  # of a task or a group
-LEAST_NAME = 40  # what groups leave of the above for their tasks
-HASH = 9  # characters, with what is before it
-# Airflow has these in every group.
+LEAST_NAME = 40  # reserved for a task's name within its groups
+HASH_LENGTH = 9  # characters, with the underscore before it
+# Airflow adds these to every group.
 JOINS = {"upstream_join_id", "downstream_join_id"}
 
 Groups = tuple[str, ...]  # names of groups, outermost first
 
 
 def clean(name: str) -> str:
-    """Return a name in the letters that Airflow takes; an empty one stays empty.
+    """Return a name in characters that Airflow allows; an empty one stays empty.
 
     >>> clean("café com leite")
     'café_com_leite'
@@ -38,21 +38,22 @@ def safe(name: str, longest: int = LONGEST_NAME) -> str:
 
 
 def with_hash(name: str, of: str, longest: int = LONGEST_NAME) -> str:
-    """Return the name with what tells it apart, cut to its length."""
-    return f"{clean(name)[: longest - HASH]}_{sha256(of.encode()).hexdigest()[: HASH - 1]}"
+    """Return the name, shortened, with a hash that makes it unique."""
+    digest = sha256(of.encode()).hexdigest()
+    return f"{clean(name)[: longest - HASH_LENGTH]}_{digest[: HASH_LENGTH - 1]}"
 
 
 def paths_of(folders: Iterable[str], reserved: Collection[str], room: int) -> dict[str, Groups]:
     """Return folder → the groups for it and the folders above it.
 
     Args:
-        folders: Parts are separated by ``/``.
-        reserved: What else is beside the outermost groups.
-        room: Characters for a task's name with those of its groups.
+        folders: Paths with the separator ``/``.
+        reserved: Other names at the level of the outermost groups.
+        room: The maximum length of a task's name with its groups.
     """
     parts = {folder: tuple(filter(None, folder.split("/"))) for folder in folders}
     every = {path[:depth] for path in parts.values() for depth in range(1, len(path) + 1)}
-    # Names that are the same once they are clean, in one group.
+    # Names that clash within a group after cleaning.
     times = Counter((path[:-1], safe(path[-1])) for path in every)
     names: dict[Groups, str] = {}
     for path in every:
@@ -67,15 +68,17 @@ def paths_of(folders: Iterable[str], reserved: Collection[str], room: int) -> di
 
 
 def fitting(groups: Groups, folder: Groups, room: int) -> Groups:
-    """Return one group instead of many, or none, where they leave too little for a task's name."""
+    """Return the groups, or one or none instead if they leave too little for a task's name."""
     if length(groups) + LEAST_NAME <= room:
         return groups
     longest = min(LONGEST_NAME, room - LEAST_NAME - 1)
-    return (with_hash("_".join(groups), "/".join(folder), longest),) if longest > 2 * HASH else ()
+    if longest <= 2 * HASH_LENGTH:
+        return ()
+    return (with_hash("_".join(groups), "/".join(folder), longest),)
 
 
 def length(groups: Groups) -> int:
-    """Return how many characters of a task's name its groups take."""
+    """Return the number of characters that groups add to a task's id."""
     return sum(len(name) + 1 for name in groups)
 
 
@@ -84,7 +87,7 @@ def names_of(
 ) -> dict[str, str]:
     """Return unique id → name of the task.
 
-    It is the node's, or its unique id where several tasks, or a group, would have that name.
+    It is the node's name, or its unique id if several tasks, or a group, would have that name.
     """
     groups = {path[:depth] for path in paths.values() for depth in range(1, len(path) + 1)}
     taken = groups | {(name,) for name in reserved}
@@ -109,7 +112,7 @@ def names_of(
 
 
 def candidate(node: LineageNode, step: int, room: int) -> str:
-    longest = max(min(LONGEST_NAME, room), HASH + 1)
+    longest = max(min(LONGEST_NAME, room), HASH_LENGTH + 1)
     if step == 0:
         return safe(node.name, longest)
     if step == 1:

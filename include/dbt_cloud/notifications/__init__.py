@@ -1,4 +1,4 @@
-"""Tells people and programs how tasks and Dag runs went."""
+"""Notify people and programs about tasks and Dag runs."""
 
 from .callbacks import notify_failed_run, notify_failure, notify_late, notify_success
 from .waiting import NotifyWaiting

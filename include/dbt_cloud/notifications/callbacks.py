@@ -1,9 +1,8 @@
-"""Callbacks that tell people how it went, by whichever channel has a connection.
+"""Callbacks that send notifications, by each channel that has a connection.
 
-Put ``notify_failure`` into ``on_failure_callback`` of a Dag's ``default_args``: Airflow calls it
-when a task has failed for good, so there is one message per failure and none per retry. In the
-``on_failure_callback`` of the Dag itself it sends one message for the whole Dag run, about the task
-that failed last.
+Set ``notify_failure`` as ``on_failure_callback`` in a Dag's ``default_args``: Airflow calls it
+after a task's last try, so retries send no messages. As ``on_failure_callback`` of the Dag itself,
+it sends one message per Dag run, about the task that failed last.
 """
 
 from __future__ import annotations
@@ -23,17 +22,17 @@ from .channels import Message, one_line, send
 from .failed_run import FailedRun, describe, facts_of_run, failed_run, run_of_task
 from .task_log import MAX_ERROR, error_in_log
 
-# Airflow's words for why a Dag run failed.
+# Airflow's reasons for a failed Dag run.
 TASK_FAILED = "task_failure"
 REASONS = {
-    TASK_FAILED: "a task failed which the Dag no longer has",
+    TASK_FAILED: "a task failed that was removed from the Dag",
     "timed_out": "it took longer than its dagrun_timeout",
-    "all_tasks_deadlocked": "none of its tasks can start any more",
+    "all_tasks_deadlocked": "none of its tasks can start",
 }
 
 
 def notify_failure(context: Any) -> None:
-    """For ``on_failure_callback``: which task, step and nodes failed, why, how to run again."""
+    """Send the failed task, step and nodes, and the next step (``on_failure_callback``)."""
     reason = context.get("reason")  # only a whole Dag run has one
     if reason and (reason != TASK_FAILED or "ti" not in context):
         send(message_without_failed_task(context))
@@ -43,7 +42,7 @@ def notify_failure(context: Any) -> None:
     run = failed_run(ti, error)
     details = run.details if run else ""
     if not details:
-        # Airflow tells no exception of a Dag run's task, nor of one that no worker has ended.
+        # Airflow passes no exception for a Dag run, or for a task that ended in the triggerer.
         details = error_text(error) or error_in_log(ti)
     message = Message(
         event="dag_run.failed" if reason else "task.failed",
@@ -56,7 +55,7 @@ def notify_failure(context: Any) -> None:
 
 
 def notify_success(context: Any, *lines: str) -> None:
-    """For ``on_success_callback`` of tasks, or called with ``lines`` of one's own in a task."""
+    """Send a success (``on_success_callback``), or in a task with additional ``lines``."""
     ti = context["ti"]
     run_id, url = run_of_task(ti)
     run = [f"dbt Cloud run {run_id}: {url}"] if run_id else []
@@ -70,7 +69,7 @@ def notify_success(context: Any, *lines: str) -> None:
 
 
 def notify_failed_run(context: Any, run_id: int, dbt_cloud_conn_id: str) -> None:
-    """Called in a task: a dbt Cloud run that nobody in Airflow started has not succeeded."""
+    """Send, in a task, the failure of a dbt Cloud run that Airflow did not start."""
     client = DbtCloudClient(DbtCloudHook(dbt_cloud_conn_id), None)
     run = client.get(f"runs/{run_id}/", include_related="run_steps,job,trigger")
     failed, job = describe(client, run), record(run.get("job"))
@@ -82,8 +81,8 @@ def notify_failed_run(context: Any, run_id: int, dbt_cloud_conn_id: str) -> None
         subject=f"{run['status_humanized']}: {name} in dbt Cloud",
         lines=[
             f"dbt Cloud run {run_id}: {failed.url}",
-            f"Who or what started it: {one_line(cause)}",
-            f"Failed step: {failed.step}" if failed.step else f"Why: {run['status_message']}",
+            f"Started by: {one_line(cause)}",
+            f"Failed step: {failed.step}" if failed.step else f"Reason: {run['status_message']}",
         ],
         details=failed.details,
         facts=facts_of_task(context["ti"]) | facts_of_run(failed) | facts,
@@ -92,19 +91,19 @@ def notify_failed_run(context: Any, run_id: int, dbt_cloud_conn_id: str) -> None
 
 
 async def notify_late(context: Any) -> None:
-    """For a DeadlineAlert's AsyncCallback: the Dag run is not done when it was promised.
+    """Send that a Dag run missed its deadline, as the ``AsyncCallback`` of a ``DeadlineAlert``.
 
-    It runs in the triggerer. A SyncCallback would not do: Airflow 3.3.2 keeps connections from it.
+    It runs in the triggerer. A ``SyncCallback`` has no access to connections in Airflow 3.3.2.
     """
     run = context["dag_run"]
     url = url_of_dag_run(run["dag_id"], run["dag_run_id"])
-    promised = datetime.fromisoformat(str(context["deadline"]["deadline_time"]))
+    deadline = datetime.fromisoformat(str(context["deadline"]["deadline_time"]))
     message = Message(
         event="dag_run.late",
         subject=f"Late: {run['dag_id']}",
         lines=[
-            f"Dag run {run['dag_run_id']} was to be done by {promised:%Y-%m-%d %H:%M:%S %Z},"
-            f" and is {run['state']}.",
+            f"Dag run {run['dag_run_id']} missed its deadline {deadline:%Y-%m-%d %H:%M:%S %Z};"
+            f" its state is {run['state']}.",
             f"See {url}",
         ],
         facts={"dag_id": run["dag_id"], "dag_run_id": run["dag_run_id"], "airflow_url": url},
@@ -113,7 +112,7 @@ async def notify_late(context: Any) -> None:
 
 
 def message_without_failed_task(context: Any) -> Message:
-    """For a Dag run that ended by its own time limit, for instance."""
+    """Return the message for a Dag run that failed without a failed task, such as by time-out."""
     dag_id, run_id, reason = context["dag"].dag_id, context["run_id"], context["reason"]
     unfinished = f" Not finished: {context['ti'].task_id}." if "ti" in context else ""
     url = url_of_dag_run(dag_id, run_id)
@@ -131,7 +130,7 @@ def url_of_dag_run(dag_id: str, run_id: str) -> str:
 
 
 def lines_of_failure(ti: Any, run: FailedRun | None) -> Iterator[str]:
-    # Of a whole Dag run's task Airflow tells the wrong max_tries.
+    # For a Dag run's task, Airflow passes a wrong max_tries.
     tries = max(ti.try_number, ti.max_tries + 1, ti.task.retries + 1)
     yield f"Dag run {ti.run_id}, try {ti.try_number} of {tries}"
     if run:
@@ -139,7 +138,7 @@ def lines_of_failure(ti: Any, run: FailedRun | None) -> Iterator[str]:
     if run and run.step:
         yield f"Failed step: {run.step}"
     yield f"To run it again: repair the cause, open {ti.log_url} and press Clear."
-    yield "What came before it does not run again."
+    yield "Earlier tasks do not run again."
 
 
 def facts_of_task(ti: Any) -> dict[str, Any]:

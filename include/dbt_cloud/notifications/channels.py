@@ -1,6 +1,6 @@
-"""Sends a message by every channel whose Airflow connection exists.
+"""Send a message by every channel whose Airflow connection exists.
 
-| connection | type | what it holds |
+| connection | type | content |
 |---|---|---|
 | `notify_email` | `smtp` | the mail server; in the extra `from_email` and `to` |
 | `notify_slack` | `slackwebhook` | the incoming webhook's address or token as password |
@@ -34,9 +34,9 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Message:
-    """One line of subject, some lines, and details as dbt or Python wrote them.
+    """A subject, lines of text, and details written by dbt or Python.
 
-    ``event`` and ``facts`` are for receivers that are programs.
+    ``event`` and ``facts`` are for programs.
     """
 
     event: str
@@ -51,12 +51,12 @@ class Message:
 
 
 def one_line(value: Any) -> str:
-    """Return a name as text without line breaks, which would end a header."""
+    """Return a name as text without line breaks, which are invalid in a header."""
     return " ".join(BREAKS.sub(" ", text(value)).split())
 
 
 def sendable(message: Message) -> Message:
-    """The message as every channel takes it, whatever names are in it."""
+    """Return the message with text that every channel accepts."""
     subject = one_line(message.subject) or "(no subject)"
     if len(subject) > MAX_SUBJECT:
         subject = f"{subject[: MAX_SUBJECT - 2]} …"
@@ -65,17 +65,17 @@ def sendable(message: Message) -> Message:
 
 
 def send(message: Message) -> list[str]:
-    """Returns the connections that took it. Never raises: a message must not fail what it tells of.
+    """Send the message, or log it if no channel accepts it; return the used connections.
 
-    What nobody took is in the log.
+    Never raise, so that a failed notification never fails the task.
     """
     message = sendable(message)
-    took = [conn_id for conn_id in CHANNELS if sent_by(conn_id, message)]
-    if took:
-        log.info("Sent by %s: %s", " and ".join(took), message.subject)
+    used = [conn_id for conn_id in CHANNELS if sent_by(conn_id, message)]
+    if used:
+        log.info("Sent by %s: %s", " and ".join(used), message.subject)
     else:
         log.warning("%s\n%s", message.subject, message.text)
-    return took
+    return used
 
 
 def sent_by(conn_id: str, message: Message) -> bool:
@@ -83,7 +83,7 @@ def sent_by(conn_id: str, message: Message) -> bool:
         if not exists(conn_id):
             return False
         CHANNELS[conn_id](conn_id, message)
-    except Exception as error:  # providers raise whatever their libraries raise
+    except Exception as error:  # providers raise their libraries' exceptions
         log.error("Not sent by %s: %s: %s", conn_id, type(error).__name__, error)
         return False
     return True
@@ -103,7 +103,7 @@ def by_email(conn_id: str, message: Message) -> None:
     with SmtpHook(smtp_conn_id=conn_id) as smtp:
         to = BaseHook.get_connection(conn_id).extra_dejson.get("to")
         if not to:
-            raise ValueError('the extra of the connection has no "to": add who is to get the mail.')
+            raise ValueError('the extra of the connection has no "to": add the recipients.')
         body = EMAIL.render(text=message.text)
         smtp.send_email_smtp(to=to, subject=message.subject, html_content=body)
 
@@ -115,7 +115,7 @@ def by_slack(conn_id: str, message: Message) -> None:
 
 
 def slack_text(message: Message) -> str:
-    """The message as Slack formats it.
+    """Return the message in Slack's format.
 
     https://docs.slack.dev/messaging/formatting-message-text
     """

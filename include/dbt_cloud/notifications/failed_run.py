@@ -1,4 +1,4 @@
-"""The dbt Cloud run of a failed task: its failed nodes, and why, for people and for programs."""
+"""The dbt Cloud run of a failed task, with failed nodes and reasons, for messages."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from ..run.recovery import failed_step
 
 @dataclass(frozen=True)
 class FailedRun:
-    """The dbt Cloud run of a failed task. ``details`` are lines for people."""
+    """The dbt Cloud run of a failed task. ``details`` are readable lines."""
 
     id: int
     url: str
@@ -29,37 +29,37 @@ class FailedRun:
 
 
 def run_of_task(ti: Any) -> tuple[int | None, str]:
-    """What a task that runs a job, or a model's, leaves in its XComs; other tasks have none."""
-    if told := told_of_model(ti):
-        return told["run_id"], text(told.get("run_url"))
+    """Return run id and URL from a task's XComs; None and "" for tasks without a run."""
+    if result := node_result(ti):
+        return result["run_id"], text(result.get("run_url"))
     if not isinstance(ti.task, DbtCloudRunJobOperator):
         return None, ""
-    return pulled(ti, "job_run_id"), pulled(ti, "job_run_url") or ""
+    return pull_xcom(ti, "job_run_id"), pull_xcom(ti, "job_run_url") or ""
 
 
-def told_of_model(ti: Any) -> dict[str, Any]:
-    """What a model's task tells, which ends in the triggerer and so has no exception."""
+def node_result(ti: Any) -> dict[str, Any]:
+    """Return the XCom of a model's task, which ends in the triggerer, without an exception."""
     if not getattr(ti.task, "start_from_trigger", False):
         return {}
-    told = pulled(ti, "return_value")
-    if isinstance(told, str):  # Airflow 3.3 leaves a trigger's XComs as the JSON that is stored
+    result = pull_xcom(ti, "return_value")
+    if isinstance(result, str):  # Airflow 3.3 does not parse a trigger's XComs
         with suppress(ValueError, RecursionError):
-            told = json.loads(told)
-    told = record(told)
-    return told if told.keys() >= {"unique_id", "run_id"} else {}
+            result = json.loads(result)
+    result = record(result)
+    return result if result.keys() >= {"unique_id", "run_id"} else {}
 
 
-def pulled(ti: Any, key: str) -> Any:
+def pull_xcom(ti: Any, key: str) -> Any:
     return ti.xcom_pull(task_ids=ti.task_id, key=key, map_indexes=ti.map_index)
 
 
 def failed_run(ti: Any, error: Any = None) -> FailedRun | None:
-    """With its failed nodes, as far as dbt Cloud can still be asked.
+    """Return the failed run with its failed nodes, if dbt Cloud is available.
 
-    What a model's task has told is of an earlier try, if a worker has ended this one by ``error``.
+    After ``error``, which only a worker raises, the XCom of a model's task is of an earlier try.
     """
-    if told := told_of_model(ti):
-        return None if error else failed_run_of_model(told)
+    if result := node_result(ti):
+        return None if error else failed_run_of_model(result)
     run_id, url = run_of_task(ti)
     if run_id is None:
         return None
@@ -67,12 +67,12 @@ def failed_run(ti: Any, error: Any = None) -> FailedRun | None:
         hook = DbtCloudHook(ti.task.dbt_cloud_conn_id)
         client = DbtCloudClient(hook, ti.task.account_id)
         return describe(client, client.get(f"runs/{run_id}/", include_related="run_steps"))
-    except Exception as error:  # dbt Cloud's trouble is often the very reason of the failure
-        return FailedRun(run_id, url, details=f"Its details are not to be had: {error}")
+    except Exception as error:  # an outage is often the reason of the failure
+        return FailedRun(run_id, url, details=f"Could not fetch the run's details: {error}")
 
 
 def describe(client: DbtCloudClient, run: dict[str, Any]) -> FailedRun:
-    """``run`` comes with its steps."""
+    """Return the failed run; ``run`` must include its steps."""
     step = failed_step(run)
     if step is None:
         return FailedRun(run["id"], run["href"])
@@ -85,14 +85,14 @@ def describe(client: DbtCloudClient, run: dict[str, Any]) -> FailedRun:
     )
 
 
-def failed_run_of_model(told: dict[str, Any]) -> FailedRun:
-    """``told`` is of the model and of those of its tests that belong to its task."""
-    reason = {"message": told["reason"]} if told.get("reason") else {}
-    entries = [told | reason, *records(told.get("tests"))]
+def failed_run_of_model(result: dict[str, Any]) -> FailedRun:
+    """Return the failed run from the XCom of a model's task, which includes its tests."""
+    reason = {"message": result["reason"]} if result.get("reason") else {}
+    entries = [result | reason, *records(result.get("tests"))]
     nodes = nodes_in({"results": entries}, step=0)
     failed = [node for node in nodes if node.has_failed]
     details = "\n".join(lines_about_nodes(failed))
-    return FailedRun(told["run_id"], text(told.get("run_url")), nodes=failed, details=details)
+    return FailedRun(result["run_id"], text(result.get("run_url")), nodes=failed, details=details)
 
 
 def facts_of_run(run: FailedRun) -> dict[str, Any]:

@@ -1,8 +1,7 @@
-"""The exception of a failed task, from the end of its log.
+"""Read the exception of a failed task from the end of its log.
 
-Airflow tells a callback of a whole Dag run which task failed, and not by which exception; nor does
-it tell of a task that its trigger has ended. Where the log is on this machine's disk the exception,
-or the last error that was logged, is read from there.
+Airflow passes no exception to the callback of a Dag run, or of a task that its trigger ended. If
+the log is on this machine's disk, the exception or the last logged error is read from there.
 """
 
 from __future__ import annotations
@@ -22,13 +21,13 @@ MAX_ERROR = 2000  # characters of an exception's text
 
 
 def error_in_log(ti: Any) -> str:
-    """The last exception of the task's last try; where to look for it, if the log is elsewhere."""
-    elsewhere = f"The exception is in the task's log: {ti.log_url}"
-    return next(errors(lines_of_log(ti)), elsewhere)[:MAX_ERROR]
+    """Return the last exception of the task's last try, or the log's URL if it is not local."""
+    fallback = f"The exception is in the task's log: {ti.log_url}"
+    return next(errors(lines_of_log(ti)), fallback)[:MAX_ERROR]
 
 
 def lines_of_log(ti: Any) -> list[str]:
-    """Of the task's process, then of its triggers, whose logs stand beside."""
+    """Return the log lines of the task's process, then of its triggers."""
     template = Template(conf.get("logging", "log_filename_template"))
     name = template.render(ti=ti, try_number=ti.try_number)
     file = Path(conf.get("logging", "base_log_folder")) / name
@@ -38,10 +37,7 @@ def lines_of_log(ti: Any) -> list[str]:
 
 
 def errors(lines: list[str]) -> Iterator[str]:
-    """What went wrong in a log as Airflow writes it, one JSON object a line; the last one first.
-
-    Exceptions come before what was only logged as an error.
-    """
+    """Yield exceptions, then logged errors, the last ones first, from Airflow's JSON lines."""
     entries = [record(entry) for line in reversed(lines) if (entry := json_of(line))]
     for entry in entries:
         if exceptions := records(entry.get("error_detail")):

@@ -1,6 +1,6 @@
 """The page "dbt Cloud" in Airflow's UI: jobs, their runs, run times and failures.
 
-``plugins/show_dbt_cloud.py`` puts it there. It runs in Airflow's API server, behind its login.
+``plugins/show_dbt_cloud.py`` adds it. It runs in Airflow's API server, behind its login.
 """
 
 from .app import make_page

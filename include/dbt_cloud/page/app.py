@@ -1,7 +1,7 @@
-"""The page's addresses, each behind Airflow's login.
+"""The page's routes, each behind Airflow's login.
 
-Airflow serves a plugin's app to anybody, so the app asks by Airflow's own means who is there. Who
-may read the Dag that keeps the history may see the page.
+Airflow does not authenticate plugin endpoints, so the app uses Airflow's own dependency for it.
+The page requires permission to read the Dag that stores the history.
 """
 
 from __future__ import annotations
@@ -26,10 +26,10 @@ from ..reports.dbt_docs import documented_projects, read_newest_docs
 from ..reports.history import History
 from . import charts
 from .content import FindDagRuns, details_of, jobs_of
-from .newest_runs import SECONDS, Answer, NewestRuns
+from .newest_runs import SECONDS, NewestRuns, RecentRuns
 from .started_by import dag_runs_of
 
-FOLDER = Path(__file__).parent
+HERE = Path(__file__).parent
 Id = Annotated[int, InPath(ge=1, le=LARGEST)]
 log = logging.getLogger(__name__)
 HEADERS = {
@@ -41,19 +41,19 @@ HEADERS = {
     "Referrer-Policy": "same-origin",
     "X-Content-Type-Options": "nosniff",
 }
-# dbt's page is somebody else's script: it may run, and neither be Airflow's user nor call anybody.
+# dbt's page is a foreign script: it runs without Airflow's session and without network access.
 DOCS_HEADERS = HEADERS | {
     "Content-Security-Policy": (
         "sandbox allow-scripts allow-popups; default-src 'none'; img-src data:; font-src data:; "
         "script-src 'unsafe-inline' 'unsafe-eval'; style-src 'unsafe-inline'"
     )
 }
-TROUBLES = {
+MESSAGES = {
     401: "You are not logged in: log in to Airflow, then open this page again.",
-    403: "You may not see this page: log in to Airflow as somebody who may read the Dag {dag_id}.",
+    403: "You are not allowed to see this page: it requires read access to the Dag {dag_id}.",
 }
 ENVIRONMENT = Environment(
-    loader=FileSystemLoader(FOLDER / "templates"),
+    loader=FileSystemLoader(HERE / "templates"),
     autoescape=True,
     undefined=StrictUndefined,
     trim_blocks=True,
@@ -67,35 +67,35 @@ ENVIRONMENT.globals.update(
 def make_page(
     history: Any, dbt_cloud_conn_id: str, dag_id: str, account_id: int | None = None
 ) -> FastAPI:
-    """Return the app. It shows the account of the connection as that is now, and no other.
+    """Return the app, which shows only the connection's current account.
 
     Args:
-        history: Where the Dag keeps the runs, an ObjectStoragePath.
-        dbt_cloud_conn_id: The connection by which dbt Cloud is asked for its newest runs.
-        dag_id: The Dag that keeps them. Who may read it may see the page.
-        account_id: As the Dag gives it to ``keep_runs``; by default the connection's login.
+        history: The ObjectStoragePath in which the Dag stores the runs.
+        dbt_cloud_conn_id: The connection for reading dbt Cloud's newest runs.
+        dag_id: The Dag that stores them. Read access to it is required for the page.
+        account_id: The Dag's argument of ``keep_runs``; by default the connection's login.
     """
     app = FastAPI(title="dbt Cloud", openapi_url=None)
-    app.mount("/static", StaticFiles(directory=FOLDER / "static"))
+    app.mount("/static", StaticFiles(directory=HERE / "static"))
     guard = Depends(requires_access_dag("GET", param_dag_id=dag_id))
     newest_runs = NewestRuns(dbt_cloud_conn_id, account_id)
     app.include_router(router(history, newest_runs, dag_id), dependencies=[guard])
 
     @app.exception_handler(StarletteHTTPException)
-    def tell(request: Request, error: StarletteHTTPException) -> Response:
-        text = TROUBLES.get(error.status_code, str(error.detail)).replace("{dag_id}", dag_id)
-        return page("trouble.html", root_of(request), error.status_code, text=text)
+    def show_error(request: Request, error: StarletteHTTPException) -> Response:
+        text = MESSAGES.get(error.status_code, str(error.detail)).replace("{dag_id}", dag_id)
+        return page("message.html", root_of(request), error.status_code, text=text)
 
     @app.exception_handler(RequestValidationError)
-    def tell_of_no_number(request: Request, _error: RequestValidationError) -> Response:
-        text = "There is no such page: the address has no number that a job or project can have."
-        return page("trouble.html", root_of(request), 404, text=text)
+    def show_invalid_path(request: Request, _error: RequestValidationError) -> Response:
+        text = "There is no such page: the address has no valid id of a job or project."
+        return page("message.html", root_of(request), 404, text=text)
 
     @app.exception_handler(OSError)
-    def tell_of_the_history(request: Request, error: OSError) -> Response:
-        log.error("The kept runs below %s cannot be read: %r", history, error)
-        text = f"The kept runs cannot be read: {error}"
-        return page("trouble.html", root_of(request), 503, text=text)
+    def show_unreadable_history(request: Request, error: OSError) -> Response:
+        log.error("Could not read the stored runs below %s: %r", history, error)
+        text = f"Could not read the stored runs: {error}"
+        return page("message.html", root_of(request), 503, text=text)
 
     return app
 
@@ -105,15 +105,15 @@ def router(history: Any, newest_runs: NewestRuns, dag_id: str) -> APIRouter:
 
     @routes.get("/")
     def show_jobs(request: Request, user: GetUserDep) -> Response:
-        answer = newest_runs.answer()
-        kept = kept_of(answer, history)
-        jobs = jobs_of(answer, kept, dag_runs_for(user))
+        recent = newest_runs.read()
+        kept = kept_of(recent, history)
+        jobs = jobs_of(recent, kept, dag_runs_for(user))
         return page(
             "jobs.html",
             root_of(request),
-            account=answer.account,
+            account=recent.account,
             jobs=jobs,
-            problem=answer.problem,
+            problem=recent.problem,
             projects=documented_projects(kept.folder),
             is_kept=bool(kept.jobs()),
             dag_id=dag_id,
@@ -121,44 +121,44 @@ def router(history: Any, newest_runs: NewestRuns, dag_id: str) -> APIRouter:
 
     @routes.get("/jobs/{job_id}")
     def show_job(request: Request, job_id: Id, user: GetUserDep) -> Response:
-        answer = newest_runs.answer()
-        kept = kept_of(answer, history)
-        found = details_of(job_id, answer, kept, dag_runs_for(user))
+        recent = newest_runs.read()
+        kept = kept_of(recent, history)
+        found = details_of(job_id, recent, kept, dag_runs_for(user))
         if found is None:
-            raise HTTPException(404, f"No run of job {job_id} is known: run it, or keep one.")
-        return page("job.html", root_of(request), problem=answer.problem, found=found)
+            raise HTTPException(404, f"Job {job_id} has no run: run it, or store one.")
+        return page("job.html", root_of(request), problem=recent.problem, found=found)
 
     @routes.get("/docs/{project_id}")
     def show_docs(project_id: Id) -> Response:
-        kept = kept_of(newest_runs.answer(), history)
+        kept = kept_of(newest_runs.read(), history)
         docs = read_newest_docs(kept.folder, project_id)
         if docs is None:
-            raise HTTPException(404, f"No documentation of project {project_id} is kept.")
+            raise HTTPException(404, f"No documentation of project {project_id} is stored.")
         return HTMLResponse(docs, headers=DOCS_HEADERS)
 
     return routes
 
 
-def kept_of(answer: Answer, history: Any) -> History:
-    """Return what is kept of the answer's account; raises HTTPException if that is unknown."""
-    if answer.account is None:
-        raise HTTPException(503, f"Could not read which account to show: {answer.problem}")
-    return History(answer.account.folder_below(history))
+def kept_of(recent: RecentRuns, history: Any) -> History:
+    """Return the account's history; raise ``HTTPException`` if the account is unavailable."""
+    if recent.account is None:
+        raise HTTPException(503, f"Could not read which account to show: {recent.problem}")
+    return History(recent.account.folder_below(history))
 
 
 def dag_runs_for(user: Any) -> FindDagRuns:
-    """Of the Dags that the user may read."""
+    """Return a search for Dag runs of the Dags that the user can read."""
     readable = get_auth_manager().get_authorized_dag_ids(user=user, method="GET")
     return partial(dag_runs_of, readable=readable)
 
 
 def root_of(request: Request) -> str:
-    """From the address that is shown to the page's own first one, whatever proxy is before it."""
+    """Return the relative path to the page's root, which works behind any proxy."""
     below = request.url.path.partition(request.scope["root_path"] + "/")[2]
     return "../" * below.count("/") or "./"
 
 
 def page(template: str, root: str, status: int = 200, **values: Any) -> Response:
     text = ENVIRONMENT.get_template(template).render(root=root, **values)
-    # dbt's messages may have halves of characters.
+    # dbt's messages may contain lone surrogates.
     return HTMLResponse(text.encode(errors="replace"), status, HEADERS)

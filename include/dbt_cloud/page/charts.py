@@ -1,4 +1,4 @@
-"""The sizes of bars and lines, for SVG that the templates write."""
+"""Sizes of bars and lines for the templates' SVG."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ from dataclasses import dataclass
 
 from .runs import Run
 
-STEP, GAP = 12, 2  # of a bar, and between two
-LEAST = 2.0  # height of a bar that took no time
+STEP, GAP = 12, 2  # width of a bar with its gap, and of the gap
+LEAST = 2.0  # minimum height of a bar
 LINE_WIDTH, LINE_HEIGHT = 120, 24
 
 
@@ -24,7 +24,7 @@ class Bar:
 
 
 def bars(runs: Sequence[Run], height: int) -> list[Bar]:
-    """Oldest on the left; the longest run is as high as the chart."""
+    """Return the bars, oldest on the left, scaled to the longest run."""
     longest = max((run.seconds or 0 for run in runs), default=0) or 1
     found = []
     for place, run in enumerate(reversed(runs)):
@@ -34,7 +34,7 @@ def bars(runs: Sequence[Run], height: int) -> list[Bar]:
 
 
 def line(values: Sequence[float]) -> str:
-    """The points of a polyline; it begins at zero, so that small changes look small."""
+    """Return the points of a polyline; its scale starts at zero."""
     highest = max(values, default=0) or 1
     step = LINE_WIDTH / max(len(values) - 1, 1)
     return " ".join(

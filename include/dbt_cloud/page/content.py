@@ -1,4 +1,4 @@
-"""What the page's two views show."""
+"""The content of the page's two views."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ from ..api.node_names import distinct_names
 from ..reports.dbt_docs import newest_docs
 from ..reports.history import History
 from ..reports.results import Results
-from ..reports.run_times import RUNS as EARLIER_RUNS
+from ..reports.run_times import COMPARED_RUNS as EARLIER_RUNS
 from ..reports.run_times import RunTime
-from .newest_runs import Answer
-from .runs import Run, in_words, newest_first
+from .newest_runs import RecentRuns
+from .runs import Run, duration_text, newest_first
 from .started_by import DagRun
 
 BARS = 10  # runs of each job, in the list of jobs
@@ -26,14 +26,14 @@ FindDagRuns = Callable[[list[dict[str, Any]]], dict[int, DagRun]]  # by the ids 
 
 @dataclass(frozen=True)
 class Job:
-    """``runs`` are its newest ones, newest first."""
+    """A job with its newest runs, newest first."""
 
     id: int
     runs: list[Run]
 
     @property
     def name(self) -> str:
-        """As the newest run tells it that does: the job may have been deleted."""
+        """Return the name in the newest run that has one; a deleted job's runs have none."""
         return next((run.job_name for run in self.runs if run.job_name), f"Job {self.id}")
 
     @property
@@ -42,12 +42,12 @@ class Job:
 
     @property
     def longest(self) -> str:
-        return in_words(max((run.seconds or 0 for run in self.runs), default=0))
+        return duration_text(max((run.seconds or 0 for run in self.runs), default=0))
 
 
 @dataclass(frozen=True)
-class Trouble:
-    """A node that has failed or warned, and its status in each run, oldest first."""
+class RecurringFailure:
+    """A node that failed or warned, and its status in each run, oldest first."""
 
     name: str
     statuses: list[str]
@@ -58,15 +58,15 @@ class Trouble:
 class JobDetails:
     job: Job
     times: list[RunTime]
-    troubles: list[Trouble]
+    failures: list[RecurringFailure]
     unreadable: int
     has_docs: bool
 
 
-def jobs_of(answer: Answer, history: History, dag_runs_of: FindDagRuns) -> list[Job]:
-    """Those with the newest runs first; a job that dbt Cloud has forgotten is shown too."""
+def jobs_of(recent: RecentRuns, history: History, dag_runs_of: FindDagRuns) -> list[Job]:
+    """Return the jobs, those with the newest runs first, including deleted ones."""
     kept = [run for job_id in history.jobs() for run in history.heads(job_id, BARS)]
-    runs = newest_first(answer.runs, kept)
+    runs = newest_first(recent.runs, kept)
     dag_runs = dag_runs_of(newest_of_each(runs))
     shown: dict[int, list[Run]] = defaultdict(list)
     for run in runs:
@@ -75,7 +75,7 @@ def jobs_of(answer: Answer, history: History, dag_runs_of: FindDagRuns) -> list[
 
 
 def newest_of_each(runs: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Of each job one: only that one's Dag run is shown."""
+    """Return the newest run of each job, since only its Dag run is shown."""
     found: dict[int, dict[str, Any]] = {}
     for run in runs:
         found.setdefault(run["job_definition_id"], run)
@@ -83,27 +83,27 @@ def newest_of_each(runs: list[dict[str, Any]]) -> list[dict[str, Any]]:
 
 
 def details_of(
-    job_id: int, answer: Answer, history: History, dag_runs_of: FindDagRuns
+    job_id: int, recent: RecentRuns, history: History, dag_runs_of: FindDagRuns
 ) -> JobDetails | None:
-    """None if nobody knows a run of the job."""
+    """Return a job's details; None if it has no run."""
     kept = history.results(job_id, SHOWN)
-    known = newest_first(answer.runs, (one.run for one in kept))
-    runs = [run for run in known if run["job_definition_id"] == job_id][:SHOWN]
+    merged = newest_first(recent.runs, (one.run for one in kept))
+    runs = [run for run in merged if run["job_definition_id"] == job_id][:SHOWN]
     if not runs:
         return None
     dag_runs = dag_runs_of(runs)
     shown = [Run.of(run, dag_runs) for run in runs]
     unreadable = len(history.runs(job_id)[:SHOWN]) - len(kept)
     job = Job(job_id, shown)
-    troubles = troubles_of(kept[:TESTS_OVER])
+    failures = recurring_failures(kept[:TESTS_OVER])
     has_docs = newest_docs(history.folder, job.newest.project_id) is not None
-    return JobDetails(job, model_times(kept), troubles, unreadable, has_docs)
+    return JobDetails(job, model_times(kept), failures, unreadable, has_docs)
 
 
 def model_times(kept: Iterable[Results]) -> list[RunTime]:
-    """Each model's newest time and those before, by the report's arithmetic; slowest first.
+    """Return each model's newest and earlier run times, slower and slowest ones first.
 
-    A run need not have built all models: each is compared with the runs that have built it.
+    Each model is compared only with runs that built it.
     """
     seconds: dict[str, list[float]] = defaultdict(list)
     for results in kept:
@@ -117,17 +117,17 @@ def model_times(kept: Iterable[Results]) -> list[RunTime]:
     return sorted(times, key=lambda time: (time.is_slower, time.seconds), reverse=True)
 
 
-def troubles_of(kept: list[Results]) -> list[Trouble]:
-    """What has failed or warned in any of the runs; what did so last comes first."""
+def recurring_failures(kept: list[Results]) -> list[RecurringFailure]:
+    """Return the nodes that failed or warned in any run, the latest ones first."""
     runs = [{node.unique_id: node for node in results.nodes} for results in kept]
     last: dict[str, Node] = {}
     for nodes in runs:
         for node in nodes.values():
-            if node.is_trouble:
+            if node.has_failed_or_warned:
                 last.setdefault(node.unique_id, node)
     names = distinct_names(last)
     return [
-        Trouble(
+        RecurringFailure(
             name=f"{node.kind} {names[key]}",
             statuses=[nodes[key].status if key in nodes else "" for nodes in reversed(runs)],
             message=node.message,

@@ -1,4 +1,4 @@
-"""dbt Cloud's newest runs: one list call in a few seconds, however many people look."""
+"""dbt Cloud's newest runs, cached for a few seconds for all viewers."""
 
 from __future__ import annotations
 
@@ -13,19 +13,19 @@ from airflow.providers.dbt.cloud.hooks.dbt import DbtCloudHook
 
 from ..airflow.compat import AirflowException
 from ..api.client import DbtCloudClient
+from ..api.runs import PAGE
 from ..reports.accounts import Account
 
-SECONDS = 5.0  # that an answer holds, be it good or bad
-TIMEOUT = 5  # seconds that dbt Cloud has for one: people wait for the page
-MOST = 100  # what dbt Cloud lists in one call
+SECONDS = 5.0  # lifetime of a good or failed result
+TIMEOUT = 5  # seconds per call, since a person waits for the page
 log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
-class Answer:
-    """``problem`` is a sentence; the runs are then those of the account's last good answer.
+class RecentRuns:
+    """The account's newest runs; with a ``problem`` they are those of the last good result.
 
-    ``account`` is the one that the connection names; None if it cannot be read.
+    ``account`` is the connection's; None if it cannot be read.
     """
 
     runs: list[dict[str, Any]] = field(default_factory=list)
@@ -34,9 +34,9 @@ class Answer:
 
 
 class NewestRuns:
-    """Of all jobs of the account, newest first, as dbt Cloud lists them with job and trigger.
+    """Reads the newest runs of all jobs of the account, with job and trigger.
 
-    Without an account id it is the connection's login. The connection is read for each answer.
+    The default account is the connection's login. The connection is read for each call.
     """
 
     def __init__(
@@ -48,37 +48,35 @@ class NewestRuns:
         self._conn_id = dbt_cloud_conn_id
         self._account_id = account_id
         self._clock = clock
-        self._asking = Lock()
-        self._answer: Answer | None = None
-        self._answered_at = 0.0
+        self._calling = Lock()
+        self._cached: RecentRuns | None = None
+        self._cached_at = 0.0
 
-    def answer(self) -> Answer:
-        """Whoever comes while somebody else asks gets the answer before, if there is one."""
-        known = self._answer
-        if known and self._clock() < self._answered_at + SECONDS:
-            return known
-        if not self._asking.acquire(blocking=known is None):
-            return known or Answer()
+    def read(self) -> RecentRuns:
+        """Return the newest runs; during another thread's call, return the previous ones."""
+        cached = self._cached
+        if cached and self._clock() < self._cached_at + SECONDS:
+            return cached
+        if not self._calling.acquire(blocking=cached is None):
+            return cached or RecentRuns()
         try:
-            if self._answer is known:  # and nobody has asked while this one waited
-                self._answer = self._ask(known or Answer())
-                self._answered_at = self._clock()
-            return self._answer or Answer()
+            if self._cached is cached:  # no other thread has called meanwhile
+                self._cached = self._call(cached or RecentRuns())
+                self._cached_at = self._clock()
+            return self._cached or RecentRuns()
         finally:
-            self._asking.release()
+            self._calling.release()
 
-    def _ask(self, before: Answer) -> Answer:
+    def _call(self, before: RecentRuns) -> RecentRuns:
         account = None
         try:
             hook = DbtCloudHook(self._conn_id, timeout_seconds=TIMEOUT)
-            client = DbtCloudClient(hook, self._account_id, patience=0)
+            client = DbtCloudClient(hook, self._account_id, retry_seconds=0)
             account = Account.of(hook, client)
             related = "job,trigger"
-            runs = client.get("runs/", order_by="-id", limit=MOST, include_related=related)
-            return Answer(runs or [], account=account)
+            runs = client.get("runs/", order_by="-id", limit=PAGE, include_related=related)
+            return RecentRuns(runs or [], account=account)
         except (AirflowException, ValueError) as error:
-            log.warning(
-                "dbt Cloud, as the connection %s says, is not reached: %s", self._conn_id, error
-            )
-            known = before.runs if before.account == account else []
-            return Answer(known, f"{error}".strip() or type(error).__name__, account)
+            log.warning("Could not read runs by connection %s: %s", self._conn_id, error)
+            previous = before.runs if before.account == account else []
+            return RecentRuns(previous, f"{error}".strip() or type(error).__name__, account)

@@ -1,4 +1,4 @@
-"""Runs as the page shows them: those that dbt Cloud lists, and those that are kept."""
+"""Runs on the page: those that dbt Cloud lists, and stored ones."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from ..api.loose_json import identifier, moment, record, text
-from ..api.runs import status_in_words
+from ..api.runs import status_name
 from .started_by import DagRun
 
 ACTIVE = ("queued", "starting", "running")
@@ -18,9 +18,10 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Run:
-    """``seconds`` is how long it ran, or has run until now; None before it began.
+    """A run on the page.
 
-    ``queued_seconds`` is how long it waited before that; None if dbt Cloud does not say.
+    ``seconds`` is its run time until its end or now; None before its start. ``queued_seconds`` is
+    the time before its start; None if unavailable.
     """
 
     id: int
@@ -38,9 +39,9 @@ class Run:
 
     @classmethod
     def of(cls, run: dict[str, Any], dag_runs: dict[int, DagRun]) -> Run:
-        """``run`` is one that can be shown; what else is missing or odd in it is empty."""
+        """Return a run that has valid ids; other invalid fields are empty."""
         url = text(run.get("href"))
-        state = status_in_words(run.get("status"))
+        state = status_name(run.get("status"))
         started_at = moment(run.get("started_at"))
         end = datetime.now(UTC) if state in ACTIVE else moment(run.get("finished_at"))
         return cls(
@@ -54,7 +55,7 @@ class Run:
             seconds=_between(started_at, end),
             cause=text(record(run.get("trigger")).get("cause")),
             message=text(run.get("status_message")),
-            # A browser follows other addresses too, such as javascript:
+            # Other schemes, such as javascript:, are unsafe
             url=url if url.startswith("https://") else "",
             dag_run=dag_runs.get(run["id"]),
         )
@@ -65,27 +66,27 @@ class Run:
 
     @property
     def took(self) -> str:
-        return "" if self.seconds is None else in_words(self.seconds)
+        return "" if self.seconds is None else duration_text(self.seconds)
 
     @property
     def queued(self) -> str:
-        return "" if self.queued_seconds is None else in_words(self.queued_seconds)
+        return "" if self.queued_seconds is None else duration_text(self.queued_seconds)
 
 
 def that_can_be_shown(runs: Iterable[Any]) -> list[dict[str, Any]]:
-    """Without those that lack their numbers, which the log names."""
+    """Return the runs with valid ids; log the others."""
     found = []
     for run in runs:
         names = ("id", "job_definition_id")
         if all(identifier(record(run).get(name)) for name in names):
             found.append(run)
         else:
-            log.warning("A run cannot be shown, since it lacks its numbers: %.200r", run)
+            log.warning("Skipped a run without valid ids: %.200r", run)
     return found
 
 
 def newest_first(*lists: Iterable[Any]) -> list[dict[str, Any]]:
-    """Each run that can be shown once, as the first list that has it tells it."""
+    """Return each run once, from the first list that has it, newest first."""
     found: dict[int, dict[str, Any]] = {}
     for runs in lists:
         for run in that_can_be_shown(runs):
@@ -93,7 +94,7 @@ def newest_first(*lists: Iterable[Any]) -> list[dict[str, Any]]:
     return [found[run_id] for run_id in sorted(found, reverse=True)]
 
 
-def in_words(seconds: float) -> str:
+def duration_text(seconds: float) -> str:
     if seconds < 60:
         return f"{seconds:.1f} s"
     minutes, rest = divmod(round(seconds), 60)
@@ -102,5 +103,5 @@ def in_words(seconds: float) -> str:
 
 
 def _between(start: datetime | None, end: datetime | None) -> float | None:
-    """Seconds; 0 if a clock was set back meanwhile."""
+    """Return the seconds between two times; 0 if a clock was set back."""
     return max(0.0, (end - start).total_seconds()) if start and end else None

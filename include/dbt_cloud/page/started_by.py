@@ -1,11 +1,11 @@
-"""Which Dag run started a dbt Cloud run: by Airflow's XComs, or by the key in the cause."""
+"""Find the Dag run that started a dbt Cloud run, by Airflow's XComs or the key in its cause."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Any, Self
 from urllib.parse import quote
 
@@ -13,12 +13,12 @@ from sqlalchemy import select
 
 from ..airflow.server import XComModel, create_session
 from ..api.loose_json import moment, record, text
+from ..api.runs import DATABASE_CLOCK_SKEW
 from ..run.idempotency_key import IdempotencyKey
 
-URL = "job_run_url"  # the XCom by which dbt Cloud's operators give their link
-MOST = 1000  # XComs that are looked at
-CLOCKS_DIFFER = timedelta(hours=1)  # at most, dbt Cloud's and the database's
-# What DbtCloudRunJobExactlyOnceOperator says: Airflow: DAG.TASK, DAG RUN [airflow:TOKEN]
+URL = "job_run_url"  # the XCom with a run's URL
+MAX_XCOMS = 1000  # to read
+# The cause of DbtCloudRunJobExactlyOnceOperator: Airflow: DAG.TASK, DAG RUN [airflow:TOKEN]
 CAUSE = re.compile(r"Airflow[^:]*: (?P<task>\S+), (?P<run>.+) \[airflow:(?P<token>\w+)\]")
 
 
@@ -29,16 +29,16 @@ class DagRun:
 
     @property
     def path(self) -> str:
-        """Its page, from the root of Airflow's UI."""
+        """Return the path of its page in Airflow's UI."""
         return f"dags/{quote(self.dag_id, safe='')}/runs/{quote(self.run_id, safe='')}"
 
     @classmethod
     def in_cause(cls, cause: str) -> Self | None:
-        """The token proves it, since a cause can be anybody's text, or another Airflow's."""
+        """Return the Dag run of a cause, if the token matches; a cause can be any text."""
         found = CAUSE.search(cause)
         if not found:
             return None
-        words = found["task"].split(".")  # a Dag's and a task's id may have dots
+        words = found["task"].split(".")  # Dag ids and task ids can contain dots
         for end in range(1, len(words)):
             dag_id, task_id = ".".join(words[:end]), ".".join(words[end:])
             if IdempotencyKey.token_of(dag_id, found["run"], task_id) == found["token"]:
@@ -47,7 +47,7 @@ class DagRun:
 
 
 def dag_runs_of(runs: Iterable[dict[str, Any]], readable: set[str]) -> dict[int, DagRun]:
-    """dbt Cloud run → Dag run, of those Dags alone that somebody may read."""
+    """Return dbt Cloud run → Dag run, only of readable Dags."""
     listed = list(runs)
     created = filter(None, (moment(run.get("created_at")) for run in listed))
     urls = _urls_in_xcoms(min(created, default=None))
@@ -64,9 +64,9 @@ def _urls_in_xcoms(since: datetime | None) -> dict[str, DagRun]:
         return {}
     query = (
         select(XComModel.value, XComModel.dag_id, XComModel.run_id)
-        .where(XComModel.key == URL, XComModel.timestamp >= since - CLOCKS_DIFFER)
+        .where(XComModel.key == URL, XComModel.timestamp >= since - DATABASE_CLOCK_SKEW)
         .order_by(XComModel.timestamp.desc())
-        .limit(MOST)
+        .limit(MAX_XCOMS)
     )
     with create_session() as session:
         rows = session.execute(query).all()

@@ -1,4 +1,4 @@
-"""What dbt Cloud's runs came to: in the log, as data, as a page with a chart, as files to keep."""
+"""Report and store the results of dbt Cloud runs: log, data, a page with a chart, and files."""
 
 from .keeping import keep_runs, runs_not_kept
 from .report import report_run

@@ -1,4 +1,4 @@
-"""The account that kept files belong to: two dbt Clouds may have runs with the same number."""
+"""The account of stored files, since two dbt Clouds can have runs with the same id."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ from ..api.client import DbtCloudClient
 
 @dataclass(frozen=True)
 class Account:
-    """``host`` is one for all spellings that lead to the same server, such as ``localhost:8580``.
+    """An account of a dbt Cloud.
 
-    It has no capitals, no trailing dot or slash and no default port.
+    ``host`` is normalized: without capitals, trailing dot or slash, and default port.
     """
 
     host: str
@@ -27,7 +27,7 @@ class Account:
         """Return the account that ``client``, made with ``hook``, calls.
 
         Raises:
-            ValueError: the connection's host cannot be part of an address.
+            ValueError: The connection's host is invalid.
         """
         address = urlsplit(hook.base_url)
         host = re.sub(r"\.+(?=:|$)", "", address.netloc.lower()).removesuffix(":443")
@@ -36,7 +36,7 @@ class Account:
     def folder_below(self, folder: Any) -> Any:
         """Return ``FOLDER/HOST/ACCOUNT_ID``; ``folder`` is an ObjectStoragePath.
 
-        The colon before a port becomes ``_``; what a file name should not have is escaped.
+        The colon before a port becomes ``_``; other special characters are escaped.
         """
         name = quote(self.host, safe="").replace("_", "%5F").replace("%3A", "_")
         return folder / name / str(self.id)

@@ -1,4 +1,4 @@
-"""Keeps what dbt Cloud will not keep for ever: the artifacts and the full logs of each step."""
+"""Store the artifacts and full logs of each step, which dbt Cloud deletes after some time."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ ARTIFACTS = ("run_results.json", "manifest.json", "catalog.json", "sources.json"
 
 
 def archive(client: DbtCloudClient, run: dict[str, Any], folder: Any) -> list[str]:
-    """Returns the names of the files in ``folder``, an ObjectStoragePath.
+    """Write the files to ``folder``, an ObjectStoragePath; return their names.
 
-    ``run`` comes with its steps and debug logs. A step's ``log.txt`` is what dbt prints, its
-    ``debug_log.txt`` all that it did.
+    ``run`` must include its steps and debug logs. A step's ``log.txt`` is dbt's output, its
+    ``debug_log.txt`` the debug log.
     """
     archived = []
     for step in run["run_steps"] or ():

@@ -1,4 +1,4 @@
-"""Draws the run times of models, with matplotlib."""
+"""Draw the run times of models, with matplotlib."""
 
 from __future__ import annotations
 
@@ -7,11 +7,11 @@ import io
 from .run_times import RunTime
 
 CHARTS, COLUMNS = 12, 3  # the slowest models
-TITLE = 46  # characters above one of them
+TITLE = 46  # characters of a chart's title
 
 
 def title(name: str) -> str:
-    """Return a name as one line that fits; of a long one its end, which says most.
+    """Return a name as one line, shortened to its end, which is more specific.
 
     >>> title("x" * 99 + "orders")[-8:]
     'xxorders'
@@ -21,7 +21,7 @@ def title(name: str) -> str:
 
 
 def as_chart(times: list[RunTime]) -> bytes:
-    """PNG: for each of the slowest models its earlier runs, their median, and today."""
+    """Return a PNG with earlier runs, their median and this run of each of the slowest models."""
     from matplotlib.figure import Figure  # slow to import
     from matplotlib.ticker import MaxNLocator
 

@@ -1,7 +1,7 @@
-"""dbt's own documentation of a project, as one file that needs no server.
+"""Store dbt's documentation of a project, as one file that needs no server.
 
-``FOLDER/docs/PROJECT_ID/RUN_ID.html`` is what ``dbt docs generate --static`` writes: dbt's page
-with manifest and catalog in it. Only that of the newest run is kept. ``FOLDER`` belongs to one
+``FOLDER/docs/PROJECT_ID/RUN_ID.html`` equals the output of ``dbt docs generate --static``: dbt's
+page with manifest and catalog. Only the file of the newest run is kept. ``FOLDER`` belongs to one
 account.
 """
 
@@ -18,7 +18,7 @@ from ..api.responses import NOT_FOUND, DbtCloudRefusedError
 from .history import delete, numbers_in, write
 
 log = logging.getLogger(__name__)
-FOLDER = "docs"
+DOCS_FOLDER = "docs"
 PLACES = {  # in dbt's page
     "manifest.json": '"MANIFEST.JSON INLINE DATA"',
     "catalog.json": '"CATALOG.JSON INLINE DATA"',
@@ -26,8 +26,8 @@ PLACES = {  # in dbt's page
 
 
 def keep_docs(client: DbtCloudClient, run: dict[str, Any], history: Any) -> None:
-    """``run`` comes with its steps. One without documentation changes nothing."""
-    folder = history / FOLDER / str(run["project_id"])
+    """Store the run's documentation, if any; ``run`` must include its steps."""
+    folder = history / DOCS_FOLDER / str(run["project_id"])
     others = [other for other in numbers_in(folder, ".html") if other != run["id"]]
     if not run.get("has_docs_generated") or any(other > run["id"] for other in others):
         return
@@ -38,7 +38,7 @@ def keep_docs(client: DbtCloudClient, run: dict[str, Any], history: Any) -> None
 
 
 def docs_of(client: DbtCloudClient, run: dict[str, Any]) -> str | None:
-    """None if the run has left no page, or not all that belongs into it."""
+    """Return the page with its data; None if an artifact is missing."""
     commands = {step["index"]: command_of(step) or "" for step in run["run_steps"] or ()}
     steps = [index for index, command in commands.items() if verb_of(command) == "docs"]
     if not steps:
@@ -58,30 +58,30 @@ def docs_of(client: DbtCloudClient, run: dict[str, Any]) -> str | None:
 
 
 def in_script(artifact: Any) -> str:
-    """JSON that no ``</script>`` in somebody's description ends."""
+    """Return JSON in which ``</script>`` is escaped."""
     return json.dumps(artifact).replace("<", "\\u003c")
 
 
 def newest_docs(history: Any, project_id: int) -> Any:
-    """The path of the page; None if none is kept."""
+    """Return the path of the newest page; None if none is stored."""
     return next(iter(docs_in(history, project_id)), None)
 
 
 def read_newest_docs(history: Any, project_id: int) -> bytes | None:
-    """The page itself; one that was deleted meanwhile or cannot be read is passed over."""
+    """Return the newest readable page; None if there is none."""
     for file in docs_in(history, project_id):
         try:
             page: bytes = file.read_bytes()
             return page
         except OSError as error:
-            log.warning("The documentation %s cannot be read (%r): delete it.", file, error)
+            log.warning("Could not read the documentation %s (%r): delete it.", file, error)
     return None
 
 
 def docs_in(history: Any, project_id: int) -> list[Any]:
-    folder = history / FOLDER / str(project_id)
+    folder = history / DOCS_FOLDER / str(project_id)
     return [folder / f"{run_id}.html" for run_id in numbers_in(folder, ".html")]
 
 
 def documented_projects(history: Any) -> list[int]:
-    return numbers_in(history / FOLDER, "")
+    return numbers_in(history / DOCS_FOLDER, "")

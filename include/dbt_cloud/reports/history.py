@@ -1,8 +1,7 @@
-"""What finished runs came to, one small file per run: for the page, and for who wants to count.
+"""Store the results of finished runs, one small file per run, for the page and for analysis.
 
-``FOLDER/JOB_ID/RUN_ID.json`` has the run without its steps, and of each node its status and
-seconds; its message only where it says what went wrong. A node takes about 110 bytes. ``FOLDER``
-belongs to one account.
+``FOLDER/JOB_ID/RUN_ID.json`` has the run without its steps, and each node's status, seconds, and
+message of a failure or warning. A node takes about 110 bytes. ``FOLDER`` belongs to one account.
 """
 
 from __future__ import annotations
@@ -26,9 +25,9 @@ from ..run.failures import shortened
 from .results import Results
 
 VERSION = 1
-RUNS = 200  # that are kept of each job
-PARSED = 500  # runs that a reader has in memory with their nodes
-HEADS = 20_000  # and without
+RUNS_PER_JOB = 200  # stored
+PARSED = 500  # runs cached with their nodes
+HEADS = 20_000  # runs cached without
 KEPT = (
     "id",
     "job_definition_id",
@@ -51,23 +50,23 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class History:
-    """The kept runs of one account; ``folder``, an ObjectStoragePath, is that account's."""
+    """The stored runs of one account; ``folder``, an ObjectStoragePath, is that account's."""
 
     folder: Any
 
     def keep(self, results: Results) -> bool:
         """Write the run's file, and delete those of the job's oldest runs.
 
-        Return False, and change nothing, if the ``RUNS`` runs that are kept of the job are newer.
+        Return False, and change nothing, if ``RUNS_PER_JOB`` newer runs are stored.
         """
         run = kept_run(results.run)
         newer = [one for one in self.runs(run["job_definition_id"]) if one > run["id"]]
-        if len(newer) >= RUNS:
+        if len(newer) >= RUNS_PER_JOB:
             return False
         content = {"version": VERSION, "run": run, "nodes": [slim(node) for node in results.nodes]}
         job = self.folder / str(run["job_definition_id"])
         write(job / f"{run['id']}.json", json.dumps(content, separators=(",", ":")))
-        for run_id in self.runs(run["job_definition_id"])[RUNS:]:
+        for run_id in self.runs(run["job_definition_id"])[RUNS_PER_JOB:]:
             delete(job / f"{run_id}.json")
         return True
 
@@ -75,15 +74,15 @@ class History:
         return numbers_in(self.folder, "")
 
     def runs(self, job_id: int) -> list[int]:
-        """Newest first."""
+        """Return run ids, newest first."""
         return numbers_in(self.folder / str(job_id), ".json")
 
-    def results(self, job_id: int, most: int = RUNS) -> list[Results]:
-        """Newest first; without those whose files cannot be read, which the log names."""
+    def results(self, job_id: int, most: int = RUNS_PER_JOB) -> list[Results]:
+        """Return results, newest first; log and skip unreadable files."""
         return self._read(job_id, most, parsed)
 
     def heads(self, job_id: int, most: int) -> list[dict[str, Any]]:
-        """The same without their nodes, for who looks at many jobs."""
+        """Return the same without nodes, for views of many jobs."""
         return self._read(job_id, most, head)
 
     def _read(self, job_id: int, most: int, how: Callable[[Any, str], T]) -> list[T]:
@@ -94,7 +93,7 @@ class History:
 
 
 def kept_run(run: dict[str, Any]) -> dict[str, Any]:
-    """Of what dbt Cloud answers, with its job and trigger, what is kept."""
+    """Return the stored fields of a run with its job and trigger."""
     job, trigger = run.get("job") or {}, run.get("trigger") or {}
     return {name: run.get(name) for name in KEPT} | {
         "job": {"name": job.get("name") or ""},
@@ -104,12 +103,12 @@ def kept_run(run: dict[str, Any]) -> dict[str, Any]:
 
 def slim(node: Node) -> dict[str, Any]:
     entry = {"unique_id": node.unique_id, "status": node.status, "seconds": round(node.seconds, 2)}
-    told = {"message": shortened(node.message)} if node.is_trouble else {}
-    return entry | told | {"step": node.step}
+    reason = {"message": shortened(node.message)} if node.has_failed_or_warned else {}
+    return entry | reason | {"step": node.step}
 
 
 def write(file: Any, text: str) -> None:
-    """The whole file or none: whoever reads meanwhile sees the one before."""
+    """Write a file atomically: concurrent readers see the previous one."""
     file.parent.mkdir(parents=True, exist_ok=True)
     part = file.parent / f".{file.name}.{uuid4().hex}.part"  # another process may write the same
     try:
@@ -122,20 +121,20 @@ def write(file: Any, text: str) -> None:
 
 
 def delete(file: Any) -> None:
-    """Another process may have deleted it, even between a look and this."""
+    """Delete a file, which another process may delete at the same time."""
     with suppress(FileNotFoundError):
         file.unlink(missing_ok=True)
 
 
 def numbers_in(folder: Any, suffix: str) -> list[int]:
-    """Of the files ``NUMBER.suffix`` in a folder that need not be there: highest first."""
+    """Return the numbers of the files ``NUMBER.suffix``, highest first; empty without a folder."""
     return list(versions_in(folder, suffix))
 
 
 def versions_in(folder: Any, suffix: str) -> dict[int, str]:
-    """Return number → what changes whenever the file ``NUMBER.suffix`` does; highest first.
+    """Return number → version of the file ``NUMBER.suffix``, highest first.
 
-    Object stores list from memory what they have listed before, and other processes write here.
+    Object stores cache listings, and other processes write here, so the cache is cleared first.
     """
     folder.fs.invalidate_cache(folder.path)
     try:
@@ -148,38 +147,38 @@ def versions_in(folder: Any, suffix: str) -> dict[int, str]:
 
 
 def is_number(name: str) -> bool:
-    """Whether it is how this project writes a number: without other digits, signs or zeros."""
+    """Return whether the name is a canonical decimal number."""
     return name.isdecimal() and str(int(name)) == name
 
 
 def read(file: Any, version: str, how: Callable[[Any, str], T]) -> T | None:
     try:
         return how(file, version)
-    except Exception as error:  # whatever is wrong with one file, the others are shown
-        log.warning("The kept run %s cannot be read (%r): delete it.", file, error)
+    except Exception as error:  # a damaged file does not affect the others
+        log.warning("Could not read the stored run %s (%r): delete it.", file, error)
         return None
 
 
 @lru_cache(maxsize=PARSED)
 def parsed(file: Any, _version: str) -> Results:
-    """Its version is one of what is remembered, so that a run kept again is read again."""
+    """Return the file's results; the version is part of the cache's key."""
     content = json.loads(file.read_text())
     if content["version"] != VERSION:
-        raise ValueError(f"it is of version {content['version']}")
+        raise ValueError(f"format version {content['version']}")
     run, nodes = content["run"], content["nodes"]
     numbers = (run["id"], run["job_definition_id"])
     if not all(map(identifier, numbers)) or not isinstance(nodes, list):
-        raise ValueError("it is no run with its nodes")
+        raise ValueError("not a run with its nodes")
     return Results(run, [node_of(entry) for entry in nodes])
 
 
 def node_of(entry: dict[str, Any]) -> Node:
-    """The opposite of ``slim``; raises an error for what that does not write."""
+    """Return the node of an entry written by ``slim``; raise an error for other entries."""
     node = Node(**{"message": "", **entry})
     texts = (node.unique_id, node.status, node.message)
     is_good = all(isinstance(text, str) for text in texts) and isinstance(node.step, int)
     if not is_good or not math.isfinite(node.seconds):
-        raise ValueError(f"{entry} is no node")
+        raise ValueError(f"{entry} is not a node")
     return node
 
 

@@ -1,4 +1,4 @@
-"""Keeps what a finished run came to, before dbt Cloud forgets it."""
+"""Store the results of finished runs before dbt Cloud deletes them."""
 
 from __future__ import annotations
 
@@ -13,19 +13,19 @@ from ..api.client import DbtCloudClient
 from ..api.responses import NOT_FOUND, DbtCloudRefusedError
 from .accounts import client_and_folder
 from .dbt_docs import keep_docs
-from .history import RUNS, History
+from .history import RUNS_PER_JOB, History
 from .results import Results, results_of
 
 DETAILS = "run_steps,job,trigger"
-FINISHED = f"{sorted(Status.TERMINAL_STATUSES.value)}"
-NEWEST = 50  # runs that are looked at when nobody names one
-# What of a run may change after it has ended, or was kept: artifacts can come later.
+TERMINAL_STATUSES = f"{sorted(Status.TERMINAL_STATUSES.value)}"
+NEWEST = 50  # runs to check if no run is specified
+# Fields that can change after a run was stored, since artifacts can arrive later.
 CHANGING = ("status", "finished_at", "artifacts_saved", "has_docs_generated")
 log = logging.getLogger(__name__)
 
 
 class NotKeptError(AirflowFailException):
-    """A run is not there any more, or older than all that are kept."""
+    """A run was deleted, or is older than all stored ones."""
 
 
 def keep_runs(
@@ -34,14 +34,14 @@ def keep_runs(
     dbt_cloud_conn_id: str = DbtCloudHook.default_conn_name,
     account_id: int | None = None,
 ) -> list[Results]:
-    """Keep runs that have ended and return their results.
+    """Store finished runs and return their results.
 
-    ``history`` is an ObjectStoragePath; below it each account has a folder of its own. If a run
-    cannot be kept and others can, the log names it.
+    ``history`` is an ObjectStoragePath with a folder per account. If only some runs can be stored,
+    the others are logged.
 
     Raises:
-        NotKeptError: None can be kept: dbt Cloud knows none of them, or newer ones fill the place.
-        AirflowFailException: A run goes on.
+        NotKeptError: None was stored: dbt Cloud has none of them, or all stored runs are newer.
+        AirflowFailException: A run is still active.
     """
     client, folder = client_and_folder(history, dbt_cloud_conn_id, account_id)
     kept: list[Results] = []
@@ -58,22 +58,24 @@ def keep_runs(
 
 
 def keep_run(client: DbtCloudClient, run_id: int, folder: Any) -> Results:
-    """Raises NotKeptError."""
+    """Store one run; raise ``NotKeptError`` or ``AirflowFailException`` as ``keep_runs``."""
     try:
         run = client.get(f"runs/{run_id}/", include_related=DETAILS)
     except DbtCloudRefusedError as refusal:
         if refusal.status != NOT_FOUND:
             raise
-        raise NotKeptError(f"Run {run_id} is not kept: {refusal}") from None
+        raise NotKeptError(f"Could not store run {run_id}: {refusal}") from None
     if run["status"] not in Status.TERMINAL_STATUSES.value:
-        raise AirflowFailException(f"Run {run_id} goes on: keep it when it has ended.")
+        raise AirflowFailException(
+            f"Run {run_id} is still running; try again when it has finished."
+        )
     results = results_of(client, run)
     if not History(folder).keep(results):
         raise NotKeptError(
-            f"Run {run_id} is not kept: the {RUNS} runs that are kept of its job are newer."
+            f"Could not store run {run_id}: all {RUNS_PER_JOB} stored runs of its job are newer."
         )
     keep_docs(client, run, folder)
-    log.info("Kept %s: %s", run["href"], results.counts or "no results")
+    log.info("Stored %s: %s", run["href"], results.counts or "no results")
     return results
 
 
@@ -82,9 +84,9 @@ def runs_not_kept(
     dbt_cloud_conn_id: str = DbtCloudHook.default_conn_name,
     account_id: int | None = None,
 ) -> list[int]:
-    """Of the account's newest finished runs those not kept as they are now, oldest first."""
+    """Return the ids of new and changed runs of the account's newest ones, oldest first."""
     client, folder = client_and_folder(history, dbt_cloud_conn_id, account_id)
-    newest = client.get("runs/", status__in=FINISHED, order_by="-id", limit=NEWEST)
+    newest = client.get("runs/", status__in=TERMINAL_STATUSES, order_by="-id", limit=NEWEST)
     kept = {
         run["id"]: run
         for job_id in {run["job_definition_id"] for run in newest}
@@ -94,5 +96,5 @@ def runs_not_kept(
 
 
 def has_changed(run: dict[str, Any], kept: dict[str, Any] | None) -> bool:
-    """Whether dbt Cloud lists the run otherwise than it was kept, or it is not kept."""
+    """Return whether the run is not stored, or was stored with other values."""
     return kept is None or any(run.get(name) != kept[name] for name in CHANGING if name in kept)

@@ -1,4 +1,4 @@
-"""Reports on a dbt Cloud run: a table in the log, data, a page with a chart, files to keep."""
+"""Report on a dbt Cloud run: a table in the log, data, a page with a chart, and files."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from .chart import as_chart
 from .results import Results, read_results
 from .run_times import RunTime, compare, earlier_results
 
-PAGE = Path(__file__).parent / "report.html"
+TEMPLATE = Path(__file__).parent / "report.html"
 log = logging.getLogger(__name__)
 
 
@@ -28,7 +28,7 @@ def report_run(
     dbt_cloud_conn_id: str = DbtCloudHook.default_conn_name,
     account_id: int | None = None,
 ) -> dict[str, Any]:
-    """Report on a run that has ended and return the data.
+    """Report on a finished run and return the data.
 
     Write ``report.html``, ``run_times.png`` and, per step, artifacts and logs to
     ``REPORTS/HOST/ACCOUNT_ID/run-RUN_ID``; ``reports`` is an ObjectStoragePath.
@@ -46,12 +46,12 @@ def report_run(
     if times:
         (folder / "run_times.png").write_bytes(as_chart(times))
     files = archive(client, results.run, folder)
-    log.info("The report is %s/report.html, beside it are %d files of the run.", folder, len(files))
+    log.info("Wrote %s/report.html and %d files of the run.", folder, len(files))
     return as_data(results, times)
 
 
 def as_table(results: Results, times: list[RunTime]) -> str:
-    """For the task's log."""
+    """Return the report as text, for the task's log."""
     return "\n".join(lines_of(results, times))
 
 
@@ -85,7 +85,7 @@ def row(name: str, seconds: float, time: RunTime | None) -> str:
 
 
 def as_data(results: Results, times: list[RunTime]) -> dict[str, Any]:
-    """For XCom and for programs."""
+    """Return the report as data, for XCom and for programs."""
     return {
         "run_id": results.run["id"],
         "status": results.run["status_humanized"],
@@ -111,6 +111,6 @@ def as_entry(node: Node) -> dict[str, Any]:
 
 
 def as_page(results: Results, times: list[RunTime]) -> str:
-    """HTML; it shows ``run_times.png`` from the folder that it is in."""
-    template = Environment(autoescape=True).from_string(PAGE.read_text())
+    """Return the report as HTML, which shows ``run_times.png`` of the same folder."""
+    template = Environment(autoescape=True).from_string(TEMPLATE.read_text())
     return template.render(results=results, run=results.run, times=times)

@@ -1,4 +1,4 @@
-"""What each node of a dbt Cloud run came to, over all of the run's steps."""
+"""The results of all nodes of a dbt Cloud run, over all its steps."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ from ..api.node_names import distinct_names
 
 @dataclass(frozen=True)
 class Results:
-    """A run and its nodes, in the order in which they ran; a node of two steps is there twice."""
+    """A run and its nodes in order; a node that ran in two steps has two entries."""
 
     run: dict[str, Any]
     nodes: list[Node]
 
     @cached_property
     def outcomes(self) -> list[Node]:
-        """Each node once: as its last step left it, with the seconds of all its steps."""
+        """Return each node once, with the result of its last step and the seconds of all steps."""
         seconds: dict[str, float] = defaultdict(float)
         for node in self.nodes:
             seconds[node.unique_id] += node.seconds
@@ -30,11 +30,11 @@ class Results:
 
     @cached_property
     def names(self) -> dict[str, str]:
-        """Unique id → what people call the node."""
+        """Return unique id → distinct name."""
         return distinct_names(node.unique_id for node in self.nodes)
 
     def called(self, node: Node) -> str:
-        """Such as ``model orders``."""
+        """Return kind and name, such as ``model orders``."""
         return f"{node.kind} {self.names[node.unique_id]}"
 
     @property
@@ -51,12 +51,12 @@ class Results:
 
     @property
     def slowest(self) -> list[Node]:
-        """The ten that took longest."""
+        """Return the ten slowest nodes."""
         return sorted(self.outcomes, key=lambda node: node.seconds, reverse=True)[:10]
 
     @property
     def model_seconds(self) -> dict[str, float]:
-        """Unique id of each model that succeeded every time → its seconds in all steps."""
+        """Return unique id → seconds in all steps, of models that succeeded in each step."""
         unbuilt = {node.unique_id for node in self.nodes if node.status != "success"}
         return {
             node.unique_id: node.seconds
@@ -66,11 +66,11 @@ class Results:
 
 
 def read_results(client: DbtCloudClient, run_id: int) -> Results:
-    """Raises DbtCloudRefusedError if there is no such run."""
+    """Return the results of a run; raise ``DbtCloudRefusedError`` if it does not exist."""
     run = client.get(f"runs/{run_id}/", include_related="run_steps,debug_logs,job")
     return results_of(client, run)
 
 
 def results_of(client: DbtCloudClient, run: dict[str, Any]) -> Results:
-    """``run`` comes with its steps."""
+    """Return the results of a run, which must include its steps."""
     return Results(run, list(nodes_of_run(client, run)))

@@ -1,4 +1,4 @@
-"""Did a model become slower? Its run time today against its own last runs."""
+"""Compare a model's run time with its own earlier ones, to find slower models."""
 
 from __future__ import annotations
 
@@ -12,19 +12,19 @@ from typing import Any
 from ..api.client import DbtCloudClient
 from .results import Results, results_of
 
-RUNS = 20  # how many of the job's last runs are read
-MIN_RUNS = 10  # with fewer, nothing is said
+COMPARED_RUNS = 20  # of the job
+MIN_RUNS = 10  # for a comparison
 # Iglewicz and Hoaglin, "How to Detect and Handle Outliers" (1993); see also
 # https://www.itl.nist.gov/div898/handbook/eda/section3/eda35h.htm
 MAX_SCORE = 3.5
-MIN_RATIO, MIN_SECONDS = 1.2, 0.5  # less than that more is nobody's trouble
-PAGE, MAX_PAGES = 25, 40
-ENDED = "[10,20]"  # success and error; what a cancelled run measured says little
+MIN_RATIO, MIN_SECONDS = 1.2, 0.5  # smaller differences are irrelevant
+HISTORY_PAGE, MAX_HISTORY_PAGES = 25, 40
+SUCCESS_OR_ERROR = "[10,20]"  # cancelled runs have few results
 
 
 @dataclass(frozen=True)
 class RunTime:
-    """One model's seconds, today and in earlier runs (oldest first)."""
+    """One model's seconds in this run and in earlier runs (oldest first)."""
 
     name: str
     seconds: float
@@ -44,11 +44,11 @@ class RunTime:
 
 
 def is_slower(seconds: float, history: list[float]) -> bool:
-    """Whether a run time stands out from at least ten earlier ones.
+    """Return whether a run time is an outlier compared with at least ten earlier ones.
 
-    It does if its modified z-score is above 3.5, ``0.6745 (x - median) / MAD``, where MAD is the
-    median distance from the median: one slow run in the history does not blur it, as it would blur
-    mean and standard deviation. It must also be a fifth and half a second above the median.
+    Its modified z-score, ``0.6745 (x - median) / MAD``, must be above 3.5. MAD is the median
+    absolute deviation, which a single slow run affects less than mean and standard deviation. The
+    time must also be 20 % and half a second above the median.
     """
     if len(history) < MIN_RUNS:
         return False
@@ -60,13 +60,13 @@ def is_slower(seconds: float, history: list[float]) -> bool:
 
 
 def spread(history: list[float]) -> float:
-    """The median distance from the median, in seconds."""
+    """Return the median absolute deviation, in seconds."""
     usual = median(history) if history else 0.0
     return median(abs(seconds - usual) for seconds in history) if history else 0.0
 
 
 def compare(results: Results, earlier: Iterable[Results]) -> list[RunTime]:
-    """Slowest first; ``earlier`` runs are newest first."""
+    """Return the run times, slowest first; ``earlier`` runs are newest first."""
     history: dict[str, list[float]] = defaultdict(list)
     for run in earlier:
         for unique_id, seconds in run.model_seconds.items():
@@ -79,19 +79,19 @@ def compare(results: Results, earlier: Iterable[Results]) -> list[RunTime]:
 
 
 def earlier_results(client: DbtCloudClient, run: dict[str, Any]) -> list[Results]:
-    """The job's last runs before this one, newest first."""
+    """Return the job's last runs before this one, newest first."""
     before = (other for other in ended_runs(client, run) if other["id"] < run["id"])
-    return [results_of(client, other) for other in islice(before, RUNS)]
+    return [results_of(client, other) for other in islice(before, COMPARED_RUNS)]
 
 
 def ended_runs(client: DbtCloudClient, run: dict[str, Any]) -> Iterator[dict[str, Any]]:
-    """Of the same job, with their steps, newest first, as far back as anybody looks."""
+    """Yield the job's finished runs with their steps, newest first."""
     return client.pages(
         "runs/",
-        PAGE,
-        MAX_PAGES,
+        HISTORY_PAGE,
+        MAX_HISTORY_PAGES,
         job_definition_id=run["job_definition_id"],
-        status__in=ENDED,
+        status__in=SUCCESS_OR_ERROR,
         order_by="-id",
         include_related="run_steps",
     )

@@ -1,4 +1,4 @@
-"""Why a dbt Cloud run did not succeed, in the words that a task's log needs."""
+"""Describe for a task's log why a dbt Cloud run failed."""
 
 from __future__ import annotations
 
@@ -14,18 +14,18 @@ from ..api.client import DbtCloudClient
 from ..api.responses import DbtCloudRefusedError
 from .recovery import failed_step
 
-MAX_NODES = 20
+MAX_LISTED_NODES = 20
 MAX_MESSAGE = 600  # characters of one node's message
-LOG_LINES = 15  # of a step that left no results
-# dbt's own words, and those of warehouses, about code that fails again until it is changed.
-# Snowflake's "SQL compilation error" alone may be a table that is not there yet.
+LOG_LINES = 15  # of a step without results
+# Messages of dbt and of warehouses about code that fails again until it is changed.
+# Snowflake's "SQL compilation error" can also be a table that does not exist yet.
 IN_THE_CODE = re.compile(
     r"\b(Compilation|Parsing) Error\b|(?i:\bsyntax error\b|PARSE_SYNTAX_ERROR)"
 )
-# What to do next, for a task that runs a job.
+# Next steps for a task that runs a job.
 RESUMES = "Repair the cause, then clear this task: it resumes the run from where it failed."
 STARTS_NEW_RUN = "The next try, or clearing this task, starts a new run."
-# And for one that only watches what other tasks run.
+# Next step for a task that only watches other tasks' runs.
 CLEAR_OTHERS = (
     "Repair the cause, then clear the failed models' tasks or run_job, with their downstream "
     "tasks: clearing this task alone runs nothing."
@@ -33,30 +33,30 @@ CLEAR_OTHERS = (
 
 
 def describe_failure(client: DbtCloudClient, run_id: int, advice: str = "") -> str:
-    """Which step, which nodes with their messages, where to look and what to do next.
+    """Return the failed step, the nodes with their messages, the run's URL and the next step.
 
-    Without ``advice`` clearing the task resumes a failed run, and starts one after a cancelled one.
+    ``advice`` replaces the default next step: clearing resumes a failed run, or starts a new one.
     """
     try:
         run = client.get(f"runs/{run_id}/", include_related="run_steps")
         return "\n".join(lines_about(client, run, advice))
     except AirflowException as error:
-        return f"dbt Cloud run {run_id} did not succeed. Its details are not to be had: {error}"
+        return f"dbt Cloud run {run_id} did not succeed. Could not fetch its details: {error}"
 
 
 def is_in_the_code(description: str) -> bool:
-    """Return whether a failure, as ``describe_failure`` returns it, is one that no retry mends."""
+    """Return whether a description of a failure shows one that a retry would repeat."""
     return IN_THE_CODE.search(description) is not None
 
 
 def lines_about(client: DbtCloudClient, run: dict[str, Any], advice: str = "") -> Iterator[str]:
-    said = run.get("status_message") or run.get("status_humanized") or "no reason given"
+    reason = run.get("status_message") or run.get("status_humanized") or "no reason given"
     if run["status"] == Status.CANCELLED.value:
-        yield f"dbt Cloud run {run['id']} was cancelled: {said}"
+        yield f"dbt Cloud run {run['id']} was cancelled: {reason}"
         yield f"See {run['href']}"
         yield advice or STARTS_NEW_RUN
         return
-    yield f"dbt Cloud run {run['id']} failed: {said}"
+    yield f"dbt Cloud run {run['id']} failed: {reason}"
     if step := failed_step(run):
         yield f"Step {step['index']}, {step['name'].strip()}:"
         yield from what_failed(client, run["id"], step)
@@ -65,18 +65,18 @@ def lines_about(client: DbtCloudClient, run: dict[str, Any], advice: str = "") -
 
 
 def describe_unfinished(client: DbtCloudClient, run: dict[str, Any]) -> str:
-    """What a failed run has left to do; ``run`` comes with its steps."""
+    """Return what a failed run did not finish; ``run`` must include its steps."""
     lines = [f"Run {run['id']} failed: {run['href']}"]
     if step := failed_step(run):
         lines.append(f"Step {step['index']}, {step['name'].strip()}:")
         try:
-            lines += unfinished(nodes_of(client, run["id"], step["index"]))
+            lines += lines_about_unfinished(nodes_of(client, run["id"], step["index"]))
         except DbtCloudRefusedError as refusal:
             lines.append(f"  Its results cannot be read: {refusal}")
     return "\n".join(lines)
 
 
-def unfinished(nodes: list[Node]) -> Iterator[str]:
+def lines_about_unfinished(nodes: list[Node]) -> Iterator[str]:
     failed = [node.unique_id for node in nodes if node.has_failed]
     skipped = [node.unique_id for node in nodes if node.status == SKIPPED]
     for word, names in (("failed", failed), ("skipped", skipped)):
@@ -84,8 +84,8 @@ def unfinished(nodes: list[Node]) -> Iterator[str]:
 
 
 def listed(names: list[str]) -> str:
-    more = len(names) - MAX_NODES
-    return ", ".join(names[:MAX_NODES]) + (f" and {more} more" if more > 0 else "")
+    more = len(names) - MAX_LISTED_NODES
+    return ", ".join(names[:MAX_LISTED_NODES]) + (f" and {more} more" if more > 0 else "")
 
 
 def what_failed(client: DbtCloudClient, run_id: int, step: dict[str, Any]) -> Iterator[str]:
@@ -97,14 +97,14 @@ def what_failed(client: DbtCloudClient, run_id: int, step: dict[str, Any]) -> It
 
 
 def lines_about_nodes(nodes: list[Node]) -> Iterator[str]:
-    for node in nodes[:MAX_NODES]:
+    for node in nodes[:MAX_LISTED_NODES]:
         yield f"  {node.unique_id} ({node.status}): {shortened(node.message)}"
-    if len(nodes) > MAX_NODES:
-        yield f"  and {len(nodes) - MAX_NODES} more"
+    if len(nodes) > MAX_LISTED_NODES:
+        yield f"  and {len(nodes) - MAX_LISTED_NODES} more"
 
 
 def shortened(message: str) -> str:
-    """One message, its further lines indented below the node."""
+    """Return one message of limited length, with its further lines indented."""
     if len(message) > MAX_MESSAGE:
         message = message[:MAX_MESSAGE] + " ..."
     return message.strip().replace("\n", "\n    ")

@@ -1,4 +1,4 @@
-"""The key by which a task recognizes its own dbt Cloud runs, in the run's cause."""
+"""The key in a run's cause that identifies the task that started it."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class IdempotencyKey:
-    """Names the task instance that started a run; all tries of it share one ``token``."""
+    """Identifies a task instance; all its tries share one ``token``."""
 
     token: str
 
@@ -28,9 +28,9 @@ class IdempotencyKey:
 
     @staticmethod
     def token_of(dag_id: str, run_id: str, task_id: str, map_index: int = -1) -> str:
-        """Airflow's own address, `[api] base_url`, is part of it.
+        """Return the token of a task instance.
 
-        So two deployments of one Dag which share a dbt Cloud job stay apart, if each has its own.
+        It includes Airflow's ``[api] base_url``, so that deployments that share a job stay apart.
         """
         names = [conf.get("api", "base_url", fallback=""), dag_id, run_id, task_id, map_index]
         return sha256(json.dumps(names).encode()).hexdigest()[:16]
@@ -39,8 +39,8 @@ class IdempotencyKey:
         return f"airflow:{self.token}"
 
     def cause(self, reason: str) -> str:
-        """The reason with the key, within dbt Cloud's limit; JSON (OpenLineage's) stays JSON."""
-        with suppress(ValueError, TypeError):  # any other text is no JSON, or no object
+        """Return the reason with the key, within dbt Cloud's limit; a JSON object stays JSON."""
+        with suppress(ValueError, TypeError):  # not JSON, or not an object
             marked = json.dumps({**json.loads(reason), "run": str(self)}, separators=(",", ":"))
             if len(marked) <= DBT_CAUSE_MAX_LENGTH:
                 return marked

@@ -1,4 +1,4 @@
-"""``DbtCloudRunJobOperator`` that starts one dbt Cloud run, however often anything crashes."""
+"""A ``DbtCloudRunJobOperator`` that starts one dbt Cloud run, despite crashes."""
 
 from __future__ import annotations
 
@@ -33,57 +33,55 @@ if TYPE_CHECKING:
 class DbtCloudRunJobExactlyOnceOperator(DbtCloudRunJobOperator):
     """Runs a dbt Cloud job: one run per task and generation of tries. Needs Airflow 3.3.
 
-    A run carries a key in its cause, and no run is started before looking for that key. So a try
-    after a crash goes on with the run that is there; after a failure it resumes that run, and
-    no other one. Clearing the task cancels its active run, resumes a failed one, and otherwise
-    starts afresh. A bad answer of dbt Cloud, or none, never fails a healthy run.
+    Each run has a key in its cause. The task searches for the key before it starts a run. After a
+    crash, a try continues with the existing run; after a failure, it resumes that run. Clearing the
+    task cancels its active run, resumes a failed one, and otherwise starts a new one. Failed polls
+    never fail a healthy run.
 
-    A failed run that a person resumed in dbt Cloud counts as the task's own: the task follows it.
+    If a person resumes the failed run in dbt Cloud, the task follows the resumed run.
 
     Limits:
 
     - Airflow passes a user's click to a trigger only once the triggerer has started it, a second or
       two after the task has deferred. A task marked failed before then leaves its run active.
-    - Two Airflows with the same Dag and job need a different `[api] base_url` each. Otherwise they
-      take each other's scheduled runs for their own.
-    - Airflow kills a worker five seconds after a user's click. Without an answer of dbt Cloud by
+    - Two Airflow deployments with the same Dag and job need different values of `[api] base_url`.
+      Otherwise each treats the other's scheduled runs as its own.
+    - Airflow kills a worker five seconds after a user's click. If dbt Cloud has not responded by
       then, the run of a task with ``deferrable=False`` stays active.
-    - A task notices up to ten seconds late that ``timeout``, ``execution_timeout`` or
-      ``max_silence`` has passed while dbt Cloud gives no answer; with ``deferrable=False`` up to
-      one call later.
-    - A run that appears in dbt Cloud later than ``lost_answer_seconds`` after its answer was lost,
-      or clocks of Airflow and dbt Cloud that differ by more than a day, can cause a second run.
+    - While dbt Cloud does not respond, a task detects up to ten seconds late that ``timeout``,
+      ``execution_timeout`` or ``max_silence`` has passed; with ``deferrable=False`` up to one call
+      later.
+    - A second run is possible if the first appears in dbt Cloud later than ``lost_answer_seconds``
+      after a lost response, or if the clocks of Airflow and dbt Cloud differ by more than a day.
 
     Arguments, XComs (``job_run_url``, ``job_run_id``, the run's id as result) and the link are
     those of ``DbtCloudRunJobOperator``, with these differences:
 
     Args:
-        deferrable: True by default. False waits in the worker, with the same care.
-        max_silence: How long, in seconds, dbt Cloud may give no good answer about a waiting run
-            before the task fails with that reason, from the first bad answer on. The run goes on,
-            and the next try finds it.
-        lost_answer_seconds: How long a run may take to appear in dbt Cloud's list if the answer to
-            the call that starts it was lost. Only then does a try start another.
-        failed_run_id: A failed run of the job, whoever started it: the task finishes that run as
-            it would its own, instead of starting afresh. If it was resumed already, the task
-            follows that run; but two tasks that finish one run which dbt Cloud cannot resume start
-            a run each. The run's overrides stay. Templated.
+        deferrable: True by default. False waits in the worker, with the same guarantees.
+        max_silence: Seconds of failed polls, counted from the first one, after which the task
+            fails. The run continues, and the next try finds it.
+        lost_answer_seconds: Seconds to wait for a run to appear in dbt Cloud's list after the
+            response to its start was lost. Only then does a try start another.
+        failed_run_id: A failed run of the job, started by Airflow or not. The task finishes it
+            instead of starting a new one, or follows the run that resumed it. If dbt Cloud cannot
+            resume it, each task that finishes it starts a run. Its overrides are kept. Templated.
         reuse_existing_run: Has no effect: other tasks' runs are never reused.
         retry_from_failure: Has no effect: the task's own failed run is always resumed.
         durable: Has no effect (provider 4.12): a retry always finds the task's own run.
-        hook_params: Of these only ``timeout_seconds`` matters, the time for one call.
+        hook_params: Only ``timeout_seconds`` is used, the time limit of one call.
 
     Raises:
-        DbtCloudJobRunException: the run fails, is cancelled or takes too long; with the failed
-            nodes and their messages.
-        NoAnswerError: dbt Cloud says nothing, for ``max_silence`` or when it is asked for a run.
+        DbtCloudJobRunException: The run failed, was cancelled or took too long. The message has
+            the failed nodes and their messages.
+        NoAnswerError: dbt Cloud did not respond for ``max_silence``, or to the start of a run.
     """
 
     template_fields = (  # type: ignore[assignment]  # the provider's is of a fixed length
         *DbtCloudRunJobOperator.template_fields,
         "failed_run_id",
     )
-    cancels = True  # its run, when the task is cleared, marked or out of time
+    cancels = True  # its run, when the task is cleared, marked or timed out
 
     def __init__(
         self,
@@ -136,27 +134,27 @@ class DbtCloudRunJobExactlyOnceOperator(DbtCloudRunJobOperator):
 
     @property
     def overrides(self) -> dict[str, Any]:
-        """What a fresh run does otherwise than its job."""
+        """Return the overrides of a new run."""
         overrides = {"steps_override": self.steps_override, "schema_override": self.schema_override}
         return overrides | self.additional_run_config
 
     def failed_run(self, job_id: int) -> Run | None:
-        """The run that the task is to finish; raises AirflowFailException if it cannot be that."""
+        """Return the run of ``failed_run_id``; raise ``AirflowFailException`` if it is invalid."""
         if self.failed_run_id is None:
             return None
         run = self.client.get(f"runs/{self.failed_run_id}/", include_related="trigger")
         if run["job_definition_id"] != job_id:
-            raise AirflowFailException(f"Run {run['id']} is not one of job {job_id}.")
+            raise AirflowFailException(f"Run {run['id']} does not belong to job {job_id}.")
         if not Run.of(run).has_failed:
-            raise AirflowFailException(f"Run {run['id']} did not fail: there is nothing to finish.")
+            raise AirflowFailException(f"Run {run['id']} did not fail: nothing to finish.")
         return Run.of(run)
 
     def reason(self, context: Context) -> str:
-        """What people read in dbt Cloud, or what OpenLineage reads there."""
+        """Return the run's cause without the key: readable text, or OpenLineage's JSON."""
         ti: Any = context["ti"]
         what = f"Airflow finishes run {self.failed_run_id}" if self.failed_run_id else "Airflow"
-        said = self.additional_run_config.get("cause") or self.trigger_reason
-        reason = said or f"{what}: {ti.dag_id}.{ti.task_id}, {ti.run_id}"
+        custom = self.additional_run_config.get("cause") or self.trigger_reason
+        reason = custom or f"{what}: {ti.dag_id}.{ti.task_id}, {ti.run_id}"
         if self.openlineage_inject_parent_job_info:
             reason = inject_parent_job_information_into_dbt_cloud_cause(reason, ti) or reason
         return reason
@@ -176,15 +174,15 @@ class DbtCloudRunJobExactlyOnceOperator(DbtCloudRunJobOperator):
         )
 
     def execute_complete(self, context: Context, event: dict[str, Any] | None = None) -> int:
-        """After waiting. Raises DbtCloudJobRunException unless the run has succeeded."""
+        """Return the run's id; raise ``DbtCloudJobRunException`` unless it succeeded."""
         if event is None:
             raise AirflowException("The trigger of this task sent no event: clear the task.")
-        # From the XCom, since `dag.test()` loses what is given to `defer`.
+        # From the XCom, since `dag.test()` drops the keyword arguments of `defer`.
         ti: Any = context["ti"]
         run_id = ti.xcom_pull(ti.task_id, key="job_run_id", map_indexes=ti.map_index)
         self.run_id = run_id
         if event["run_id"] != run_id:
-            # On SQLite a new trigger can have the id of a cleared task's, and gets its last event.
+            # On SQLite a new trigger can reuse the id of a cleared one, and receive its last event.
             return self.wait(context, run_id)
         if event["outcome"] == "ended":
             return self.result(run_id)
@@ -195,11 +193,11 @@ class DbtCloudRunJobExactlyOnceOperator(DbtCloudRunJobOperator):
         raise DbtCloudJobRunException(event["message"])
 
     def result(self, run_id: int) -> int:
-        """Return the id of the run, which has ended.
+        """Return the id of a finished run.
 
         Raises:
             AirflowFailException: dbt cannot parse, compile or execute the code; no retry follows.
-            DbtCloudJobRunException: the run failed otherwise, or was cancelled.
+            DbtCloudJobRunException: The run failed otherwise, or was cancelled.
         """
         run = Run.of(self.client.get(f"runs/{run_id}/"))
         if not run.has_succeeded:
@@ -207,17 +205,17 @@ class DbtCloudRunJobExactlyOnceOperator(DbtCloudRunJobOperator):
             if is_in_the_code(failure):
                 raise AirflowFailException(failure)
             raise DbtCloudJobRunException(failure)
-        self.log.info("dbt Cloud run %s has succeeded: %s", run.id, run.url)
+        self.log.info("dbt Cloud run %s succeeded: %s", run.id, run.url)
         return run.id
 
     def on_kill(self) -> None:
-        """Cancels the run; the task has been cleared, marked or has run out of time."""
+        """Cancel the run, since the task was cleared, marked or timed out."""
         self.is_killed = True
         if not self.run_id or not self.cancels:
             return
         try:
             self.client.cancel(self.run_id)
-            self.log.info("dbt Cloud run %s is cancelled.", self.run_id)
+            self.log.info("dbt Cloud run %s was cancelled.", self.run_id)
         except AirflowException as error:
             self.log.warning("dbt Cloud run %s was not cancelled: %s", self.run_id, error)
 
@@ -227,7 +225,7 @@ class DbtCloudRunJobExactlyOnceOperator(DbtCloudRunJobOperator):
 
 
 def since(context: Context, task_state: TaskState) -> datetime:
-    """No run of this task is older. A clear moves the Dag run's start, so then it is not enough."""
+    """Return a time before all runs of this task; a clear changes the Dag run's start."""
     dag_run: Any = context["dag_run"]
     start: datetime = dag_run.start_date or dag_run.run_after
     if task_state.is_new_generation and not task_state.is_first_try:
@@ -236,22 +234,22 @@ def since(context: Context, task_state: TaskState) -> datetime:
 
 
 def wait_in_worker(client: DbtCloudClient, trigger: DbtCloudRunTrigger) -> dict[str, Any]:
-    """The payload of the event that the trigger would fire.
+    """Return the payload of the event that the trigger would fire.
 
-    A call that hangs delays it by ``timeout_seconds`` of ``hook_params`` at most.
+    A hanging call delays it by at most ``timeout_seconds`` of ``hook_params``.
     """
-    wait, silence, failures = trigger.wait, Silence(), 0
+    target, silence, failures = trigger.target, Silence(), 0
     while True:
-        status, problem, pause = None, "", wait.poll_interval
+        status, problem, pause = None, "", target.poll_interval
         try:
-            status = client.get_once(f"runs/{wait.run_id}/")["status"]
+            status = client.get_once(f"runs/{target.run_id}/")["status"]
             failures = 0
-        except AirflowException as error:  # a refusal, such as of a new token, is no end either
+        except AirflowException as error:  # a refusal, such as of a new token, does not end the run
             problem, failures = str(error), failures + 1
             pause = back_off(failures, getattr(error, "retry_after", 0.0))
         silence.update(is_good=not problem)
         if event := trigger.event(status, silence.seconds, problem):
             payload: dict[str, Any] = event.payload
             return payload
-        left = min(wait.seconds_left, wait.max_silence - silence.seconds)
+        left = min(target.seconds_left, target.max_silence - silence.seconds)
         time.sleep(max(0.0, min(pause, left)))

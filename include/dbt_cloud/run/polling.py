@@ -1,4 +1,4 @@
-"""One poll for all waiting runs of a connection."""
+"""A shared poll for all waiting runs of a connection."""
 
 from __future__ import annotations
 
@@ -14,25 +14,25 @@ from dataclasses import dataclass, field
 from ..api.async_client import AsyncDbtCloudClient
 from ..api.responses import back_off
 
-BATCH = 100  # the most runs that dbt Cloud lists in one call
-TICK = 5.0  # seconds; how late a deadline may be noticed while a call or a wait takes long
-LEAST_REST = 1.0  # seconds between two polls, however many deadlines pass
+BATCH = 100  # dbt Cloud's maximum of runs per list call
+TICK = 5.0  # seconds; the maximum delay of a deadline during a long call or wait
+MIN_PAUSE = 1.0  # seconds between two polls, also when several deadlines pass
 log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
 class Account:
-    """Whose runs are polled together."""
+    """The account whose runs share a poll."""
 
     conn_id: str
     account_id: int
 
 
 @dataclass(frozen=True, eq=False)
-class Waiting:
-    """One trigger's wish to be told about a run, every ``interval`` seconds.
+class Subscriber:
+    """A trigger that needs a run's status every ``interval`` seconds.
 
-    And at its ``deadline``, as ``time.monotonic`` counts.
+    It also needs it at its ``deadline``, in seconds of ``time.monotonic``.
     """
 
     run_id: int
@@ -42,7 +42,7 @@ class Waiting:
 
 @dataclass
 class Poll:
-    """What one round found: run id → status. ``problem`` says why some or all are missing."""
+    """The result of one poll: run id → status. ``problem`` is the reason for missing runs."""
 
     statuses: dict[int, int] = field(default_factory=dict)
     problem: str = ""
@@ -51,9 +51,9 @@ class Poll:
 
 @dataclass
 class Silence:
-    """How long dbt Cloud has given no good answer, from the first bad one on.
+    """The time since the first of the latest consecutive failed polls.
 
-    So one bad answer is no long silence, however long ago the good one before was.
+    A single failed poll is therefore a short silence, also after a long interval.
     """
 
     since: float = math.inf
@@ -66,26 +66,26 @@ class Silence:
         return max(0.0, time.monotonic() - self.since)
 
 
-# The triggerer gives a shared stream no list of its subscribers: they enter themselves here.
-WAITING: defaultdict[Account, set[Waiting]] = defaultdict(set)
+# The triggerer gives a shared stream no list of its subscribers, so they register here.
+SUBSCRIBERS: defaultdict[Account, set[Subscriber]] = defaultdict(set)
 
 
 @contextmanager
-def waiting(
+def subscribed(
     account: Account, run_id: int, interval: float, deadline: float = math.inf
 ) -> Iterator[None]:
-    wish = Waiting(run_id, interval, deadline)
-    WAITING[account].add(wish)
+    subscriber = Subscriber(run_id, interval, deadline)
+    SUBSCRIBERS[account].add(subscriber)
     try:
         yield
     finally:
-        WAITING[account].discard(wish)
+        SUBSCRIBERS[account].discard(subscriber)
 
 
 async def poll_for_ever(account: Account) -> AsyncIterator[Poll | None]:
     """Yield each poll, and None after every ``TICK`` seconds without one.
 
-    So that triggers look at their deadlines, however long a call takes or dbt Cloud asks to wait.
+    None lets triggers check their deadlines during a long call or wait.
     """
     polls: asyncio.Queue[Poll] = asyncio.Queue()
     polling = asyncio.create_task(poll_into(polls.put_nowait, account))
@@ -101,17 +101,17 @@ async def poll_for_ever(account: Account) -> AsyncIterator[Poll | None]:
 
 
 async def ticks(seconds: float) -> AsyncIterator[None]:
-    """Yield at once, and after every ``TICK`` seconds until so many have passed."""
+    """Yield at once and every ``TICK`` seconds, for a total of ``seconds``."""
     end = time.monotonic() + seconds
     while (left := end - time.monotonic()) > 0:
         yield
         await asyncio.sleep(min(left, TICK))
 
 
-async def poll_into(tell: Callable[[Poll], None], account: Account) -> None:
-    """One list call per hundred runs and interval, over one connection for as long as it works.
+async def poll_into(publish: Callable[[Poll], None], account: Account) -> None:
+    """Poll forever: one list call per 100 runs and interval, over one connection.
 
-    A failed round opens a new connection, with the token as it is in Airflow by then.
+    After a failed poll open a new connection, with Airflow's current token.
     """
     failures = 0
     while True:
@@ -121,20 +121,20 @@ async def poll_into(tell: Callable[[Poll], None], account: Account) -> None:
             async with client:
                 while not poll.problem:
                     began = time.monotonic()
-                    await ask(client, account, poll := Poll())
-                    tell(poll)
+                    await poll_once(client, account, poll := Poll())
+                    publish(poll)
                     failures = 0 if not poll.problem else failures + 1
-                    await rest(account, poll, failures, time.monotonic() - began)
+                    await sleep_until_due(account, poll, failures, time.monotonic() - began)
         except Exception as error:
-            # Whatever it is, it says nothing about the runs, and all tasks depend on this poll.
+            # No error here is a failure of a run, and all tasks depend on this poll.
             failures += 1
-            tell(poll := Poll(problem=f"{type(error).__name__}: {error}"))
-            await rest(account, poll, failures)
+            publish(poll := Poll(problem=f"{type(error).__name__}: {error}"))
+            await sleep_until_due(account, poll, failures)
 
 
-async def ask(client: AsyncDbtCloudClient, account: Account, poll: Poll) -> None:
-    """One round; what was found before a problem stays in ``poll``."""
-    run_ids = sorted({wish.run_id for wish in WAITING[account]})
+async def poll_once(client: AsyncDbtCloudClient, account: Account, poll: Poll) -> None:
+    """Poll once into ``poll``, which keeps the statuses from before a problem."""
+    run_ids = sorted({subscriber.run_id for subscriber in SUBSCRIBERS[account]})
     try:
         for start in range(0, len(run_ids), BATCH):
             poll.statuses |= await client.statuses(run_ids[start : start + BATCH])
@@ -144,8 +144,8 @@ async def ask(client: AsyncDbtCloudClient, account: Account, poll: Poll) -> None
         log.warning("%s", error)
 
 
-async def rest(account: Account, poll: Poll, failures: int, took: float = 0.0) -> None:
-    """A trigger that comes meanwhile may shorten it."""
+async def sleep_until_due(account: Account, poll: Poll, failures: int, took: float = 0.0) -> None:
+    """Sleep until the next poll is due; a new subscriber may shorten the sleep."""
     ended = time.monotonic()
     while (left := next_poll(account, poll, failures, ended, took) - time.monotonic()) > 0:
         await asyncio.sleep(min(left, 1.0))
@@ -154,21 +154,22 @@ async def rest(account: Account, poll: Poll, failures: int, took: float = 0.0) -
 def next_poll(
     account: Account, poll: Poll, failures: int, ended: float, took: float = 0.0
 ) -> float:
-    """When the next poll is due, if the last one has ``ended`` then.
+    """Return when the next poll is due, as ``time.monotonic``; the last one ``ended`` then.
 
-    At a deadline dbt Cloud is asked once more, unless it gives no good answer: the run may have
-    ended in time.
+    After a good poll, poll again at each deadline, since the run may have finished in time.
     """
     due = ended + pause(account, poll, failures, took)
     if poll.problem:
         return due
-    deadlines = (wish.deadline for wish in WAITING[account] if wish.deadline > ended)
-    return min(due, max(ended + LEAST_REST, min(deadlines, default=math.inf)))
+    deadlines = (
+        subscriber.deadline for subscriber in SUBSCRIBERS[account] if subscriber.deadline > ended
+    )
+    return min(due, max(ended + MIN_PAUSE, min(deadlines, default=math.inf)))
 
 
 def pause(account: Account, poll: Poll, failures: int, took: float = 0.0) -> float:
-    """What the round left of the interval; after failures growing, and as dbt Cloud asks for."""
+    """Return the rest of the interval, or after failures a growing wait."""
     if not poll.problem:
-        interval = min((wish.interval for wish in WAITING[account]), default=1.0)
+        interval = min((subscriber.interval for subscriber in SUBSCRIBERS[account]), default=1.0)
         return max(interval - took, interval / 10)
     return back_off(failures, poll.retry_after)

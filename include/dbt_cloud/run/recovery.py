@@ -1,4 +1,4 @@
-"""The commands that finish a failed run which dbt Cloud cannot resume."""
+"""Commands that finish a failed run that dbt Cloud cannot resume."""
 
 from __future__ import annotations
 
@@ -23,10 +23,10 @@ from ..api.commands import SELECTING, can_build, select_only, verb_of
 from ..api.live_log import label_of, unfinished_in
 from ..api.loose_json import record, text
 
-# Hooks (on-run-start, on-run-end) are in the results, but no selection can name them.
+# Hooks (on-run-start, on-run-end) have results, but cannot be selected.
 NOT_SELECTABLE = "operation."
-RUN = tuple(f"{kind}." for kind in (*BUILT, *TESTS))  # what dbt leaves results of
-MAX_NODES = 500  # beyond, a command would become too long and little would be saved
+RUN = tuple(f"{kind}." for kind in (*BUILT, *TESTS))  # kinds with results
+MAX_SELECTED_NODES = 500  # beyond, a command is too long and saves little
 # https://docs.getdbt.com/docs/deploy/retry-jobs
 REASONS = {
     "RETRY_UNSUPPORTED_CMD": "dbt cannot retry the command that failed",
@@ -42,7 +42,7 @@ PULL_REQUEST_IDS = (
     "gitlab_merge_request_id",
     "non_native_pull_request_id",
 )
-# What a trigger can change of a run: a run that finishes another does so in the same place.
+# Overrides in a run's trigger, which the run that finishes it must keep.
 OVERRIDES = (
     *PULL_REQUEST_IDS,
     "dbt_version_override",
@@ -55,19 +55,19 @@ OVERRIDES = (
     "threads_override",
     "timeout_seconds_override",
 )
-HASH = re.compile(r"\.[0-9a-f]{10}$")  # ends the id of a generic test
-WITH_A_MEANING = re.compile(r"[^\w.-]")  # in a selection, such as blank and "+"
+TEST_HASH = re.compile(r"\.[0-9a-f]{10}$")  # ends the id of a generic test
+SPECIAL = re.compile(r"[^\w.-]")  # in a selection, such as blank and "+"
 
 
 def commands_after_failure(client: DbtCloudClient, run: dict[str, Any]) -> list[str] | None:
-    """The failed command for what failed or was skipped, then the commands that never ran.
+    """Return the failed command for failed and skipped nodes, then the commands after it.
 
-    ``run`` comes with its steps, job and trigger. The whole command, if it is not certain which
-    nodes dbt has left no results of. None if everything has to run: the run deferred, the failed
-    step is not one of the job's commands, or dbt left no results.
+    ``run`` must include its steps, job and trigger. If the nodes without results are uncertain, the
+    whole command is returned. None means a full run: the run deferred, the failed step is not one
+    of the job's commands, or dbt wrote no results.
     """
     if run.get("deferring_run_id"):
-        return None  # a test would look at production's model, not at the one that the run built
+        return None  # a test would read production's model instead of the run's
     commands = planned_commands(run)
     failed = failed_step(run)
     command = command_of(failed) if failed else None
@@ -81,15 +81,15 @@ def commands_after_failure(client: DbtCloudClient, run: dict[str, Any]) -> list[
     rest = commands[commands.index(command) + 1 :]
     if lost is None:
         return [command, *rest] if verb_of(command) in SELECTING else None
-    nodes = [*unfinished(results), *lost]
-    if not nodes or len(nodes) > MAX_NODES:
+    nodes = [*unfinished_nodes(results), *lost]
+    if not nodes or len(nodes) > MAX_SELECTED_NODES:
         return None
     rebuilt = select_only(command, [selector(node) for node in nodes])
     return [rebuilt, *rest] if rebuilt else None
 
 
-def unfinished(results: list[Node]) -> list[str]:
-    """The unique ids of what failed or was skipped."""
+def unfinished_nodes(results: list[Node]) -> list[str]:
+    """Return the unique ids of failed and skipped nodes."""
     bad = [node.unique_id for node in results if node.status not in GOOD]
     return [unique_id for unique_id in bad if not unique_id.startswith(NOT_SELECTABLE)]
 
@@ -97,26 +97,26 @@ def unfinished(results: list[Node]) -> list[str]:
 def lost_nodes(
     command: str, log: str, results: list[Node], manifest: dict[str, Any]
 ) -> list[str] | None:
-    """The unique ids of what has not succeeded by dbt's log, and has no result.
+    """Return the unique ids of nodes that failed in dbt's log and have no result.
 
-    Such is a microbatch model that fails in dbt 2.0. None if the log's words fit no node or
-    several, or if the command may have had to build what follows such a node.
+    An example is a failed microbatch model in dbt 2.0. Return None if a name in the log matches no
+    node or several, or if the command may also select such a node's children.
     """
     every = every_node(manifest).items()
     nodes = {key: record(node) for key, node in every if key.startswith(RUN)}
     named: dict[str, set[str]] = defaultdict(set)
     for unique_id, node in nodes.items():
         named[label_in(unique_id, node)].add(unique_id)
-    known, bad = {node.unique_id for node in results}, set(unfinished(results))
+    finished, bad = {node.unique_id for node in results}, set(unfinished_nodes(results))
     lost: set[str] = set()
     for label, times in unfinished_in(log).items():
         if times <= len(named[label] & bad):
             continue
-        missing = named[label] - known
+        missing = named[label] - finished
         if not named[label] or len(missing) > 1:
             return None
         lost |= missing
-    for unique_id in nodes.keys() - known - lost:
+    for unique_id in nodes.keys() - finished - lost:
         parents = record(nodes[unique_id].get("depends_on")).get("nodes") or ()
         if not lost.isdisjoint(parents) and can_build(command, [unique_id]):
             return None
@@ -124,7 +124,7 @@ def lost_nodes(
 
 
 def label_in(unique_id: str, node: dict[str, Any]) -> str:
-    """What dbt's log calls a node of the manifest."""
+    """Return the name of a manifest's node in dbt's log."""
     name = text(node.get("name"))
     relation = f"{text(node.get('schema'))}.{text(node.get('alias')) or name}"
     is_test = unique_id.partition(".")[0] in TESTS
@@ -132,54 +132,53 @@ def label_in(unique_id: str, node: dict[str, Any]) -> str:
 
 
 def planned_commands(run: dict[str, Any]) -> list[str]:
-    """What the run was to do; it comes with its job and trigger."""
+    """Return the run's planned commands; ``run`` must include its job and trigger."""
     steps = (run.get("trigger") or {}).get("steps_override") or run["job"]["execute_steps"]
     return list(steps)
 
 
 def overrides_of(run: dict[str, Any]) -> dict[str, Any]:
-    """What the run's trigger said otherwise than its job; ``run`` comes with its trigger."""
+    """Return the overrides of a run; it must include its trigger."""
     trigger = run.get("trigger") or {}
     return {name: trigger[name] for name in OVERRIDES if trigger.get(name) is not None}
 
 
-def in_words(retry_not_supported_reason: str | None) -> str:
-    """Why dbt Cloud does not resume a run; a reason of another kind stays as dbt Cloud says it."""
+def refusal_reason(retry_not_supported_reason: str | None) -> str:
+    """Return why dbt Cloud cannot resume a run; an undocumented reason is returned unchanged."""
     reason = retry_not_supported_reason or "dbt Cloud gives no reason"
     return REASONS.get(reason, reason)
 
 
 def failed_step(run: dict[str, Any]) -> dict[str, Any] | None:
-    """The step that ended the run: the last one in error (checkbox steps may fail before it)."""
+    """Return the step that ended the run: the last failed one (checkbox steps can fail too)."""
     steps = run.get("run_steps") or []
     failed = [step for step in steps if step["status"] == Status.ERROR.value]
     return failed[-1] if failed else None
 
 
 def selector(unique_id: str) -> str:
-    """Return how dbt's ``--select`` names a node, and none of another package, folder or version.
+    """Return a selector of one node, without nodes of other packages, folders or versions.
 
-    Only a pattern stands for whichever folders: without one, a name selects also what is in a
-    folder of that name.
+    The pattern ``*.`` matches any folder. Without it, a name would also select a folder's content.
 
     >>> selector("model.shop.orders.v2"), selector("test.shop.not_null_orders_id.cf6c17daed")
     ('package:shop,fqn:*.orders.v2', 'package:shop,fqn:*.not_null_orders_id')
     """
     kind, _, rest = unique_id.partition(".")
     package, _, name = rest.partition(".")
-    name = WITH_A_MEANING.sub("?", name)
+    name = SPECIAL.sub("?", name)
     if kind == "test":
-        name = HASH.sub("", name)
+        name = TEST_HASH.sub("", name)
     if kind == "unit_test":
         package, name = f"{package},resource_type:unit_test", of_all_versions(name)
     return f"package:{package},fqn:*.{name}"
 
 
 def of_all_versions(unit_test: str) -> str:
-    """Return a pattern for a unit test and the same of its model's other versions.
+    """Return a pattern for a unit test in all versions of its model.
 
-    Selections know it by its name alone, without the version that dbt Core (``_v2``) and dbt 2
-    (``.v2``) write into its id.
+    Selections use the name without the version that dbt Core (``_v2``) and dbt 2 (``.v2``) append
+    to the id.
 
     >>> of_all_versions("orders.adds_up_v2"), of_all_versions("orders.adds_up")
     ('orders.adds_up*', 'orders.adds_up')

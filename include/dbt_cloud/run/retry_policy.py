@@ -1,7 +1,6 @@
-"""Which failures of a task are worth a retry.
+"""A retry policy for tasks that use dbt Cloud.
 
-``plugins/airflow_local_settings.py`` gives the policy to every task that has none. Needs
-Airflow 3.3.
+``plugins/airflow_local_settings.py`` sets it for every task without a policy. Needs Airflow 3.3.
 """
 
 from __future__ import annotations
@@ -18,10 +17,10 @@ IN_THE_CODE = "dbt fails on this code until it is changed"
 
 
 class DbtCloudRetryPolicy(RetryPolicy):
-    """Fail a task at once where a retry would fail again.
+    """Fails a task at once if a retry would fail again.
 
-    That is so if dbt Cloud refused a call (400, 401, 403 or 404), and if a run failed on code that
-    dbt or the warehouse cannot read. Every other failure keeps the task's own retries.
+    These are calls that dbt Cloud refused (400, 401, 403 or 404), and runs that failed on code that
+    dbt or the warehouse cannot parse. Other failures use the task's own retries.
     """
 
     def evaluate(
@@ -31,7 +30,7 @@ class DbtCloudRetryPolicy(RetryPolicy):
         max_tries: int,
         context: Context | None = None,
     ) -> RetryDecision:
-        from ..api.advice import is_refused  # here: every task has this policy, few fail
+        from ..api.advice import is_refused  # here, since every task has this policy and few fail
 
         if is_refused(exception):
             return RetryDecision.fail(REFUSED)
@@ -41,7 +40,7 @@ class DbtCloudRetryPolicy(RetryPolicy):
 
 
 def _failed_in_the_code(exception: BaseException, context: Context) -> bool:
-    """Ask dbt Cloud about the run of the provider's operators and sensors."""
+    """Return whether the run of the provider's operator or sensor failed on its code."""
     from airflow.providers.dbt.cloud.hooks.dbt import DbtCloudJobRunException
 
     from ..api.client import DbtCloudClient
@@ -52,5 +51,5 @@ def _failed_in_the_code(exception: BaseException, context: Context) -> bool:
     hook = getattr(task, "hook", None)
     if not isinstance(exception, DbtCloudJobRunException) or run_id is None or hook is None:
         return False
-    client = DbtCloudClient(hook, getattr(task, "account_id", None))
+    client = DbtCloudClient(hook, getattr(task, "account_id", None), retry_seconds=0)
     return is_in_the_code(describe_failure(client, int(run_id)))

@@ -1,17 +1,15 @@
-"""Which runs of a job belong to one task."""
+"""Find the runs of a job that belong to one task."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import replace
-from datetime import datetime, timedelta
+from datetime import datetime
 from itertools import takewhile
 
 from ..api.client import DbtCloudClient
-from ..api.runs import Run, runs_of_job
+from ..api.runs import CLOCK_SKEW, Run, runs_of_job
 from .idempotency_key import IdempotencyKey
-
-CLOCK_SKEW = timedelta(days=1)  # at most, between Airflow and dbt Cloud
 
 
 def runs_of_task(
@@ -22,9 +20,9 @@ def runs_of_task(
     failed: Run | None = None,
     ignored: int = 0,
 ) -> list[Run]:
-    """The runs that any try of the task started, oldest first, and ``failed`` that it finishes.
+    """Return the runs that the task's tries started, and the ``failed`` one, oldest first.
 
-    Without those up to the id ``ignored``. None is older than ``since`` by Airflow's clock.
+    Skip runs up to the id ``ignored``, and runs before ``since`` by Airflow's clock.
     """
     since -= CLOCK_SKEW
     start = min(since, failed.created_at) if failed else since
@@ -33,11 +31,11 @@ def runs_of_task(
 
 
 def chain(runs: Iterable[Run], key: str, failed: Run | None = None, ignored: int = 0) -> list[Run]:
-    """Of a job's runs, oldest first, those with a key, ``failed``, and their resumes.
+    """Return the runs with a key, ``failed``, and the runs that resume these, oldest first.
 
-    A resumed run's cause is dbt Cloud's own. It is known by ``retrying_run_id``; should the service
-    leave that out, by its place: only a job's newest run can be resumed, so a rerun resumes the
-    failed run right before it. Each run that is returned names the one that it resumes.
+    A resuming run has dbt Cloud's own cause, and is identified by ``retrying_run_id``. If that is
+    missing, a rerun resumes the failed run right before it, since only a job's newest run can be
+    resumed. ``resumes`` is set on each returned run.
     """
     found = {failed.id: failed} if failed else {}
     before: Run | None = None

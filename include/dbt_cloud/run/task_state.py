@@ -11,7 +11,7 @@ from ..api.runs import Run
 if TYPE_CHECKING:
     from airflow.sdk import Context
 
-KEY = "dbt_cloud_task"
+STATE_KEY = "dbt_cloud_task"
 LOST_ANSWER_SECONDS = 120.0
 
 
@@ -37,14 +37,14 @@ class Try:
 
 @dataclass(frozen=True)
 class Record:
-    """What is stored. ``max_tries`` and ``clear_number`` are those of the try that stored it.
+    """The stored state. ``max_tries`` and ``clear_number`` are those of the try that stored it.
 
     Attributes:
-        after: Runs with a greater id belong to this generation of tries. A clear begins the next.
+        after: Runs with a greater id belong to this generation of tries. A clear starts the next.
         ignored: Runs of the task up to this id belong to a deleted Dag run with the same run id.
-        started: The newest run that the task has started or followed.
-        asked_after: The newest run when the task asked for another, until dbt Cloud answers.
-        asked_at: When it asked, in seconds since the epoch.
+        started: The newest run that the task started or followed.
+        asked_after: The newest run at an unfinished request for another; None without one.
+        asked_at: The time of that request, in seconds since the epoch.
     """
 
     max_tries: int
@@ -56,11 +56,11 @@ class Record:
     asked_at: float = 0.0
 
     def precedes_clear(self, current: Try) -> bool:
-        """Return whether the task was cleared since.
+        """Return whether the task was cleared after this record was stored.
 
         Only a clear changes ``max_tries``: it sets the tries made plus ``retries``. If ``retries``
-        was lowered in between, the sum can be the number that was there before; then the Dag run
-        was cleared too, and the sum is still right.
+        was lowered in between, the sum can equal the previous value. In that case ``clear_number``
+        has changed, and the sum still matches.
         """
         if self.max_tries != current.max_tries:
             return True
@@ -72,20 +72,19 @@ class Record:
 class TaskState:
     """The record of one task instance.
 
-    Retries leave it as it is, and so does a clear in Airflow 3.3. In Airflow 3.4, and with
-    ``[state_store] clear_on_success``, a clear discards it.
+    Retries keep it, and so does a clear in Airflow 3.3. In Airflow 3.4, and with ``[state_store]
+    clear_on_success``, a clear discards it.
 
     Args:
         context: The context of the try that reads and writes the record.
-        lost_answer_seconds: How long a run that was asked for may take to appear if dbt Cloud's
-            answer was lost.
+        lost_answer_seconds: Seconds to wait for a requested run to appear after a lost response.
     """
 
     def __init__(self, context: Context, lost_answer_seconds: float = LOST_ANSWER_SECONDS) -> None:
         self._store: Any = context.get("task_state_store")
         self._current = current = Try.of(context)
         self._lost_answer_seconds = lost_answer_seconds
-        stored: Any = self._store.get(KEY) if self._store else None
+        stored: Any = self._store.get(STATE_KEY) if self._store else None
         self._record = Record(**stored or {"max_tries": current.max_tries, "clear_number": 0})
         self.is_first_try = stored is None and current.number <= 1
         self._is_lost = stored is None and not self.is_first_try
@@ -105,34 +104,34 @@ class TaskState:
     def begin_generation(self, newest: Run | None) -> None:
         """Record that runs after ``newest`` belong to this generation of tries.
 
-        If the record was discarded, a run that has ended counts as the task's own: nothing shows
-        whether a person started it, and a clear has to have an effect.
+        If the record was discarded, count a finished run as the task's own: its origin cannot be
+        determined, and a clear must have an effect.
         """
         is_own = self._is_lost and newest and not newest.is_active
         started = newest.id if newest and is_own else self._record.started
         self._keep(after=newest.id if newest else 0, started=started)
 
     def has_started(self, run: Run) -> bool:
-        """Return whether this task asked for the run, or has followed it already."""
+        """Return whether this task requested the run, or already followed it."""
         asked_after = self._record.asked_after
         return run.id == self._record.started or (asked_after is not None and run.id > asked_after)
 
     def awaits_run(self, newest: int) -> bool:
-        """Return whether a run that was asked for may still appear."""
+        """Return whether a requested run may still appear."""
         asked_after = self._record.asked_after
         if asked_after is None or newest > asked_after:
             return False
         return time.time() < self._record.asked_at + self._lost_answer_seconds
 
-    def asks(self, newest: int) -> None:
-        """Record that a run is asked for; to be called before the call and after a lost answer."""
+    def record_request(self, newest: int) -> None:
+        """Record the request of a run; call this before the request and after a lost response."""
         self._keep(asked_after=newest, asked_at=time.time())
 
-    def was_refused(self) -> None:
+    def record_refusal(self) -> None:
         self._keep(asked_after=None)
 
     def follow(self, run: Run) -> Run:
-        """Record and return the run of this generation, whether the task or a person started it."""
+        """Record and return the run of this generation, started by the task or by a person."""
         if run.id != self._record.started:
             self._keep(after=min(self.after, run.id - 1), started=run.id, asked_after=None)
         return run
@@ -142,4 +141,4 @@ class TaskState:
         changes |= {"max_tries": current.max_tries, "clear_number": current.clear_number}
         self._record = replace(self._record, **changes)
         if self._store:
-            self._store.set(KEY, asdict(self._record))
+            self._store.set(STATE_KEY, asdict(self._record))

@@ -1,10 +1,10 @@
-{# Drops the schemas that runs for one pull request have built into. The run that calls it gets the
-   schema as override: dbt Cloud drops these only for pull requests that its own git webhooks
-   announce. `adapter.drop_schema` commits, and works on every warehouse. #}
+{# Drops the schemas of one pull request. The run that calls it needs the schema as override. dbt
+   Cloud itself drops only schemas of pull requests from its own git webhooks.
+   `adapter.drop_schema` commits, and works on every warehouse. #}
 {% macro drop_pull_request_schema() %}
     {% if not target.schema.startswith("dbt_cloud_pr_") %}
         {{ exceptions.raise_compiler_error(
-            "This drops schemas of pull requests only, and " ~ target.schema ~ " is none."
+            "This drops only schemas of pull requests, and " ~ target.schema ~ " is not one."
         ) }}
     {% endif %}
     {% for schema in graph.nodes.values() | map(attribute="schema") | unique %}

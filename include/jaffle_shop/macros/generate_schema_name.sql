@@ -1,5 +1,5 @@
-{# Everything lands in the schema that the environment, or a run's schema override, names: a trial
-   run in a schema of its own never touches production tables. #}
+{# All models are built into the schema of the environment, or of a run's schema override, so that a
+   trial run in another schema never changes production tables. #}
 {% macro generate_schema_name(custom_schema_name, node) -%}
     {{ target.schema }}
 {%- endmacro %}

@@ -1,4 +1,4 @@
--- No day and no store is missing or counted twice.
+-- Each day and store counts exactly once.
 with
 
 by_day as (

@@ -1,4 +1,4 @@
--- What customers have spent is what the shop has kept.
+-- The customers' spend equals the shop's revenue.
 with
 
 spent as (

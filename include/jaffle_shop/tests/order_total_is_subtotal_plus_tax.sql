@@ -1,4 +1,4 @@
--- The till's total must be what the lines of the order and the tax come to.
+-- The till's total equals the sum of the order's lines and the tax.
 select order_id, subtotal, tax, order_total
 from {{ ref('orders') }}
 where subtotal + tax != order_total

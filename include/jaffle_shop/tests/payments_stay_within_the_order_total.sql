@@ -1,4 +1,4 @@
--- Nobody pays more than the till asked for, or gets more back than was paid.
+-- Payments never exceed the till's total, and refunds never exceed the payments.
 select order_id, order_total, amount_paid, amount_refunded
 from {{ ref('orders') }}
 where amount_paid > order_total or amount_refunded > amount_paid

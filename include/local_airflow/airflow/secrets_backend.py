@@ -70,7 +70,7 @@ def dbt_cloud_in_backend() -> str:
     except Exception as error:
         raise LaunchError(
             f"AIRFLOW__SECRETS__BACKEND cannot be loaded ({type(error).__name__}: {error}): "
-            "correct it and AIRFLOW__SECRETS__BACKEND_KWARGS as in docs/secrets.md."
+            "correct it and AIRFLOW__SECRETS__BACKEND_KWARGS (as cloned, see docs/secrets.md)."
         ) from error
     found = ""
     for local in ALL:

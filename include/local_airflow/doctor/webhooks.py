@@ -17,7 +17,7 @@ from include.local_servers.subscription import RECEIVER_PATH, subscriptions
 
 FINISHED = "job.run.completed"
 BY_START = "Run make start, which subscribes Airflow again."
-BY_HAND = f"Create one with a URL that ends in {RECEIVER_PATH}: see docs/events.md."
+BY_HAND = f"Create one with a URL that ends in {RECEIVER_PATH} (as cloned, see docs/events.md)."
 SWITCH_ON = "Switch it on under Account settings → Webhooks. A watcher reports the missed runs."
 REFUSED = (
     "If Airflow was down, no fix is needed. Otherwise see the API server's log: with 401, the "
@@ -65,7 +65,7 @@ def check_receiver(service: Service, account: int, receiver: Receiver) -> Findin
     if not receiver.has_secret:
         return Finding(
             "Airflow accepts no webhooks, because its connection dbt_cloud_webhooks is missing or "
-            "has no secret. Watchers poll for finished runs. To use both, see docs/events.md."
+            "has no secret. Watchers poll for finished runs (as cloned, see docs/events.md)."
         )
     return check_subscription(found, receiver)
 

@@ -21,7 +21,7 @@ numbers = itertools.count()
 
 
 class Task:
-    """One task instance, tried and cleared as Airflow does it."""
+    """One task instance, tried and cleared as in Airflow."""
 
     def __init__(
         self,
@@ -43,13 +43,13 @@ class Task:
         self.stored: dict[str, Any] = {}
 
     def try_(self, **arguments: Any) -> int:
-        """One try, in the worker from beginning to end. Returns the dbt run's id."""
+        """Run one complete try in the worker; return the dbt run's id."""
         self.try_number += 1
         operator = self.operator(**arguments)
         return operator.execute(self.context(operator))
 
     def start(self) -> int:
-        """One try that ends once the run is started, as a worker does that is killed then."""
+        """Run one try that ends once the run is started, as in a killed worker."""
         return self.try_(wait_for_termination=False)
 
     def clear(self) -> None:
@@ -57,7 +57,7 @@ class Task:
         self.clear_number += 1
 
     def retry_as_a_person(self) -> int:
-        """The newest run, by the button in dbt Cloud. Returns the new run's id."""
+        """Retry the newest run as the button in dbt Cloud does; return the new run's id."""
         answer = self.server.request("POST", f"runs/{self.runs[-1]['id']}/retry/")
         assert answer.ok, answer.text
         run_id: int = answer.json()["data"]["id"]
@@ -90,15 +90,15 @@ class Task:
 
     @property
     def runs(self) -> list[dict[str, Any]]:
-        """The job's dbt runs since the task was made, oldest first."""
-        wanted = {"job_definition_id": self.arguments["job_id"], "order_by": "-id"}
-        listed = self.server.get("runs/", **wanted, include_related="trigger")
+        """Return the job's dbt runs since the task was created, oldest first."""
+        filters = {"job_definition_id": self.arguments["job_id"], "order_by": "-id"}
+        listed = self.server.get("runs/", **filters, include_related="trigger")
         begun = self.started.strftime("%Y-%m-%d %H:%M:%S.%f")
         return [run for run in reversed(listed) if run["created_at"] >= begun]
 
     @property
     def own_runs(self) -> list[dict[str, Any]]:
-        """Those of this task alone, oldest first."""
+        """Return the runs of this task only, oldest first."""
         return [run for run in self.runs if f"{self.run_id} [" in run["trigger"]["cause"]]
 
 
@@ -107,9 +107,9 @@ MakeTask = Callable[..., Task]
 
 @pytest.fixture
 def make_task(dbt_cloud_connection: RunningDbtCloud) -> Iterator[MakeTask]:
-    """Makes a task; nothing that it starts outlives the test.
+    """Create tasks, and end their runs after the test.
 
-    What runs is waited for: a killed dbt costs the next run six times as long.
+    Wait for active runs, since a killed dbt makes the next run six times slower.
     """
     tasks: list[Task] = []
 
@@ -129,14 +129,14 @@ def make_task(dbt_cloud_connection: RunningDbtCloud) -> Iterator[MakeTask]:
 
 @pytest.fixture
 def held_warehouse(make_task: MakeTask) -> Iterator[None]:
-    """While a test holds it, a run of ``BUILD`` stays active: dbt waits for the warehouse."""
+    """Hold the warehouse, so that a run of ``BUILD`` waits for it and stays active."""
     with open_warehouse(make_task().server):
         yield
 
 
 @contextmanager
 def missing_table(server: RunningDbtCloud, table: str) -> Iterator[None]:
-    """While it lasts, the models that read this source fail."""
+    """Remove a source for the block, so that models that read it fail."""
     with open_warehouse(server) as warehouse:
         warehouse.execute(f"alter table raw.{table} rename to {table}_away")
     try:
@@ -152,23 +152,23 @@ def missing_table(server: RunningDbtCloud, table: str) -> Iterator[None]:
     stop=stop_after_delay(60),
 )
 def open_warehouse(server: RunningDbtCloud) -> duckdb.DuckDBPyConnection:
-    """With all tables, once no other process has it open."""
+    """Open the warehouse with all tables, once it is free."""
     load_tables(server)
     return duckdb.connect(server.data / "warehouse.duckdb")
 
 
 @cache
 def load_tables(server: RunningDbtCloud) -> None:
-    """The first run of any job loads them; one of the test's own job would hinder a retry."""
+    """Load the tables by a run of another job, since a run of this one would prevent a retry."""
     server.wait(server.trigger(BUILD_AFTER_LOAD, steps_override=["dbt deps"]))
 
 
 def go_well(server: RunningDbtCloud) -> None:
-    """All calls, from now on."""
+    """Let all calls succeed."""
     assert server.request("DELETE", "../../../../faults").ok
 
 
 def go_wrong(server: RunningDbtCloud, kind: str, **fault: Any) -> None:
-    """The next calls go wrong, as README.md of the local dbt Cloud says."""
+    """Inject faults as described in README.md of the local dbt Cloud."""
     answer = server.request("POST", "../../../../faults", json={"kind": kind, **fault})
     assert answer.ok, answer.text

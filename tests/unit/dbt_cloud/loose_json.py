@@ -1,4 +1,4 @@
-"""JSON as other programs may write it: for tests of what reads it."""
+"""Strategies for JSON of other programs."""
 
 from __future__ import annotations
 
@@ -30,5 +30,5 @@ ANYTHING = st.recursive(
 
 
 def objects(**usual: st.SearchStrategy[Any]) -> st.SearchStrategy[dict[str, Any]]:
-    """Objects with these keys: each as usual, or of another type, or missing."""
+    """Return objects whose keys are valid, mistyped or missing."""
     return st.fixed_dictionaries({}, optional={key: ANYTHING | one for key, one in usual.items()})

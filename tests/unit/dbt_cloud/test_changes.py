@@ -1,4 +1,4 @@
-"""What a run of ``dbt ls`` has listed, and how just that is built."""
+"""Tests of the changes listed by ``dbt ls`` and of their build."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def checkout(tmp_path_factory: pytest.TempPathFactory) -> GitProject:
 def server(
     session_folder: Path, checkout: GitProject, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[RunningDbtCloud]:
-    """Nothing has been built there."""
+    """Start a dbt Cloud without any builds."""
     data = tmp_path_factory.mktemp("data")
     prepare_data(session_folder / "data", data)
     with RunningDbtCloud(data, ("--dbt-project", str(checkout.dbt_project))) as server:
@@ -45,10 +45,10 @@ def connection(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) 
         monkeypatch.setenv("AIRFLOW_CONN_DBT_CLOUD_DEFAULT", server.connection)
 
 
-def listed(server: RunningDbtCloud, wanted: dict[str, Any], **more: Any) -> dict[str, Any]:
-    """What is found by the run that is wanted."""
-    overrides = {"steps_override": wanted["steps"], "schema_override": wanted["schema"], **more}
-    run = server.wait(server.trigger(wanted["job_id"], **overrides))
+def listed(server: RunningDbtCloud, listing: dict[str, Any], **more: Any) -> dict[str, Any]:
+    """Run the listing and return its changes."""
+    overrides = {"steps_override": listing["steps"], "schema_override": listing["schema"], **more}
+    run = server.wait(server.trigger(listing["job_id"], **overrides))
     assert run["is_success"], run["run_steps"][-1]["logs"]
     return changes.read_changes(run["id"])
 
@@ -56,10 +56,10 @@ def listed(server: RunningDbtCloud, wanted: dict[str, Any], **more: Any) -> dict
 def test_changes_list_every_model_until_production_has_a_state(
     server: RunningDbtCloud, checkout: GitProject
 ) -> None:
-    for _ in range(2):  # the list itself is no state
-        wanted = changes.how_to_list(LISTS, BUILDS)
-        assert (wanted["job_id"], wanted["steps"]) == (BUILDS, [LIST_ALL])
-        found = listed(server, wanted)
+    for _ in range(2):  # the listing itself is not a state
+        listing = changes.how_to_list(LISTS, BUILDS)
+        assert (listing["job_id"], listing["steps"]) == (BUILDS, [LIST_ALL])
+        found = listed(server, listing)
         assert set(found["nodes"]) == {"model.small.one", "model.small.two"}
         assert (found["subject"], found["steps"]) == ("Build 2 models?", ["dbt build"])
         assert "**everything** is new" in found["body"]
@@ -67,10 +67,10 @@ def test_changes_list_every_model_until_production_has_a_state(
         assert "of no commit" in found["body"]
 
     assert server.wait(server.trigger(DAILY_BUILD))["is_success"]
-    wanted = changes.how_to_list(LISTS, BUILDS)
-    assert wanted == {"job_id": LISTS, "steps": [LIST_CHANGES], "schema": None}
+    listing = changes.how_to_list(LISTS, BUILDS)
+    assert listing == {"job_id": LISTS, "steps": [LIST_CHANGES], "schema": None}
     with pytest.raises(AirflowSkipException, match="newest state, that of run"):
-        listed(server, wanted)
+        listed(server, listing)
 
 
 def test_changes_build_a_modified_model_by_name_from_its_commit(
@@ -113,7 +113,7 @@ def test_changes_of_returns_nothing_for_an_empty_list_of_either_engine(empty: st
 
 
 def test_changes_of_raises_for_a_log_without_a_list() -> None:
-    with pytest.raises(AirflowException, match=r"has no list.*https://dbt/7"):
+    with pytest.raises(AirflowException, match=r"neither a list.*https://dbt/7"):
         list(changes.changes_of(run_with("12:00:00  Found 12 models", '{"unique_id": cut off}')))
 
 
@@ -155,6 +155,6 @@ def test_build_command_builds_everything_beyond_500_models() -> None:
     assert changes.build_command(run, many[:500]).startswith("dbt build --select 'package:shop,fqn")
     assert changes.build_command(run, many) == "dbt build"
     body = "\n".join(changes.lines_for_approver(run, many))
-    assert "more than 500, so **everything** would be built" in body
+    assert "more than 500 nodes, so **everything** would be built" in body
     assert "and 401 more, in the log of the task before." in body
     assert "of branch `ma'in/<b>`" in body

@@ -1,4 +1,4 @@
-"""How fresh dbt's sources are, as dbt itself says and as people read it."""
+"""Tests of the freshness of dbt sources."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def gate(**arguments: Any) -> WaitForFreshSourcesOperator:
 
 
 def loaded(server: RunningDbtCloud, **tables: str | None) -> None:
-    """Writes into the log of loads how long ago each table was loaded; None for never."""
+    """Log loads of tables with the given age; None is never."""
     with duckdb.connect(server.data / "warehouse.duckdb") as warehouse:
         for table, ago in tables.items():
             warehouse.execute("delete from raw.loads where table_name = ?", [table])
@@ -59,7 +59,7 @@ def test_sources_of_reads_status_age_and_limit_of_each_source(server: RunningDbt
         "jaffle_shop.stores": "error",
     } == {name: source.status for name, source in sources.items()}
     assert str(sources["jaffle_shop.payments"]) == (
-        "jaffle_shop.payments was loaded 3 days 2 hours ago, allowed are 2 days"
+        "jaffle_shop.payments was loaded 3 days 2 hours ago (allowed: 2 days)"
     )
     assert str(sources["jaffle_shop.stores"]) == "jaffle_shop.stores was never loaded"
 
@@ -76,7 +76,7 @@ def test_sources_of_raises_for_a_run_without_results(server: RunningDbtCloud) ->
     ("command", "reason"),
     [
         ("dbt parse", "has no step `dbt source freshness`"),
-        (f"{FRESHNESS} --select source:nothing", "looked at no source"),
+        (f"{FRESHNESS} --select source:nothing", "checked no source"),
     ],
 )
 def test_sources_of_rejects_a_run_that_checked_no_source(
@@ -103,14 +103,14 @@ def test_source_freshness_reports_why_a_source_cannot_be_read() -> None:
 
 
 def decided(run_id: int, minutes_left: float = 60.0) -> dict[str, Any]:
-    """What the gate does once a run has ended, with so many minutes left."""
+    """Return the gate's decision after a run, before its deadline in so many minutes."""
     give_up_at = time.time() + 60 * minutes_left
     ti = SimpleNamespace(task_id="wait", map_index=-1, xcom_pull=lambda **_: give_up_at)
     context = {"ti": ti}
     return gate(check_interval=7).decide(context, {"outcome": "ended", "run_id": run_id})
 
 
-def looks_again(run_id: int) -> bool:
+def checks_again(run_id: int) -> bool:
     with pytest.raises(TaskDeferred) as deferred:
         decided(run_id)
     return deferred.value.method_name == "look"
@@ -131,7 +131,7 @@ def test_wait_for_fresh_sources_retries_after_a_cancelled_run(
     assert server.get(f"runs/{queued}/", include_related="run_steps")["run_steps"] == []
 
     for run_id in (queued, active):
-        assert looks_again(run_id)
+        assert checks_again(run_id)
         with pytest.raises(AirflowException, match=f"run {run_id} was cancelled") as failure:
             decided(run_id, minutes_left=0)
         assert not isinstance(failure.value, AirflowFailException)
@@ -143,9 +143,9 @@ def test_wait_for_fresh_sources_retries_after_a_failure_before_the_check(
     run_id = server.trigger(steps_override=["dbt deps --no-such-option", FRESHNESS])
     server.wait(run_id)
 
-    assert looks_again(run_id)
+    assert checks_again(run_id)
     with pytest.raises(
-        AirflowException, match=r"(?s)No such option.*looks with a new run"
+        AirflowException, match=r"(?s)No such option.*checks with a new run"
     ) as failure:
         decided(run_id, minutes_left=0)
     assert not isinstance(failure.value, AirflowFailException)
@@ -191,16 +191,16 @@ def test_any_source_result_is_fresh_only_for_pass_and_warn(result: dict[str, Any
                 "max_loaded_at_time_ago_in_s": "7200",
                 "criteria": {"error_after": {"count": "1", "period": "hour"}},
             },
-            "erp.orders was loaded 2 hours ago, allowed are 1 hour",
+            "erp.orders was loaded 2 hours ago (allowed: 1 hour)",
         ),
         (
             {"max_loaded_at": "noon", "criteria": {"error_after": {"count": 2, "period": None}}},
             "erp.orders was loaded at noon",
         ),
-        ({"status": "skipped"}, "erp.orders was not checked: dbt says skipped"),
-        ({"status": None}, "erp.orders was not checked: dbt says unknown"),
-        ({"status": "PASS"}, "erp.orders was not checked: dbt says PASS"),
-        ({"status": "runtime error"}, "erp.orders cannot be read: dbt does not say why"),
+        ({"status": "skipped"}, "erp.orders was not checked: its status is skipped"),
+        ({"status": None}, "erp.orders was not checked: its status is unknown"),
+        ({"status": "PASS"}, "erp.orders was not checked: its status is PASS"),
+        ({"status": "runtime error"}, "erp.orders cannot be read: dbt gives no reason"),
         ({"error": {"code": 7}}, "erp.orders cannot be read: {'code': 7}"),
     ],
 )

@@ -1,4 +1,4 @@
-"""The dbt Cloud in memory answers as the local dbt Cloud does, as far as a task group reads it."""
+"""Compares the scripted dbt Cloud with the local one, in the fields that a task group reads."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import pytest
 from airflow.providers.dbt.cloud.hooks.dbt import DbtCloudHook
 
 from include.dbt_cloud.api.client import DbtCloudClient
-from include.dbt_cloud.models.following import look_in_worker
+from include.dbt_cloud.models.following import poll_in_worker
 from include.dbt_cloud.models.progress import RunProgress
 from tests.running_dbt_cloud import PROJECT
 from tests.unit.dbt_cloud.conftest import MakeTask, missing_table
@@ -28,7 +28,7 @@ LINEAGE = PROJECT / "include" / "lineage" / "daily_build.json"
 
 
 def nodes() -> list[Node]:
-    """Those of the jaffle shop."""
+    """Return the nodes of the jaffle shop."""
     listed = json.loads(LINEAGE.read_text())["nodes"]
     return [
         Node(
@@ -41,11 +41,11 @@ def nodes() -> list[Node]:
     ]
 
 
-def looked_at(run_id: int) -> tuple[dict[str, Any], RunProgress]:
-    """The run as dbt Cloud answers it, and what a task group makes of that."""
+def polled(run_id: int) -> tuple[dict[str, Any], RunProgress]:
+    """Return the run and its progress in a task group."""
     client, key = DbtCloudClient(DbtCloudHook(), None), uuid4().hex
     job = {"account_id": client.account_id, "job_id": 65767, "runs": [run_id], "key": key}
-    progress = look_in_worker(client, "dbt_cloud_default", json.dumps(job)).of(run_id)
+    progress = poll_in_worker(client, "dbt_cloud_default", json.dumps(job)).of(run_id)
     assert progress
     details = client.get(f"runs/{run_id}/", include_related="run_steps,job,trigger")
     return details, progress
@@ -57,7 +57,7 @@ def shape(progress: RunProgress) -> list[Any]:
             step.command,
             step.status,
             step.is_planned,
-            {label: said.status for label, said in step.said.items()},
+            {label: line.status for label, line in step.node_lines.items()},
             {key: result.status for key, result in (step.results or {}).items()},
         )
         for step in progress.steps
@@ -65,18 +65,18 @@ def shape(progress: RunProgress) -> list[Any]:
 
 
 def keys(value: Any) -> Any:
-    """The names in it, without those of lists' entries after the first."""
+    """Return the nested names; of lists only those of the first entry."""
     if isinstance(value, dict):
         return {key: keys(one) for key, one in value.items()}
     return [keys(value[0])] if isinstance(value, list) and value else None
 
 
-def has(value: Any, wanted: Any) -> bool:
-    """Whether all these names are there."""
-    if isinstance(wanted, dict):
-        return isinstance(value, dict) and all(has(value.get(key), wanted[key]) for key in wanted)
-    if isinstance(wanted, list):
-        return isinstance(value, list) and has(value[0], wanted[0])
+def has(value: Any, names: Any) -> bool:
+    """Return whether the value has all these names."""
+    if isinstance(names, dict):
+        return isinstance(value, dict) and all(has(value.get(key), names[key]) for key in names)
+    if isinstance(names, list):
+        return isinstance(value, list) and has(value[0], names[0])
     return True
 
 
@@ -88,7 +88,7 @@ def test_scripted_dbt_cloud_matches_the_local_dbt_cloud(
     with missing_table(server, "stores") if is_broken else nullcontext():
         run_id = server.trigger(steps_override=STEPS, generate_docs_override=False)
         server.wait(run_id)
-    details, real = looked_at(run_id)
+    details, real = polled(run_id)
 
     dbt_cloud = ScriptedDbtCloud(nodes(), *STEPS)
     if is_broken:
@@ -97,7 +97,7 @@ def test_scripted_dbt_cloud_matches_the_local_dbt_cloud(
     dbt_cloud.finish()
     with monkeypatch.context() as patches:
         serve(patches, lambda: dbt_cloud)
-        scripted_details, scripted = looked_at(1)
+        scripted_details, scripted = polled(1)
 
     assert shape(scripted) == shape(real)
     assert scripted.run.has_failed == real.run.has_failed == is_broken

@@ -1,4 +1,4 @@
-"""Of the runs that check a pull request, the one of the newest commit alone goes on."""
+"""Tests of pull request checks, of which only the newest commit's run continues."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ MakeCheck = Callable[..., Task]
 
 @pytest.fixture
 def make_check(make_task: MakeTask, held_warehouse: None) -> MakeCheck:
-    """Checks are asked for in the order in which they are made."""
+    """Create checks that are requested in the order of their creation."""
 
     def make(git_sha: str | None, number: int = 7) -> Task:
         names = {"github_pull_request_id": number, "git_sha": git_sha}
@@ -34,9 +34,9 @@ def make_check(make_task: MakeTask, held_warehouse: None) -> MakeCheck:
 
 
 def occupy(task: Task) -> int:
-    """A run of dbt Cloud's own: it waits for the warehouse, and the pull request's others for it.
+    """Start a run outside Airflow that holds up the pull request's other runs.
 
-    It begins after the checks were asked for, so that none takes it for older.
+    It waits for the warehouse, and starts after the checks were requested.
     """
     run_id = task.server.trigger(github_pull_request_id=7, steps_override=[BUILD])
     task.server.wait(run_id, until={3})
@@ -51,7 +51,7 @@ def cancelled(task: Task, *run_ids: int) -> list[bool]:
 def test_check_of_a_newer_commit_cancels_that_of_the_older_one(make_check: MakeCheck) -> None:
     older, newer = make_check(OLD), make_check(NEW)
     first = occupy(older)
-    started = older.start(), newer.start()  # both were asked for before either run began
+    started = older.start(), newer.start()  # both requested before either run
 
     assert cancelled(newer, first, *started) == [False, True, False]
 
@@ -119,7 +119,7 @@ def test_findings_list_each_node_once_with_its_last_outcome() -> None:
 
 
 @pytest.mark.parametrize(
-    ("of_run", "wanted", "is_other"),
+    ("of_run", "number", "is_other"),
     [
         ({"github_pull_request_id": 7, "git_sha": OLD}, "7", True),
         ({"github_pull_request_id": "7", "git_sha": OLD}, 7, True),
@@ -134,9 +134,9 @@ def test_findings_list_each_node_once_with_its_last_outcome() -> None:
     ],
 )
 def test_is_of_other_commit_compares_pull_request_ids_as_text(
-    of_run: dict[str, Any] | None, wanted: Any, is_other: bool
+    of_run: dict[str, Any] | None, number: Any, is_other: bool
 ) -> None:
-    check = {"github_pull_request_id": wanted, "gitlab_merge_request_id": None, "git_sha": NEW}
+    check = {"github_pull_request_id": number, "gitlab_merge_request_id": None, "git_sha": NEW}
 
     assert is_of_other_commit({"trigger": of_run}, check) is is_other
 

@@ -1,4 +1,4 @@
-"""Files get into the raw schema whole or not at all, and each load is written down."""
+"""Tests of atomic loads into the raw schema, and of their log."""
 
 from __future__ import annotations
 
@@ -72,8 +72,8 @@ def test_loading_rolls_back_earlier_tables_after_a_failure() -> None:
     before = raw_rows()
 
     with open_warehouse() as warehouse:
-        with pytest.raises(duckdb.Error, match="nowhere"), loading(warehouse):
-            [load_table(warehouse, table, "from nowhere", "true") for table in ("orders", "stores")]
+        with pytest.raises(duckdb.Error, match="missing"), loading(warehouse):
+            [load_table(warehouse, table, "from missing", "true") for table in ("orders", "stores")]
         (left,) = warehouse.execute("select count(*) from raw.orders").fetchone() or (None,)
 
     assert left == before["orders"]

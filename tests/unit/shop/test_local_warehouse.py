@@ -1,4 +1,4 @@
-"""Only Dags whose dbt Cloud builds the local warehouse may use it."""
+"""Tests that only the local dbt Cloud's Dags can open the local warehouse."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The warehouse is shared in turns: who comes second waits, and is told why if it takes long."""
+"""Tests of the exclusive access to the warehouse, with a message after a long wait."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def data_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 @pytest.fixture
 def lock_holder(data_folder: Path) -> Iterator[subprocess.Popen[str]]:
-    """Another process that keeps the warehouse open until its standard input is closed."""
+    """Start a process that keeps the warehouse open until its standard input is closed."""
     data_folder.mkdir()
     command = [sys.executable, "-c", HOLD_THE_LOCK, str(warehouse_path())]
     with subprocess.Popen(
@@ -71,7 +71,7 @@ def test_open_warehouse_times_out_while_another_process_holds_the_file(read_only
 
 def test_open_warehouse_for_reading_raises_if_nothing_is_loaded() -> None:
     with (
-        pytest.raises(FileNotFoundError, match="Load some data first"),
+        pytest.raises(FileNotFoundError, match="load some data first"),
         open_warehouse(read_only=True),
     ):
         pass

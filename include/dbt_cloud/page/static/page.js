@@ -6,9 +6,9 @@ const isFramed = window.parent !== window;
 
 async function refresh() {
   if (document.hidden || document.querySelector("details[open]")) return;
-  const answer = await fetch(location.href);
-  if (!answer.ok) return location.reload(); // for example, the login has run out
-  const fresh = new DOMParser().parseFromString(await answer.text(), "text/html");
+  const response = await fetch(location.href);
+  if (!response.ok) return location.reload(); // for example, the session has expired
+  const fresh = new DOMParser().parseFromString(await response.text(), "text/html");
   const before = document.querySelector("main");
   const after = fresh.querySelector("main");
   if (before.innerHTML === after.innerHTML) return;
@@ -27,8 +27,8 @@ function useColours() {
   document.documentElement.style.colorScheme = scheme;
 }
 
-// Airflow's frame lets no link out of it, to the Dag run or to dbt Cloud, so Airflow's own
-// document follows it.
+// Airflow's frame blocks links to the Dag run and to dbt Cloud, so Airflow's own document opens
+// them.
 function followOutside(event) {
   const link = event.target.closest("a[target]");
   if (!link) return;
@@ -44,4 +44,4 @@ if (isFramed) {
   watch.observe(window.parent.document.documentElement, { attributeFilter: ["class"] });
   document.addEventListener("click", followOutside);
 }
-setInterval(() => refresh().catch(() => {}), 1000 * seconds); // without an answer, it stays as it is
+setInterval(() => refresh().catch(() => {}), 1000 * seconds); // without a response, nothing changes

@@ -38,8 +38,8 @@ orders_by_customer as (
 
 ),
 
--- Spend counts on the day the money moved, refunds too: what is known after 60 days never
--- changes with what happens later.
+-- Spend and refunds count on the day of the payment, so later events never change the spend of the
+-- first 60 days.
 payments_since_first_order as (
 
     select

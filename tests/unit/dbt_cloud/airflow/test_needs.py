@@ -10,7 +10,7 @@ from include.dbt_cloud.airflow.needs import NEEDS, check
     [("apache-airflow", "3.2.2"), ("apache-airflow-providers-dbt-cloud", "4.9.0")],
 )
 def test_check_rejects_an_older_package_with_advice(package: str, older: str) -> None:
-    with pytest.raises(ImportError, match=rf"needs {package} \S+ or newer, here is {older}\. Upd"):
+    with pytest.raises(ImportError, match=rf"needs {package} \S+ or newer, found {older}\. Upd"):
         check(NEEDS | {package: older})
 
 

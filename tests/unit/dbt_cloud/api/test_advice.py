@@ -1,4 +1,4 @@
-"""Advice about the very exceptions that a wrong connection or job causes."""
+"""Tests of the advice for exceptions of a wrong connection or job."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from include.dbt_cloud.api.advice import (
     no_connection,
 )
 from include.dbt_cloud.api.client import DbtCloudClient
-from include.local_airflow.run.dag_process import one_line
+from include.local_airflow.run.dag_process import redacted_first_line
 from tests.running_dbt_cloud import RunningDbtCloud
 
 Call = Callable[[], object]
@@ -46,7 +46,7 @@ def bad_request_by_our_client() -> None:
 
 
 def exception_of(call: Call) -> Exception:
-    with pytest.raises(Exception) as raised:  # noqa: PT011 - whatever the libraries raise
+    with pytest.raises(Exception) as raised:  # noqa: PT011 - of the libraries
         call()
     return raised.value
 
@@ -76,7 +76,7 @@ def test_advice_matches_each_dbt_cloud_error(
 
     assert advice(error) == sentence
     assert is_refused(error) is (sentence in BY_STATUS.values())
-    assert "secret" not in one_line(error)
+    assert "secret" not in redacted_first_line(error)
 
 
 @pytest.mark.parametrize("call", [bad_request_by_provider, bad_request_by_our_client])
@@ -99,22 +99,22 @@ def test_advice_recognises_an_untrusted_certificate(
 
 
 def test_advice_names_an_undefined_connection() -> None:
-    error = exception_of(lambda: DbtCloudHook("elsewhere").get_conn())
+    error = exception_of(lambda: DbtCloudHook("missing").get_conn())
 
-    assert advice(error) == no_connection("elsewhere")
-    assert "AIRFLOW_CONN_ELSEWHERE" in advice(error)
+    assert advice(error) == no_connection("missing")
+    assert "AIRFLOW_CONN_MISSING" in advice(error)
 
 
 def test_advice_is_empty_for_errors_of_other_services(
     local_dbt_cloud: RunningDbtCloud, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def elsewhere() -> Any:
+    def other_service() -> Any:
         return HttpHook("GET", "other").run("nothing")
 
     other = {"conn_type": "https", "host": local_dbt_cloud.url}
     monkeypatch.setenv("AIRFLOW_CONN_OTHER", json.dumps(other))
 
-    error = exception_of(elsewhere)
+    error = exception_of(other_service)
     assert str(error).startswith("401")
     assert advice(error) == ""
     assert advice(exception_of(lambda: requests.get("https://localhost:1", timeout=5))) == ""

@@ -1,4 +1,4 @@
-"""What dbt wrote about a run: only 404 says that it wrote nothing."""
+"""Tests of reading artifacts: only 404 means that there is none."""
 
 from __future__ import annotations
 
@@ -17,16 +17,15 @@ from include.dbt_cloud.api.client import DbtCloudClient
 from include.dbt_cloud.api.responses import DbtCloudRefusedError
 from include.dbt_cloud.freshness import WaitForFreshSourcesOperator
 from include.dbt_cloud.models.lineage import write_lineage
-from include.dbt_cloud.models.publishing import news_in, troubles
+from include.dbt_cloud.models.publishing import failing_tests, latest_builds
 from include.dbt_cloud.notifications.failed_run import describe
-from include.dbt_cloud.page.content import troubles_of
+from include.dbt_cloud.page.content import recurring_failures
 from include.dbt_cloud.reports.dbt_docs import docs_of
 from include.dbt_cloud.reports.history import slim
 from include.dbt_cloud.reports.report import as_data
 from include.dbt_cloud.reports.results import read_results
 from include.dbt_cloud.run.failures import describe_failure, describe_unfinished
 from include.dbt_cloud.run.recovery import commands_after_failure
-from include.local_airflow.run import summary
 from tests.unit.dbt_cloud.models.scripted_dbt_cloud import (
     Node,
     ScriptedDbtCloud,
@@ -36,13 +35,13 @@ from tests.unit.dbt_cloud.models.scripted_dbt_cloud import (
 
 STEPS = ("dbt source freshness", "dbt docs generate", "dbt build")
 MODEL, TEST = Node("model.shop.a"), Node("test.shop.unique_a.f00", ("model.shop.a",))
-RUN, BUILD = 1, 6  # and the step that builds
+RUN, BUILD = 1, 6  # the building step
 FAILED = artifacts.Node(TEST.unique_id, "fail", 0.0, "", step=BUILD)
 
 
 @pytest.fixture
 def dbt_cloud(monkeypatch: pytest.MonkeyPatch) -> ScriptedDbtCloud:
-    """It has a run that failed in a test."""
+    """Return a dbt Cloud with a run that failed in a test."""
     dbt_cloud = ScriptedDbtCloud([MODEL, TEST], *STEPS)
     dbt_cloud.choose = lambda node, run: "fail" if node.is_test else "success"
     dbt_cloud.start()
@@ -71,7 +70,7 @@ READERS: dict[str, Callable[[DbtCloudClient], Any]] = {
     "nodes_of_run": lambda client: list(nodes_of_run(client, run_of(client))),
     "commands_after_failure": lambda client: commands_after_failure(client, run_of(client)),
     "report_check": lambda client: pull_requests.report_check(RUN),
-    "troubles": lambda client: troubles(client, RUN, {FAILED.unique_id: FAILED}),
+    "failing_tests": lambda client: failing_tests(client, RUN, {FAILED.unique_id: FAILED}),
     "docs_of": lambda client: docs_of(client, run_of(client)),
     "write_lineage": lambda client: write_lineage(DbtCloudHook(), RUN, Path("never-written")),
     "keep_runs": lambda client: reports.keep_runs([RUN], ObjectStoragePath("file:///never-made")),
@@ -119,17 +118,17 @@ def test_artifact_readers_return_none_for_404(
 def test_descriptions_of_a_run_report_results_that_cannot_be_read(
     dbt_cloud: ScriptedDbtCloud, client: DbtCloudClient
 ) -> None:
-    """So that a token which may read no results can resume a run."""
+    """So that a token without access to results can resume a run."""
     dbt_cloud.refused = 403
 
     text = describe_unfinished(client, run_of(client))
 
     assert "Run 1 failed" in text
-    assert "Its results cannot be read: dbt Cloud answered 403" in text
-    assert "dbt Cloud answered 403" in describe_failure(client, RUN)
+    assert "Its results cannot be read: dbt Cloud returned 403" in text
+    assert "dbt Cloud returned 403" in describe_failure(client, RUN)
 
 
-BAD = ["error", "fail", "runtime error", "partial success"]  # and what no dbt of today says
+BAD = ["error", "fail", "runtime error", "partial success"]  # and an unknown status
 UNKNOWN = ["cancelled", "timed out", "Error", "SUCCESS", "Pass", "Skipped", "unknown", ""]
 
 
@@ -152,7 +151,7 @@ FAILED_IN: dict[str, Callable[[DbtCloudClient], list[str]]] = {
         node.unique_id for node in read_results(client, RUN).nodes if "message" in slim(node)
     ],
     "page": lambda client: [
-        one.name.replace(" ", ".shop.") for one in troubles_of([read_results(client, RUN)])
+        one.name.replace(" ", ".shop.") for one in recurring_failures([read_results(client, RUN)])
     ],
     "pull requests": lambda client: [
         f"model.shop.{name}" for name in pull_requests.report_check(RUN)["failed_models"]
@@ -171,7 +170,7 @@ def test_readers_count_bad_and_unknown_model_statuses_as_failures(
     monkeypatch: pytest.MonkeyPatch, client: DbtCloudClient, reader: str, status: str
 ) -> None:
     dbt_cloud = ScriptedDbtCloud([MODEL], *STEPS)
-    dbt_cloud.choose, dbt_cloud.said = lambda node, run: status, {MODEL.unique_id: "error"}
+    dbt_cloud.choose, dbt_cloud.logged = lambda node, run: status, {MODEL.unique_id: "error"}
     dbt_cloud.start()
     dbt_cloud.finish()
     serve(monkeypatch, lambda: dbt_cloud)
@@ -196,11 +195,6 @@ def test_model_is_published_only_if_all_tests_are_good(
         artifacts.Node(TEST.unique_id, status, 0.1, "", BUILD),
     ]
 
-    found = list(news_in(client, [(run_of(client), nodes)], "duckdb://w"))
+    found = list(latest_builds(client, [(run_of(client), nodes)], "duckdb://w"))
 
     assert bool(found) is is_published
-
-
-def test_make_run_uses_the_same_good_statuses_as_the_dags() -> None:
-    """Neither may import the other."""
-    assert set(summary._GOOD) == artifacts.GOOD

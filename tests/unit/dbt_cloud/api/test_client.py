@@ -18,7 +18,7 @@ from include.dbt_cloud.api.responses import NoAnswerError
 from tests.running_dbt_cloud import RunningDbtCloud
 from tests.unit.dbt_cloud.conftest import go_well, go_wrong
 
-HOUR: dict[str, Any] = {"kind": "429", "seconds": 3600}  # dbt Cloud asks for a wait of an hour
+HOUR: dict[str, Any] = {"kind": "429", "seconds": 3600}  # with an hour in `Retry-After`
 SOON = 30.0  # seconds; for a busy machine
 NO_RUN = 10**9
 
@@ -29,8 +29,8 @@ def server(dbt_cloud_connection: RunningDbtCloud) -> Iterator[RunningDbtCloud]:
     go_well(dbt_cloud_connection)
 
 
-def client_of(patience: float) -> DbtCloudClient:
-    return DbtCloudClient(DbtCloudHook("dbt_cloud_default"), None, patience)
+def client_of(retry_seconds: float) -> DbtCloudClient:
+    return DbtCloudClient(DbtCloudHook("dbt_cloud_default"), None, retry_seconds)
 
 
 @pytest.mark.parametrize("login", [None, "", "acme"])
@@ -41,7 +41,7 @@ def test_client_rejects_a_connection_without_an_account_id(
     monkeypatch.setenv("AIRFLOW_CONN_DBT_CLOUD_EU", json.dumps(connection))
     hook = DbtCloudHook("dbt_cloud_eu")
 
-    with pytest.raises(AirflowException, match="dbt_cloud_eu lacks its login: the account id"):
+    with pytest.raises(AirflowException, match="dbt_cloud_eu has no account id: set its login"):
         DbtCloudClient(hook, None)
     assert DbtCloudClient(hook, 16173).account_id == 16173
 
@@ -57,9 +57,9 @@ def test_clients_reject_a_connection_with_an_invalid_extra(
         async with AsyncDbtCloudClient("dbt_cloud_eu"):
             pass
 
-    with pytest.raises(AirflowException, match="The extra of dbt_cloud_eu"):
+    with pytest.raises(AirflowException, match="proxies from the extra of dbt_cloud_eu"):
         DbtCloudClient(DbtCloudHook("dbt_cloud_eu"), None)
-    with pytest.raises(AirflowException, match="The extra of dbt_cloud_eu"):
+    with pytest.raises(AirflowException, match="proxies from the extra of dbt_cloud_eu"):
         asyncio.run(call())
 
 
@@ -73,7 +73,7 @@ def test_client_raises_no_answer_error_for_a_response_of_a_proxy(
         return response
 
     monkeypatch.setattr(HTTPAdapter, "send", send)
-    client = client_of(patience=0)
+    client = client_of(retry_seconds=0)
 
     for call in (
         lambda: client.get("runs/7/"),
@@ -82,15 +82,15 @@ def test_client_raises_no_answer_error_for_a_response_of_a_proxy(
         lambda: client.post("jobs/7/run/", {}),
         lambda: client.cancel(7),
     ):
-        with pytest.raises(NoAnswerError, match="dbt Cloud answered 200 with"):
+        with pytest.raises(NoAnswerError, match="dbt Cloud returned 200 with"):
             call()
 
 
-def test_get_waits_no_longer_than_its_patience(server: RunningDbtCloud) -> None:
+def test_get_waits_no_longer_than_its_retry_seconds(server: RunningDbtCloud) -> None:
     go_wrong(server, **HOUR)
     began = time.monotonic()
 
-    client_of(patience=2).get("runs/", limit=1)
+    client_of(retry_seconds=2).get("runs/", limit=1)
 
     assert 1 < time.monotonic() - began < SOON
 
@@ -105,21 +105,21 @@ def test_get_waits_no_longer_than_its_patience(server: RunningDbtCloud) -> None:
     ],
     ids=["get", "text", "post", "cancel"],
 )
-def test_client_calls_raise_after_their_patience(
+def test_client_calls_raise_after_their_retry_seconds(
     server: RunningDbtCloud, call: Callable[[DbtCloudClient], object]
 ) -> None:
     go_wrong(server, **HOUR, times=1000)
     began = time.monotonic()
 
     with pytest.raises(NoAnswerError, match="429"):
-        call(client_of(patience=2))
+        call(client_of(retry_seconds=2))
 
     assert 1 < time.monotonic() - began < SOON
 
 
 def test_get_once_does_not_retry(server: RunningDbtCloud) -> None:
     go_wrong(server, **HOUR)
-    client = client_of(patience=60)
+    client = client_of(retry_seconds=60)
 
     with pytest.raises(NoAnswerError, match="429"):
         client.get_once("runs/", limit=1)
@@ -128,11 +128,11 @@ def test_get_once_does_not_retry(server: RunningDbtCloud) -> None:
 
 
 def test_cancel_ignores_retry_after(server: RunningDbtCloud) -> None:
-    """Airflow kills a worker five seconds after it has asked the task to end."""
+    """Airflow kills a worker five seconds after it asks the task to end."""
     go_wrong(server, **HOUR, times=2)
     began = time.monotonic()
 
     with pytest.raises(AirflowException, match="404"):
-        client_of(patience=90).cancel(NO_RUN)
+        client_of(retry_seconds=90).cancel(NO_RUN)
 
     assert time.monotonic() - began < SOON

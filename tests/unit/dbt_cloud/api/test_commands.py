@@ -1,4 +1,4 @@
-"""Which command some words are, as dbt's own parser sees them."""
+"""Tests of command lines, compared with dbt's own parser."""
 
 from __future__ import annotations
 

@@ -22,7 +22,7 @@ CORE = """\
 18:54:07  Done. PASS=14 WARN=0 ERROR=1 SKIP=10 NO-OP=0 TOTAL=25
 """
 
-# https://docs.getdbt.com/docs/build/udfs, and lines that users of Fusion have posted
+# https://docs.getdbt.com/docs/build/udfs, and lines posted by users of Fusion
 FUSION = """\
 dbt-fusion 2.0.0-preview.45
  Succeeded [  0.98s] function dbt_schema.whoami (function)
@@ -35,7 +35,7 @@ dbt-fusion 2.0.0-preview.45
     Failed [  0.01s] test  unique_orders
 """
 
-# From the debug log of dbt 1.11.16, while another model was still being built.
+# From the debug log of dbt 1.11.16, during another model's build.
 DEBUG = """\
 21:59:45.803438 [debug] [Thread-4 (worker)]: Compilation Error in model raises (models/raises.sql)
   I say no
@@ -74,9 +74,9 @@ actual differs from expected:
 
 
 def test_read_log_reads_lines_of_dbt_core() -> None:
-    said = read_log(CORE)
+    lines = read_log(CORE)
 
-    assert {label: one.status for label, one in said.items()} == {
+    assert {label: one.status for label, one in lines.items()} == {
         "analytics.stg_orders": "success",
         "analytics.countries": "success",
         "unique_orders_order_id": "pass",
@@ -86,26 +86,26 @@ def test_read_log_reads_lines_of_dbt_core() -> None:
         "spend_counts": "pass",
         "analytics.orders": "started",
     }
-    assert said["analytics.stg_orders"].seconds == 0.91
-    assert said["analytics.countries"].rows == 249
-    assert said["order_total_is_subtotal_plus_tax"].rows == 15080
+    assert lines["analytics.stg_orders"].seconds == 0.91
+    assert lines["analytics.countries"].rows == 249
+    assert lines["order_total_is_subtotal_plus_tax"].rows == 15080
 
 
 @pytest.mark.parametrize(
     "line",
     [
-        "2 of 3 OK created sql table model elsewhere.analytics.orders ........ [OK in 0.09s]",
-        " Succeeded [  0.09s] model elsewhere.analytics.orders (table)",
+        "2 of 3 OK created sql table model other_db.analytics.orders ........ [OK in 0.09s]",
+        " Succeeded [  0.09s] model other_db.analytics.orders (table)",
     ],
 )
 def test_read_line_labels_models_of_other_databases_like_the_lineage(line: str) -> None:
-    relation = "elsewhere.analytics.orders"
+    relation = "other_db.analytics.orders"
     node = LineageNode("model.shop.orders", "orders", "model", (), relation=relation)
 
-    said = read_line(line)
+    found = read_line(line)
 
-    assert said
-    assert said.label == node.label == "analytics.orders"
+    assert found
+    assert found.label == node.label == "analytics.orders"
 
 
 def test_lineage_node_label_is_unchanged_without_a_database() -> None:
@@ -173,8 +173,8 @@ TRUE = [one for one in RECORDINGS if one != UNTRUE]
 @pytest.mark.parametrize("recording", RECORDINGS)
 def test_log_and_results_agree(recording: str) -> None:
     for step in steps(recording):
-        known = {key: pair for key, pair in outcomes(recording, step).items() if None not in pair}
-        differ = {key: pair for key, pair in known.items() if len(set(pair)) > 1}
+        common = {key: pair for key, pair in outcomes(recording, step).items() if None not in pair}
+        differ = {key: pair for key, pair in common.items() if len(set(pair)) > 1}
         assert bool(differ) is (recording == UNTRUE), differ
 
 
@@ -213,10 +213,10 @@ def test_recordings_are_of_three_versions_of_dbt() -> None:
     ],
 )  # fmt: skip
 def test_read_line_reads_status_and_seconds(line: str, status: str, seconds: float) -> None:
-    said = read_line(line)
+    found = read_line(line)
 
-    assert said
-    assert (said.label, said.status, said.seconds) == ("a.b", status, seconds)
+    assert found
+    assert (found.label, found.status, found.seconds) == ("a.b", status, seconds)
 
 
 @pytest.mark.parametrize(
@@ -229,10 +229,10 @@ def test_read_line_reads_status_and_seconds(line: str, status: str, seconds: flo
     ],
 )
 def test_read_line_finds_the_name_of_a_test(line: str) -> None:
-    said = read_line(line)
+    found = read_line(line)
 
-    assert said
-    assert said.label == "keeps_ids"
+    assert found
+    assert found.label == "keeps_ids"
 
 
 @pytest.mark.parametrize(
@@ -248,5 +248,5 @@ def test_read_line_finds_the_name_of_a_test(line: str) -> None:
         "1 of 1 OK hook: shop.on-run-start.0 ..... [OK in 0.01s]",
     ],
 )
-def test_read_line_leaves_out_what_may_be_another_node(line: str) -> None:
+def test_read_line_skips_lines_that_may_be_of_another_node(line: str) -> None:
     assert read_line(line) is None

@@ -1,4 +1,4 @@
-"""``run_results.json`` as other versions of dbt, Fusion and packages write it."""
+"""Tests with ``run_results.json`` of other versions of dbt, Fusion and packages."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from include.dbt_cloud.api.artifacts import (
     nodes_of_run,
 )
 from include.dbt_cloud.changes import changes_of
-from include.dbt_cloud.page.content import model_times, troubles_of
+from include.dbt_cloud.page.content import model_times, recurring_failures
 from include.dbt_cloud.reports.archive import archive
 from include.dbt_cloud.reports.dbt_docs import keep_docs
 from include.dbt_cloud.reports.history import History
@@ -81,8 +81,8 @@ def test_history_and_page_accept_any_results(tmp_path: Path, artifact: dict[str,
     (kept,) = history.results(1, most=1)
     assert [node.unique_id for node in kept.nodes] == [node.unique_id for node in results.nodes]
     assert all(time.seconds >= 0 for time in model_times([kept, kept]))
-    assert {one.name for one in troubles_of([kept])} == {
-        kept.called(node) for node in kept.outcomes if node.is_trouble
+    assert {one.name for one in recurring_failures([kept])} == {
+        kept.called(node) for node in kept.outcomes if node.has_failed_or_warned
     }
 
 
@@ -135,12 +135,12 @@ def test_invocation_of_identifies_results_without_an_id_by_content() -> None:
 
 
 def test_run_without_steps_has_neither_results_nor_files(tmp_path: Path) -> None:
-    """As one that was cancelled while it was queued."""
-    client: Any = None  # nothing is asked of dbt Cloud
+    """Such a run was cancelled while it was queued."""
+    client: Any = None  # never called
     run = {"id": 7, "project_id": 1, "run_steps": None}
 
     assert not list(nodes_of_run(client, run))
     assert not archive(client, run, tmp_path)
     keep_docs(client, run | {"has_docs_generated": True}, ObjectStoragePath(f"file://{tmp_path}"))
-    with pytest.raises(AirflowException, match="has no list"):
+    with pytest.raises(AirflowException, match="neither a list"):
         list(changes_of(run | {"href": "https://dbt/7"}))

@@ -1,4 +1,4 @@
-"""What an answer means, whatever its body is, and how long to wait before the next call."""
+"""Tests of the classification of responses, and of the wait before the next call."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ def test_back_off_caps_out_of_range_retry_after_numbers(header: str) -> None:
     "form", ["%a, %d %b %Y %H:%M:%S GMT", "%A, %d-%b-%y %H:%M:%S GMT", "%a %b %e %H:%M:%S %Y"]
 )
 def test_seconds_reads_each_form_of_a_date(form: str) -> None:
-    """RFC 9110, section 5.6.7, has three."""
+    """RFC 9110, section 5.6.7, has three date formats."""
     soon = datetime.now(UTC) + timedelta(seconds=40)
 
     assert 30 < seconds(soon.strftime(form)) <= 40
@@ -126,10 +126,10 @@ def test_no_answer_error_carries_retry_after(status: int) -> None:
         ({"status": {"user_message": "No such run."}}, "No such run."),
         ({"status": {"user_message": "No \0 such \ud83d run."}}, "No \ufffd such \ufffd run."),
         ({"status": "No such run."}, "No such run."),
-        *(({"status": said}, "no reason given") for said in NO_TEXTS),
+        *(({"status": value}, "no reason given") for value in NO_TEXTS),
         *(
-            ({"status": {"user_message": said}, "data": said}, "no reason given")
-            for said in NO_TEXTS
+            ({"status": {"user_message": value}, "data": value}, "no reason given")
+            for value in NO_TEXTS
         ),
         ({}, "no reason given"),
     ],
@@ -150,7 +150,7 @@ def test_refused_error_reads_the_reason_or_reports_none(body: Any, reason: str) 
     ids=lambda body: body[:10],
 )
 def test_read_response_raises_for_a_body_that_is_not_an_object(status: int, body: bytes) -> None:
-    with pytest.raises(NoAnswerError, match=f"dbt Cloud answered {status} with"):
+    with pytest.raises(NoAnswerError, match=f"dbt Cloud returned {status} with"):
         read_response(status, {}, body)
 
 
@@ -169,9 +169,9 @@ def test_read_response_raises_for_a_body_that_is_not_an_object(status: int, body
 def test_read_response_replaces_characters_that_cannot_be_stored(text: bytes, read: str) -> None:
     body = b'{"data": {"nodes": [{"message": "TEXT", "TEXT": 1}], "rows": 7, "sql": null}}'
 
-    answer = read_response(200, {}, body.replace(b"TEXT", text))
+    content = read_response(200, {}, body.replace(b"TEXT", text))
 
-    assert answer == {"data": {"nodes": [{"message": read, read: 1}], "rows": 7, "sql": None}}
+    assert content == {"data": {"nodes": [{"message": read, read: 1}], "rows": 7, "sql": None}}
 
 
 @given(JSON)
@@ -184,16 +184,16 @@ def test_read_response_preserves_all_other_values(value: Any) -> None:
 @pytest.mark.parametrize("path", ["runs/", "runs/7/", "jobs/7/run/", "runs/7/cancel/"])
 @pytest.mark.parametrize("data", [*NO_TEXTS, {"id": 7}, [{"id": 7}]], ids=ascii)
 def test_read_data_raises_for_missing_or_mistyped_data(path: str, data: Any) -> None:
-    """Of lists the data is a list, and of all else an object."""
-    answers = [{}, {"data": data}, {"error": data}]
+    """The data of a list is a list, of anything else an object."""
+    bodies = [{}, {"data": data}, {"error": data}]
     is_good = isinstance(data, list if path == "runs/" else dict)
 
-    for answer in answers:
-        body = json.dumps(answer).encode()
-        if is_good and "data" in answer:
+    for content in bodies:
+        body = json.dumps(content).encode()
+        if is_good and "data" in content:
             assert read_data(path, 200, {}, body) == data
             continue
-        with pytest.raises(NoAnswerError, match=f"dbt Cloud answered 200 without data for {path}"):
+        with pytest.raises(NoAnswerError, match=f"dbt Cloud returned 200 without data for {path}"):
             read_data(path, 200, {}, body)
 
 

@@ -1,4 +1,4 @@
-"""Airflow's own tables, on SQLite and on PostgreSQL: they read JSON differently."""
+"""Airflow's tables on SQLite and PostgreSQL, which read JSON differently."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ AddAssets = Callable[..., None]
 def database_url(
     request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[str]:
-    """Of a database of this process, whatever Airflow's settings say."""
+    """Use a database of this process instead of Airflow's."""
     home = tmp_path_factory.mktemp("airflow")
     if request.param == "sqlite":
         yield f"sqlite:///{home / 'airflow.db'}"
@@ -60,7 +60,7 @@ def airflow_s_tables(database_url: str) -> Iterator[None]:
 
 @pytest.fixture
 def add_assets(airflow_s_tables: None) -> Iterator[AddAssets]:
-    """Adds assets as a Dag file does that names them."""
+    """Add assets as Airflow does for a Dag file."""
 
     def add(*assets: Asset) -> None:
         with create_session() as session:
@@ -75,8 +75,8 @@ def add_assets(airflow_s_tables: None) -> Iterator[AddAssets]:
             session.execute(delete(table))
 
 
-def told(asset: Asset) -> list[FinishedRun | None]:
-    """What the events of an asset tell, oldest first."""
+def runs_in_events(asset: Asset) -> list[FinishedRun | None]:
+    """Return the runs in the events of an asset, oldest first."""
     with create_session() as session:
         extras: ScalarResult[dict[str, Any]] = session.scalars(
             select(AssetEvent.extra)

@@ -1,4 +1,4 @@
-"""Which runs an asset's URI stands for."""
+"""Tests of the runs that an asset's URI selects."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import pytest
 from airflow.sdk import Asset
 
 from include.dbt_cloud.events import FinishedRun, account_runs, job_runs
-from include.dbt_cloud.events.wanted import Wanted, conn_id_of
+from include.dbt_cloud.events.run_filter import RunFilter, conn_id_of
 
 RUN = FinishedRun(
     run_id=7,
@@ -40,18 +40,18 @@ RUN = FinishedRun(
 def test_asset_matches_only_its_own_runs(asset: Asset) -> None:
     other = replace(RUN, job_id=1, job_name="Other", project_id=2, environment_id=3)
 
-    assert Wanted.of_uri(asset.uri).fits(RUN)
-    assert Wanted.of_uri(asset.uri).fits(other) == (asset == account_runs())
+    assert RunFilter.of_uri(asset.uri).fits(RUN)
+    assert RunFilter.of_uri(asset.uri).fits(other) == (asset == account_runs())
 
 
 def test_asset_matches_a_job_name_in_its_stored_form() -> None:
     asset = account_runs(job_name="Daily \0 build")
 
-    assert Wanted.of_uri(asset.uri).fits(replace(RUN, job_name="Daily \ufffd build"))
+    assert RunFilter.of_uri(asset.uri).fits(replace(RUN, job_name="Daily \ufffd build"))
 
 
 def test_asset_rejects_an_id_that_is_not_a_number() -> None:
-    """In the triggerer the watcher would fail again and again."""
+    """In the triggerer the watcher would fail repeatedly."""
     daily: Any = "daily"
     with pytest.raises(ValueError, match="daily"):
         job_runs(daily)
@@ -68,4 +68,4 @@ def test_asset_uris_differ_by_connection() -> None:
 def test_asset_uri_preserves_any_connection_id(conn_id: str) -> None:
     uri = job_runs(65767, conn_id).uri
 
-    assert (conn_id_of(uri), Wanted.of_uri(uri)) == (conn_id, Wanted(job_id=65767))
+    assert (conn_id_of(uri), RunFilter.of_uri(uri)) == (conn_id, RunFilter(job_id=65767))

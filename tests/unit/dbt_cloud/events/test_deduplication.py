@@ -1,4 +1,4 @@
-"""A run that is told of again and again is one event."""
+"""Tests of one event per run, from repeated reports."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ from sqlalchemy import select, text
 from sqlalchemy.exc import DBAPIError
 
 from include.dbt_cloud.events import FinishedRun, job_runs
+from include.dbt_cloud.events.deduplication import OncePerRunAssetManager
 from include.dbt_cloud.events.finished_run import EXTRA
-from include.dbt_cloud.events.once import OncePerRunAssetManager
 from include.dbt_cloud.events.receiver import make_events
 from plugins import receive_dbt_cloud_webhooks
-from tests.unit.dbt_cloud.events.conftest import AddAssets, told
+from tests.unit.dbt_cloud.events.conftest import AddAssets, runs_in_events
 from tests.unit.dbt_cloud.events.test_assets import RUN
 
 REFUSE_ON_SQLITE = [
@@ -46,7 +46,7 @@ def register(extra: dict[str, Any]) -> None:
 
 
 def by_watcher(run: FinishedRun) -> dict[str, Any]:
-    """As Airflow tells what a trigger has seen."""
+    """Return the extra of a trigger's event in Airflow."""
     return {"from_trigger": True, "payload": run.as_extra()}
 
 
@@ -57,7 +57,7 @@ def test_concurrent_reports_of_one_run_make_one_event(add_assets: AddAssets) -> 
     with ThreadPoolExecutor(10) as threads:
         list(threads.map(register, extras))
 
-    assert told(ASSET) == [RUN_NOW]
+    assert runs_in_events(ASSET) == [RUN_NOW]
 
 
 def test_each_run_has_one_event_per_asset(add_assets: AddAssets) -> None:
@@ -72,8 +72,8 @@ def test_each_run_has_one_event_per_asset(add_assets: AddAssets) -> None:
             asset=other, extra=RUN_NOW.as_extra(), session=session
         )
 
-    assert told(ASSET) == [RUN_NOW, later]
-    assert told(other) == [RUN_NOW]
+    assert runs_in_events(ASSET) == [RUN_NOW, later]
+    assert runs_in_events(other) == [RUN_NOW]
 
 
 NOT_RUNS: list[Any] = [
@@ -105,7 +105,7 @@ ODD_EXTRAS: list[dict[str, Any]] = [
 def test_event_of_a_run_is_stored_once_after_any_other_event(
     add_assets: AddAssets, extra: dict[str, Any]
 ) -> None:
-    """PostgreSQL stores JSON with such text, and fails when it is to read a part of it."""
+    """PostgreSQL stores JSON with such text, but cannot read parts of it."""
     add_assets(ASSET)
     with create_session() as session:
         asset = session.scalars(select(AssetModel)).one()
@@ -115,8 +115,8 @@ def test_event_of_a_run_is_stored_once_after_any_other_event(
         register(by_watcher(RUN_NOW))
         register(RUN_NOW.as_extra())
 
-    assert told(ASSET).count(RUN_NOW) == 1
-    assert len(told(ASSET)) == 2
+    assert runs_in_events(ASSET).count(RUN_NOW) == 1
+    assert len(runs_in_events(ASSET)) == 2
 
 
 @pytest.mark.parametrize("extra", ODD_EXTRAS, ids=lambda extra: ascii(extra)[:60])
@@ -132,7 +132,7 @@ def test_unexpected_event_is_stored_unchanged(add_assets: AddAssets, extra: dict
 
 @pytest.fixture
 def trigger_id(add_assets: AddAssets, monkeypatch: pytest.MonkeyPatch) -> int:
-    """Of the asset's watcher, in a process in which the plugin takes a triggerer."""
+    """Return the id of the asset's trigger, in a process with the triggerer's plugin."""
     add_assets(ASSET)
     monkeypatch.setattr(airflow.models.trigger, "AssetManager", AssetManager)
     monkeypatch.setitem(sys.modules, receive_dbt_cloud_webhooks.TRIGGERER, airflow.models.trigger)
@@ -146,21 +146,21 @@ def trigger_id(add_assets: AddAssets, monkeypatch: pytest.MonkeyPatch) -> int:
 
 
 def fire(trigger_id: int, payload: Any) -> None:
-    """As the triggerer does it, which ends if this raises."""
+    """Submit an event as the triggerer does, which would end on an exception."""
     Trigger.submit_event(trigger_id, TriggerEvent(payload))  # type: ignore[no-untyped-call]
 
 
 def test_plugin_deduplicates_events_of_a_trigger(trigger_id: int) -> None:
-    """If this fails, Airflow has another way to a trigger's events than the one it replaces."""
+    """A failure means that Airflow stores triggers' events in another place."""
     for _ in range(2):
         fire(trigger_id, RUN_NOW.as_extra())
 
-    assert told(ASSET) == [RUN_NOW]
+    assert runs_in_events(ASSET) == [RUN_NOW]
 
 
 @pytest.fixture
 def no_lock() -> Iterator[None]:
-    """The database refuses to lock an asset's row."""
+    """Make the database refuse locks of an asset's row."""
     with create_session() as session:
         on_sqlite = session.get_bind().dialect.name == "sqlite"
         for statement in REFUSE_ON_SQLITE if on_sqlite else REFUSE_ON_POSTGRESQL:
@@ -169,7 +169,7 @@ def no_lock() -> Iterator[None]:
     with create_session() as session:
         session.execute(text("drop trigger refuse" + ("" if on_sqlite else " on asset")))
         engine = session.get_bind().engine
-    engine.dispose()  # connections to SQLite that were kept still know the trigger
+    engine.dispose()  # pooled SQLite connections keep the trigger
 
 
 def test_trigger_event_is_stored_without_deduplication_on_a_database_error(
@@ -178,18 +178,18 @@ def test_trigger_event_is_stored_without_deduplication_on_a_database_error(
     for _ in range(2):
         fire(trigger_id, RUN_NOW.as_extra())
 
-    assert told(ASSET) == [RUN_NOW, RUN_NOW]
-    assert "is stored without a look for its like" in caplog.text
+    assert runs_in_events(ASSET) == [RUN_NOW, RUN_NOW]
+    assert "is stored without deduplication" in caplog.text
     assert "locked by this test" in caplog.text
 
 
 def test_webhook_event_is_not_stored_on_a_database_error(
     add_assets: AddAssets, no_lock: None
 ) -> None:
-    """dbt Cloud sends it again, so nothing need be stored twice."""
+    """dbt Cloud sends it again, so no duplicate is needed."""
     add_assets(ASSET)
 
     with pytest.raises(DBAPIError, match="locked by this test"):
         make_events(RUN_NOW, "dbt_cloud_default")
 
-    assert told(ASSET) == []
+    assert runs_in_events(ASSET) == []

@@ -1,4 +1,4 @@
-"""No payload, whatever is in it, raises anything unexpected or leaves what cannot be stored."""
+"""Tests that any payload raises only documented errors and yields storable values."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ from typing import Any
 
 import pytest
 
+from include.dbt_cloud.api.loose_json import LARGEST
 from include.dbt_cloud.api.responses import DbtCloudRefusedError, NoAnswerError, read_response
 from include.dbt_cloud.events import FinishedRun
-from include.dbt_cloud.events.fields import BIGGEST
+from include.dbt_cloud.events.deduplication import earliest, run_of
 from include.dbt_cloud.events.finished_run import EXTRA
 from include.dbt_cloud.events.listed import Cursor, read_page
-from include.dbt_cloud.events.once import earliest, run_of
-from include.dbt_cloud.events.receiver import FINISHED, RefusedError, Setup, finished_run
+from include.dbt_cloud.events.receiver import RUN_COMPLETED, RefusedError, Setup, finished_run
 from tests.unit.dbt_cloud.events.test_assets import RUN
 from tests.unit.dbt_cloud.events.test_finished_run import LISTED, WEBHOOK
 
@@ -26,9 +26,9 @@ from hypothesis import strategies as some
 
 QUICKLY = settings(max_examples=100, deadline=None, derandomize=True, database=None)
 NOW = datetime.now(UTC).isoformat()
-BODY = WEBHOOK | {"timestamp": NOW, "eventType": FINISHED}
+BODY = WEBHOOK | {"timestamp": NOW, "eventType": RUN_COMPLETED}
 SETUP = Setup(["secret"], "dbt_cloud_default", "16173", "localhost")
-ANY_TEXT = some.text(some.characters(exclude_categories=()), max_size=9)  # with halves of pairs
+ANY_TEXT = some.text(some.characters(exclude_categories=()), max_size=9)  # with lone surrogates
 NUMBERS = some.one_of(
     some.integers(),
     some.floats(),
@@ -51,7 +51,7 @@ VALUES = some.recursive(
 
 
 def varied(payload: dict[str, Any]) -> some.SearchStrategy[dict[str, Any]]:
-    """The payload with some of its fields replaced, some left out, and some more."""
+    """Return the payload with replaced, missing and additional fields."""
     replaced = some.dictionaries(some.sampled_from([*payload]), VALUES, max_size=3)
     left_out = some.sets(some.sampled_from([*payload]), max_size=2)
     more = some.dictionaries(ANY_TEXT, VALUES, max_size=1)
@@ -75,7 +75,7 @@ def require_storable(run: FinishedRun) -> None:
     fields = asdict(run)
     whole = json.dumps(fields, ensure_ascii=False, allow_nan=False).encode()
     assert b"\\u0000" not in whole
-    assert all(0 <= value <= BIGGEST for value in fields.values() if isinstance(value, int))
+    assert all(0 <= value <= LARGEST for value in fields.values() if isinstance(value, int))
     assert FinishedRun.of_extra(run.as_extra()) == run
     assert earliest(run)
 
@@ -117,8 +117,8 @@ def test_read_page_returns_readable_runs_beside_malformed_ones(page: Any) -> Non
 
 @QUICKLY
 @given(some.one_of(VALUES, varied(RUN.as_extra()[EXTRA])))
-def test_run_of_reads_any_event_extra_as_a_run_or_none(told: Any) -> None:
-    for extra in (told, {EXTRA: told}, {"from_trigger": True, "payload": {EXTRA: told}}):
+def test_run_of_reads_any_event_extra_as_a_run_or_none(value: Any) -> None:
+    for extra in (value, {EXTRA: value}, {"from_trigger": True, "payload": {EXTRA: value}}):
         if run := run_of(extra):
             require_storable(run)
 
@@ -131,7 +131,7 @@ def test_cursor_of_json_returns_a_cursor_or_none(stored: Any) -> None:
 
 
 def cleaned(text: str) -> str:
-    """What is left of JSON if its texts can be stored."""
+    """Return JSON with storable texts only."""
     return re.sub(r"\\u0000|[\ud800-\udfff]", "\ufffd", text)
 
 
@@ -141,14 +141,14 @@ def cleaned(text: str) -> str:
     some.one_of(VALUES, varied({"status": {"user_message": "No."}, "data": None})),
 )
 def test_read_response_returns_storable_data_or_raises(status: int, body: Any) -> None:
-    answered = json.dumps(body).encode()
+    response = json.dumps(body).encode()
     if status < 400 and isinstance(body, dict):
-        read = json.dumps(read_response(status, {}, answered), ensure_ascii=False)
-        assert read == cleaned(json.dumps(json.loads(answered), ensure_ascii=False))
+        read = json.dumps(read_response(status, {}, response), ensure_ascii=False)
+        assert read == cleaned(json.dumps(json.loads(response), ensure_ascii=False))
         return
 
     with pytest.raises((DbtCloudRefusedError, NoAnswerError)) as error:
-        read_response(status, {}, answered)
+        read_response(status, {}, response)
 
     assert "\0" not in str(error.value)
     assert str(error.value).encode()

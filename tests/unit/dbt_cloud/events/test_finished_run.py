@@ -1,4 +1,4 @@
-"""A run tells the same by webhook and by list."""
+"""Tests of finished runs from webhooks and lists."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Webhooks, right and wrong ones, over HTTP to the app that the plugin mounts."""
+"""Tests of valid and invalid webhooks over HTTP, with the plugin's app."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from include.dbt_cloud.events import FinishedRun, account_runs, job_runs, receiv
 from include.dbt_cloud.events.signature import sign
 from plugins.receive_dbt_cloud_webhooks import ReceiveDbtCloudWebhooks
 from tests.free_ports import free_port
-from tests.unit.dbt_cloud.events.conftest import AddAssets, told
+from tests.unit.dbt_cloud.events.conftest import AddAssets, runs_in_events
 from tests.unit.dbt_cloud.events.test_finished_run import WEBHOOK
 
 SECRET = "a-secret-of-this-test"
@@ -36,7 +36,7 @@ PATH = "/webhooks/dbt-cloud"
 
 @pytest.fixture(scope="module")
 def address() -> Iterator[str]:
-    """The app as Airflow's API server mounts it."""
+    """Serve the app as Airflow's API server does."""
     api_server = FastAPI()
     for mounted in ReceiveDbtCloudWebhooks().fastapi_apps:
         api_server.mount(mounted["url_prefix"], mounted["app"])
@@ -65,9 +65,10 @@ def connect(monkeypatch: pytest.MonkeyPatch, conn_id: str, **fields: Any) -> Non
 
 
 def webhook(**changes: Any) -> bytes:
-    """A run that has ended now."""
+    """Return the webhook of a run that has just finished."""
     now = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
-    event = {"timestamp": f"{now[:-1]}.123456789Z", "eventType": receiver.FINISHED, "eventId": "e"}
+    event = {"timestamp": f"{now[:-1]}.123456789Z", "eventId": "e"}
+    event["eventType"] = receiver.RUN_COMPLETED
     data = WEBHOOK["data"] | {"runFinishedAt": now} | changes.pop("data", {})
     return json.dumps(WEBHOOK | event | {"data": data} | changes).encode()
 
@@ -84,9 +85,9 @@ def test_webhook_makes_an_event_of_each_matching_asset(address: str) -> None:
     answer = send(address, body)
 
     run = FinishedRun.of_webhook(json.loads(body), "ab123.us1.dbt.com")
-    assert answer.json() == {"detail": "Run 7 has ended: 2 new asset events, 0 known."}
-    assert told(EVERY_RUN) == told(OF_JOB) == [run]
-    assert told(OF_OTHER_JOB) == []
+    assert answer.json() == {"detail": "Run 7: 2 new asset events, 0 already existed."}
+    assert runs_in_events(EVERY_RUN) == runs_in_events(OF_JOB) == [run]
+    assert runs_in_events(OF_OTHER_JOB) == []
     assert run.url.startswith("https://ab123.us1.dbt.com/deploy/16173/")
 
 
@@ -104,7 +105,7 @@ def test_webhook_accepts_times_without_a_zone_and_missing_times(
     for _ in range(2):
         assert send(address, webhook(**changes)).status_code == 200
 
-    (run,) = told(OF_JOB)
+    (run,) = runs_in_events(OF_JOB)
     assert run
     assert run.finished_at.endswith("+00:00")
 
@@ -112,19 +113,19 @@ def test_webhook_accepts_times_without_a_zone_and_missing_times(
 def test_repeated_concurrent_webhooks_make_one_event(address: str) -> None:
     body = webhook()
     with ThreadPoolExecutor(5) as threads:
-        answers = list(threads.map(lambda _: send(address, body), range(10)))
+        responses = list(threads.map(lambda _: send(address, body), range(10)))
 
-    assert {answer.status_code for answer in answers} == {200}
-    assert len(told(OF_JOB)) == len(told(EVERY_RUN)) == 1
+    assert {answer.status_code for answer in responses} == {200}
+    assert len(runs_in_events(OF_JOB)) == len(runs_in_events(EVERY_RUN)) == 1
 
 
 def test_concurrent_webhooks_of_many_runs_make_an_event_each(address: str) -> None:
     bodies = [webhook(data={"runId": str(number)}) for number in range(20)]
     with ThreadPoolExecutor(8) as threads:
-        answers = list(threads.map(lambda body: send(address, body), bodies * 2))
+        responses = list(threads.map(lambda body: send(address, body), bodies * 2))
 
-    assert {answer.status_code for answer in answers} == {200}
-    assert sorted(run.run_id for run in told(OF_JOB) if run) == list(range(20))
+    assert {answer.status_code for answer in responses} == {200}
+    assert sorted(run.run_id for run in runs_in_events(OF_JOB) if run) == list(range(20))
 
 
 @pytest.mark.parametrize(
@@ -142,7 +143,7 @@ def test_other_webhooks_return_200_and_make_no_event_of_the_job(
     address: str, changes: dict[str, Any]
 ) -> None:
     assert send(address, webhook(**changes)).status_code == 200
-    assert told(OF_JOB) == []
+    assert runs_in_events(OF_JOB) == []
 
 
 @pytest.mark.parametrize(
@@ -185,10 +186,10 @@ def test_invalid_webhooks_are_rejected_without_logging_the_secret(
         answer = send(address, body, signature)
 
     assert answer.status_code == status, answer.text
-    assert f"A webhook is refused with {status}: " in caplog.text
+    assert f"Refused a webhook with {status}: " in caplog.text
     assert SECRET not in caplog.text + answer.text
     assert sign(SECRET, body) not in caplog.text
-    assert told(EVERY_RUN) == []
+    assert runs_in_events(EVERY_RUN) == []
 
 
 ABSURD = ["NaN", "-Infinity", "1e400", "7e0", f"1{'0' * 400}", "9" * 5000, "9223372036854775808"]
@@ -199,7 +200,7 @@ NO_TIMES += ["9999-12-31T23:59:59-14:00", "yesterday", 1764064860, 1e400, True, 
 
 
 def raw(field: str, value: str) -> bytes:
-    """A webhook with JSON that Python would not write."""
+    """Return a webhook with JSON that Python would not write."""
     written = (
         webhook(data={field: "HERE"}) if field in WEBHOOK["data"] else webhook(**{field: "HERE"})
     )
@@ -212,16 +213,16 @@ def test_webhook_with_an_invalid_required_number_returns_400(address: str, field
         answer = send(address, raw(field, value))
 
         assert answer.status_code == 400, (value[:20], answer.text)
-        assert "not what dbt Cloud documents: " in answer.json()["detail"]
+        assert "not as documented: " in answer.json()["detail"]
         assert len(answer.text) < 300
-    assert told(EVERY_RUN) == []
+    assert runs_in_events(EVERY_RUN) == []
 
 
 @pytest.mark.parametrize("field", ["projectId", "environmentId"])
 def test_webhook_with_an_invalid_optional_number_returns_400(address: str, field: str) -> None:
     for value in {*ABSURD} - {"null", '""'}:
         assert send(address, raw(field, value)).status_code == 400, value[:20]
-    assert told(EVERY_RUN) == []
+    assert runs_in_events(EVERY_RUN) == []
 
 
 @pytest.mark.parametrize("field", ["timestamp", "runStartedAt", "runFinishedAt"])
@@ -233,17 +234,17 @@ def test_webhook_with_an_invalid_time_returns_400(address: str, field: str) -> N
 
         assert answer.status_code == 400, (value, answer.text)
         assert "not a time since 1970" in answer.json()["detail"]
-    assert told(EVERY_RUN) == []
+    assert runs_in_events(EVERY_RUN) == []
 
 
 def test_webhook_reads_a_time_in_year_1_as_missing(address: str) -> None:
-    """As Go writes a time that is not set."""
+    """Go writes an unset time in year 1."""
     nothing = "0001-01-01T00:00:00Z"
 
     data = {"runStatusCode": 30, "runStartedAt": nothing, "runFinishedAt": nothing}
     assert send(address, webhook(data=data)).status_code == 200
 
-    (run,) = told(OF_JOB)
+    (run,) = runs_in_events(OF_JOB)
     assert run
     assert (run.started_at, run.finished_at[:4]) == ("", f"{datetime.now(UTC).year}")
 
@@ -252,7 +253,7 @@ def test_webhook_reads_a_time_in_year_1_as_missing(address: str) -> None:
 def test_receiver_keeps_serving_after_deeply_nested_json(address: str, opening: str) -> None:
     assert send(address, opening.encode() * 40_000).status_code == 400
     deep = raw("jobName", "[" * 40_000 + "]" * 40_000)
-    assert send(address, deep).status_code in (200, 400)  # as deep as this Python can read
+    assert send(address, deep).status_code in (200, 400)  # depends on Python's limit
     assert send(address, webhook()).status_code == 200
 
 
@@ -262,7 +263,7 @@ def test_webhook_stores_any_text_in_storable_form(address: str, field: str, text
     for run_id in ("7", "8", "7"):
         assert send(address, webhook(data={"runId": run_id, field: text})).status_code == 200
 
-    runs = told(OF_JOB)
+    runs = runs_in_events(OF_JOB)
     assert [run and run.run_id for run in runs] == [7, 8]
     assert runs[0]
     taken = {"jobName": runs[0].job_name, "runReason": runs[0].cause}
@@ -272,7 +273,7 @@ def test_webhook_stores_any_text_in_storable_form(address: str, field: str, text
 def test_webhook_reads_mistyped_names_as_empty(address: str) -> None:
     assert send(address, webhook(data={"jobName": 7, "runReason": ["by hand"]})).status_code == 200
 
-    (run,) = told(OF_JOB)
+    (run,) = runs_in_events(OF_JOB)
     assert run
     assert (run.job_name, run.cause) == ("", "")
 
@@ -290,11 +291,11 @@ def test_webhook_accepts_a_missing_project_and_environment(
 
     assert send(address, json.dumps(body).encode()).status_code == 200
 
-    (run,) = told(OF_JOB)
+    (run,) = runs_in_events(OF_JOB)
     assert run
     assert (run.project_id, run.environment_id) == (None, None)
     assert run.url == "https://ab123.us1.dbt.com/api/v2/accounts/16173/runs/7/"
-    assert told(of_project) == []
+    assert runs_in_events(of_project) == []
 
 
 def test_webhooks_of_a_run_that_ends_in_the_future_make_one_event(address: str) -> None:
@@ -304,7 +305,7 @@ def test_webhooks_of_a_run_that_ends_in_the_future_make_one_event(address: str) 
             == 200
         )
 
-    assert len(told(OF_JOB)) == 1
+    assert len(runs_in_events(OF_JOB)) == 1
 
 
 def test_receiver_returns_408_for_a_slow_body(
@@ -329,7 +330,7 @@ def test_receiver_accepts_both_secrets_during_a_rotation(
 @pytest.mark.parametrize(
     ("conn_id", "fields", "reason"),
     [
-        (receiver.WEBHOOKS, None, "no connection dbt_cloud_webhooks"),
+        (receiver.WEBHOOKS, None, "no usable connection dbt_cloud_webhooks"),
         (receiver.WEBHOOKS, {"login": "x"}, "has no password"),
         ("dbt_cloud_default", {"host": "x"}, "has no login"),
     ],
@@ -355,9 +356,9 @@ def test_receiver_returns_503_for_a_missing_or_incomplete_connection(
 @pytest.mark.parametrize(
     ("extra", "reason"),
     [
-        *((extra, "no connection dbt_cloud_webhooks that can be used") for extra in ("[1]", "7")),
+        *((extra, "no usable connection dbt_cloud_webhooks") for extra in ("[1]", "7")),
         *(
-            (f'{{"dbt_cloud_conn_id": {value}}}', "The extra of dbt_cloud_webhooks names no")
+            (f'{{"dbt_cloud_conn_id": {value}}}', "from the extra of dbt_cloud_webhooks")
             for value in ("7", "[]", "null", "{}", "true")
         ),
     ],
@@ -369,11 +370,11 @@ def test_receiver_returns_503_for_an_invalid_connection_extra(
     monkeypatch: pytest.MonkeyPatch,
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    """In the database any extra can stand."""
+    """The database can contain any extra."""
     monkeypatch.delenv(f"AIRFLOW_CONN_{receiver.WEBHOOKS.upper()}")
     with create_session() as session:
         stored = Connection(conn_id=receiver.WEBHOOKS, conn_type="generic", password=SECRET)
-        stored._extra = extra  # what it writes without a look
+        stored._extra = extra  # stored without validation
         session.add(stored)
     receiver.read_setup.cache_clear()
 
@@ -382,7 +383,7 @@ def test_receiver_returns_503_for_an_invalid_connection_extra(
 
     assert answer.status_code == 503, answer.text
     assert reason in answer.json()["detail"]
-    assert f"A webhook is refused with 503: {answer.json()['detail']}" in caplog.text
+    assert f"Refused a webhook with 503: {answer.json()['detail']}" in caplog.text
 
 
 def test_receiver_returns_503_while_the_database_is_unavailable(
@@ -396,7 +397,7 @@ def test_receiver_returns_503_while_the_database_is_unavailable(
         assert send(address, webhook()).status_code == 503
 
     assert send(address, webhook()).status_code == 200
-    assert len(told(OF_JOB)) == 1
+    assert len(runs_in_events(OF_JOB)) == 1
 
 
 def test_asset_with_an_invalid_uri_does_not_affect_others(
@@ -406,7 +407,7 @@ def test_asset_with_an_invalid_uri_does_not_affect_others(
     add_assets(wrong)
 
     assert send(address, webhook()).status_code == 200
-    assert (len(told(OF_JOB)), told(wrong)) == (1, [])
+    assert (len(runs_in_events(OF_JOB)), runs_in_events(wrong)) == (1, [])
 
 
 def test_receiver_serves_neither_docs_nor_unknown_paths(address: str) -> None:
@@ -426,7 +427,7 @@ def test_webhook_reaches_only_assets_of_its_connection(
 
     assert send(address, webhook(accountId=9)).status_code == 200
 
-    (run,) = told(in_europe)
+    (run,) = runs_in_events(in_europe)
     assert run
     assert run == replace(run, url="https://people.example/deploy/9/projects/36467/runs/7/")
-    assert told(OF_JOB) == []
+    assert runs_in_events(OF_JOB) == []

@@ -1,4 +1,4 @@
-"""The watcher in Airflow's own shared streams, against the real local dbt Cloud."""
+"""Tests of the watcher in Airflow's shared streams, with the local dbt Cloud."""
 
 from __future__ import annotations
 
@@ -21,9 +21,10 @@ from sqlalchemy.orm import Session
 
 from include.dbt_cloud.api.async_client import AsyncDbtCloudClient
 from include.dbt_cloud.api.responses import DbtCloudRefusedError, NoAnswerError
+from include.dbt_cloud.api.runs import PAGE
 from include.dbt_cloud.events import FinishedRun, account_runs, job_runs, newest_finished_run
-from include.dbt_cloud.events.listed import CATCH_UP, LOOK_BACK, PAGE, Cursor, Look, look_at
-from include.dbt_cloud.events.watcher import KEY, LISTENING, FinishedRuns
+from include.dbt_cloud.events.listed import CATCH_UP, LOOK_BACK, Cursor, Listing, list_finished_runs
+from include.dbt_cloud.events.watcher import CURSOR_KEY, SUBSCRIBERS, FinishedRunsProducer
 from include.local_dbt_cloud.settings import JOBS_FILE
 from include.local_dbt_cloud.storage.jobs_file import read_jobs_file
 from include.local_dbt_cloud.storage.statuses import Status
@@ -43,15 +44,15 @@ from tests.unit.dbt_cloud.events.test_finished_run import WEBHOOK
 from tests.unit.dbt_cloud.run.test_trigger import count_calls
 
 CI_JOB, CI_ENVIRONMENT = 48621, 29119
-PATIENCE = 60.0  # seconds; for a busy machine
-LONG_AGO = datetime(1969, 1, 1, tzinfo=UTC)  # which no run can be from
+TIME_LIMIT = 60.0  # seconds; for a busy machine
+LONG_AGO = datetime(1969, 1, 1, tzinfo=UTC)  # before all runs
 LOOKS = {"method": "GET", "path": "*/runs"}
 trigger_ids = count(1)
 
 
 @pytest.fixture(scope="module")
 def own_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningDbtCloud]:
-    """Whose runs are those of these tests."""
+    """Start a dbt Cloud for these tests only."""
     data = tmp_path_factory.mktemp("watched")
     prepare_data(CERTIFICATES.ca.parent, data)
     with RunningDbtCloud(data) as server:
@@ -75,7 +76,7 @@ def finish(
     times: int = 1,
     **odd: Any,
 ) -> list[int]:
-    """Runs of a job that have ended so long ago; dbt itself need not run for that."""
+    """Add finished runs of a job with the given age, without running dbt."""
     job = next(job for job in read_jobs_file(JOBS_FILE).jobs if job.id == job_id)
     at = datetime.now(UTC) - ago
     fields: dict[str, Any] = {
@@ -106,18 +107,18 @@ def changing(server: RunningDbtCloud) -> Iterator[Session]:
 
 
 def forget(server: RunningDbtCloud, *runs: int) -> None:
-    """Other tests have a list without them."""
+    """Delete runs, so that other tests do not list them."""
     with changing(server) as session:
         session.execute(delete(RunRow).where(RunRow.id.in_(runs)))
 
 
 @dataclass
 class Watched:
-    """An asset in Airflow: what its state store holds, and the events that are in the database."""
+    """An asset in Airflow, with its state store and its events in the database."""
 
     asset: Asset
     stored: dict[str, Any] = field(default_factory=dict)
-    heard: list[FinishedRun] = field(default_factory=list)
+    fired: list[FinishedRun] = field(default_factory=list)
 
     async def aget(self, key: str) -> Any:
         return self.stored.get(key)
@@ -127,13 +128,13 @@ class Watched:
 
     @property
     def runs(self) -> list[int]:
-        return [run.run_id for run in self.heard]
+        return [run.run_id for run in self.fired]
 
-    def knows(self, *runs: int) -> bool:
-        return {*runs} <= {*self.stored.get(KEY, {}).get("known", ())}
+    def has_seen(self, *runs: int) -> bool:
+        return {*runs} <= {*self.stored.get(CURSOR_KEY, {}).get("known", ())}
 
     async def watch(self, streams: SharedStreamManager, is_stored: bool) -> None:
-        """As the triggerer does it."""
+        """Watch as the triggerer does."""
         made = self.asset.watchers[0].trigger
         trigger: Any = type(made)(**made.serialize()[1])
         trigger.asset_state_store = self
@@ -144,9 +145,9 @@ class Watched:
                 seq = streams.bind_pending_event(trigger_id=number, key=key)
                 assert seq is not None
                 if is_stored:
-                    told = FinishedRun.of_extra(event.payload)
-                    assert told
-                    self.heard.append(told)
+                    run = FinishedRun.of_extra(event.payload)
+                    assert run
+                    self.fired.append(run)
                     streams.confirm_persisted([seq])
         finally:
             await streams.unsubscribe(number, key)
@@ -154,7 +155,7 @@ class Watched:
 
 @asynccontextmanager
 async def triggerer(*watched: Watched, is_stored: bool = True) -> AsyncIterator[None]:
-    """While it lasts; without ``is_stored`` no event of its reaches Airflow's database."""
+    """Run a triggerer for the block; without ``is_stored`` its events are not stored."""
     streams = SharedStreamManager()
     tasks = [asyncio.create_task(one.watch(streams, is_stored)) for one in watched]
     try:
@@ -167,15 +168,15 @@ async def triggerer(*watched: Watched, is_stored: bool = True) -> AsyncIterator[
 
 
 async def until(look: Callable[[], object]) -> None:
-    async with asyncio.timeout(PATIENCE):
+    async with asyncio.timeout(TIME_LIMIT):
         while not look():
             await asyncio.sleep(0.02)
 
 
 async def begun(*watched: Watched) -> None:
-    """They have listened, and listen no longer."""
+    """Start and stop the watchers."""
     async with triggerer(*watched):
-        await until(lambda: all(KEY in one.stored for one in watched))
+        await until(lambda: all(CURSOR_KEY in one.stored for one in watched))
 
 
 def daily_build() -> Watched:
@@ -190,17 +191,17 @@ def test_watcher_starts_now_and_makes_one_event_per_run(server: RunningDbtCloud)
         async with triggerer(watched):
             await until(lambda: watched.stored)
             (first,) = finish(server, status=Status.ERROR)
-            await until(lambda: watched.knows(first))
+            await until(lambda: watched.has_seen(first))
             (second,) = finish(server)
-            await until(lambda: watched.knows(first, second))
+            await until(lambda: watched.has_seen(first, second))
         assert watched.runs == [first, second]
 
     asyncio.run(story())
 
     listed = server.get(f"runs/{watched.runs[0]}/", include_related="job,trigger")
-    assert watched.heard[0] == FinishedRun.of_listed(listed)
-    assert (watched.heard[0].status, watched.heard[0].job_name) == ("error", "Daily build")
-    assert not LISTENING["dbt_cloud_default"]
+    assert watched.fired[0] == FinishedRun.of_listed(listed)
+    assert (watched.fired[0].status, watched.fired[0].job_name) == ("error", "Daily build")
+    assert not SUBSCRIBERS["dbt_cloud_default"]
 
 
 def test_watchers_of_a_connection_share_one_call(server: RunningDbtCloud) -> None:
@@ -215,7 +216,7 @@ def test_watchers_of_a_connection_share_one_call(server: RunningDbtCloud) -> Non
         async with triggerer(*many, all_of_them):
             await until(lambda: count_calls(server))
             runs = [finish(server, job)[0] for job in jobs]
-            await until(lambda: all(one.knows(*runs) for one in many))
+            await until(lambda: all(one.has_seen(*runs) for one in many))
         assert [one.runs for one in many] == [[run] for run in runs]
         assert sorted(all_of_them.runs) == runs
         triggers: list[Any] = [one.asset.watchers[0].trigger for one in (*many, all_of_them)]
@@ -242,11 +243,11 @@ def test_watcher_makes_events_of_its_own_runs_only(
         async with triggerer(watched):
             await until(lambda: watched.stored)
             runs = [finish(server, each)[0] for each in (CI_JOB, DAILY_BUILD, BUILD_AFTER_LOAD)]
-            await until(lambda: watched.knows(*runs))
+            await until(lambda: watched.has_seen(*runs))
 
     asyncio.run(story())
 
-    assert [run.job_id for run in watched.heard] == [job]
+    assert [run.job_id for run in watched.fired] == [job]
 
 
 def test_watcher_reports_runs_that_ended_while_no_triggerer_ran(server: RunningDbtCloud) -> None:
@@ -256,11 +257,11 @@ def test_watcher_reports_runs_that_ended_while_no_triggerer_ran(server: RunningD
         await begun(watched)
         missed = finish(server, times=250, ago=timedelta(minutes=1))  # three pages
         async with triggerer(watched):
-            await until(lambda: watched.knows(*missed))
+            await until(lambda: watched.has_seen(*missed))
         assert watched.runs == missed
         async with triggerer(watched):
             (last,) = finish(server)
-            await until(lambda: watched.knows(last))
+            await until(lambda: watched.has_seen(last))
         assert watched.runs == [*missed, last]
 
     asyncio.run(story())
@@ -274,11 +275,11 @@ def test_watcher_repeats_an_event_that_was_not_stored(server: RunningDbtCloud) -
         (run,) = finish(server)
         before = dict(watched.stored)
         async with triggerer(watched, is_stored=False):
-            await until(lambda: LISTENING["dbt_cloud_default"])
-            await asyncio.sleep(1)  # several looks
+            await until(lambda: SUBSCRIBERS["dbt_cloud_default"])
+            await asyncio.sleep(1)  # several polls
         assert (watched.runs, watched.stored) == ([], before)
         async with triggerer(watched):
-            await until(lambda: watched.knows(run))
+            await until(lambda: watched.has_seen(run))
         assert watched.runs == [run]
 
     asyncio.run(story())
@@ -291,9 +292,9 @@ def test_watcher_reports_runs_that_are_listed_late(server: RunningDbtCloud) -> N
         async with triggerer(watched):
             await until(lambda: watched.stored)
             (newer,) = finish(server)
-            await until(lambda: watched.knows(newer))
+            await until(lambda: watched.has_seen(newer))
             late = finish(server, ago=timedelta(minutes=2), times=2)
-            await until(lambda: watched.knows(newer, *late))
+            await until(lambda: watched.has_seen(newer, *late))
         assert watched.runs == [newer, *late]
 
     asyncio.run(story())
@@ -307,19 +308,19 @@ def test_watcher_that_joins_later_uses_its_own_cursor(server: RunningDbtCloud) -
         async with triggerer(early):
             await until(lambda: early.stored)
             (run,) = finish(server)
-            await until(lambda: early.knows(run))
+            await until(lambda: early.has_seen(run))
             async with triggerer(late):
-                await until(lambda: late.knows(run))
+                await until(lambda: late.has_seen(run))
         assert early.runs == late.runs == [run]
 
     asyncio.run(story())
 
 
 def test_watcher_ignores_a_poll_that_starts_after_its_cursor() -> None:
-    """A watcher may hear of one that was made before it had read its cursor."""
+    """A watcher can receive a poll that was made before it had read its cursor."""
     watched = daily_build()
     an_hour_ago = datetime.now(UTC) - timedelta(hours=1)
-    watched.stored[KEY] = Cursor(an_hour_ago, frozenset()).as_json()
+    watched.stored[CURSOR_KEY] = Cursor(an_hour_ago, frozenset()).as_json()
     made: Any = watched.asset.watchers[0].trigger
     trigger = type(made)(**made.serialize()[1])
     trigger.asset_state_store = watched
@@ -327,12 +328,12 @@ def test_watcher_ignores_a_poll_that_starts_after_its_cursor() -> None:
     earlier = (an_hour_ago + timedelta(minutes=30), RUN)
     later = (datetime.now(UTC), replace(RUN, run_id=8))
 
-    async def looks() -> AsyncIterator[Look]:
-        yield Look([later], since=datetime.now(UTC))
-        yield Look([earlier, later], since=an_hour_ago - LOOK_BACK)
+    async def listings() -> AsyncIterator[Listing]:
+        yield Listing([later], since=datetime.now(UTC))
+        yield Listing([earlier, later], since=an_hour_ago - LOOK_BACK)
 
     async def story() -> list[Any]:
-        return [event.payload async for event in trigger.filter_shared_stream(looks())]
+        return [event.payload async for event in trigger.filter_shared_stream(listings())]
 
     assert asyncio.run(story()) == [run.as_extra() for _at, run in (earlier, later)]
 
@@ -343,17 +344,17 @@ def test_watcher_omits_no_run_after_days_without_any(
     watched = Watched(job_runs(48618, poll_interval=0.1))
     (old,) = finish(server, 48618, ago=timedelta(days=10))
     ended = datetime.fromisoformat(server.get(f"runs/{old}/")["finished_at"])
-    watched.stored[KEY] = Cursor(ended, frozenset({old})).as_json()
+    watched.stored[CURSOR_KEY] = Cursor(ended, frozenset({old})).as_json()
 
     async def story() -> None:
         async with triggerer(watched):
             (run,) = finish(server, 48618)
-            await until(lambda: watched.knows(run))
+            await until(lambda: watched.has_seen(run))
         assert watched.runs == [run]
 
     asyncio.run(story())
 
-    assert "left out" not in caplog.text
+    assert "skipped" not in caplog.text
 
 
 def test_watcher_omits_runs_of_more_than_three_days_ago(
@@ -361,22 +362,22 @@ def test_watcher_omits_runs_of_more_than_three_days_ago(
 ) -> None:
     watched = Watched(job_runs(48620, poll_interval=0.1))
     long_ago = (datetime.now(UTC) - timedelta(days=10)).isoformat()
-    watched.stored[KEY] = {"until": long_ago, "known": []}
+    watched.stored[CURSOR_KEY] = {"until": long_ago, "known": []}
     finish(server, 48620, ago=CATCH_UP + timedelta(hours=1), times=100)
     recent = finish(server, 48620, ago=CATCH_UP - timedelta(hours=1))
     newest = finish(server, 48620)
 
     async def story() -> None:
         async with triggerer(watched):
-            await until(lambda: watched.knows(*newest))
+            await until(lambda: watched.has_seen(*newest))
 
     asyncio.run(story())
 
     assert watched.runs == [*recent, *newest]
-    assert "runs of more than 3 days ago are left out" in caplog.text
+    assert "runs older than 3 days are skipped" in caplog.text
 
 
-def said(caplog: pytest.LogCaptureFixture) -> list[str]:
+def logged(caplog: pytest.LogCaptureFixture) -> list[str]:
     ours = "include.dbt_cloud.events."
     return [record.message for record in caplog.records if record.name.startswith(ours)]
 
@@ -391,21 +392,21 @@ def test_watcher_skips_an_unreadable_run_with_one_warning(
             await until(lambda: watched.stored)
             (odd,) = finish(server, started_at=LONG_AGO)
             runs: list[int] = []
-            for _ in range(3):  # each is heard of by another look
+            for _ in range(3):  # one poll each
                 runs += finish(server)
-                await until(partial(watched.knows, *runs))
+                await until(partial(watched.has_seen, *runs))
             return odd, runs
 
     odd, runs = asyncio.run(story())
     forget(server, odd)
 
     assert watched.runs == runs
-    (warning,) = said(caplog)
-    assert f"dbt_cloud_default: dbt Cloud run {odd} is left out: the start is '1969-" in warning
+    (warning,) = logged(caplog)
+    assert f"dbt_cloud_default: skipped dbt Cloud run {odd}: the start is '1969-" in warning
 
 
 def test_poll_reads_the_page_after_one_of_runs_without_an_end(server: RunningDbtCloud) -> None:
-    """They come first in a list that a database has sorted, and last in the local dbt Cloud's."""
+    """A database can sort them first; the local dbt Cloud sorts them last."""
     whole = server.get(f"runs/{finish(server)[0]}/", include_related="job,trigger")
     pages = [[whole | {"id": at, "finished_at": None} for at in range(PAGE)], [whole]]
     asked: list[int] = []
@@ -415,10 +416,10 @@ def test_poll_reads_the_page_after_one_of_runs_without_an_end(server: RunningDbt
             asked.append(params["offset"])
             return pages[params["offset"] // PAGE]
 
-    look = asyncio.run(look_at(FirstThoseWithoutAnEnd("dbt_cloud_default"), None))
+    listing = asyncio.run(list_finished_runs(FirstThoseWithoutAnEnd("dbt_cloud_default"), None))
 
-    assert [run for _at, run in look.runs] == [FinishedRun.of_listed(whole)]
-    assert (len(look.unreadable), asked) == (PAGE, [0, PAGE])
+    assert [run for _at, run in listing.runs] == [FinishedRun.of_listed(whole)]
+    assert (len(listing.unreadable), asked) == (PAGE, [0, PAGE])
 
 
 def test_poll_stops_after_1000_unreadable_runs() -> None:
@@ -429,8 +430,8 @@ def test_poll_stops_after_1000_unreadable_runs() -> None:
             asked.append(params["offset"])
             return [{"id": params["offset"] + number} for number in range(PAGE)]
 
-    with pytest.raises(ValueError, match=r"none of 1000 listed runs can be read: status is None"):
-        asyncio.run(look_at(Endless("dbt_cloud_default"), None))
+    with pytest.raises(ValueError, match="could not read any of 1000 listed runs: status is None"):
+        asyncio.run(list_finished_runs(Endless("dbt_cloud_default"), None))
 
     assert len(asked) == 10
 
@@ -442,14 +443,14 @@ def test_watcher_reports_runs_beside_one_that_ends_in_the_future(server: Running
         async with triggerer(watched):
             await until(lambda: watched.stored)
             runs = finish(server, ago=timedelta(days=-3000))
-            await until(lambda: watched.knows(*runs))
+            await until(lambda: watched.has_seen(*runs))
             for _ in range(2):
                 runs += finish(server)
-                await until(partial(watched.knows, *runs))
+                await until(partial(watched.has_seen, *runs))
             async with triggerer(late):  # which begins now
                 await until(lambda: late.stored)
                 runs += finish(server)
-                await until(lambda: watched.knows(*runs) and late.knows(*runs))
+                await until(lambda: watched.has_seen(*runs) and late.has_seen(*runs))
             return runs
 
     runs = asyncio.run(story())
@@ -467,17 +468,17 @@ def test_watcher_makes_an_event_of_a_run_with_unstorable_text(server: RunningDbt
             await until(lambda: watched.stored)
             job = read_jobs_file(JOBS_FILE).jobs[0].model_dump(mode="json") | {"name": "a\0b"}
             runs = finish(server, trigger={"cause": "by \0 hand"}, job_definition=job)
-            await until(lambda: watched.knows(*runs))
+            await until(lambda: watched.has_seen(*runs))
             return runs
 
     (run,) = asyncio.run(story())
     forget(server, run)
 
-    assert (watched.runs, watched.heard[0].cause) == ([run], "by \ufffd hand")
+    assert (watched.runs, watched.fired[0].cause) == ([run], "by \ufffd hand")
 
 
 class NotStored(Watched):
-    """Its cursor is stored once, and no longer."""
+    """An asset whose cursor can be stored only once."""
 
     async def aset(self, key: str, value: Any) -> None:
         if key in self.stored:
@@ -496,11 +497,11 @@ def test_watcher_whose_cursor_cannot_be_stored_stops_no_other(
             runs: list[int] = []
             for _ in range(2):
                 runs += finish(server)
-                await until(partial(watched.knows, *runs))
+                await until(partial(watched.has_seen, *runs))
             return runs
 
     assert asyncio.run(story()) == watched.runs == gone.runs
-    assert f"The cursor of {gone.asset.uri} stays where it was: the asset is gone" in caplog.text
+    assert f"Could not store the cursor of {gone.asset.uri}: the asset is gone" in caplog.text
 
 
 @pytest.mark.parametrize(
@@ -512,18 +513,18 @@ def test_watcher_starts_now_when_its_cursor_cannot_be_read(
     server: RunningDbtCloud, caplog: pytest.LogCaptureFixture, stored: Any
 ) -> None:
     watched = daily_build()
-    watched.stored[KEY] = stored
+    watched.stored[CURSOR_KEY] = stored
     finish(server)
 
     async def story() -> list[int]:
         async with triggerer(watched):
-            await until(lambda: watched.stored[KEY] != stored)
+            await until(lambda: watched.stored[CURSOR_KEY] != stored)
             runs = finish(server)
-            await until(lambda: watched.knows(*runs))
+            await until(lambda: watched.has_seen(*runs))
             return runs
 
     assert asyncio.run(story()) == watched.runs
-    assert "A watcher begins now: its stored cursor cannot be read." in caplog.text
+    assert "A watcher starts at now: its stored cursor cannot be read." in caplog.text
 
 
 def test_newest_finished_run_skips_unreadable_runs(
@@ -537,7 +538,7 @@ def test_newest_finished_run_skips_unreadable_runs(
 
     assert run
     assert run.run_id == newest
-    assert f"dbt Cloud run {odd} is left out: the start is '1969-" in caplog.text
+    assert f"skipped dbt Cloud run {odd}: the start is '1969-" in caplog.text
 
 
 def test_url_of_a_finished_run_without_a_project_returns_that_run(server: RunningDbtCloud) -> None:
@@ -562,22 +563,22 @@ def test_watcher_logs_a_problem_once_and_loses_no_run(
         go_wrong(server, kind, times=2, **LOOKS)
         runs = finish(server)
         async with triggerer(watched):
-            await until(lambda: watched.knows(*runs))
+            await until(lambda: watched.has_seen(*runs))
         assert watched.runs == runs
 
     asyncio.run(story())
 
-    said = [record for record in caplog.records if record.name.endswith("events.watcher")]
-    assert [record.levelname for record in said] == ["WARNING", "INFO"]
-    assert "cannot hear of finished runs, and tries again; none is lost." in said[0].message
-    assert said[1].message == "dbt_cloud_default: dbt Cloud tells of its finished runs again."
+    logged = [record for record in caplog.records if record.name.endswith("events.watcher")]
+    assert [record.levelname for record in logged] == ["WARNING", "INFO"]
+    assert "could not poll finished runs, and retries; none is lost." in logged[0].message
+    assert logged[1].message == "dbt_cloud_default: polling of finished runs works again."
 
 
 @pytest.mark.parametrize(
-    ("changes", "said"),
+    ("changes", "logged"),
     [
-        ({"password": "wrong"}, "dbt Cloud answered 401: Invalid token."),
-        ({"login": None}, "Connection dbt_cloud_default lacks its login: the account id."),
+        ({"password": "wrong"}, "dbt Cloud returned 401: Invalid token."),
+        ({"login": None}, "Connection dbt_cloud_default has no account id: set its login"),
     ],
     ids=["token", "account"],
 )
@@ -586,26 +587,26 @@ def test_watcher_logs_a_connection_error(
     caplog: pytest.LogCaptureFixture,
     monkeypatch: pytest.MonkeyPatch,
     changes: dict[str, Any],
-    said: str,
+    logged: str,
 ) -> None:
     connection = json.dumps(json.loads(server.connection) | changes)
     monkeypatch.setenv("AIRFLOW_CONN_DBT_CLOUD_DEFAULT", connection)
 
     async def story() -> None:
         async with triggerer(daily_build()):
-            await until(lambda: said in caplog.text)
+            await until(lambda: logged in caplog.text)
 
     asyncio.run(story())
 
 
 def test_poll_delay_grows_and_follows_retry_after() -> None:
-    poll = FinishedRuns("dbt_cloud_default")
-    no_answer = NoAnswerError("dbt Cloud answered 503")
+    poll = FinishedRunsProducer("dbt_cloud_default")
+    no_answer = NoAnswerError("dbt Cloud returned 503")
 
     assert [poll.failed(no_answer) for _ in range(7)] == [1, 2, 4, 8, 16, 32, 60]
     poll.worked()
-    assert poll.failed(NoAnswerError("dbt Cloud answered 429", retry_after=30)) == 30
-    assert poll.failed(NoAnswerError("dbt Cloud answered 429", retry_after=86400)) == 60
+    assert poll.failed(NoAnswerError("dbt Cloud returned 429", retry_after=30)) == 30
+    assert poll.failed(NoAnswerError("dbt Cloud returned 429", retry_after=86400)) == 60
     assert poll.failed(DbtCloudRefusedError(401, "Invalid token.")) == 60
     poll.worked()
     assert poll.failed(no_answer) == 1
@@ -613,12 +614,12 @@ def test_poll_delay_grows_and_follows_retry_after() -> None:
 
 def test_poll_interval_must_be_positive_or_none() -> None:
     assert not job_runs(DAILY_BUILD, poll_interval=None).watchers
-    with pytest.raises(ValueError, match="give seconds, or None for no watcher"):
+    with pytest.raises(ValueError, match="must be positive or None"):
         job_runs(DAILY_BUILD, poll_interval=0)
 
 
 def test_each_asset_has_a_trigger_of_its_own() -> None:
-    """Airflow makes one of two with the same arguments, and then none has a cursor of its own."""
+    """Airflow merges triggers with equal arguments, which would then share a cursor."""
     made = [asset.watchers[0].trigger.serialize() for asset in (account_runs(), job_runs(1))]
 
     assert made[0] == (

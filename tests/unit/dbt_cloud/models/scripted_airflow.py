@@ -1,9 +1,9 @@
-"""A Dag run of a task group on an Airflow that does what a test says, one thing at a time.
+"""A scripted Airflow that runs a task group step by step.
 
-It runs the real operators and triggers, and decides which task is next as Airflow 3.3 does. What
-they ask of dbt Cloud goes to a ``ScriptedDbtCloud``. As in Airflow 3.4 no try sees what an earlier
-one has pushed. With ``forgets`` a clear and a success discard what the task has stored, as they do
-in Airflow 3.4 and with ``[state_store] clear_on_success``.
+It runs the real operators and triggers, and schedules tasks as Airflow 3.3 does. Their calls of dbt
+Cloud go to a ``ScriptedDbtCloud``. As in Airflow 3.4, a try cannot read XComs of an earlier one.
+With ``forgets``, a clear and a success discard the task's state, as in Airflow 3.4 and with
+``[state_store] clear_on_success``.
 """
 
 from __future__ import annotations
@@ -29,8 +29,8 @@ from airflow.sdk.exceptions import (
 )
 
 from include.dbt_cloud.models import dbt_cloud_models
-from include.dbt_cloud.models.following import LATEST, SETTLED, Followed, look
-from include.dbt_cloud.models.operators import JOB as TOLD
+from include.dbt_cloud.models.following import FINISHED, LATEST, GroupRuns, poll
+from include.dbt_cloud.models.operators import JOB as JOB_XCOM
 from include.dbt_cloud.models.operators import DbtCloudNodeOperator
 from include.dbt_cloud.models.progress import Progress
 from include.dbt_cloud.models.trigger import DbtCloudNodeTrigger, followed_by
@@ -45,15 +45,15 @@ from tests.unit.dbt_cloud.models.scripted_dbt_cloud import (
 
 GREEN = {"success", "skipped"}
 RED = {"failed", "upstream_failed"}
-ENDED = GREEN | RED
-WAITING = {"deferred", "scheduled", "up_for_retry"}
+FINISHED_STATES = GREEN | RED
+UNFINISHED_STATES = {"deferred", "scheduled", "up_for_retry"}
 RUN_JOB, REST = "g.run_job", "g.rest_of_run"
 numbers = itertools.count(1)
 
 
 @dataclass
 class Instance:
-    """A task instance. ``resume`` is what its worker does next, if it was deferred before."""
+    """A task instance. ``resume`` continues it in a worker after a deferral."""
 
     state: str | None = None
     try_number: int = 0
@@ -89,8 +89,8 @@ class ScriptedAirflow:
         self.instances = {task_id: Instance() for task_id in self.tasks}
         self.published: list[str] = []
         self.errors: dict[str, str] = {}
-        self.looked: dict[Followed, Progress] = {}
-        SETTLED.clear()
+        self.polled: dict[GroupRuns, Progress] = {}
+        FINISHED.clear()
         LATEST.clear()
 
     # What Airflow shows
@@ -103,41 +103,41 @@ class ScriptedAirflow:
         return self.instances[self.task_id(name)].state
 
     def names(self, *states: str | None) -> set[str]:
-        """Of the tasks in one of these states, without their groups."""
+        """Return the names of tasks in these states, without their groups."""
         return {one.split(".")[-1] for one, state in self.states.items() if state in states}
 
     @property
     def has_ended(self) -> bool:
-        return all(one.state in ENDED for one in self.instances.values())
+        return all(one.state in FINISHED_STATES for one in self.instances.values())
 
     @property
     def is_green(self) -> bool:
-        """The whole group, as a Dag's own end or a task after the group would see it."""
+        """Return whether the group succeeded, as seen by a downstream task."""
         return all(one.state in GREEN for one in self.instances.values())
 
     def task_id(self, name: str) -> str:
-        """``name`` may lack the groups that the task is in."""
+        """Return the task id; ``name`` can omit the groups."""
         found = [one for one in self.tasks if name in (one, one.split(".")[-1])]
         return str(found[0])
 
     def chain(self) -> list[int]:
-        """The runs that the job's task has told of."""
-        runs: list[int] = json.loads(self.instances[RUN_JOB].xcoms[TOLD])["runs"]
+        """Return the runs in the XCom of the job's task."""
+        runs: list[int] = json.loads(self.instances[RUN_JOB].xcoms[JOB_XCOM])["runs"]
         return runs
 
     def rebuilds(self, run: Run) -> bool:
-        """Whether the run builds nodes of this group again, or resumes one that does."""
-        return json.loads(self.instances[RUN_JOB].xcoms[TOLD])["key"] in run.origin.cause
+        """Return whether the run rebuilds nodes of this group, or resumes such a run."""
+        return json.loads(self.instances[RUN_JOB].xcoms[JOB_XCOM])["key"] in run.origin.cause
 
     def node_tasks(self) -> dict[str, DbtCloudNodeOperator]:
-        """Unique id of each node that has a task of its own → that task."""
+        """Return unique id → task of each node with its own task."""
         nodes = [one for one in self.tasks.values() if isinstance(one, DbtCloudNodeOperator)]
         return {task.unique_id: task for task in nodes}
 
     # What happens in Airflow
 
     def schedule(self) -> bool:
-        """Every task whose trigger rule is met begins; whether anything has changed."""
+        """Start every task whose trigger rule is met; return whether anything changed."""
         changed = False
         for task_id, one in self.instances.items():
             if one.state is None and (state := self._state_by_rule(self.tasks[task_id])):
@@ -147,7 +147,7 @@ class ScriptedAirflow:
         return changed
 
     def _state_by_rule(self, task: Any) -> str | None:
-        """As ``airflow.ti_deps.deps.trigger_rule_dep`` has it."""
+        """Evaluate the trigger rule as ``airflow.ti_deps.deps.trigger_rule_dep`` does."""
         above = [self.instances[one].state for one in task.upstream_task_ids]
         rule = str(getattr(task.trigger_rule, "value", task.trigger_rule))
         if RED.intersection(above):
@@ -172,19 +172,19 @@ class ScriptedAirflow:
 
     def _rendered(self, task_id: str) -> tuple[str, str]:
         one = self.instances[task_id]
-        told = self.instances[RUN_JOB].xcoms
-        followed = told.get(followed_by(task_id), "") if one.try_number > 1 else ""
-        return told.get(TOLD, ""), str(followed)
+        xcoms = self.instances[RUN_JOB].xcoms
+        followed = xcoms.get(followed_by(task_id), "") if one.try_number > 1 else ""
+        return xcoms.get(JOB_XCOM, ""), str(followed)
 
     def _defer(self, one: Instance, trigger: Any, method: str) -> None:
         _, kwargs = trigger.serialize()
         one.trigger, one.method, one.state = type(trigger)(**kwargs), method, "deferred"
 
     def work(self, *names: str) -> None:
-        """Workers take these tasks, or all that wait for one."""
-        wanted = {self.task_id(name) for name in names} or set(self.tasks)
+        """Run these tasks in workers, or all scheduled ones."""
+        chosen = {self.task_id(name) for name in names} or set(self.tasks)
         for task_id, one in self.instances.items():
-            if task_id in wanted and one.state == "scheduled":
+            if task_id in chosen and one.state == "scheduled":
                 self._work(task_id)
 
     def _work(self, task_id: str) -> None:
@@ -195,7 +195,7 @@ class ScriptedAirflow:
             one.xcoms.clear()
         one.state = "running"
         context = self.context(task_id)
-        task.__dict__.pop("hook", None)  # a worker is a process of its own
+        task.__dict__.pop("hook", None)  # a worker is a separate process
         task.__dict__.pop("client", None)
         if isinstance(task, DbtCloudNodeOperator):
             task.job, task.followed = self._rendered(task_id)
@@ -228,42 +228,42 @@ class ScriptedAirflow:
         one.state = "up_for_retry" if one.try_number <= one.max_tries else "failed"
 
     def poll(self) -> None:
-        """The triggerer looks once, and all its triggers hear of it."""
+        """Poll once for all triggers."""
         deferred = [(key, one) for key, one in self.instances.items() if one.state == "deferred"]
         for task_id, one in deferred:
             if isinstance(one.trigger, DbtCloudNodeTrigger):
                 self._poll_node(task_id, one)
-            elif not self._run(one.trigger.wait.run_id).is_active:
-                run_id = one.trigger.wait.run_id
+            elif not self._run(one.trigger.target.run_id).is_active:
+                run_id = one.trigger.target.run_id
                 self._resume(one, {"run_id": run_id, "outcome": "ended", "message": ""})
-        self.looked.clear()
+        self.polled.clear()
 
     def _run(self, run_id: int) -> Any:
         return self.dbt_cloud.runs[run_id - 1]
 
     def _poll_node(self, task_id: str, one: Instance) -> None:
-        followed = one.trigger.shared_stream_key()
-        if followed is None:
+        group = one.trigger.shared_stream_key()
+        if group is None:
             events = asyncio.run(first_of(one.trigger.run()))
             self._take(task_id, one, events)
             return
-        if followed not in self.looked:
-            self.looked[followed] = self._look(followed)
+        if group not in self.polled:
+            self.polled[group] = self._poll(group)
         one.trigger._task_instance = self.context(task_id)["ti"]
-        if event := one.trigger.event(self.looked[followed]):
+        if event := one.trigger.event(self.polled[group]):
             self._take(task_id, one, event)
 
-    def _look(self, followed: Followed) -> Progress:
-        before = LATEST.get(followed, Progress())
+    def _poll(self, group: GroupRuns) -> Progress:
+        before = LATEST.get(group, Progress())
         try:
             client: Any = ScriptedAsyncClient(self.dbt_cloud)
-            LATEST[followed] = asyncio.run(look(client, followed, before))
+            LATEST[group] = asyncio.run(poll(client, group, before))
         except Exception as error:
             return Progress(before.runs, problem=str(error))
-        return LATEST[followed]
+        return LATEST[group]
 
     def _take(self, task_id: str, one: Instance, event: Any) -> None:
-        """What the triggerer does with a trigger's event."""
+        """Handle a trigger's event as the triggerer does."""
         state = getattr(event, "task_instance_state", None)
         if state is None:
             self._resume(one, event.payload)
@@ -272,7 +272,7 @@ class ScriptedAirflow:
         one.state = str(state)
         if state == "failed":
             self._fail(task_id, one)
-        if one.state != "up_for_retry":  # Airflow keeps no XCom of a task that is tried again
+        if one.state != "up_for_retry":  # Airflow deletes the XComs of a retried task
             one.xcoms |= xcoms
         if state == "success":
             self._succeed(one)
@@ -281,10 +281,10 @@ class ScriptedAirflow:
         one.resume, one.trigger, one.state = (one.method, payload), None, "scheduled"
 
     def retry(self, *names: str) -> None:
-        """The delay of these tasks, or of all, is over."""
-        wanted = {self.task_id(name) for name in names} or set(self.tasks)
+        """End the retry delay of these tasks, or of all."""
+        chosen = {self.task_id(name) for name in names} or set(self.tasks)
         for task_id, one in self.instances.items():
-            if task_id in wanted and one.state == "up_for_retry":
+            if task_id in chosen and one.state == "up_for_retry":
                 one.state = "scheduled"
 
     def clear(self, *names: str, downstream: bool = True) -> None:
@@ -314,43 +314,43 @@ class ScriptedAirflow:
             asyncio.run(one.trigger.on_kill())
 
     def time_out(self, name: str) -> None:
-        """The ``execution_timeout`` of a task that waits for a run is over."""
+        """End the ``execution_timeout`` of a waiting task."""
         one = self.instances[self.task_id(name)]
-        event = {"run_id": one.trigger.wait.run_id, "outcome": "timeout", "message": "too long"}
+        event = {"run_id": one.trigger.target.run_id, "outcome": "timeout", "message": "too long"}
         self._resume(one, event)
 
     def restart_triggerer(self) -> None:
-        SETTLED.clear()
+        FINISHED.clear()
         LATEST.clear()
         for one in self.instances.values():
             if one.trigger:
                 self._defer(one, one.trigger, one.method)
 
     def start(self) -> Run:
-        """The job's task starts its run, and the other ones wait."""
+        """Start the job's run, and let the other tasks wait."""
         for name in (RUN_JOB, REST):
             self.schedule()
             self.work(name)
         return self.dbt_cloud.runs[-1]
 
     def advance_until(self, is_there: Callable[[], bool]) -> None:
-        """The run goes on, and all tasks hear of it, until something is there."""
+        """Advance the run and poll, until a condition is met."""
         while not is_there():
             assert self.dbt_cloud.advance(), "the run has ended before"
-            self.goes_on()
+            self.step()
 
-    def goes_on(self) -> None:
-        """Scheduler, workers and triggerer do what there is to do."""
+    def step(self) -> None:
+        """Run scheduler, workers and triggerer once."""
         while self.schedule():
             pass
         self.work()
         self.poll()
 
     def settle(self, rounds: int = 60) -> None:
-        """All goes on by itself until nothing changes any more."""
+        """Continue until nothing changes."""
         for _ in range(rounds):
             self.dbt_cloud.finish()
-            self.goes_on()
+            self.step()
             self.clock += 5
             if self.has_ended:
                 return
@@ -358,10 +358,10 @@ class ScriptedAirflow:
         raise AssertionError(f"These tasks never end: {self.states}")
 
     def run(self) -> dict[str, str | None]:
-        """The group from beginning to end, with a poll after each event in dbt Cloud."""
-        self.goes_on()
+        """Run the group, with a poll after each event in dbt Cloud."""
+        self.step()
         while self.dbt_cloud.advance():
-            self.goes_on()
+            self.step()
         self.settle()
         return self.states
 
@@ -411,7 +411,7 @@ MakeAirflow = Callable[..., ScriptedAirflow]
 
 
 def scripted(monkeypatch: pytest.MonkeyPatch, folder: Path) -> MakeAirflow:
-    """Makes a ``ScriptedAirflow``; one at a time."""
+    """Create a ``ScriptedAirflow``, one at a time."""
     made: list[ScriptedAirflow] = []
     serve(monkeypatch, lambda: made[-1].dbt_cloud)
     xcom = SimpleNamespace(set=lambda *args, **place: made[-1].push(*args, **place))

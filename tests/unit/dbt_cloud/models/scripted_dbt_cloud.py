@@ -1,7 +1,7 @@
-"""dbt Cloud's API in memory, with runs that go on as far as a test lets them.
+"""A scripted dbt Cloud API in memory, whose runs advance step by step.
 
-It stands for the local dbt Cloud where thousands of runs are needed: no dbt, no server, no waiting.
-``test_models.py`` compares what it answers with a run of the local dbt Cloud.
+It replaces the local dbt Cloud in tests with thousands of runs. ``test_models.py`` compares its
+responses with those of the local dbt Cloud.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ ACCOUNT, JOB = 16173, 65767
 CONNECTION = {"conn_type": "dbt_cloud", "host": "dbt", "login": str(ACCOUNT), "password": "x"}
 RUNNING, SUCCESS, ERROR, CANCELLED = 3, 10, 20, 30
 GOOD = {"success", "pass", "warn", "no-op", "reused"}
-# Which kinds of nodes a command runs.
+# Command → kinds of nodes.
 KINDS = {
     "build": ("seed", "model", "snapshot", "test", "unit_test"),
     "run": ("model",),
@@ -33,7 +33,7 @@ KINDS = {
     "snapshot": ("snapshot",),
     "test": ("test", "unit_test"),
 }
-CORE = {  # how dbt Core says it, by status, or by status and kind
+CORE = {  # dbt Core's words by status, or by status and kind
     "success model": "OK created sql table model {}",
     "success seed": "OK loaded seed file {}",
     "success snapshot": "OK snapshotted {}",
@@ -112,12 +112,12 @@ class Run:
 
     @property
     def origin(self) -> Run:
-        """The run whose failure it or others before it resume."""
+        """Return the first run of the chain that this run resumes."""
         return self.retries.origin if self.retries else self
 
     @property
     def command(self) -> str:
-        """The one that it is at, or the last one."""
+        """Return the current or last command."""
         return self.steps[-1].command if self.steps else ""
 
     @property
@@ -144,20 +144,19 @@ NODES = [
 
 
 class WorkerDiedError(BaseException):
-    """The process of a worker is gone in the middle of a call."""
+    """A worker died during a call."""
 
 
 class ScriptedDbtCloud:
-    """One job, whose ``nodes`` come parents first.
+    """One job with ``nodes``, parents first.
 
-    ``choose`` says what becomes of a node that a command runs, ``choose_command`` whether a command
-    itself succeeds. ``hooks`` are run after each command that runs nodes. ``said`` is what the log
-    says instead of a status, ``freshness`` what it says of a source; its ``grammar`` is ``core``,
-    ``fusion`` or ``unknown``. Of nodes that are ``lost`` the log alone says something. ``refused``
-    is the status with which artifacts are refused. While it ``is_down`` the triggerer gets no
-    answer, and the next call of a worker that ``dies`` ``before`` or ``after`` it never comes back.
-    Without ``tells_retried`` a run does not say which one it retries. ``message`` is what the
-    results say of each node.
+    ``choose`` returns a node's status, ``choose_command`` whether a command itself succeeds.
+    ``hooks`` run after each command that runs nodes. ``logged`` replaces statuses in the log, whose
+    ``grammar`` is ``core``, ``fusion`` or ``unknown``; ``freshness`` is its line about a source.
+    Nodes that are ``lost`` have no results. ``refused`` is the HTTP status for artifacts. While it
+    ``is_down``, the triggerer's calls fail. A worker ``dies`` ``before`` or ``after`` its next one.
+    Without ``has_retried_run`` a retry has no ``retrying_run_id``. ``message`` is the message of
+    each result.
     """
 
     def __init__(self, nodes: list[Node], *steps: str, grammar: str = "core") -> None:
@@ -167,12 +166,12 @@ class ScriptedDbtCloud:
         self.runs: list[Run] = []
         self.choose: Callable[[Node, Run], str] = lambda node, run: good_status(node)
         self.choose_command: Callable[[str], bool] = lambda command: True
-        self.said: dict[str, str] = {}
+        self.logged: dict[str, str] = {}
         self.freshness = "1 of 1 PASS freshness of {} ..... [PASS in 0.01s]"
         self.hooks: dict[str, str] = {}
         self.lost: set[str] = set()
         self.refused = 0
-        self.tells_retried = True
+        self.has_retried_run = True
         self.message = ""
         self.is_down = False
         self.dies = ""
@@ -183,7 +182,7 @@ class ScriptedDbtCloud:
         return self._add(Run(len(self.runs) + 1, cause, list(steps or self.job_steps), steps))
 
     def retry(self, failed: Run) -> Run:
-        """What its button in dbt Cloud does: the cause of the new run is dbt Cloud's own."""
+        """Retry a run as the button in dbt Cloud does, with dbt Cloud's own cause."""
         assert not self.reason(failed)
         commands, cause = failed.commands[self._place(failed) :], f"Retry of run {failed.id}"
         return self._add(Run(len(self.runs) + 1, cause, commands, failed.steps_override, failed))
@@ -195,12 +194,12 @@ class ScriptedDbtCloud:
 
     @staticmethod
     def _place(failed: Run) -> int:
-        """Where among the commands the one is that has failed."""
+        """Return the index of the failed command."""
         ran = [step for step in failed.steps if step.index > 3]
         return len(ran) - 1
 
     def advance(self, run: Run | None = None) -> bool:
-        """The oldest active run goes on by one event; False if there is none."""
+        """Advance the oldest active run by one event; return False without one."""
         active = [one for one in self.runs if one.is_active]
         run = run or (active[0] if active else None)
         if run is None or not run.is_active:
@@ -259,7 +258,7 @@ class ScriptedDbtCloud:
             elif status not in GOOD and verb == "build":
                 untrusted |= {*node.parents}
             step.results[node.unique_id] = status
-            step.lines.append(self._line(node, self.said.get(node.unique_id, status)))
+            step.lines.append(self._line(node, self.logged.get(node.unique_id, status)))
             yield
         self._leave(step, verb, step.results | self.hooks)
         return GOOD.issuperset([*step.results.values(), *self.hooks.values()])
@@ -272,8 +271,8 @@ class ScriptedDbtCloud:
 
     def _leave(self, step: Step, which: str, results: dict[str, str]) -> None:
         left = {key: status for key, status in results.items() if key not in self.lost}
-        said = {"message": self.message}
-        about = [said | {"unique_id": key, "status": one} for key, one in left.items()]
+        fields = {"message": self.message}
+        about = [fields | {"unique_id": key, "status": one} for key, one in left.items()]
         step.artifact = {
             "metadata": {"invocation_id": f"{id(self)}/{id(step)}"},
             "args": {"which": which},
@@ -281,7 +280,7 @@ class ScriptedDbtCloud:
         }
 
     def _chosen(self, command: str) -> set[str]:
-        """The nodes that the command selects, with the tests of what it selects."""
+        """Return the nodes that the command selects, with their tests."""
         kinds, words = KINDS[verb_of(command)], selection_of(command)
         named = {one.unique_id for one in self.nodes if self._is_named(one, words)}
         tests = {
@@ -315,18 +314,18 @@ class ScriptedDbtCloud:
         if self.grammar == "fusion":
             word = {"error": "Failed", "fail": "Failed", "success": "Succeeded", "pass": "Passed"}
             word |= {"warn": "Warned", "partial success": "Failed"}
-            said = word.get(status, status.capitalize())
-            return f" {said} [  0.10s] {node.kind}  {node.label}"
+            shown = word.get(status, status.capitalize())
+            return f" {shown} [  0.10s] {node.kind}  {node.label}"
         if status == "started":
             return f"12:00:00  1 of 9 START {node.kind} {node.label} ..... [RUN]"
         text = CORE.get(f"{status} {node.kind}") or CORE[status]
         ending = {"skipped": "SKIP"}.get(status, f"{status.upper()} in 0.10s")
         return f"12:00:00  1 of 9 {text.format(node.label)} ..... [{ending}]"
 
-    # What it answers
+    # Responses
 
-    def answer(self, method: str, path: str, params: dict[str, Any], body: Any) -> tuple[int, Any]:
-        """The status and the content of an answer; ``path`` is below the account's."""
+    def respond(self, method: str, path: str, params: dict[str, Any], body: Any) -> tuple[int, Any]:
+        """Return status and content of a response; ``path`` is relative to the account."""
         parts = path.strip("/").split("/")
         if parts[0] == "jobs" and method == "POST":
             run = self.start(body.get("steps_override"), body["cause"])
@@ -396,7 +395,7 @@ class ScriptedDbtCloud:
                 run.status
             ),
             "status_humanized": {SUCCESS: "Success", ERROR: "Error"}.get(run.status, "Other"),
-            "retrying_run_id": run.retries.id if run.retries and self.tells_retried else None,
+            "retrying_run_id": run.retries.id if run.retries and self.has_retried_run else None,
             "deferring_run_id": None,
             "git_sha": None,
             "can_retry": reason is None,
@@ -417,15 +416,15 @@ class ScriptedDbtCloud:
 
 
 class ScriptedAsyncClient:
-    """What the triggerer asks with."""
+    """The triggerer's client."""
 
     def __init__(self, dbt_cloud: ScriptedDbtCloud) -> None:
         self.dbt_cloud = dbt_cloud
 
     async def get(self, path: str, **params: Any) -> Any:
         if self.dbt_cloud.is_down:
-            raise NoAnswerError("dbt Cloud answered 503")
-        status, content = self.dbt_cloud.answer("GET", path, params, None)
+            raise NoAnswerError("dbt Cloud returned 503")
+        status, content = self.dbt_cloud.respond("GET", path, params, None)
         return read_data(path, status, {}, json.dumps(content).encode())
 
     async def cancel(self, run_id: int) -> None:
@@ -443,7 +442,7 @@ def refusal(status: int) -> tuple[int, Any]:
 
 
 def in_turn(unique_id: str, *statuses: str) -> Callable[[Node, Run], str]:
-    """What becomes of a node each time that it runs; all others are good."""
+    """Return a chooser with a node's statuses in order; all others are good."""
     left = list(statuses)
 
     def choose(node: Node, run: Run) -> str:
@@ -472,7 +471,7 @@ def selection_of(command: str) -> list[str] | None:
 
 
 def serve(monkeypatch: pytest.MonkeyPatch, dbt_cloud: Callable[[], ScriptedDbtCloud]) -> None:
-    """Whatever the connection ``dbt_cloud_default`` is used for, this one answers."""
+    """Serve all calls of the connection ``dbt_cloud_default``."""
 
     def send(_adapter: Any, request: Any, **_: Any) -> requests.Response:
         address = urlsplit(request.url)
@@ -483,7 +482,7 @@ def serve(monkeypatch: pytest.MonkeyPatch, dbt_cloud: Callable[[], ScriptedDbtCl
         dies, dbt_cloud().dies = dbt_cloud().dies, ""
         if dies == "before":
             raise WorkerDiedError
-        response.status_code, content = dbt_cloud().answer(request.method, path, params, body)
+        response.status_code, content = dbt_cloud().respond(request.method, path, params, body)
         if dies == "after":
             raise WorkerDiedError
         response._content = json.dumps(content).encode()

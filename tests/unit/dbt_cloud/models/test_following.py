@@ -12,7 +12,7 @@ from airflow.providers.dbt.cloud.hooks.dbt import DbtCloudJobRunStatus as Status
 from include.dbt_cloud.api.commands import select_only
 from include.dbt_cloud.api.responses import LONGEST_WAIT
 from include.dbt_cloud.api.runs import Run
-from include.dbt_cloud.models.following import Followed, selected
+from include.dbt_cloud.models.following import GroupRuns, selected
 from include.dbt_cloud.models.progress import Progress, RunProgress
 from include.dbt_cloud.models.steps import Step
 from include.dbt_cloud.models.trigger import DbtCloudNodeTrigger
@@ -30,9 +30,9 @@ def test_selected_reads_names_that_need_quotes() -> None:
     assert selected([command, "dbt parse"]) == set(nodes)
 
 
-def test_followed_raises_without_a_run_to_follow() -> None:
-    with pytest.raises(ValueError, match="started no run, whatever its state: clear it"):
-        Followed.of("dbt_cloud_default", job="")
+def test_group_runs_raises_without_a_run_to_follow() -> None:
+    with pytest.raises(ValueError, match="has not started a run: clear it"):
+        GroupRuns.of("dbt_cloud_default", job="")
 
 
 def node_trigger(server: RunningDbtCloud, max_silence: float) -> DbtCloudNodeTrigger:
@@ -71,12 +71,12 @@ def test_node_trigger_tolerates_one_failed_poll_after_a_long_interval(
     active = Run(10**9, Status.RUNNING.value, "", "", False, None, datetime.now(UTC))
 
     async def story() -> list[Any]:
-        async def looks() -> Any:
+        async def polls() -> Any:
             for problem in ("", "503", ""):
                 yield Progress((RunProgress(active, (Step("dbt build"),)),), problem)
                 await asyncio.sleep(0.2)
 
-        return [event async for event in trigger.filter_shared_stream(looks())]
+        return [event async for event in trigger.filter_shared_stream(polls())]
 
     assert asyncio.run(story()) == []
 
@@ -110,6 +110,6 @@ def test_node_tasks_fail_when_results_stay_refused(make_airflow: MakeAirflow) ->
         airflow.clock += 5
 
     assert airflow.names("failed") == {"a", "countries", "d"}
-    told = airflow.instances[airflow.task_id("d")].xcoms["return_value"]
-    assert (told["unique_id"], told["run_id"]) == (D, 1)
-    assert "dbt Cloud answered 403" in told["reason"]
+    result = airflow.instances[airflow.task_id("d")].xcoms["return_value"]
+    assert (result["unique_id"], result["run_id"]) == (D, 1)
+    assert "dbt Cloud returned 403" in result["reason"]

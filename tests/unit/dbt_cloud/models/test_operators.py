@@ -48,7 +48,7 @@ def test_check_results_is_the_only_leaf_of_the_group(
     ("steps", "skipped"),
     [
         (["dbt build --select b c"], {"a", "d", "countries"}),
-        (["dbt build --select tag:daily c"], {"a", "d", "countries"}),  # its results say which
+        (["dbt build --select tag:daily c"], {"a", "d", "countries"}),  # from its results
         (["dbt seed", "dbt build --select marts", "dbt run --select d"], {"a"}),
     ],
 )
@@ -115,15 +115,15 @@ def test_failed_node_without_a_task_fails_the_group(
 
 
 def test_xcoms_contain_only_storable_text(make_airflow: MakeAirflow) -> None:
-    """In PostgreSQL's JSON: no NUL, no half of a character."""
+    """PostgreSQL's JSON allows neither NUL nor lone surrogates."""
     dbt_cloud = ScriptedDbtCloud(NODES, "dbt build", grammar="unknown")
     dbt_cloud.choose, dbt_cloud.message = in_turn(C, "error"), "no \0 table \ud800"
     airflow = make_airflow(dbt_cloud)
 
     airflow.run()
 
-    told = airflow.instances[airflow.task_id("c")].xcoms["return_value"]
-    assert told["message"] == "no \ufffd table \ufffd"
+    result = airflow.instances[airflow.task_id("c")].xcoms["return_value"]
+    assert result["message"] == "no \ufffd table \ufffd"
     every = repr([one.xcoms for one in airflow.instances.values()])
     assert not re.search(r"\\x00|\\ud[89a-f]", every)
 
@@ -149,7 +149,7 @@ def test_group_fails_when_its_job_task_is_only_marked_as_success(make_airflow: M
 
     airflow.settle()
 
-    assert airflow.errors[REST].endswith("has started no run, whatever its state: clear it.")
+    assert airflow.errors[REST].endswith("has not started a run: clear it.")
     assert airflow.states[REST] == "failed"
 
 

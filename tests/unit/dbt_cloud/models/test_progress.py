@@ -8,11 +8,11 @@ import pytest
 from include.dbt_cloud.api.live_log import Failure
 from include.dbt_cloud.models.outcome import lines_about, outcome_of
 from include.dbt_cloud.models.progress import (
-    LOOKS,
+    MESSAGE_POLLS,
     NO_MESSAGE,
     Progress,
     RunProgress,
-    heard_after,
+    merge_failures,
     progress_of,
 )
 
@@ -23,7 +23,7 @@ RUNNING, SUCCESS, ERROR, CANCELLED = 3, 10, 20, 30
 
 
 def details(status: int, log: str = "", *commands: str, **fields: Any) -> dict[str, Any]:
-    """A run whose first command is at work, or all of whose commands have ended."""
+    """Return a run whose first command is active, or all of whose commands have finished."""
     commands = commands or ("dbt build",)
     shown = commands[:1] if status == RUNNING else commands
     return {
@@ -51,13 +51,13 @@ def artifact(which: str = "build", **statuses: str) -> dict[str, Any]:
 def ended(
     status: int, *artifacts: dict[str, Any], log: str = "", commands: tuple[str, ...] = ()
 ) -> RunProgress:
-    """A run whose commands have left these results, one after the other."""
+    """Return a finished run with these results, one per command."""
     left = {4 + number: one for number, one in enumerate(artifacts)}
     return progress_of(details(status, log, *commands), left)
 
 
-def line(said: str, label: str) -> str:
-    return f"1 of 3 {said} {label} ..... [{said} in 0.10s]\n"
+def line(word: str, label: str) -> str:
+    return f"1 of 3 {word} {label} ..... [{word} in 0.10s]\n"
 
 
 BUILT, PASSED = line("OK created sql table model", LABELS[ORDERS]), line("PASS", LABELS[TEST])
@@ -66,18 +66,18 @@ FAILED = line("ERROR creating", LABELS[ORDERS])
 SKIPPED = f"   Skipped [-------] model {LABELS[ORDERS]} (table)\n"
 
 
-def heard(looks: int, log: str) -> RunProgress:
-    """A run that goes on, and has been looked at so often."""
+def polled(polls: int, log: str) -> RunProgress:
+    """Return an active run after so many polls."""
     run = None
-    for _ in range(looks):
-        run = heard_after(run, progress_of(details(RUNNING, log), None))
+    for _ in range(polls):
+        run = merge_failures(run, progress_of(details(RUNNING, log), None))
     assert run
     return run
 
 
-def explained(log: str) -> RunProgress:
+def with_failure_messages(log: str) -> RunProgress:
     why = {ORDERS: Failure("Runtime Error in model orders", "select 1")}
-    return replace(heard(1, log), failures=why)
+    return replace(polled(1, log), failures=why)
 
 
 @pytest.mark.parametrize(
@@ -85,15 +85,15 @@ def explained(log: str) -> RunProgress:
     [
         (progress_of(details(RUNNING), None), None),
         (progress_of(details(RUNNING, line("START sql model", LABELS[ORDERS])), None), None),
-        (progress_of(details(RUNNING, BUILT), None), None),  # its test is still to come
+        (progress_of(details(RUNNING, BUILT), None), None),  # its test may follow
         (progress_of(details(RUNNING, BUILT + PASSED), None), "success"),
         (progress_of(details(RUNNING, BUILT + line("WARN 3", LABELS[TEST])), None), "success"),
-        (progress_of(details(RUNNING, BUILT, "dbt run"), None), "success"),  # no test will come
+        (progress_of(details(RUNNING, BUILT, "dbt run"), None), "success"),  # no test follows
         (progress_of(details(RUNNING, BUILT, "dbt run", "dbt test"), None), None),
         (progress_of(details(RUNNING, BUILT + line("FAIL 3", LABELS[TEST])), None), "failed"),
-        (progress_of(details(RUNNING, FAILED), None), None),  # why is still to come
-        (heard(LOOKS, FAILED), "failed"),
-        (explained(FAILED), "failed"),
+        (progress_of(details(RUNNING, FAILED), None), None),  # the message may follow
+        (polled(MESSAGE_POLLS, FAILED), "failed"),
+        (with_failure_messages(FAILED), "failed"),
         (progress_of(details(RUNNING, line("SKIP relation", LABELS[ORDERS])), None), None),
         (progress_of(details(RUNNING, SKIPPED), None), "skipped"),
         (progress_of(details(RUNNING, line("REUSED model", LABELS[ORDERS]) + PASSED), None),
@@ -108,7 +108,7 @@ def explained(log: str) -> RunProgress:
         (ended(ERROR, artifact(orders="success", test="timed out")), "failed"),
         (ended(ERROR, artifact(stg="error", orders="skipped")), "skipped"),
         (ended(ERROR), "failed"),
-        (ended(CANCELLED, log=BUILT + PASSED), "success"),  # the log is all
+        (ended(CANCELLED, log=BUILT + PASSED), "success"),  # the log is the only source
         (ended(CANCELLED), "failed"),
     ],
 )  # fmt: skip
@@ -119,13 +119,13 @@ def test_outcome_of_follows_the_node_and_its_tests(run: RunProgress, state: str 
 
 
 def test_failed_node_of_an_active_run_has_message_and_sql() -> None:
-    run = explained(FAILED)
+    run = with_failure_messages(FAILED)
 
     result = run.result(ORDERS, LABELS[ORDERS])
     assert result
     assert (result.message, result.last_sql) == ("Runtime Error in model orders", "select 1")
     assert not run.lacks_messages
-    later = heard_after(run, progress_of(details(RUNNING, FAILED), None))
+    later = merge_failures(run, progress_of(details(RUNNING, FAILED), None))
     assert later.result(ORDERS, LABELS[ORDERS]) == result
     outcome = outcome_of(run, OWN)
     assert outcome
@@ -136,21 +136,18 @@ def test_failed_node_of_an_active_run_has_message_and_sql() -> None:
 
 
 def test_failed_node_is_reported_without_message_after_enough_polls() -> None:
-    assert [heard(looks, FAILED).lacks_messages for looks in (1, LOOKS, LOOKS + 1)] == [
-        True,
-        True,
-        False,
-    ]
-    assert not heard(1, BUILT).lacks_messages
-    assert not heard(LOOKS - 1, FAILED).result(ORDERS, LABELS[ORDERS])
-    result = heard(LOOKS, FAILED).result(ORDERS, LABELS[ORDERS])
+    numbers = (1, MESSAGE_POLLS, MESSAGE_POLLS + 1)
+    assert [polled(polls, FAILED).lacks_messages for polls in numbers] == [True, True, False]
+    assert not polled(1, BUILT).lacks_messages
+    assert not polled(MESSAGE_POLLS - 1, FAILED).result(ORDERS, LABELS[ORDERS])
+    result = polled(MESSAGE_POLLS, FAILED).result(ORDERS, LABELS[ORDERS])
     assert result
     assert result.message == f"{FAILED.strip()}\n{NO_MESSAGE}"
 
 
 def test_results_override_the_log() -> None:
-    said = BUILT + line("FAIL 3", LABELS[TEST]) + line("OK created", LABELS[STG])
-    run = ended(ERROR, artifact(orders="error", test="pass", stg="success"), log=said)
+    log = BUILT + line("FAIL 3", LABELS[TEST]) + line("OK created", LABELS[STG])
+    run = ended(ERROR, artifact(orders="error", test="pass", stg="success"), log=log)
 
     results = {key: run.result(key, label) for key, label in LABELS.items()}
 
@@ -162,7 +159,7 @@ def test_results_override_the_log() -> None:
 
 
 def test_step_without_own_results_takes_outcomes_from_its_log() -> None:
-    """dbt Cloud still shows the results of the step before."""
+    """dbt Cloud returns the results of the step before."""
     left = artifact(orders="success") | {"metadata": {"invocation_id": "1"}}
     commands = ("dbt build", "dbt build --threads 1")
     run = ended(CANCELLED, left, left, log=FAILED, commands=commands)
@@ -181,7 +178,7 @@ def test_node_in_progress_when_its_run_was_cancelled_has_failed() -> None:
 
     assert outcome
     assert outcome.state == "failed"
-    assert "ended without a result of this node" in outcome.reason
+    assert "finished without a result of this node" in outcome.reason
 
 
 @pytest.mark.parametrize(
@@ -228,7 +225,7 @@ def test_newest_returns_the_newest_run_that_builds_a_node() -> None:
     assert progress.newest("stg_orders", after=7) is None
 
 
-def test_log_is_unread_for_a_long_log_without_known_lines() -> None:
-    assert progress_of(details(RUNNING, "Zzz\n" * 30), None).log_is_unread
-    assert not progress_of(details(RUNNING, "Zzz\n" * 30 + BUILT), None).log_is_unread
-    assert not progress_of(details(RUNNING, "Running with dbt=1.11\n"), None).log_is_unread
+def test_log_is_unreadable_for_a_long_log_without_node_lines() -> None:
+    assert progress_of(details(RUNNING, "Zzz\n" * 30), None).is_log_unreadable
+    assert not progress_of(details(RUNNING, "Zzz\n" * 30 + BUILT), None).is_log_unreadable
+    assert not progress_of(details(RUNNING, "Running with dbt=1.11\n"), None).is_log_unreadable

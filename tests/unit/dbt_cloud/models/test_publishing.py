@@ -1,4 +1,4 @@
-"""The assets of what a run of the local dbt Cloud has built."""
+"""Tests of asset events of the models that a run built."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from airflow.providers.dbt.cloud.hooks.dbt import DbtCloudHook
 
 from include.dbt_cloud.api.artifacts import nodes_of_run
 from include.dbt_cloud.api.client import DbtCloudClient
-from include.dbt_cloud.models.publishing import describes, news_in, plain
+from include.dbt_cloud.models.publishing import describes, latest_builds, unquoted
 from tests.running_dbt_cloud import RunningDbtCloud
 from tests.unit.dbt_cloud.conftest import open_warehouse
 
@@ -21,7 +21,7 @@ SELECT = "--select stg_orders stg_stores"
 
 @pytest.fixture(scope="module")
 def runs(local_dbt_cloud: RunningDbtCloud) -> dict[str, int]:
-    """One in which a test of stg_orders fails, a good one, and one into another schema."""
+    """Run one with a failed test of stg_orders, a good one, and one into another schema."""
 
     def run(step: str, **overrides: Any) -> int:
         quick = {"generate_docs_override": False}
@@ -36,28 +36,28 @@ def runs(local_dbt_cloud: RunningDbtCloud) -> dict[str, int]:
     with open_warehouse(local_dbt_cloud) as warehouse:
         warehouse.execute("create or replace table raw.orders as from raw.orders_away")
         warehouse.execute("drop table raw.orders_away")
-    elsewhere = run("dbt run --select stg_stores", schema_override="mine")
-    return {"failed": failed, "good": run(f"dbt build {SELECT}"), "elsewhere": elsewhere}
+    other_schema = run("dbt run --select stg_stores", schema_override="mine")
+    return {"failed": failed, "good": run(f"dbt build {SELECT}"), "other_schema": other_schema}
 
 
-def news(server: RunningDbtCloud, *run_ids: int) -> dict[str, dict[str, Any]]:
-    """Asset → extra."""
+def published(server: RunningDbtCloud, *run_ids: int) -> dict[str, dict[str, Any]]:
+    """Return asset → extra."""
     client = DbtCloudClient(DbtCloudHook(), None)
     found = [client.get(f"runs/{each}/", include_related="run_steps,trigger") for each in run_ids]
     pairs = [(run, list(nodes_of_run(client, run))) for run in found]
-    return {asset.uri: extra for asset, extra, _ in news_in(client, pairs, NAMESPACE)}
+    return {asset.uri: extra for asset, extra, _ in latest_builds(client, pairs, NAMESPACE)}
 
 
 def test_asset_events_describe_each_built_model(
     dbt_cloud_connection: RunningDbtCloud, runs: dict[str, int]
 ) -> None:
-    found = news(dbt_cloud_connection, runs["good"])
+    found = published(dbt_cloud_connection, runs["good"])
 
     assert set(found) == {f"{ANALYTICS}/stg_orders", f"{ANALYTICS}/stg_stores"}
-    told = found[f"{ANALYTICS}/stg_stores"]
-    assert told.pop("seconds") > 0
-    assert told.pop("run_url").endswith(f"/runs/{runs['good']}/")
-    assert told == {
+    extra = found[f"{ANALYTICS}/stg_stores"]
+    assert extra.pop("seconds") > 0
+    assert extra.pop("run_url").endswith(f"/runs/{runs['good']}/")
+    assert extra == {
         "unique_id": "model.jaffle_shop.stg_stores",
         "status": "success",
         "run_id": runs["good"],
@@ -68,13 +68,13 @@ def test_asset_events_describe_each_built_model(
 def test_failed_test_withholds_the_asset_event_of_its_model(
     dbt_cloud_connection: RunningDbtCloud, runs: dict[str, int]
 ) -> None:
-    assert set(news(dbt_cloud_connection, runs["failed"])) == {f"{ANALYTICS}/stg_stores"}
+    assert set(published(dbt_cloud_connection, runs["failed"])) == {f"{ANALYTICS}/stg_stores"}
 
 
 def test_asset_events_of_several_runs_use_the_last_one(
     dbt_cloud_connection: RunningDbtCloud, runs: dict[str, int]
 ) -> None:
-    found = news(dbt_cloud_connection, runs["failed"], runs["good"])
+    found = published(dbt_cloud_connection, runs["failed"], runs["good"])
 
     assert {extra["run_id"] for extra in found.values()} == {runs["good"]}
 
@@ -82,7 +82,7 @@ def test_asset_events_of_several_runs_use_the_last_one(
 def test_run_into_another_schema_has_no_asset_events(
     dbt_cloud_connection: RunningDbtCloud, runs: dict[str, int]
 ) -> None:
-    assert news(dbt_cloud_connection, runs["elsewhere"]) == {}
+    assert published(dbt_cloud_connection, runs["other_schema"]) == {}
 
 
 @pytest.mark.parametrize(
@@ -113,5 +113,5 @@ def test_event_of_another_accounts_run_describes_another_run(
         "shop.public.my orders",
     ],
 )
-def test_plain_removes_the_quotes_of_each_warehouse(relation: str) -> None:
-    assert plain(relation) == "shop.public.my orders"
+def test_unquoted_removes_the_quotes_of_each_warehouse(relation: str) -> None:
+    assert unquoted(relation) == "shop.public.my orders"

@@ -13,7 +13,7 @@ from airflow.sdk import DAG
 
 from include.dbt_cloud.airflow.compat import AirflowException
 from include.dbt_cloud.models import dbt_cloud_models
-from include.dbt_cloud.models.operators import PATIENCE, Rebuilding
+from include.dbt_cloud.models.operators import RECHECK_SECONDS, Rebuilding
 from include.dbt_cloud.models.trigger import FOLLOWED
 from include.dbt_cloud.run.recovery import selector
 from tests.running_dbt_cloud import RunningDbtCloud
@@ -50,7 +50,7 @@ class Group:
         return {"unique_id": f"model.shop.{name}", "name": name, "type": "model", "parents": ids}
 
     def rebuild(self, name: str, followed: int | str = "") -> float:
-        """What the worker of a node's task does."""
+        """Rebuild a node in a worker."""
         task: Any = self.dag.get_task(f"g.{name}")
         task.followed = str(followed)
         store = self.stores.setdefault(name, {})
@@ -71,7 +71,7 @@ class Group:
 
     @property
     def rebuilt(self) -> list[list[str]]:
-        """The commands of the runs that were started, oldest first."""
+        """Return the commands of the started runs, oldest first."""
         listed = self.server.get(
             "runs/", id__gt=self.job["runs"][0], order_by="id", include_related="trigger"
         )
@@ -91,7 +91,7 @@ def command(verb: str, *names: str) -> str:
 
 @pytest.fixture
 def group(make_task: MakeTask, tmp_path: Path) -> Iterator[Group]:
-    # It fails before it builds any node, so that it may be one that was to build all of them.
+    # It fails before any build, so that it may have planned to build all nodes.
     steps = ("dbt run-operation missing", "dbt build --select tag:shop", "dbt parse", "dbt test")
     task = make_task(*steps)
     group = Group(task.server, task.start(), tmp_path)
@@ -102,10 +102,10 @@ def group(make_task: MakeTask, tmp_path: Path) -> Iterator[Group]:
 def test_rebuild_starts_one_run_for_all_waiting_tasks(group: Group) -> None:
     group.states |= {"g.a": "deferred", "g.b": "up_for_retry", "g.c": None, "g.d": "success"}
 
-    assert group.rebuild("b") == PATIENCE
+    assert group.rebuild("b") == RECHECK_SECONDS
     assert group.rebuilt == []
     assert group.rebuild("a") == 0.0
-    assert group.rebuild("b") == 0.0  # it is in the run that `a` has started
+    assert group.rebuild("b") == 0.0  # it is in the run of `a`
 
     assert group.rebuilt == [[command("build", "a", "b", "c"), command("test", "a", "b", "c")]]
 
@@ -154,7 +154,7 @@ def test_rebuild_repeats_a_failed_call_on_the_next_try(group: Group) -> None:
 def test_rebuild_omits_commands_for_other_kinds_of_nodes(
     make_task: MakeTask, tmp_path: Path
 ) -> None:
-    """With ``--warn-error`` a `dbt seed` without seeds fails."""
+    """With ``--warn-error`` a ``dbt seed`` without seeds fails."""
     task = make_task("dbt seed", "dbt run", "dbt snapshot --exclude b")
     group = Group(task.server, task.start(), tmp_path)
     group.states |= {"g.a": "deferred"}
@@ -189,7 +189,7 @@ def test_rebuild_omits_nodes_outside_the_run_of_the_job(
 
 
 def fail_to_rebuild(make_airflow: MakeAirflow) -> ScriptedAirflow:
-    """A group whose ``c`` has failed in the job's run, and again in one that built it again."""
+    """Return a group whose ``c`` failed in the job's run and in a rebuilding run."""
     dbt_cloud = ScriptedDbtCloud(NODES, "dbt build")
     dbt_cloud.choose = in_turn(C, "error", "error")
     airflow = make_airflow(dbt_cloud)
@@ -201,18 +201,18 @@ def fail_to_rebuild(make_airflow: MakeAirflow) -> ScriptedAirflow:
     return airflow
 
 
-@pytest.mark.parametrize("tells_retried", [True, False])
+@pytest.mark.parametrize("has_retried_run", [True, False])
 @pytest.mark.parametrize("when", ["before", "before the scheduler", "before the worker"])
 def test_rebuild_follows_a_manual_retry_of_its_run(
-    make_airflow: MakeAirflow, when: str, tells_retried: bool
+    make_airflow: MakeAirflow, when: str, has_retried_run: bool
 ) -> None:
     airflow = fail_to_rebuild(make_airflow)
     dbt_cloud = airflow.dbt_cloud
-    dbt_cloud.tells_retried = tells_retried
+    dbt_cloud.has_retried_run = has_retried_run
 
     if when != "before":
         airflow.clear("c")
-    if when == "before the worker":  # which is then to start another
+    if when == "before the worker":  # which must then start another
         airflow.schedule()
         airflow.poll()
         assert airflow.state("c") == "scheduled"

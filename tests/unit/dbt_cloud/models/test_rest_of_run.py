@@ -123,7 +123,7 @@ def test_failed_hook_in_a_rebuilding_run_fails_the_group(
 
 def test_check_results_fails_when_results_contradict_the_log(make_airflow: MakeAirflow) -> None:
     dbt_cloud = ScriptedDbtCloud(NODES, "dbt build")
-    dbt_cloud.choose, dbt_cloud.said = in_turn(D, "error"), {D: "success"}
+    dbt_cloud.choose, dbt_cloud.logged = in_turn(D, "error"), {D: "success"}
     airflow = make_airflow(dbt_cloud)
 
     airflow.run()
@@ -137,7 +137,7 @@ def test_clear_rebuilds_a_node_whose_results_contradict_the_log(
     make_airflow: MakeAirflow,
 ) -> None:
     dbt_cloud = ScriptedDbtCloud(NODES, "dbt build")
-    dbt_cloud.choose, dbt_cloud.said = in_turn(D, "error"), {D: "success"}
+    dbt_cloud.choose, dbt_cloud.logged = in_turn(D, "error"), {D: "success"}
     airflow = make_airflow(dbt_cloud)
     airflow.run()
 
@@ -152,7 +152,7 @@ def test_check_results_fails_for_a_skipped_child_of_a_rebuilt_node(
     make_airflow: MakeAirflow,
 ) -> None:
     dbt_cloud = ScriptedDbtCloud([*NODES, Node("snapshot.shop.z", (D,))], "dbt build")
-    dbt_cloud.choose, dbt_cloud.said = in_turn(D, "error"), {D: "success"}
+    dbt_cloud.choose, dbt_cloud.logged = in_turn(D, "error"), {D: "success"}
     airflow = make_airflow(dbt_cloud)
     airflow.run()
     assert airflow.state("z") == "skipped"
@@ -217,18 +217,18 @@ def test_node_task_cleared_alone_fails_with_its_node(make_airflow: MakeAirflow) 
 def test_only_rest_of_run_cancels_its_run(
     make_airflow: MakeAirflow, name: str, is_cancelled: bool, how: str
 ) -> None:
-    """What the check waits for may build nodes again for other tasks."""
+    """The runs that the check waits for may rebuild nodes for other tasks."""
     dbt_cloud = ScriptedDbtCloud(NODES, "dbt build")
     airflow = make_airflow(dbt_cloud)
     run = airflow.start()
     if name == "check_results":
         airflow.run()
         airflow.clear("d")
-        airflow.goes_on()
-        airflow.goes_on()
+        airflow.step()
+        airflow.step()
         run = dbt_cloud.runs[-1]
         airflow.advance_until(lambda: airflow.state("d") == "success")
-        airflow.goes_on()
+        airflow.step()
         assert run.steps_override == [build_only(D)]
     assert airflow.state(name) == "deferred"
     assert run.is_active

@@ -16,7 +16,7 @@ from tests.unit.dbt_cloud.models.scripted_dbt_cloud import (
 
 
 def fail_once(make_airflow: MakeAirflow, *steps: str, **arguments: Any) -> ScriptedAirflow:
-    """A group whose run has failed at ``c``, after ``a`` and ``b``."""
+    """Return a group whose run failed at ``c``, after ``a`` and ``b``."""
     dbt_cloud = ScriptedDbtCloud(NODES, *steps or ("dbt build --select a b c",))
     dbt_cloud.choose = in_turn(C, "error")
     airflow = make_airflow(dbt_cloud, **arguments)
@@ -49,7 +49,7 @@ def test_resumed_group_counts_nodes_that_had_succeeded(
 def test_chain_of_runs_is_read_from_dbt_cloud_alone(
     make_airflow: MakeAirflow, steps: list[str] | None
 ) -> None:
-    """Failed, retried by dbt Cloud, failed, finished by commands, and started afresh."""
+    """Failed, retried by dbt Cloud, failed, finished by commands, and started again."""
     dbt_cloud = ScriptedDbtCloud(NODES, "dbt build --select a", "dbt build --select b c")
     dbt_cloud.choose = in_turn(C, "error", "error", "error")
     arguments: dict[str, Any] = {"steps_override": steps} if steps else {}
@@ -61,7 +61,7 @@ def test_chain_of_runs_is_read_from_dbt_cloud_alone(
     airflow.run()
     assert airflow.chain() == [1, 2]
     for runs in ([1, 2, 4], [1, 2, 4, 6]):
-        dbt_cloud.start(["dbt parse"])  # somebody's, so that dbt Cloud retries none before it
+        dbt_cloud.start(["dbt parse"])  # another run, so that dbt Cloud cannot retry earlier ones
         dbt_cloud.finish()
         airflow.instances[RUN_JOB].stored.clear()  # as Airflow 3.4 does with a clear
         airflow.clear(RUN_JOB)

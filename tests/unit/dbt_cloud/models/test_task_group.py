@@ -34,7 +34,7 @@ NODES = [
 
 @pytest.fixture
 def make_tasks(tmp_path: Path) -> Any:
-    """Writes a lineage file and makes a task group of it; returns its tasks by their names."""
+    """Create task groups from lineage files; return name → task."""
 
     def make(nodes: list[dict[str, Any]] = NODES, **arguments: Any) -> dict[str, Any]:
         file = tmp_path / "lineage.json"
@@ -168,13 +168,13 @@ def test_asset_uri_equals_that_of_cosmos(make_tasks: Any) -> None:
 
 
 def test_execute_complete_ends_the_task_with_the_state_of_the_trigger(make_tasks: Any) -> None:
-    """`dag.test()` hands a trigger's end of a task to the task, as a word."""
+    """``dag.test()`` passes the task's state as text."""
     orders = make_tasks()["marts.orders"]
 
     assert orders.execute_complete({}, "success") is None
     with pytest.raises(AirflowSkipException):
         orders.execute_complete({}, "skipped")
-    with pytest.raises(AirflowException, match="has failed"):
+    with pytest.raises(AirflowException, match="ended with failed"):
         orders.execute_complete({}, "failed")
 
 
@@ -188,7 +188,7 @@ def test_dbt_cloud_models_raises_without_a_valid_lineage_file(
 
     with (
         DAG("shop", schedule=None, start_date=pendulum.datetime(2026, 4, 1)),
-        pytest.raises(ValueError, match=f"{file} .*: the Dag write_lineage writes it anew"),
+        pytest.raises(ValueError, match=f"{file} .*: run the Dag write_lineage to rewrite it"),
     ):
         dbt_cloud_models("shop", job_id=1, lineage=file)
 
@@ -218,7 +218,7 @@ def test_dbt_cloud_models_rejects_a_mapped_task_group_on_import(
 
     (error,) = bag.import_errors.values()
     assert not bag.dags
-    assert "dbt_cloud_models cannot be mapped, as the task group per_region is" in error
+    assert "dbt_cloud_models cannot be mapped, as in the task group per_region" in error
     assert "in a loop" in error
 
 

@@ -1,7 +1,7 @@
-"""Random sequences of what can happen to a task group, in Airflow and in dbt Cloud.
+"""Random sequences of events of a task group, in Airflow and in dbt Cloud.
 
 ``SEARCH_EXAMPLES=2000 pytest tests/unit/dbt_cloud/models/test_task_group_search.py`` searches for
-minutes. What it finds becomes a test of its own.
+minutes. Each finding becomes a separate test.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ from hypothesis.stateful import (
 
 from include.dbt_cloud.models.trigger import FOLLOWED
 from include.dbt_cloud.run.idempotency_key import IdempotencyKey
-from tests.unit.dbt_cloud.models.scripted_airflow import ENDED, RUN_JOB, scripted
+from tests.unit.dbt_cloud.models.scripted_airflow import FINISHED_STATES, RUN_JOB, scripted
 from tests.unit.dbt_cloud.models.scripted_dbt_cloud import (
     ERROR,
     GOOD,
@@ -77,11 +77,11 @@ COMMANDS = [
     "dbt source freshness",
     "dbt run-operation build",
 ]
-# What becomes of the next node that runs; a lie is good in the log and not in the results.
+# Outcomes of the next node; a lie is good in the log and bad in the results.
 FATES = ["good"] * 8 + ["error", "fail", "warn", "reused", "partial success", "lie"]
 
 
-# What happens in a search besides: each has some of these, so that they do not hide each other.
+# Other events of a search; each search has some, so that they do not hide each other.
 EVENTS = ["fails", "hooks", "cancels", "retries", "runs", "refuses", "dies", "clears", "marks"]
 
 
@@ -89,14 +89,14 @@ Rule = TypeVar("Rule", bound=Callable[..., None])
 
 
 def only(event: str) -> Callable[[Rule], Rule]:
-    """A rule that belongs to one of these."""
+    """Return a rule that applies to searches with this event."""
     only_then: Any = precondition(lambda self: event in self.happens)
     return lambda function: only_then(function)
 
 
 @dataclass
 class Cleared:
-    """A task that was cleared, and the run that its last try had followed."""
+    """A cleared task, and the run that its last try followed."""
 
     task_id: str
     followed: int
@@ -114,7 +114,7 @@ class GroupSearch(RuleBasedStateMachine):
         self.cleared: list[Cleared] = []
         self.was_silent = False
         self.was_cleared_in_part = False
-        self.is_unchecked = False  # the check of all results was not cleared with other tasks
+        self.is_unchecked = False  # check_results was not cleared with other tasks
 
     @initialize(
         steps=st.lists(st.sampled_from(COMMANDS), min_size=1, max_size=4),
@@ -150,10 +150,10 @@ class GroupSearch(RuleBasedStateMachine):
 
     def choose(self, node: Node, run: Run) -> str:
         fate, self.fate = self.fate, "good"
-        self.dbt_cloud.said.pop(node.unique_id, None)
+        self.dbt_cloud.logged.pop(node.unique_id, None)
         if fate == "lie":
             self.lies.add(node.unique_id)
-            self.dbt_cloud.said[node.unique_id] = good_status(node)
+            self.dbt_cloud.logged[node.unique_id] = good_status(node)
         if node.is_test:
             return {"warn": "warn", "good": "pass", "reused": "pass"}.get(fate, "fail")
         return {"good": "success", "warn": "success", "fail": "error", "lie": "error"}.get(
@@ -163,21 +163,21 @@ class GroupSearch(RuleBasedStateMachine):
     # Both
 
     @rule(fate=st.sampled_from(FATES), after=st.integers(0, 12), times=st.integers(5, 40))
-    def all_goes_on(self, fate: str, after: int, times: int) -> None:
-        """For a while, in which one node meets its fate."""
+    def advance(self, fate: str, after: int, times: int) -> None:
+        """Advance for a while, with a given outcome of one node."""
         for number in range(times):
             self.fate = fate if number == after else self.fate
             self.dbt_cloud.advance()
-            self.airflow.goes_on()
+            self.airflow.step()
 
     @rule(fate=st.sampled_from(FATES), after=st.integers(0, 20))
-    def all_goes_on_to_the_end(self, fate: str, after: int) -> None:
-        self.all_goes_on(fate, after, 60)
+    def advance_to_the_end(self, fate: str, after: int) -> None:
+        self.advance(fate, after, 60)
 
     # dbt Cloud
 
     @rule(fate=st.sampled_from(FATES), times=st.integers(1, 12))
-    def dbt_goes_on(self, fate: str, times: int) -> None:
+    def dbt_advances(self, fate: str, times: int) -> None:
         self.fate = fate
         for _ in range(times):
             self.dbt_cloud.advance()
@@ -196,20 +196,20 @@ class GroupSearch(RuleBasedStateMachine):
     @only("cancels")
     @precondition(lambda self: self.dbt_cloud.runs)
     @rule()
-    def somebody_cancels_the_newest_run(self) -> None:
+    def a_person_cancels_the_newest_run(self) -> None:
         self.dbt_cloud.cancel(self.dbt_cloud.runs[-1])
 
     @only("retries")
     @precondition(lambda self: self.dbt_cloud.runs)
     @rule()
-    def somebody_retries_the_newest_run(self) -> None:
+    def a_person_retries_the_newest_run(self) -> None:
         run = self.dbt_cloud.runs[-1]
         if not self.dbt_cloud.reason(run):
             self.dbt_cloud.retry(run)
 
     @only("runs")
     @rule()
-    def somebody_runs_the_job(self) -> None:
+    def a_person_runs_the_job(self) -> None:
         if len(self.dbt_cloud.runs) < 12:
             self.dbt_cloud.start()
 
@@ -221,13 +221,13 @@ class GroupSearch(RuleBasedStateMachine):
     # Airflow
 
     @rule(seconds=st.sampled_from([1, 20, 2000]))
-    def the_triggerer_looks(self, seconds: int) -> None:
+    def the_triggerer_polls(self, seconds: int) -> None:
         self.airflow.clock += seconds
         self.was_silent = self.was_silent or self.dbt_cloud.is_down or self.dbt_cloud.refused > 0
         self.airflow.poll()
 
     @rule()
-    def the_scheduler_looks(self) -> None:
+    def the_scheduler_schedules(self) -> None:
         self.airflow.schedule()
 
     @rule(dies=st.sampled_from(["", "", "", "", "before", "after"]))
@@ -246,12 +246,12 @@ class GroupSearch(RuleBasedStateMachine):
 
     @only("clears")
     @rule(data=st.data(), downstream=st.booleans())
-    def somebody_clears(self, data: st.DataObject, downstream: bool) -> None:
+    def a_person_clears(self, data: st.DataObject, downstream: bool) -> None:
         task_id = data.draw(st.sampled_from(sorted(self.airflow.tasks)))
         names = self.airflow.with_downstream((task_id,)) if downstream else {task_id}
         for one in names & {task.task_id for task in self.airflow.node_tasks().values()}:
             instance = self.airflow.instances[one]
-            if instance.state in ENDED - {"upstream_failed"} and one not in self.marked:
+            if instance.state in FINISHED_STATES - {"upstream_failed"} and one not in self.marked:
                 followed = instance.xcoms.get(FOLLOWED, 0)
                 self.cleared.append(Cleared(one, followed))
         self.was_cleared_in_part |= not downstream
@@ -261,7 +261,7 @@ class GroupSearch(RuleBasedStateMachine):
 
     @only("marks")
     @rule(data=st.data(), state=st.sampled_from(["success", "failed", "skipped"]))
-    def somebody_marks(self, data: st.DataObject, state: str) -> None:
+    def a_person_marks(self, data: st.DataObject, state: str) -> None:
         task_id = data.draw(st.sampled_from(sorted(self.airflow.tasks)))
         self.marked.add(task_id)
         self.cleared = [one for one in self.cleared if one.task_id != task_id]
@@ -270,7 +270,7 @@ class GroupSearch(RuleBasedStateMachine):
     # What always holds
 
     def statuses(self, run: Run, unique_id: str) -> list[str]:
-        """In the order of the steps; of a run that resumes another, what that one had built."""
+        """Return the statuses by step; for a resuming run also those of the resumed one."""
         found = [step.results.get(unique_id) for step in run.steps if unique_id in step.results]
         return [status for status in found if status]
 
@@ -311,7 +311,7 @@ class GroupSearch(RuleBasedStateMachine):
             self.folder.cleanup()
 
     def everything_ends_well(self) -> None:
-        """Nothing goes wrong any more."""
+        """Let everything succeed from now on."""
         self.dbt_cloud.refused, self.dbt_cloud.is_down, self.fate = 0, False, "good"
         self.airflow.settle()
         self.a_green_task_is_that_of_a_good_node()
@@ -355,9 +355,9 @@ class GroupSearch(RuleBasedStateMachine):
                 assert not built or built[-1][-1] == "skipped", (task.task_id, built)
 
     def runs_of_group(self) -> list[Run]:
-        """Those that count: the job's newest one after those that it finishes, and rebuilding ones.
+        """Return the job's newest run after those that it finishes, and rebuilding ones.
 
-        Oldest first. The job's task has no steps of its own, so a run with some finishes another.
+        Oldest first. The job's task has no own steps, so a run with steps finishes another.
         """
         own = self.airflow.instances[RUN_JOB].xcoms.get("job_run_id")
         if own is None:
@@ -380,7 +380,7 @@ def is_bad(unique_id: str, status: str) -> bool:
 
 @contextmanager
 def no_logs() -> Iterator[None]:
-    """Tasks and triggers log most of what they do, which takes longer than to do it."""
+    """Disable logs, which would take most of the time."""
     configured = structlog.get_config()
     structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.CRITICAL))
     logging.disable(logging.CRITICAL)

@@ -1,4 +1,4 @@
-"""Whatever a project's folders and nodes are called, its task group can be made."""
+"""Tests of task groups from any names of folders and nodes."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def node(unique_id: str, name: str, folder: str = "", **more: Any) -> dict[str, 
 def names_in(
     folder: Path, nodes: list[dict[str, Any]], group_id: str = "g", **arguments: Any
 ) -> dict[str, str]:
-    """Unique id → the whole task id, of a task group made from such a file."""
+    """Return unique id → task id of a task group from such a file."""
     file = folder / f"{next(NUMBERS)}.json"
     file.write_text(json.dumps({"version": 1, "nodes": nodes}))
     with DAG("shop", schedule=None, start_date=pendulum.datetime(2026, 4, 1)) as dag:

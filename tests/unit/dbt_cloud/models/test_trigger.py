@@ -18,7 +18,7 @@ MANY = 1_000_000
 
 
 def trigger_of(server: RunningDbtCloud, run_id: int, **arguments: Any) -> DbtCloudNodeTrigger:
-    key = f"airflow-models:{server.host}"  # two servers may each have a run of this number
+    key = f"airflow-models:{server.host}"  # two servers can have a run with this id
     job = {"account_id": server.account_id, "job_id": 65767, "runs": [run_id], "key": key}
     default: dict[str, Any] = {
         "conn_id": "dbt_cloud_default",
@@ -30,7 +30,7 @@ def trigger_of(server: RunningDbtCloud, run_id: int, **arguments: Any) -> DbtClo
 
 
 def events(*triggers: DbtCloudNodeTrigger) -> list[Any]:
-    """What the triggers fire when one triggerer runs all of them."""
+    """Return the events of triggers that run in one triggerer."""
 
     async def first_event(streams: SharedStreamManager, number: int) -> Any:
         trigger = triggers[number]
@@ -66,8 +66,8 @@ def test_node_trigger_returns_state_and_xcoms_of_the_node(make_task: MakeTask) -
 
     assert event.task_instance_state == "success"
     assert event.xcoms["dbt_cloud_run_id"] == run_id
-    told = event.xcoms["return_value"]
-    assert (told["status"], told["run_id"]) == ("success", run_id)
+    result = event.xcoms["return_value"]
+    assert (result["status"], result["run_id"]) == ("success", run_id)
 
 
 def test_node_trigger_reports_message_and_sql_of_a_failed_node(make_task: MakeTask) -> None:
@@ -79,9 +79,9 @@ def test_node_trigger_reports_message_and_sql_of_a_failed_node(make_task: MakeTa
     (event,) = events(trigger_of(task.server, run_id))
 
     assert event.task_instance_state == "failed"
-    told = event.xcoms["return_value"]
-    assert "Table with name stores does not exist" in told["message"]
-    assert '"raw"."stores"' in told["compiled_sql"]
+    result = event.xcoms["return_value"]
+    assert "Table with name stores does not exist" in result["message"]
+    assert '"raw"."stores"' in result["compiled_sql"]
 
 
 def test_node_trigger_reports_the_message_while_the_run_is_active(
@@ -101,9 +101,9 @@ def test_node_trigger_reports_the_message_while_the_run_is_active(
 
     assert server.get(f"runs/{run_id}/")["in_progress"]
     assert event.task_instance_state == "failed"
-    told = event.xcoms["return_value"]
-    assert "Table with name shops does not exist" in told["message"]
-    assert "select * from raw.shops" in told["last_sql"]
+    result = event.xcoms["return_value"]
+    assert "Table with name shops does not exist" in result["message"]
+    assert "select * from raw.shops" in result["last_sql"]
     server.request("POST", f"runs/{run_id}/cancel/")
 
 
@@ -147,9 +147,9 @@ def test_node_triggers_of_a_run_share_its_calls(make_task: MakeTask) -> None:
         faults = task.server.request("GET", "../../../../faults").json()["data"]
         return int(faults[-1]["times"])
 
-    # The run, and the list of runs that build nodes again: its commands leave no results.
+    # The run, and the list of rebuilding runs; its commands have no results.
     assert calls_of(150) == 2
-    assert calls_of(1) == 1  # what has ended is not downloaded again
+    assert calls_of(1) == 1  # finished runs are cached
 
 
 @pytest.mark.parametrize("kind", ["429", "500", "close-before", "truncate"])
@@ -174,8 +174,8 @@ def test_node_trigger_fails_the_task_after_max_silence(
 
     assert event.task_instance_state == "failed"
     assert event.xcoms.keys() == {"return_value"}  # the next try follows the same run
-    told = event.xcoms["return_value"]
-    assert (told["unique_id"], told["run_id"]) == (*STORES, run_id)
-    assert "said nothing for" in told["reason"]
-    assert "dbt Cloud answered 503" in told["reason"]
-    assert "dbt Cloud answered 503" in capsys.readouterr().out
+    result = event.xcoms["return_value"]
+    assert (result["unique_id"], result["run_id"]) == (*STORES, run_id)
+    assert "was unreadable for" in result["reason"]
+    assert "dbt Cloud returned 503" in result["reason"]
+    assert "dbt Cloud returned 503" in capsys.readouterr().out

@@ -1,4 +1,4 @@
-"""What people get to read when a task has ended, by real receivers."""
+"""Tests of notifications with real receivers."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ def connect(monkeypatch: pytest.MonkeyPatch, conn_id: str, **connection: Any) ->
 
 @pytest.fixture
 def mailbox(monkeypatch: pytest.MonkeyPatch) -> Iterator[Mailbox]:
-    """A mail server that the connection notify_email leads to."""
+    """Start a mail server for the connection notify_email."""
     mailbox = Mailbox()
     server = Controller(mailbox, hostname="127.0.0.1", port=free_port())
     server.start()
@@ -92,16 +92,16 @@ def webhook(monkeypatch: pytest.MonkeyPatch) -> Iterator[WebhookReceiver]:
 
 @pytest.fixture(scope="module")
 def broken_run(local_dbt_cloud: RunningDbtCloud) -> dict[str, Any]:
-    """A dbt Cloud run in which one model failed."""
+    """Return a dbt Cloud run in which one model failed."""
     first = local_dbt_cloud.trigger(steps_override=["dbt run --select stg_stores"])
-    local_dbt_cloud.wait(first)  # the raw tables are there now
+    local_dbt_cloud.wait(first)  # creates the raw tables
     with missing_table(local_dbt_cloud, "stores"):
         run_id = local_dbt_cloud.trigger(steps_override=["dbt run --select stg_stores"])
         return local_dbt_cloud.wait(run_id)
 
 
 def context(run: dict[str, Any] | None = None, error: Exception | None = None) -> Any:
-    """What Airflow hands to a callback, as far as callbacks look at it."""
+    """Return the part of a callback's context that callbacks use."""
     xcoms = {"job_run_id": run["id"], "job_run_url": run["href"]} if run else {}
     ti = SimpleNamespace(
         dag_id="shop",
@@ -190,7 +190,7 @@ def test_failure_is_logged_without_a_connection(
 def test_failing_receiver_does_not_stop_the_others(
     webhook: WebhookReceiver, slack: WebhookReceiver, caplog: pytest.LogCaptureFixture
 ) -> None:
-    slack.answers = [500]
+    slack.status_codes = [500]
     notify_failure(context(error=ValueError("Revenue does not add up")))
 
     assert "ValueError: Revenue does not add up" in webhook.wait(1)[0].event["text"]
@@ -225,7 +225,7 @@ def test_failure_is_sent_while_dbt_cloud_is_unreachable(
 
     event = webhook.wait(1)[0].event
     assert event["dbt_cloud_run_url"] == broken_run["href"]
-    assert "not to be had" in event["text"]
+    assert "Could not fetch the run's details" in event["text"]
 
 
 def test_success_message_has_the_run_and_custom_text(
@@ -248,15 +248,15 @@ def test_lateness_message_has_the_deadline(webhook: WebhookReceiver) -> None:
 
     event = webhook.wait(1)[0].event
     assert event["event"] == "dag_run.late"
-    assert "to be done by 2026-10-01 06:30:00 UTC, and is running" in event["text"]
+    assert "missed its deadline 2026-10-01 06:30:00 UTC; its state is running" in event["text"]
     assert event["airflow_url"].endswith("/dags/shop/runs/manual__a%2Bb")
 
 
 def dag_run_context(reason: str, run: dict[str, Any] | None = None) -> Any:
-    """What Airflow hands to a callback of a whole Dag run: why, and a task, but no exception."""
-    told = context(run)
-    del told["exception"]
-    return told | {"reason": reason, "run_id": "manual__1", "dag": SimpleNamespace(dag_id="shop")}
+    """Return the context of a Dag run's callback: a reason and a task, but no exception."""
+    values = context(run)
+    del values["exception"]
+    return values | {"reason": reason, "run_id": "manual__1", "dag": SimpleNamespace(dag_id="shop")}
 
 
 def test_dag_run_failure_equals_the_message_of_its_task(
@@ -282,16 +282,16 @@ def test_dag_run_failure_has_the_exception_from_the_task_log(
     log.write_text("\n".join(map(json.dumps, lines)) + "\nno JSON\n")
     notify_failure(dag_run_context("task_failure"))
 
-    elsewhere, here = (received.event["text"] for received in webhook.wait(2))
-    assert "The exception is in the task's log: http://localhost:8080/" in elsewhere
-    assert "ValueError: Revenue does not add up" in here
+    remote, local = (received.event["text"] for received in webhook.wait(2))
+    assert "The exception is in the task's log: http://localhost:8080/" in remote
+    assert "ValueError: Revenue does not add up" in local
 
 
 @pytest.mark.parametrize(
     ("reason", "words"),
     [
         ("timed_out", "it took longer than its dagrun_timeout. Not finished: run_job."),
-        ("all_tasks_deadlocked", "none of its tasks can start any more. Not finished: run_job."),
+        ("all_tasks_deadlocked", "none of its tasks can start. Not finished: run_job."),
         ("a_new_one", "Dag run manual__1: a_new_one. Not finished: run_job."),
     ],
 )
@@ -318,15 +318,15 @@ def model_task(tmp_path: Path) -> Any:
 
 
 def model_context(task: Any, xcoms: dict[str, Any], error: Exception | None = None) -> Any:
-    """What the Dag processor hands to a callback once a trigger has ended the task."""
-    told = context(error=error)
-    told["ti"].task, told["ti"].task_id = task, task.task_id
-    told["ti"].xcom_pull = lambda task_ids, key, map_indexes: xcoms.get(key)
-    return told if error else {"ti": told["ti"]}
+    """Return the context of a callback after a trigger has ended the task."""
+    values = context(error=error)
+    values["ti"].task, values["ti"].task_id = task, task.task_id
+    values["ti"].xcom_pull = lambda task_ids, key, map_indexes: xcoms.get(key)
+    return values if error else {"ti": values["ti"]}
 
 
 def ended(status: str, reason: str = "") -> dict[str, Any]:
-    """XComs of a model and its tests, as its trigger leaves them: Airflow 3.3 hands out text."""
+    """Return the XComs of a model and its tests, which are text in Airflow 3.3."""
     results = {
         ORDERS: Result(ORDERS, status, 1.0, "Runtime Error: no table"),
         TEST: Result(TEST, "fail", 0.1, "Got 3 results"),
@@ -371,24 +371,24 @@ def test_model_failure_has_the_reason_of_an_unbuilt_node(
     assert f"{ORDERS} (not built): {reason}" in webhook.wait(1)[0].event["text"]
 
 
-@pytest.mark.parametrize("is_known", [True, False])
+@pytest.mark.parametrize("has_run", [True, False])
 def test_model_failure_after_max_silence_has_the_reason(
-    webhook: WebhookReceiver, model_task: Any, is_known: bool
+    webhook: WebhookReceiver, model_task: Any, has_run: bool
 ) -> None:
     job = {"account_id": 1, "job_id": 1, "runs": [5, 7], "key": "airflow-models:1"}
     about: dict[str, Any] = {**model_task.trigger_kwargs, "max_silence": -1.0, "followed": ""}
     trigger = DbtCloudNodeTrigger(**about, job=json.dumps(job))
-    runs = (RunProgress(RUN),) if is_known else ()
-    event: Any = trigger.event(Progress(runs, problem="dbt Cloud answered 503"))
+    runs = (RunProgress(RUN),) if has_run else ()
+    event: Any = trigger.event(Progress(runs, problem="dbt Cloud returned 503"))
 
     notify_failure(model_context(model_task, event.xcoms))
 
-    told = webhook.wait(1)[0].event
-    assert f"{ORDERS} (unknown): dbt Cloud said nothing for 0 s" in told["text"]
-    assert "dbt Cloud answered 503" in told["text"]
-    assert told["dbt_cloud_run_id"] == 7
-    where = "dbt Cloud run 7: https://dbt/7" if is_known else "dbt Cloud run 7"
-    assert where in told["text"].splitlines()
+    sent = webhook.wait(1)[0].event
+    assert f"{ORDERS} (unknown): dbt Cloud was unreadable for 0 s" in sent["text"]
+    assert "dbt Cloud returned 503" in sent["text"]
+    assert sent["dbt_cloud_run_id"] == 7
+    where = "dbt Cloud run 7: https://dbt/7" if has_run else "dbt Cloud run 7"
+    assert where in sent["text"].splitlines()
 
 
 def test_model_failure_in_a_worker_has_only_the_exception(
@@ -407,19 +407,19 @@ def test_model_failure_without_xcoms_has_the_error_of_the_trigger_log(
     monkeypatch.setenv("AIRFLOW__LOGGING__BASE_LOG_FOLDER", str(tmp_path))
     log = tmp_path / "dag_id=shop/run_id=manual__1/task_id=jaffle_shop.orders/attempt=3.log"
     log.parent.mkdir(parents=True)
-    told = {"level": "error", "event": "dbt Cloud said nothing for 1800 s: this task gives up."}
-    log.with_name("attempt=3.log.trigger.12.log").write_text(json.dumps(told) + "\n[1]\nno JSON\n")
+    value = {"level": "error", "event": "dbt Cloud was unreadable for 1800 s."}
+    log.with_name("attempt=3.log.trigger.12.log").write_text(json.dumps(value) + "\n[1]\nno JSON\n")
 
     notify_failure(model_context(model_task, {}))
 
-    assert told["event"] in webhook.wait(1)[0].event["text"]
+    assert value["event"] in webhook.wait(1)[0].event["text"]
 
 
-@pytest.mark.parametrize("told", ["no JSON", "[1]", "7", 7, None, {"unique_id": ORDERS}])
+@pytest.mark.parametrize("value", ["no JSON", "[1]", "7", 7, None, {"unique_id": ORDERS}])
 def test_model_failure_with_malformed_xcoms_has_no_run(
-    webhook: WebhookReceiver, model_task: Any, told: Any
+    webhook: WebhookReceiver, model_task: Any, value: Any
 ) -> None:
-    notify_failure(model_context(model_task, {"return_value": told}))
+    notify_failure(model_context(model_task, {"return_value": value}))
 
     event = webhook.wait(1)[0].event
     assert "dbt_cloud_run_id" not in event
@@ -427,8 +427,8 @@ def test_model_failure_with_malformed_xcoms_has_no_run(
 
 
 def test_model_success_has_the_run(webhook: WebhookReceiver, model_task: Any) -> None:
-    told = json.loads(ended("success")["return_value"])  # by a worker, which publishes an asset
-    notify_success(model_context(model_task, {"return_value": told}))
+    value = json.loads(ended("success")["return_value"])  # by a worker, which publishes an asset
+    notify_success(model_context(model_task, {"return_value": value}))
 
     assert webhook.wait(1)[0].event["dbt_cloud_run_url"] == "https://dbt/7"
 

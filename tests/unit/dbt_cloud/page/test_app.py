@@ -1,4 +1,4 @@
-"""What the page answers over HTTP, whatever is asked for. Airflow's login is tested end to end."""
+"""Tests of the page over HTTP. Airflow's login is tested end to end."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from fastapi.testclient import TestClient
 
 from include.dbt_cloud.page import make_page
 from include.dbt_cloud.reports.accounts import Account
-from include.dbt_cloud.reports.dbt_docs import FOLDER
+from include.dbt_cloud.reports.dbt_docs import DOCS_FOLDER
 from include.dbt_cloud.reports.history import History, write
 from include.dbt_cloud.reports.results import Results
 from tests.unit.dbt_cloud.events.conftest import airflow_s_tables, database_url
@@ -71,13 +71,13 @@ SEGMENTS = [
 
 @pytest.fixture
 def kept(tmp_path: Path) -> Any:
-    """The folder with what is kept of all accounts."""
+    """Return the folder with the stored runs of all accounts."""
     return ObjectStoragePath(f"file://{tmp_path}/history")
 
 
 @pytest.fixture
 def history(kept: Any) -> History:
-    """What is kept of the account that the connection names."""
+    """Return the history of the connection's account."""
     folder = ACCOUNT.folder_below(kept)
     folder.mkdir(parents=True)
     return History(folder)
@@ -90,7 +90,7 @@ MakeClient = Callable[..., TestClient]
 def make_client(
     kept: Any, airflow_s_tables: None, monkeypatch: pytest.MonkeyPatch
 ) -> Iterator[MakeClient]:
-    """Of somebody whom Airflow knows; of a dbt Cloud that does not answer."""
+    """Create clients that are logged in, with an unavailable dbt Cloud."""
     create_auth_manager()
     with ExitStack() as clients:
 
@@ -117,15 +117,15 @@ def client(make_client: MakeClient) -> TestClient:
 
 def test_page_serves_overview_job_and_docs(client: TestClient, history: History) -> None:
     history.keep(Results(run(1), []))
-    docs = history.folder / FOLDER / str(PROJECT) / "1.html"
+    docs = history.folder / DOCS_FOLDER / str(PROJECT) / "1.html"
     docs.parent.mkdir(parents=True)
     docs.write_text("dbt's page")
 
-    answers = [client.get(path) for path in ("", f"jobs/{DAILY}", f"docs/{PROJECT}")]
+    responses = [client.get(path) for path in ("", f"jobs/{DAILY}", f"docs/{PROJECT}")]
 
-    assert [answer.status_code for answer in answers] == [200, 200, 200]
-    assert "Daily build" in answers[0].text
-    assert answers[2].text == "dbt's page"
+    assert [answer.status_code for answer in responses] == [200, 200, 200]
+    assert "Daily build" in responses[0].text
+    assert responses[2].text == "dbt's page"
 
 
 PATHS = ("", f"jobs/{DAILY}", f"docs/{PROJECT}")
@@ -135,12 +135,12 @@ PATHS = ("", f"jobs/{DAILY}", f"docs/{PROJECT}")
 def test_page_shows_only_the_account_of_its_connection(
     make_client: MakeClient, kept: Any, other: Account
 ) -> None:
-    """Jobs and projects of two accounts may have the same numbers."""
+    """Jobs and projects of two accounts can have the same ids."""
     accounts = {"Ours": ACCOUNT, "Theirs": other}
     for run_id, (name, account) in enumerate(accounts.items(), start=1):
         folder = account.folder_below(kept)
         History(folder).keep(Results(run(run_id, job={"name": f"{name}: daily build"}), []))
-        write(folder / FOLDER / str(PROJECT) / f"{run_id}.html", f"{name}: dbt's page")
+        write(folder / DOCS_FOLDER / str(PROJECT) / f"{run_id}.html", f"{name}: dbt's page")
 
     for name, account in accounts.items():
         client = make_client(account)
@@ -172,24 +172,14 @@ def test_page_returns_503_without_a_connection(
     assert "Daily build" not in answer.text
 
 
-def test_page_ignores_runs_kept_by_an_earlier_version(make_client: MakeClient, kept: Any) -> None:
-    """They were in ``HISTORY/JOB_ID``, whichever account they are of."""
-    History(kept).keep(Results(run(1), []))
-
-    text = make_client().get("").text
-
-    assert "Daily build" not in text
-    assert "Nothing is kept yet." in text
-
-
 @pytest.mark.parametrize("view", ["jobs", "docs", "static"])
 def test_page_returns_404_or_a_redirect_for_malformed_paths(client: TestClient, view: str) -> None:
-    answers = {one: client.get(f"{view}/{one}", follow_redirects=False) for one in SEGMENTS}
+    responses = {one: client.get(f"{view}/{one}", follow_redirects=False) for one in SEGMENTS}
 
-    assert {answer.status_code for answer in answers.values()} <= {307, 404}
+    assert {answer.status_code for answer in responses.values()} <= {307, 404}
 
 
-@pytest.mark.parametrize("path", ["jobs/x", f"jobs/{LONG}", "docs/-1", "elsewhere"])
+@pytest.mark.parametrize("path", ["jobs/x", f"jobs/{LONG}", "docs/-1", "other"])
 def test_page_returns_an_html_404_for_an_unknown_path(client: TestClient, path: str) -> None:
     answer = client.get(path)
 
@@ -212,9 +202,9 @@ def test_page_renders_runs_with_lone_surrogates(client: TestClient, history: His
 
 
 def test_docs_view_skips_missing_and_unreadable_files(client: TestClient, history: History) -> None:
-    docs = history.folder / FOLDER / str(PROJECT)
+    docs = history.folder / DOCS_FOLDER / str(PROJECT)
     docs.mkdir(parents=True)
-    Path(docs.path, "3.html").symlink_to("nowhere")  # listed, and not there when it is read
+    Path(docs.path, "3.html").symlink_to("missing")  # listed, but missing when it is read
 
     assert client.get(f"docs/{PROJECT}").status_code == 404
 
@@ -233,12 +223,12 @@ def test_page_returns_503_when_the_history_is_unreadable(
 ) -> None:
     folder = Path(history.folder.path)
     folder.rmdir()
-    folder.symlink_to(folder)  # also root cannot read this
+    folder.symlink_to(folder)  # unreadable even for root
 
-    answers = [client.get(path) for path in ("", f"jobs/{DAILY}", f"docs/{PROJECT}")]
+    responses = [client.get(path) for path in ("", f"jobs/{DAILY}", f"docs/{PROJECT}")]
 
-    assert {answer.status_code for answer in answers} == {503}
-    assert "The kept runs cannot be read" in answers[0].text
+    assert {answer.status_code for answer in responses} == {503}
+    assert "Could not read the stored runs" in responses[0].text
 
 
 def test_page_skips_and_counts_damaged_files(client: TestClient, history: History) -> None:
@@ -250,7 +240,7 @@ def test_page_skips_and_counts_damaged_files(client: TestClient, history: Histor
 
     assert (overview.status_code, job.status_code) == (200, 200)
     assert "Daily build" in overview.text
-    assert "5 kept files of this job cannot be read" in job.text
+    assert "5 stored files of this job cannot be read" in job.text
 
 
 def test_page_shows_start_queued_time_and_run_time(client: TestClient, history: History) -> None:

@@ -1,4 +1,4 @@
-"""The sizes of bars and lines."""
+"""Tests of the sizes of bars and lines."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What is kept and what dbt Cloud lists, put together."""
+"""Tests of the page content from stored and listed runs."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from airflow.sdk import ObjectStoragePath
 
 from include.dbt_cloud.api.artifacts import Node
 from include.dbt_cloud.page.content import details_of, jobs_of
-from include.dbt_cloud.page.newest_runs import Answer
+from include.dbt_cloud.page.newest_runs import RecentRuns
 from include.dbt_cloud.page.started_by import DagRun
 from include.dbt_cloud.reports.history import History
 from include.dbt_cloud.reports.results import Results
@@ -20,7 +20,7 @@ MODEL, TEST = "model.shop.orders", "test.shop.unique_orders.a1"
 
 
 def run(run_id: int, job_id: int = DAILY, status: int = 10, **more: Any) -> dict[str, Any]:
-    """As dbt Cloud lists it."""
+    """Return a run as dbt Cloud lists it."""
     moment = f"2026-11-25 10:{run_id:02}"
     return {
         "id": run_id,
@@ -46,7 +46,7 @@ def nodes(seconds: float, test: str = "pass") -> list[Node]:
     return [Node(MODEL, "success", seconds, "", 4), Node(TEST, test, 0.1, "Got 3 results", 4)]
 
 
-def nobody(_: Any) -> dict[int, DagRun]:
+def no_dag_runs(_: Any) -> dict[int, DagRun]:
     return {}
 
 
@@ -55,7 +55,7 @@ def test_job_list_merges_listed_and_kept_runs_newest_first(history: History) -> 
     history.keep(Results(run(2), []))
     live = run(4, status=3, finished_at=None)
 
-    daily, hourly = jobs_of(Answer([live, run(3), run(2)]), history, nobody)
+    daily, hourly = jobs_of(RecentRuns([live, run(3), run(2)]), history, no_dag_runs)
 
     assert [one.id for one in daily.runs] == [4, 3, 2]
     assert (daily.newest.state, daily.newest.is_active) == ("running", True)
@@ -66,7 +66,7 @@ def test_job_list_merges_listed_and_kept_runs_newest_first(history: History) -> 
 def test_job_list_prefers_the_listed_status_to_the_kept_one(history: History) -> None:
     history.keep(Results(run(2, status=20), []))
 
-    (daily,) = jobs_of(Answer([run(2, status=10)]), history, nobody)
+    (daily,) = jobs_of(RecentRuns([run(2, status=10)]), history, no_dag_runs)
 
     assert daily.newest.state == "success"
 
@@ -78,7 +78,7 @@ def test_job_list_looks_up_only_the_newest_dag_run(history: History) -> None:
         asked.extend(one["id"] for one in runs)
         return {3: DagRun("sales", "manual")}
 
-    (daily,) = jobs_of(Answer([run(3), run(2)]), history, find)
+    (daily,) = jobs_of(RecentRuns([run(3), run(2)]), history, find)
 
     assert asked == [3]
     assert [one.dag_run for one in daily.runs] == [DagRun("sales", "manual"), None]
@@ -90,7 +90,7 @@ def test_job_details_compare_a_model_with_the_runs_that_built_it(history: Histor
     history.keep(Results(run(12), nodes(3.0)))
     history.keep(Results(run(13, status=20), []))
 
-    found = details_of(DAILY, Answer(), history, nobody)
+    found = details_of(DAILY, RecentRuns(), history, no_dag_runs)
 
     assert found
     (time,) = found.times
@@ -103,35 +103,35 @@ def test_job_details_list_statuses_of_a_failed_node_oldest_first(history: Histor
         history.keep(Results(run(run_id), nodes(1.0, status)))
     history.keep(Results(run(4), []))
 
-    found = details_of(DAILY, Answer(), history, nobody)
+    found = details_of(DAILY, RecentRuns(), history, no_dag_runs)
 
     assert found
-    (trouble,) = found.troubles
-    assert trouble.name == "test unique_orders"
-    assert trouble.statuses == ["pass", "fail", "warn", ""]
-    assert trouble.message == "Got 3 results"
+    (failure,) = found.failures
+    assert failure.name == "test unique_orders"
+    assert failure.statuses == ["pass", "fail", "warn", ""]
+    assert failure.message == "Got 3 results"
 
 
 def test_job_details_count_unreadable_files(history: History) -> None:
     history.keep(Results(run(1), []))
     (history.folder / str(DAILY) / "2.json").write_text("{")
 
-    found = details_of(DAILY, Answer(), history, nobody)
+    found = details_of(DAILY, RecentRuns(), history, no_dag_runs)
 
     assert found
     assert (len(found.job.runs), found.unreadable) == (1, 1)
 
 
 def test_job_details_are_none_for_an_unknown_job(history: History) -> None:
-    assert details_of(DAILY, Answer([run(1, HOURLY)]), history, nobody) is None
+    assert details_of(DAILY, RecentRuns([run(1, HOURLY)]), history, no_dag_runs) is None
 
 
 def test_name_of_a_deleted_job_comes_from_its_kept_runs(history: History) -> None:
     history.keep(Results(run(1), []))
-    listed = Answer([run(2, job=None), run(3, HOURLY, job=None)])
+    listed = RecentRuns([run(2, job=None), run(3, HOURLY, job=None)])
 
-    names = {job.id: job.name for job in jobs_of(listed, history, nobody)}
-    details = details_of(DAILY, listed, history, nobody)
+    names = {job.id: job.name for job in jobs_of(listed, history, no_dag_runs)}
+    details = details_of(DAILY, listed, history, no_dag_runs)
 
     assert names == {DAILY: "Daily build", HOURLY: f"Job {HOURLY}"}
     assert details
@@ -142,10 +142,10 @@ def test_job_list_and_details_leave_out_malformed_runs(history: History) -> None
     history.keep(Results(run(1), nodes(1.0)))
     job = Path(history.folder.path, str(DAILY))
     (job / "2.json").write_text((job / "1.json").read_text().replace('"id":1,', '"id":true,'))
-    listed = Answer([{}, run(3, HOURLY), {**run(4), "job_definition_id": None}])
+    listed = RecentRuns([{}, run(3, HOURLY), {**run(4), "job_definition_id": None}])
 
-    shown = jobs_of(listed, history, nobody)
-    details = details_of(DAILY, listed, history, nobody)
+    shown = jobs_of(listed, history, no_dag_runs)
+    details = details_of(DAILY, listed, history, no_dag_runs)
 
     assert [(job.id, [one.id for one in job.runs]) for job in shown] == [
         (HOURLY, [3]),
@@ -158,11 +158,11 @@ def test_job_list_and_details_leave_out_malformed_runs(history: History) -> None
 
 def test_job_list_and_details_reread_a_run_kept_twice(history: History) -> None:
     history.keep(Results(run(1, status=30), []))
-    details_of(DAILY, Answer(), history, nobody)
+    details_of(DAILY, RecentRuns(), history, no_dag_runs)
     history.keep(Results(run(1, status=10), nodes(2.0)))
 
-    (daily,) = jobs_of(Answer(), history, nobody)
-    found = details_of(DAILY, Answer(), history, nobody)
+    (daily,) = jobs_of(RecentRuns(), history, no_dag_runs)
+    found = details_of(DAILY, RecentRuns(), history, no_dag_runs)
 
     assert daily.newest.state == "success"
     assert found

@@ -1,4 +1,4 @@
-"""One call in five seconds, however many look; without dbt Cloud the last answer stays."""
+"""Tests of the newest runs, which are cached for five seconds and kept in an outage."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ class Clock:
 
 @pytest.fixture
 def calls(monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    """What the client is asked for."""
+    """Return the paths of the client's calls."""
     made: list[str] = []
     get = DbtCloudClient.get
 
@@ -52,11 +52,11 @@ def test_newest_runs_caches_an_answer_for_five_seconds(run_id: int, calls: list[
     clock = Clock()
     newest_runs = NewestRuns(CONN_ID, clock=clock)
 
-    first = newest_runs.answer()
+    first = newest_runs.read()
     clock.now += SECONDS - 0.1
-    assert newest_runs.answer() is first
+    assert newest_runs.read() is first
     clock.now += 0.2
-    second = newest_runs.answer()
+    second = newest_runs.read()
 
     assert first.runs[0]["id"] == run_id
     assert first.runs[0]["job"]["name"] == "Build after load"
@@ -69,7 +69,7 @@ def test_newest_runs_makes_one_call_for_concurrent_viewers(run_id: int, calls: l
 
     def look(_: int) -> int:
         together.wait()
-        return int(newest_runs.answer().runs[0]["id"])
+        return int(newest_runs.read().runs[0]["id"])
 
     with ThreadPoolExecutor(10) as viewers:
         seen = set(viewers.map(look, range(10)))
@@ -82,40 +82,40 @@ def test_newest_runs_keeps_the_last_runs_during_an_outage(
 ) -> None:
     clock = Clock()
     newest_runs = NewestRuns(CONN_ID, clock=clock)
-    before = newest_runs.answer()
+    before = newest_runs.read()
     go_wrong(dbt_cloud_connection, "503", path="*/runs")
     clock.now += 2 * SECONDS
 
-    answer = newest_runs.answer()
+    recent = newest_runs.read()
 
-    assert answer.runs == before.runs
-    assert answer.problem == "dbt Cloud answered 503"
-    assert newest_runs.answer() is answer  # a bad one holds as long
+    assert recent.runs == before.runs
+    assert recent.problem == "dbt Cloud returned 503"
+    assert newest_runs.read() is recent  # a failed result has the same lifetime
     go_well(dbt_cloud_connection)
     clock.now += 2 * SECONDS
-    assert newest_runs.answer().problem == ""
+    assert newest_runs.read().problem == ""
     assert len(calls) == 3
 
 
 def test_newest_runs_reports_a_missing_connection() -> None:
-    answer = NewestRuns("dbt_cloud_missing").answer()
+    recent = NewestRuns("dbt_cloud_missing").read()
 
-    assert (answer.account, answer.runs) == (None, [])
-    assert "dbt_cloud_missing" in answer.problem
+    assert (recent.account, recent.runs) == (None, [])
+    assert "dbt_cloud_missing" in recent.problem
 
 
 def test_newest_runs_drops_the_runs_of_a_former_account(
     run_id: int, dbt_cloud_connection: RunningDbtCloud, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """An account that does not answer is not shown with the runs of the one before."""
+    """The previous account's runs must not be shown for an unavailable account."""
     clock = Clock()
     newest_runs = NewestRuns(CONN_ID, clock=clock)
-    first = newest_runs.answer()
+    first = newest_runs.read()
     fields = json.loads(dbt_cloud_connection.connection) | {"login": "7"}
     monkeypatch.setenv("AIRFLOW_CONN_DBT_CLOUD_DEFAULT", json.dumps(fields))
     clock.now += 2 * SECONDS
 
-    second = newest_runs.answer()
+    second = newest_runs.read()
 
     host = dbt_cloud_connection.host
     assert first.account == Account(host, dbt_cloud_connection.account_id)
@@ -129,8 +129,8 @@ def test_newest_runs_names_the_account_during_an_outage(
 ) -> None:
     go_wrong(dbt_cloud_connection, "503", path="*/runs")
 
-    answer = NewestRuns(CONN_ID).answer()
+    recent = NewestRuns(CONN_ID).read()
 
     account = Account(dbt_cloud_connection.host, dbt_cloud_connection.account_id)
-    assert (answer.account, answer.runs) == (account, [])
-    assert answer.problem == "dbt Cloud answered 503"
+    assert (recent.account, recent.runs) == (account, [])
+    assert recent.problem == "dbt Cloud returned 503"

@@ -1,4 +1,4 @@
-"""A run as the page shows it."""
+"""Tests of a run on the page."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from include.dbt_cloud.page.runs import Run, in_words, that_can_be_shown
+from include.dbt_cloud.page.runs import Run, duration_text, that_can_be_shown
 from tests.unit.dbt_cloud.page.test_content import run
 
 
@@ -22,7 +22,7 @@ from tests.unit.dbt_cloud.page.test_content import run
     ],
 )
 def test_duration_is_formatted_in_at_most_two_units(seconds: float, words: str) -> None:
-    assert in_words(seconds) == words
+    assert duration_text(seconds) == words
 
 
 def at(minute: int, second: int) -> datetime:
@@ -39,7 +39,7 @@ def test_queued_run_has_neither_start_nor_run_time() -> None:
     queued = Run.of(run(1, status=1, started_at=None, finished_at=None), {})
 
     assert (queued.state, queued.started_at, queued.took) == ("queued", None, "")
-    assert queued.queued.endswith(" min")  # until now; it has waited since 2026
+    assert queued.queued.endswith(" min")  # waiting since 2026
 
 
 def test_run_cancelled_in_the_queue_counts_queued_time_until_its_end() -> None:
@@ -113,7 +113,7 @@ def test_run_with_unexpected_fields_is_displayed_or_left_out(
     shown = that_can_be_shown([odd, good])
 
     assert shown[-1] == good
-    assert len(shown) == 2 or "cannot be shown" in caplog.text
+    assert len(shown) == 2 or "Skipped a run without valid ids" in caplog.text
     for one in shown:
         assert Run.of(one, {}).id
     without = {key: one for key, one in run(1).items() if key != name}
@@ -125,13 +125,13 @@ def test_values_that_are_not_runs_are_left_out_and_logged(
     odd: Any, caplog: pytest.LogCaptureFixture
 ) -> None:
     assert that_can_be_shown([odd]) == []
-    assert "cannot be shown" in caplog.text
+    assert "Skipped a run without valid ids" in caplog.text
 
 
 def test_run_shows_an_unknown_status_by_its_number() -> None:
     assert Run.of(run(1, status=40), {}).state == "in status 40"
 
 
-@pytest.mark.parametrize("url", ["javascript:alert(1)", "data:text/html,hi", "//elsewhere/"])
+@pytest.mark.parametrize("url", ["javascript:alert(1)", "data:text/html,hi", "//example.com/"])
 def test_run_drops_urls_that_are_not_https(url: str) -> None:
     assert Run.of(run(1, href=url), {}).url == ""

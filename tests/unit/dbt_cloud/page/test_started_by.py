@@ -1,4 +1,4 @@
-"""A run's cause leads to the Dag run only if its key proves it."""
+"""Tests of the Dag run in a run's cause, which requires a valid key."""
 
 from __future__ import annotations
 

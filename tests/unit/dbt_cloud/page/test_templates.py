@@ -1,4 +1,4 @@
-"""What the templates make of foreign text. Who may see it is tested on a real Airflow."""
+"""Tests of the templates with foreign text. Permissions are tested end to end."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from include.dbt_cloud.page.app import page
-from include.dbt_cloud.page.content import Job, JobDetails, Trouble
+from include.dbt_cloud.page.content import Job, JobDetails, RecurringFailure
 from include.dbt_cloud.page.runs import Run
 from include.dbt_cloud.page.started_by import DagRun
 from include.dbt_cloud.reports.accounts import Account
@@ -64,8 +64,8 @@ def job_page(found: JobDetails) -> str:
 @pytest.fixture
 def details() -> JobDetails:
     times = [RunTime(EVIL, 3.0, [1.0] * 12), RunTime("orders", 1.0, [])]
-    troubles = [Trouble(EVIL, ["pass", "", "fail", "warn", "runtime error"], EVIL)]
-    return JobDetails(Job(65767, [run()]), times, troubles, unreadable=1, has_docs=True)
+    failures = [RecurringFailure(EVIL, ["pass", "", "fail", "warn", "runtime error"], EVIL)]
+    return JobDetails(Job(65767, [run()]), times, failures, unreadable=1, has_docs=True)
 
 
 def test_templates_escape_foreign_text(details: JobDetails) -> None:
@@ -106,7 +106,7 @@ def test_job_page_flags_slower_models_and_marks_failures(details: JobDetails) ->
 
     assert text.count(">slower<") == 1
     assert [text.count(f">{mark}</td>") for mark in "·✗!"] == [1, 2, 1]
-    assert "1 kept file of this job cannot be read" in text
+    assert "1 stored file of this job cannot be read" in text
 
 
 @pytest.mark.parametrize(
@@ -119,7 +119,7 @@ def test_job_page_flags_slower_models_and_marks_failures(details: JobDetails) ->
     ],
 )
 def test_job_page_marks_each_status(details: JobDetails, status: str, mark: str) -> None:
-    details.troubles[:] = [Trouble("model orders", [status], "")]
+    details.failures[:] = [RecurringFailure("model orders", [status], "")]
 
     assert f'title="{status}">{mark}</td>' in job_page(details)
 
@@ -127,7 +127,7 @@ def test_job_page_marks_each_status(details: JobDetails, status: str, mark: str)
 def test_jobs_page_links_to_the_keeping_dag_when_nothing_is_kept() -> None:
     text = jobs_page(is_kept=False)
 
-    assert "Nothing is kept yet." in text
+    assert "No runs are stored yet." in text
     assert 'href="./../dags/keep"' in text
 
 
@@ -136,7 +136,7 @@ def test_jobs_page_names_host_and_account() -> None:
 
 
 def test_content_security_policy_allows_only_the_pages_own_script() -> None:
-    response = page("trouble.html", "./", 403, text=EVIL)
+    response = page("message.html", "./", 403, text=EVIL)
 
     assert response.status_code == 403
     policy = response.headers["content-security-policy"]

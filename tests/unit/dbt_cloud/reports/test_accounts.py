@@ -1,4 +1,4 @@
-"""Which account kept files belong to, and the folder that has them."""
+"""Tests of the account of stored files and its folder."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What is put into dbt's page is data there, whatever it says."""
+"""Tests that foreign text stays data in dbt's page."""
 
 from __future__ import annotations
 

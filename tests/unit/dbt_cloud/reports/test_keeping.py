@@ -1,4 +1,4 @@
-"""Real runs of the local dbt Cloud are kept, with what dbt says about their project."""
+"""Tests of storing real runs of the local dbt Cloud and dbt's documentation."""
 
 from __future__ import annotations
 
@@ -14,18 +14,18 @@ from include.dbt_cloud.api.responses import DbtCloudRefusedError
 from include.dbt_cloud.reports import keep_runs, runs_not_kept
 from include.dbt_cloud.reports.accounts import Account
 from include.dbt_cloud.reports.dbt_docs import documented_projects, newest_docs
-from include.dbt_cloud.reports.history import RUNS, History, write
+from include.dbt_cloud.reports.history import RUNS_PER_JOB, History, write
 from tests.conftest import MakeDbtCloud
 from tests.running_dbt_cloud import RunningDbtCloud
 from tests.unit.dbt_cloud.conftest import MakeTask, missing_table
 
-JOB, PROJECT = 48618, 36467  # no other test counts the job's runs
+JOB, PROJECT = 48618, 36467  # no other test counts this job's runs
 STEPS = ["dbt run --select stg_orders stg_stores"]
 
 
 @pytest.fixture(scope="module")
 def runs(local_dbt_cloud: RunningDbtCloud) -> list[int]:
-    """A good run with documentation, and one that fails without."""
+    """Run a good run with documentation, and a failing one without."""
     good = local_dbt_cloud.trigger(JOB, steps_override=STEPS)
     local_dbt_cloud.wait(good)
     with missing_table(local_dbt_cloud, "stores"):
@@ -43,7 +43,7 @@ def history(dbt_cloud_connection: RunningDbtCloud, tmp_path: Path) -> Any:
 
 @pytest.fixture
 def kept(history: Any, local_dbt_cloud: RunningDbtCloud) -> Any:
-    """The folder with what is kept of the local dbt Cloud's account."""
+    """Return the folder of the local dbt Cloud's account."""
     return Account(local_dbt_cloud.host, local_dbt_cloud.account_id).folder_below(history)
 
 
@@ -77,8 +77,8 @@ def test_keep_runs_reports_a_missing_run_and_keeps_the_others(
     (results,) = keep_runs([10**9, runs[0]], history)
 
     assert results.run["id"] == runs[0]
-    assert "Run 1000000000 is not kept: dbt Cloud answered 404" in caplog.text
-    with pytest.raises(AirflowFailException, match=r"Run 1000000000 is not kept: .* 404"):
+    assert "Could not store run 1000000000: dbt Cloud returned 404" in caplog.text
+    with pytest.raises(AirflowFailException, match=r"Could not store run 1000000000: .* 404"):
         keep_runs([10**9], history)
 
 
@@ -87,13 +87,14 @@ def test_keep_runs_rejects_a_run_older_than_all_kept_runs(
 ) -> None:
     job = kept / str(JOB)
     job.mkdir(parents=True)
-    for newer in range(RUNS):
+    for newer in range(RUNS_PER_JOB):
         (job / f"{10**9 + newer}.json").write_text("{")
 
-    with pytest.raises(AirflowFailException, match=f"Run {runs[0]} is not kept: the {RUNS} runs"):
+    reason = f"Could not store run {runs[0]}: all {RUNS_PER_JOB} stored runs"
+    with pytest.raises(AirflowFailException, match=reason):
         keep_runs(runs[:1], history)
 
-    assert "Kept " not in caplog.text
+    assert "Stored " not in caplog.text
     assert not (job / f"{runs[0]}.json").exists()
     assert not (kept / "docs").exists()
 
@@ -141,7 +142,7 @@ def test_keep_runs_rejects_a_run_that_is_still_running(
 ) -> None:
     run_id = local_dbt_cloud.trigger(JOB, steps_override=STEPS)
 
-    with pytest.raises(AirflowFailException, match=f"Run {run_id} goes on"):
+    with pytest.raises(AirflowFailException, match=f"Run {run_id} is still running"):
         keep_runs([run_id], history)
 
     assert History(kept).jobs() == []
@@ -194,7 +195,7 @@ def test_keep_runs_separates_accounts_and_hosts(
     make_local_dbt_cloud: MakeDbtCloud,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """Two local dbt Clouds have jobs and projects with the same numbers."""
+    """Two local dbt Clouds have jobs and projects with the same ids."""
     keep_runs(runs[:1], history)
     before = (kept / str(JOB) / f"{runs[0]}.json").read_text()
     other = make_local_dbt_cloud()
@@ -211,16 +212,3 @@ def test_keep_runs_separates_accounts_and_hosts(
     assert History(kept).runs(JOB) == runs[:1]
     assert newest_docs(kept, PROJECT).name == f"{runs[0]}.html"
     assert (kept / str(JOB) / f"{runs[0]}.json").read_text() == before
-
-
-def test_runs_kept_by_an_earlier_version_stay_and_are_not_read(
-    history: Any, kept: Any, runs: list[int]
-) -> None:
-    """They were in ``HISTORY/JOB_ID``, whichever account they are of."""
-    write(history / str(JOB) / f"{runs[0]}.json", "{}")
-
-    assert runs[0] in runs_not_kept(history)
-    keep_runs(runs[:1], history)
-
-    assert History(kept).runs(JOB) == runs[:1]
-    assert (history / str(JOB) / f"{runs[0]}.json").read_text() == "{}"

@@ -1,4 +1,4 @@
-"""The report on real runs of the local dbt Cloud."""
+"""Tests of reports on real runs of the local dbt Cloud."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ RUN, BUILD = f"dbt run {SELECT}", f"dbt build {SELECT}"
 
 @pytest.fixture(scope="module")
 def runs(local_dbt_cloud: RunningDbtCloud) -> list[int]:
-    """A good run, one that fails in its second command, and a good one of two commands."""
+    """Run a good run, one that fails in its second command, and a good one of two commands."""
 
     def run(*steps: str) -> int:
         run_id = local_dbt_cloud.trigger(JOB, steps_override=list(steps))

@@ -1,4 +1,4 @@
-"""What each node of a run came to, where it ran in two steps or shares its name."""
+"""Tests of results of nodes that ran twice or share a name."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""When a model counts as slower than it used to be."""
+"""Tests of the detection of slower models."""
 
 from __future__ import annotations
 
@@ -27,14 +27,14 @@ def test_spread_is_the_median_absolute_deviation() -> None:
     ("seconds", "history", "expected"),
     [
         (13.0, STEADY, True),
-        (11.9, STEADY, False),  # stands out, but less than a fifth more is nobody's trouble
+        (11.9, STEADY, False),  # an outlier, but less than 20 % slower
         (7.0, STEADY, False),  # faster
-        (13.0, WILD, False),  # such run times have been seen before
+        (13.0, WILD, False),  # within the usual range
         (20.3, WILD, False),  # a score of 3.47
         (20.5, WILD, True),  # a score of 3.54
-        (13.0, STEADY[:9], False),  # nine runs are too few to tell
-        (13.0, [*STEADY[:9], 600.0], True),  # one slow run does not blur the others
-        (0.3, [0.1] * 10, False),  # thrice as long, and nobody waits for it
+        (13.0, STEADY[:9], False),  # nine runs are too few
+        (13.0, [*STEADY[:9], 600.0], True),  # one slow run has little effect
+        (0.3, [0.1] * 10, False),  # three times as long, but short
         (12.1, [10.0] * 10, True),  # no spread at all
         (1.0, [], False),
     ],

@@ -1,4 +1,4 @@
-"""One dbt run per task and generation of tries, on the real local dbt Cloud."""
+"""Tests of one dbt run per task and generation of tries, with the local dbt Cloud."""
 
 from __future__ import annotations
 
@@ -70,7 +70,7 @@ def test_operator_leaves_a_lost_trigger_request_to_the_next_try(make_task: MakeT
     task = make_task(QUICK, lost_answer_seconds=2)
     go_wrong(task.server, "close-before", **START)
 
-    with pytest.raises(AirflowException, match="next try looks again"):
+    with pytest.raises(AirflowException, match="next try checks again"):
         task.try_()
     assert task.runs == []
     task.try_()
@@ -122,7 +122,7 @@ def test_retry_finishes_a_run_that_cannot_be_resumed(make_task: MakeTask) -> Non
     task, other = make_task(BUILD, QUICK), make_task(QUICK)
     with missing_table(task.server, "stores"), pytest.raises(DbtCloudJobRunException):
         task.try_()
-    other.try_()  # from now on dbt Cloud does not resume the first
+    other.try_()  # so dbt Cloud cannot resume the first
 
     task.try_()
 
@@ -141,13 +141,13 @@ def test_retry_repeats_a_deferring_run_that_cannot_be_resumed(make_task: MakeTas
     task.server.wait(task.server.trigger(steps_override=["dbt parse"]))  # production has a state
     with missing_table(task.server, "stores"), pytest.raises(DbtCloudJobRunException):
         task.try_()
-    other.try_()  # from now on dbt Cloud does not resume the first
+    other.try_()  # so dbt Cloud cannot resume the first
 
     task.try_()
 
     failed, again = task.own_runs
     assert failed["deferring_run_id"]
-    # Of the rest alone, what the first run has built would be read from production.
+    # With the rest alone, models of the first run would be read from production.
     assert again["trigger"]["steps_override"] == [BUILD]
 
 
@@ -155,7 +155,7 @@ def test_retry_starts_a_new_run_when_there_is_nothing_to_resume(make_task: MakeT
     task = make_task("dbt run-operation no_such_macro")
 
     for _ in range(2):
-        with pytest.raises(AirflowFailException):  # no such macro
+        with pytest.raises(AirflowFailException):  # the macro does not exist
             task.try_()
 
     assert [run["retrying_run_id"] for run in task.runs] == [None, None]
@@ -278,7 +278,7 @@ def test_operator_follows_a_manual_retry_of_its_failed_run(
     assert task.try_() == resumed  # while it is active
     assert len(task.own_runs) == 2
     task.clear()
-    assert task.start() > resumed  # after a success that the task has seen
+    assert task.start() > resumed  # after a success that the task followed
     assert task.runs[-1]["retrying_run_id"] is None
 
 

@@ -55,7 +55,7 @@ def test_sql_that_no_warehouse_reads_fails_the_task_without_a_retry(make_task: M
         ("model.shop.syntax_errors (error): connection reset", False),
     ],
 )
-def test_failure_is_in_the_code_only_if_a_retry_cannot_mend_it(
+def test_failure_is_in_the_code_only_if_a_retry_would_repeat_it(
     description: str, expected: bool
 ) -> None:
     assert is_in_the_code(description) is expected
@@ -65,7 +65,7 @@ def test_failure_message_reports_a_cancelled_run(make_task: MakeTask, held_wareh
     task = make_task(BUILD)
     run_id = task.start()
     task.server.request("POST", f"runs/{run_id}/cancel/")
-    task.server.wait(run_id)  # it may still be starting
+    task.server.wait(run_id)  # which may still be starting
 
     with pytest.raises(DbtCloudJobRunException, match="was cancelled: Cancelled by user"):
         task.operator().result(run_id)

@@ -1,4 +1,4 @@
-"""What ends a task's waiting, and failed runs that it finishes, on the real local dbt Cloud."""
+"""Tests of a task's wait, and of failed runs that it finishes, with the local dbt Cloud."""
 
 from __future__ import annotations
 
@@ -29,12 +29,12 @@ from tests.unit.dbt_cloud.conftest import (
 )
 
 QUICK = "dbt deps"
-PATIENCE = 60.0  # seconds; for a busy machine
+TIME_LIMIT = 60.0  # seconds; for a busy machine
 DOWNSTREAM = "dbt run --select +stores"
 
 
 def failed_run(make_task: MakeTask, *steps: str, **overrides: Any) -> int:
-    """A run that somebody started and that failed at ``stg_stores``; the cause is mended."""
+    """Return a run that failed at ``stg_stores``, whose cause has been repaired."""
     server = make_task().server
     with missing_table(server, "stores"):
         run = server.wait(server.trigger(steps_override=list(steps), **overrides))
@@ -46,7 +46,7 @@ def failed_run(make_task: MakeTask, *steps: str, **overrides: Any) -> int:
 def test_operator_logs_how_often_it_polls(
     make_task: MakeTask, capfd: pytest.CaptureFixture[str], deferrable: bool
 ) -> None:
-    """Nothing else shows that a short run takes as long as a long interval."""
+    """Only the log shows that a short run waits for a long interval."""
     task = make_task(QUICK, check_interval=600, deferrable=deferrable, timeout=0)
 
     with pytest.raises(TaskDeferred if deferrable else DbtCloudJobRunException):
@@ -94,8 +94,8 @@ def test_operator_raises_no_answer_error_after_max_silence(
     run_id = task.start()
     go_wrong(task.server, "503", times=1000, method="GET", path=f"*/runs/{run_id}")
 
-    silence = rf"said nothing about run {run_id} for \d+ s: dbt Cloud answered 503\."
-    # No verdict on the run, which may be well: where verdicts are final, this is still tried again.
+    silence = rf"returned no status of run {run_id} for \d+ s: dbt Cloud returned 503\."
+    # Not a failure of the run, so it is retried even if failed runs are not.
     with pytest.raises(NoAnswerError, match=silence):
         task.try_(max_silence=0.5)
 
@@ -103,13 +103,13 @@ def test_operator_raises_no_answer_error_after_max_silence(
 def test_wait_in_worker_reports_a_404_only_after_max_silence(
     make_task: MakeTask,
 ) -> None:
-    """A run that is not there is refused as a token is that dbt Cloud does not accept."""
+    """A missing run is refused like an invalid token."""
     operator = make_task().operator(max_silence=0.2)
 
     event = wait_in_worker(operator.client, operator.trigger(10**9))
 
     assert event["outcome"] == "silent"
-    assert "dbt Cloud answered 404" in event["message"]
+    assert "dbt Cloud returned 404" in event["message"]
 
 
 @pytest.mark.parametrize(
@@ -140,7 +140,7 @@ def test_wait_in_worker_keeps_its_limit_despite_a_long_interval(
     event = wait_in_worker(operator.client, operator.trigger(task.start()))
 
     assert event["outcome"] == "waited"
-    assert time.monotonic() - began < PATIENCE
+    assert time.monotonic() - began < TIME_LIMIT
 
 
 def test_wait_in_worker_tolerates_one_failed_poll_after_a_long_interval(
@@ -150,7 +150,7 @@ def test_wait_in_worker_tolerates_one_failed_poll_after_a_long_interval(
     run_id = task.start()
     operator = task.operator(check_interval=4, max_silence=3.0, timeout=10)
     path = {"method": "GET", "path": f"*/runs/{run_id}"}
-    go_wrong(task.server, "slow", seconds=0, **path)  # the first look goes well
+    go_wrong(task.server, "slow", seconds=0, **path)  # the first poll succeeds
     go_wrong(task.server, "503", **path)
 
     event = wait_in_worker(operator.client, operator.trigger(run_id))
@@ -171,21 +171,21 @@ def test_failed_run_id_resumes_the_run_and_logs_its_failures(
     assert resumed["retrying_run_id"] == failed
     assert resumed["status_humanized"] == "Success"
     assert task.pushed == {"job_run_id": finished, "job_run_url": resumed["href"]}
-    said = caplog.text
-    assert f"Run {failed} failed: https://" in said
-    assert f"Step 4, Invoke dbt with `{DOWNSTREAM}`:" in said
-    assert "1 failed: model.jaffle_shop.stg_stores\n" in said
-    assert "skipped: " in said
-    assert "model.jaffle_shop.stores" in said.partition("skipped: ")[2].partition("\n")[0]
-    assert f"dbt Cloud has made run {finished}: {resumed['href']}" in said
+    log = caplog.text
+    assert f"Run {failed} failed: https://" in log
+    assert f"Step 4, Invoke dbt with `{DOWNSTREAM}`:" in log
+    assert "1 failed: model.jaffle_shop.stg_stores\n" in log
+    assert "skipped: " in log
+    assert "model.jaffle_shop.stores" in log.partition("skipped: ")[2].partition("\n")[0]
+    assert f"dbt Cloud created run {finished}: {resumed['href']}" in log
 
 
 def test_failed_run_id_finishes_an_unresumable_run_in_its_schema(
     make_task: MakeTask, caplog: pytest.LogCaptureFixture
 ) -> None:
     command = f"{BUILD} --vars '{{who: me}}'"
-    failed = failed_run(make_task, command, QUICK, schema_override="elsewhere")
-    make_task(QUICK).try_()  # from now on dbt Cloud does not resume it
+    failed = failed_run(make_task, command, QUICK, schema_override="other")
+    make_task(QUICK).try_()  # so dbt Cloud cannot resume it
     task = make_task(failed_run_id=failed)
 
     with caplog.at_level(logging.INFO, "include.dbt_cloud"):
@@ -197,7 +197,7 @@ def test_failed_run_id_finishes_an_unresumable_run_in_its_schema(
     assert "stg_stores" in build
     assert "stg_products" not in build
     assert last == QUICK
-    assert finished["trigger"]["schema_override"] == "elsewhere"
+    assert finished["trigger"]["schema_override"] == "other"
     assert finished["trigger"]["cause"].startswith(f"Airflow finishes run {failed}: ")
     assert finished["status_humanized"] == "Success"
     assert "the job has run again since" in caplog.text
@@ -307,7 +307,7 @@ def test_failed_run_id_rejects_a_run_that_did_not_fail(make_task: MakeTask) -> N
 def test_failed_run_id_rejects_a_run_of_another_job(make_task: MakeTask) -> None:
     failed = failed_run(make_task, BUILD)
 
-    with pytest.raises(AirflowFailException, match=f"not one of job {BUILD_AFTER_LOAD}"):
+    with pytest.raises(AirflowFailException, match=f"does not belong to job {BUILD_AFTER_LOAD}"):
         make_task(failed_run_id=failed, job_id=BUILD_AFTER_LOAD).try_()
 
 

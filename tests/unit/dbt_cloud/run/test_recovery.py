@@ -71,7 +71,7 @@ FILES = {
     }.items()
 }
 VERSIONED = {f"unit_test.shop.orders.adds_up{end}" for end in ("_v1", "_v2", "_too_v1", "_too_v2")}
-# Reads a project once, then lists what each selector of a line of input selects.
+# Reads a project once, then lists the selection of each line of input.
 PROGRAM = """
 import json, sys
 from dbt.cli.main import dbtRunner
@@ -125,7 +125,7 @@ def test_command_of_reads_the_command_from_the_step_name(name: str, command: str
 
 @pytest.fixture(scope="module")
 def selected(tmp_path_factory: pytest.TempPathFactory) -> dict[str, set[str]]:
-    """Unique id of each node → what dbt itself selects for it."""
+    """Return unique id → dbt's own selection of the node's selector."""
     if not PYTHON.exists():
         pytest.skip("needs dbt_venv, which `make` creates")
     folder = tmp_path_factory.mktemp("packages")
@@ -180,7 +180,7 @@ def commands_left(
     grammar: str = "fusion",
     nodes: list[Node] = NODES,
 ) -> list[str] | None:
-    """What is left to do of a run, of which ``lost`` nodes have no result."""
+    """Return the commands left of a run whose ``lost`` nodes have no result."""
     dbt_cloud = ScriptedDbtCloud(nodes, *steps, grammar=grammar)
     dbt_cloud.choose = lambda node, run: fails.get(
         node.unique_id, "pass" if node.is_test else "success"
@@ -233,7 +233,7 @@ def test_commands_after_failure_rebuild_a_node_that_never_ended(
 def test_lost_node_with_children_repeats_the_whole_command(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """What the command selects is not known: without a result it may have been chosen or not."""
+    """The selection is unknown: a node without a result may have been selected or not."""
     command = "dbt build --select a b d"
     fails = {A: "error", D: "error"}
     two = [*NODES, Node("model.shop.e", (D,))]
@@ -271,7 +271,7 @@ def test_lost_node_missing_from_the_manifest_repeats_the_whole_command(
 def test_commands_after_failure_are_none_for_a_step_without_own_results(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """dbt Cloud then still shows those of the step before."""
+    """dbt Cloud then returns those of the step before."""
     dbt_cloud = ScriptedDbtCloud(NODES, "dbt run --select a", "dbt build")
     run = dbt_cloud.start()
     while dbt_cloud.advance() and run.command != "dbt build":

@@ -1,4 +1,4 @@
-"""When a try belongs to another generation than the one before, by Airflow's numbers alone."""
+"""Tests of the detection of generations of tries, from Airflow's counters."""
 
 from __future__ import annotations
 

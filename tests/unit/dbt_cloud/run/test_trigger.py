@@ -1,4 +1,4 @@
-"""The trigger in Airflow's own shared streams, against the real local dbt Cloud."""
+"""Tests of the trigger in Airflow's shared streams, with the local dbt Cloud."""
 
 from __future__ import annotations
 
@@ -14,17 +14,17 @@ from airflow.triggers.shared_stream import SharedStreamManager
 
 from include.dbt_cloud.api.async_client import CALL_SECONDS
 from include.dbt_cloud.api.responses import LONGEST_WAIT
-from include.dbt_cloud.run.polling import LEAST_REST, Account, Poll, next_poll, pause, waiting
+from include.dbt_cloud.run.polling import MIN_PAUSE, Account, Poll, next_poll, pause, subscribed
 from include.dbt_cloud.run.trigger import CANCELLING, DbtCloudRunTrigger
 from tests.running_dbt_cloud import RunningDbtCloud
 from tests.unit.dbt_cloud.conftest import BUILD, MakeTask, go_well, go_wrong
 
 POLLS = {"method": "GET", "path": "*/runs"}
 MANY = 1_000_000
-PATIENCE = 60.0  # seconds; for a busy machine
+TIME_LIMIT = 60.0  # seconds; for a busy machine
 
 
-def trigger_of(server: RunningDbtCloud, run_id: int, **wait: Any) -> DbtCloudRunTrigger:
+def trigger_of(server: RunningDbtCloud, run_id: int, **target: Any) -> DbtCloudRunTrigger:
     default = {
         "conn_id": "dbt_cloud_default",
         "account_id": server.account_id,
@@ -34,11 +34,11 @@ def trigger_of(server: RunningDbtCloud, run_id: int, **wait: Any) -> DbtCloudRun
         "execution_deadline": None,
         "max_silence": 60.0,
     }
-    return DbtCloudRunTrigger(**default | wait)
+    return DbtCloudRunTrigger(**default | target)
 
 
 def events(*triggers: DbtCloudRunTrigger) -> list[dict[str, Any]]:
-    """What the triggers fire when one triggerer runs all of them."""
+    """Return the events of triggers that run in one triggerer."""
 
     async def all_events() -> list[dict[str, Any]]:
         streams = SharedStreamManager()
@@ -63,7 +63,7 @@ async def first_event(
 
 
 def count_calls(server: RunningDbtCloud) -> int:
-    """From the first call of this on, how many polls there were: faults that do no harm count."""
+    """Return the number of polls since the first call, counted by harmless faults."""
     left = server.request("GET", "../../../../faults").json()["data"]
     if not left:
         go_wrong(server, "slow", seconds=0, times=MANY, **POLLS)
@@ -78,7 +78,7 @@ def test_trigger_is_restored_from_its_serialized_form(
     path, saved = trigger.serialize()
 
     assert path == "include.dbt_cloud.run.trigger.DbtCloudRunTrigger"
-    assert DbtCloudRunTrigger(**saved).wait == trigger.wait
+    assert DbtCloudRunTrigger(**saved).target == trigger.target
 
 
 def test_trigger_fires_once_the_run_has_ended(make_task: MakeTask) -> None:
@@ -92,7 +92,7 @@ def test_trigger_fires_once_the_run_has_ended(make_task: MakeTask) -> None:
 
 
 def test_trigger_runs_without_a_triggerer(make_task: MakeTask) -> None:
-    """As ``airflow dags test`` runs it."""
+    """``airflow dags test`` runs a trigger without a triggerer."""
     task = make_task("dbt deps")
     trigger = trigger_of(task.server, task.start())
 
@@ -128,7 +128,7 @@ def test_later_trigger_does_not_wait_for_the_interval_of_another(
         waiting = asyncio.create_task(first_event(streams, patient, 0))
         await polled.wait()
         later = trigger_of(task.server, run_id)
-        event = await asyncio.wait_for(first_event(streams, later, 1), PATIENCE)
+        event = await asyncio.wait_for(first_event(streams, later, 1), TIME_LIMIT)
         waiting.cancel()
         return event
 
@@ -164,9 +164,9 @@ def test_trigger_reports_the_reason_after_max_silence(
     (event,) = events(trigger_of(task.server, run_id, max_silence=0.5))
 
     assert event["outcome"] == "silent"
-    silence = rf"dbt Cloud said nothing about run {run_id} for \d+ s: dbt Cloud answered 503\."
+    silence = rf"dbt Cloud returned no status of run {run_id} for \d+ s: dbt Cloud returned 503\."
     assert re.fullmatch(silence, event["message"])
-    assert "dbt Cloud answered 503" in caplog.messages  # what each failed poll says
+    assert "dbt Cloud returned 503" in caplog.messages  # of each failed poll
     go_well(task.server)
     assert task.runs[0]["in_progress"]
 
@@ -242,13 +242,13 @@ def test_trigger_keeps_its_limit_despite_a_long_interval(
     (event,) = events(trigger_of(dbt_cloud_connection, 10**9, poll_interval=1000, end_time=soon))
 
     assert event["outcome"] == "waited"
-    assert time.monotonic() - began < PATIENCE
+    assert time.monotonic() - began < TIME_LIMIT
 
 
 def test_trigger_polls_once_more_when_its_limit_passes(
     make_task: MakeTask, held_warehouse: None
 ) -> None:
-    """So a run that has ended within the interval does not count as one that took too long."""
+    """A run that finished within the interval must not count as too long."""
     task = make_task(BUILD)
     run_id = task.start()
     count_calls(task.server)
@@ -256,7 +256,7 @@ def test_trigger_polls_once_more_when_its_limit_passes(
 
     async def story() -> dict[str, Any]:
         waiting = asyncio.create_task(first_event(SharedStreamManager(), trigger, 0))
-        async with asyncio.timeout(PATIENCE):
+        async with asyncio.timeout(TIME_LIMIT):
             while not await asyncio.to_thread(count_calls, task.server):
                 await asyncio.sleep(0.05)
         await asyncio.to_thread(task.server.request, "POST", f"runs/{run_id}/cancel/")
@@ -340,7 +340,7 @@ def test_pause_grows_and_follows_retry_after() -> None:
     account = Account("conn", 1)
     bad = Poll(problem="503")
 
-    with waiting(account, 1, interval=30), waiting(account, 2, interval=5):
+    with subscribed(account, 1, interval=30), subscribed(account, 2, interval=5):
         assert pause(account, Poll(), failures=0) == 5
         assert pause(account, Poll(), failures=0, took=2) == 3
         assert pause(account, Poll(), failures=0, took=9) == 0.5
@@ -354,11 +354,11 @@ def test_next_poll_is_brought_forward_to_a_deadline() -> None:
     now = time.monotonic()
 
     with (
-        waiting(account, 1, interval=600, deadline=now + 300),
-        waiting(account, 2, interval=600, deadline=now + 0.2),
-        waiting(account, 3, interval=600, deadline=now - 5),  # its trigger is about to end
+        subscribed(account, 1, interval=600, deadline=now + 300),
+        subscribed(account, 2, interval=600, deadline=now + 0.2),
+        subscribed(account, 3, interval=600, deadline=now - 5),  # its trigger is ending
     ):
-        assert next_poll(account, good, 0, ended=now) == pytest.approx(now + LEAST_REST)
+        assert next_poll(account, good, 0, ended=now) == pytest.approx(now + MIN_PAUSE)
         assert next_poll(account, good, 0, ended=now + 1) == pytest.approx(now + 300)
         assert next_poll(account, good, 0, ended=now + 301) == pytest.approx(now + 901)
         assert next_poll(account, bad, 9, ended=now + 299) == pytest.approx(now + 359)

@@ -1,4 +1,4 @@
-"""The recorded runs, and what their logs and their results say of each node."""
+"""Read the recorded runs, with the state of each node in logs and results."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ RECORDINGS = [
     for file in sorted(FOLDER.glob("*/*/*.json"))
     if file.stem != "nodes"
 ]
-# With --fail-fast, 2.0.0a4 leaves "error" for every node, also for those that it has built.
+# With --fail-fast, 2.0.0a4 writes "error" for every node, also for built ones.
 UNTRUE = "2.0/parts/fail_fast"
 GOOD, SKIPPED = {"success", "pass", "warn", "no-op", "reused"}, {"skipped"}
 
@@ -27,7 +27,7 @@ def kind(status: str) -> str:
 
 
 def steps(recording: str) -> list[dict[str, Any]]:
-    """The commands that build or test nodes, and have left results of their own."""
+    """Return the commands that build or test nodes and have results."""
     run = json.loads((FOLDER / f"{recording}.json").read_text())
     found: dict[str, dict[str, Any]] = {}
     for step in run["run_steps"]:
@@ -38,7 +38,7 @@ def steps(recording: str) -> list[dict[str, Any]]:
 
 
 def labels(recording: str) -> dict[str, str]:
-    """Unique id → label; the label that several nodes have is left out, as in a task group."""
+    """Return unique id → label, without labels of several nodes, as in a task group."""
     manifest = json.loads((FOLDER / recording).with_name("nodes.json").read_text())
     nodes = nodes_in_manifest(manifest)
     times = Counter(node.label for node in nodes)
@@ -46,9 +46,9 @@ def labels(recording: str) -> dict[str, str]:
 
 
 def outcomes(recording: str, step: dict[str, Any]) -> dict[str, tuple[str | None, str | None]]:
-    """Unique id → outcome by the log and by the results; None is no outcome."""
-    said = read_log("\n".join(step["logs"]))
-    by_log = {label: kind(one.status) for label, one in said.items() if one.status != "started"}
+    """Return unique id → outcomes in log and results; None without one."""
+    lines = read_log("\n".join(step["logs"]))
+    by_log = {label: kind(one.status) for label, one in lines.items() if one.status != "started"}
     by_results = {one["unique_id"]: kind(one["status"]) for one in step["run_results"]["results"]}
     return {
         unique_id: (by_log.get(label), by_results.get(unique_id))
