@@ -12,8 +12,7 @@ import sys
 from contextlib import suppress
 
 import psutil
-
-from include.local_airflow.airflow.internals import main
+from airflow.__main__ import main
 
 GC_THRESHOLDS = (50_000, 20, 50)  # new objects, then collections of each generation
 IDLE = "LocalExecutor: <idle>"

@@ -11,7 +11,7 @@ from __future__ import annotations
 import time
 from typing import Any
 
-from include.local_airflow.airflow.internals import LocalExecutor as AirflowLocalExecutor
+from airflow.executors.local_executor import LocalExecutor as AirflowLocalExecutor
 
 HOLD_TIMEOUT = 30.0  # seconds; a process killed with its supervisor never reports its end
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
+from airflow.dag_processing.dagbag import DagBag as DagBag
 from airflow.sdk import DAG
 
-from include.local_airflow.airflow.internals import DagBag
 from include.local_airflow.errors import LaunchError
 
 

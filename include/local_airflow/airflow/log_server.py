@@ -6,6 +6,7 @@ The UI reads the logs of running tasks from it. Requests without a token of the 
 from __future__ import annotations
 
 HOST = "127.0.0.1"
+APP = "airflow.utils.serve_logs.log_server:get_app"  # for uvicorn
 
 
 def hostname() -> str:
@@ -16,11 +17,10 @@ def hostname() -> str:
 def main() -> None:
     """Serve the logs until the process is ended."""
     import uvicorn  # not at module level: every Airflow process imports this module
-
-    from include.local_airflow.airflow.internals import LOG_SERVER, conf
+    from airflow.configuration import conf
 
     port = conf.getint("logging", "worker_log_server_port")
-    uvicorn.run(LOG_SERVER, factory=True, host=HOST, port=port, log_level="warning")
+    uvicorn.run(APP, factory=True, host=HOST, port=port, log_level="warning")
 
 
 if __name__ == "__main__":

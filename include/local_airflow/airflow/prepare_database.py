@@ -13,11 +13,14 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from airflow import __version__ as airflow_version
+from airflow.models.connection import Connection
+from airflow.models.pool import Pool
+from airflow.models.variable import Variable
+from airflow.utils.session import create_session
 from sqlalchemy import delete, select
 from sqlalchemy.orm import Session
 
-from include.local_airflow.airflow.internals import Connection, Pool, Variable, create_session
-from include.local_airflow.airflow.internals import __version__ as airflow_version
 from include.local_airflow.errors import LaunchError
 from include.local_airflow.settings.active_dbt_cloud import is_local
 from include.local_airflow.settings.airflow_settings import (
@@ -50,7 +53,7 @@ def migrate(mark: Path | None) -> None:
     Args:
         mark: the file with the version of the last migration; ``None`` if there is no record.
     """
-    from include.local_airflow.airflow.internals import upgradedb
+    from airflow.utils.db import upgradedb  # here, since it takes long to import
 
     data = mark and mark.with_suffix("")
     if mark and data and data.exists() and mark.exists() and mark.read_text() == airflow_version:

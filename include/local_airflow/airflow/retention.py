@@ -7,8 +7,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pendulum
-
-from include.local_airflow.airflow.internals import run_cleanup
+from airflow.utils.db_cleanup import run_cleanup
 
 DAYS = 30
 INTERVAL = timedelta(days=1)

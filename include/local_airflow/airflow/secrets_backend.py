@@ -64,7 +64,7 @@ def dbt_cloud_in_backend() -> str:
     """
     _check_kwargs(os.environ.get(KWARGS) or "{}")
     try:
-        from include.local_airflow.airflow.internals import ensure_secrets_loaded
+        from airflow.configuration import ensure_secrets_loaded
 
         backend = ensure_secrets_loaded()[0]
     except Exception as error:

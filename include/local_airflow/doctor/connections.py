@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from include.dbt_cloud.api.advice import no_connection
-from include.local_airflow.airflow.internals import Connection, ensure_secrets_loaded
+from include.local_airflow.airflow.models import Connection, ensure_secrets_loaded
 from include.local_airflow.airflow.prepare_database import connection_fields
 from include.local_airflow.airflow.secrets_backend import look_up
 from include.local_airflow.doctor import Finding, UnusableConnection

@@ -14,7 +14,7 @@ from typing import Any
 
 import yaml
 
-from include.local_airflow.airflow.internals import DagBag
+from include.local_airflow.airflow.find_dag import DagBag
 from include.local_airflow.doctor import Finding
 from include.local_servers.connections import DBT_CLOUD
 

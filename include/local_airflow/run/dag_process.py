@@ -20,7 +20,7 @@ from airflow.sdk import TaskInstanceState
 
 from include.dbt_cloud.api.advice import advice
 from include.local_airflow.airflow.find_dag import find_dag
-from include.local_airflow.airflow.internals import (
+from include.local_airflow.airflow.models import (
     XComModel,
     create_session,
     get_listener_manager,

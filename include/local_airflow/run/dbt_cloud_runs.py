@@ -18,7 +18,7 @@ from airflow.sdk import BaseHook
 from include.dbt_cloud.api.artifacts import SKIPPED, Node, nodes_of_run
 from include.dbt_cloud.api.client import DbtCloudClient
 from include.local_airflow.airflow.dbt_cloud_hook import ConnectedHook
-from include.local_airflow.airflow.internals import AirflowException, XComModel, create_session
+from include.local_airflow.airflow.models import AirflowException, XComModel, create_session
 from include.local_airflow.run.events import DbtCloudResult, DbtCloudStep, Outcome
 
 POLL_INTERVAL = 1.0  # seconds

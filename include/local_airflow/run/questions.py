@@ -16,7 +16,7 @@ from typing import Any
 from airflow.sdk import TaskInstanceState
 from sqlalchemy import select
 
-from include.local_airflow.airflow.internals import (
+from include.local_airflow.airflow.models import (
     HITLDetail,
     TaskInstance,
     TriggerEvent,
