@@ -45,11 +45,14 @@ def _failed_in_the_code(exception: BaseException, context: Context) -> bool:
 
     from ..api.client import DbtCloudClient
     from .failures import describe_failure, is_in_the_code
+    from .operator import DbtCloudRunJobExactlyOnceOperator
 
     task = context["task"]
     run_id = getattr(task, "run_id", None)
     hook = getattr(task, "hook", None)
     if not isinstance(exception, DbtCloudJobRunException) or run_id is None or hook is None:
         return False
+    if isinstance(task, DbtCloudRunJobExactlyOnceOperator):
+        return False  # it has read the failure itself, and raises AirflowFailException for code
     client = DbtCloudClient(hook, getattr(task, "account_id", None), retry_seconds=0)
     return is_in_the_code(describe_failure(client, int(run_id)))
