@@ -62,6 +62,11 @@ class Launch:
         return self.variables.get("LOCAL_DBT_CLOUD_TOKEN", DBT_CLOUD.password)
 
     @property
+    def database_url(self) -> str:
+        """Return the URL of the user's own PostgreSQL; empty for that of this checkout."""
+        return self.variables.get("DATABASE_URL", "")
+
+    @property
     def fivetran_census_port(self) -> int:
         """Return the port of the local Fivetran and Census."""
         return self._port("FIVETRAN_CENSUS_PORT", self.dbt_cloud_port + 1)

@@ -39,7 +39,7 @@ class StartPlan:
         Raises:
             LaunchError: a setting is wrong.
         """
-        database = [] if "DATABASE_URL" in launch.variables else [postgres.program(launch.home)]
+        database = [] if launch.database_url else [postgres.program(launch.home)]
         return cls(
             launch,
             database_of(launch),
@@ -51,7 +51,7 @@ class StartPlan:
     @property
     def embeds_database(self) -> bool:
         """Return whether the database is that of this checkout."""
-        return "DATABASE_URL" not in self.launch.variables
+        return not self.launch.database_url
 
     @property
     def api(self) -> AirflowApi:
@@ -66,7 +66,7 @@ class StartPlan:
 
 def database_of(launch: Launch) -> MetadataDatabase:
     """Return the database of ``make start``."""
-    url = launch.variables.get("DATABASE_URL")
+    url = launch.database_url
     return given_database(url) if url else postgres.database(launch.home)
 
 
