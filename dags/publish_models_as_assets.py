@@ -53,6 +53,7 @@ def publish_models_as_assets() -> None:
         job_id=JOB_ID,
         dbt_cloud_conn_id=DBT_CLOUD_CONN_ID,
         lineage=LINEAGE,
+        exclude=["folder:incremental"],  # another job builds it
         namespace=NAMESPACE,
         check_interval=2,  # seconds
         execution_timeout=timedelta(hours=1),

@@ -51,6 +51,7 @@ def show_models_as_tasks() -> None:
         job_id=JOB_ID,
         dbt_cloud_conn_id=DBT_CLOUD_CONN_ID,
         lineage=LINEAGE,
+        exclude=["folder:incremental"],  # another job builds it
         check_interval=2,  # seconds
         execution_timeout=timedelta(hours=1),
     )

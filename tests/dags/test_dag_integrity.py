@@ -28,7 +28,11 @@ PLUGINS = sorted((PROJECT / "plugins").glob("*.py"))
 MAX_LINES = 110
 SEVERAL = {"hourly_and_daily_dbt_cloud_jobs": {"hourly_dbt_cloud_job", "daily_dbt_cloud_job"}}
 # Their Dag runs keep their dbt Cloud runs separate.
-SEVERAL_AT_ONCE = {"run_dbt_cloud_job_exactly_once", "check_dbt_pull_request"}
+SEVERAL_AT_ONCE = {
+    "backfill_dbt_cloud_job",
+    "check_dbt_pull_request",
+    "run_dbt_cloud_job_exactly_once",
+}
 
 # Runs Dag files as scripts, each in a child of its own: importing Airflow and what many of the
 # files import takes seconds.

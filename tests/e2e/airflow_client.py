@@ -120,6 +120,19 @@ class Airflow:
             **options,
         )
 
+    def backfill(
+        self, dag_id: str, first: str, last: str, patience: float = 600, **options: Any
+    ) -> None:
+        """Backfill the days from ``first`` to ``last``, as the UI does, and wait for the end."""
+        self.call("PATCH", f"/dags/{dag_id}", is_paused=False)
+        dates = {"from_date": f"{first}T00:00:00Z", "to_date": f"{last}T00:00:00Z"}
+        created = self.call("POST", "/backfills", dag_id=dag_id, **dates, **options)
+
+        def has_ended() -> bool:
+            return self.call("GET", f"/backfills/{created['id']}")["completed_at"] is not None
+
+        eventually(has_ended, f"{dag_id} from {first} to {last} ends", patience, pause=1)
+
     def log(self, dag_id: str, run_id: str, task_id: str) -> str:
         """Return the log of the task's newest try."""
         try_number = self.tasks(dag_id, run_id)[task_id]["try_number"]

@@ -28,6 +28,7 @@ WITH_TASK_AFTER = {
     "@dag(": "@task\ndef report() -> None:\n    print('It has run.')\n\n\n@dag(",
     "execution_timeout=timedelta(hours=1),\n    )": ") >> report()",
 }
+NO_BATCHES = "backfill_no_batches"
 ASKING, ASKING_IN_VAIN = "approve_before_dbt_cloud_run", "approve_in_vain"
 PUBLISHED, PUBLISHED_ONCE = "publish_models_as_assets", "publish_once"
 MODELS = ("stg_stores", "stg_products", "stores")
@@ -52,6 +53,8 @@ def write_variants(project: Project) -> None:
     once = {'"retries": 1': '"retries": 0'}
     write_variant(project, BY_MODEL, THREE_MODELS, {"nodes": "few"} | once)
     write_model_variants(project, once)
+    none = {'"config.incremental_strategy:microbatch"': '"tag:none"'}
+    write_variant(project, "backfill_dbt_cloud_job", NO_BATCHES, none)
     hurry = {"RESPONSE_TIMEOUT = timedelta(hours=12)": "RESPONSE_TIMEOUT = timedelta(seconds=1)"}
     write_variant(project, ASKING, ASKING_IN_VAIN, hurry)
 

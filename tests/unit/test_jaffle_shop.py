@@ -82,7 +82,8 @@ def test_build_succeeds_for_all_models_and_tests(built: tuple[Path, Statuses]) -
 
 
 def test_build_writes_nothing_into_the_project(built: tuple[Path, Statuses]) -> None:
-    names = {"dbt_project.yml", "macros", "models", "nodes.jsonl", "profiles.yml", "tests"}
+    folders, files = {"macros", "models", "tests"}, {"nodes.jsonl", "profiles.yml"}
+    names = folders | files | {"dbt_project.yml", "selectors.yml"}
     assert {path.name for path in PROJECT.iterdir()} == names
 
 

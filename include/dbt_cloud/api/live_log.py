@@ -61,6 +61,18 @@ FAILED = re.compile(
     r"'(?!skipped)[^']+'\.\s+Reason: (?P<message>.+)\.\s*",
     re.DOTALL,
 )
+# The message of a microbatch model is only "ERROR" or "PARTIAL SUCCESS (2/3)". In the log the error
+# is between "Batch 2 of 3 START batch 2026-09-02 of a.orders" and "Batch 2 of 3 ERROR creating".
+FAILED_BATCH = re.compile(
+    r"^.*\b(?P<batch>Batch \d+ of \d+) START batch (?P<start>\S+) of (?P<label>\S+).*\n"
+    r"(?P<error>(?:(?!.*Batch \d+ of \d+ ).*\n)*)"
+    r".*\b(?P=batch) ERROR .*$",
+    re.MULTILINE,
+)
+BEFORE_ERROR = re.compile(
+    r"(?:\d\d:\d\d:\d\d(?:\.\d+)?\s+)?"
+    r"(?:Unhandled error while executing\s+)?(?:Exception on worker thread\. )?"
+)
 
 
 def without_database(relation: str) -> str:
@@ -185,3 +197,13 @@ def read_failures(debug_log: str) -> dict[str, Failure]:
             unique_id = failed["unique_id"]
             found[unique_id] = Failure(failed["message"].strip(), sent.get(unique_id, ""))
     return found
+
+
+def failed_batches(text: str) -> Iterator[str]:
+    """Yield, for each failed batch of a microbatch model, its start, its model and the error.
+
+    Batches that ran in parallel with others are left out, since their lines are mixed.
+    """
+    for found in FAILED_BATCH.finditer(COLOR.sub("", text)):
+        error = BEFORE_ERROR.sub("", found["error"], count=1).strip()
+        yield f"batch {found['start']} of {found['label']}: {error or 'no message in the log'}"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from itertools import islice
 from typing import Any
 
 from airflow.providers.dbt.cloud.hooks.dbt import DbtCloudJobRunStatus as Status
@@ -11,6 +12,7 @@ from airflow.providers.dbt.cloud.hooks.dbt import DbtCloudJobRunStatus as Status
 from ..airflow.compat import AirflowException
 from ..api.artifacts import SKIPPED, Node, failed_nodes, nodes_of
 from ..api.client import DbtCloudClient
+from ..api.live_log import failed_batches
 from ..api.responses import DbtCloudRefusedError
 from .recovery import failed_step
 
@@ -90,9 +92,12 @@ def listed(names: list[str]) -> str:
 
 def what_failed(client: DbtCloudClient, run_id: int, step: dict[str, Any]) -> Iterator[str]:
     nodes = failed_nodes(client, run_id, step["index"])
+    log = step.get("logs") or ""
     yield from lines_about_nodes(nodes)
+    for batch in islice(failed_batches(log), MAX_LISTED_NODES):
+        yield f"    {shortened(batch)}"
     if not nodes:
-        lines = (step.get("logs") or "").rstrip().splitlines()
+        lines = log.rstrip().splitlines()
         yield from (f"  {line}" for line in lines[-LOG_LINES:])
 
 

@@ -2,7 +2,13 @@ from __future__ import annotations
 
 import pytest
 
-from include.dbt_cloud.api.live_log import Failure, read_failures, read_line, read_log
+from include.dbt_cloud.api.live_log import (
+    Failure,
+    failed_batches,
+    read_failures,
+    read_line,
+    read_log,
+)
 from include.dbt_cloud.models.lineage import LineageNode
 from tests.unit.dbt_cloud.models.recordings.recording import RECORDINGS, UNTRUE, outcomes, steps
 
@@ -250,3 +256,33 @@ def test_read_line_finds_the_name_of_a_test(line: str) -> None:
 )
 def test_read_line_skips_lines_that_may_be_of_another_node(line: str) -> None:
     assert read_line(line) is None
+
+
+BATCHES = """\
+10:00:00  1 of 2 START sql microbatch model a.orders ............. [RUN]
+10:00:00  Batch 1 of 3 START batch 2026-09-01 of a.orders ........ [RUN]
+10:00:00  Batch 1 of 3 OK created batch 2026-09-01 of a.orders ... [OK in 0.31s]
+10:00:00  Batch 2 of 3 START batch 2026-09-02 of a.orders ........ [RUN]
+10:00:01  Database Error in model orders (models/orders.sql)
+  Division by zero
+10:00:01  Batch 2 of 3 ERROR creating batch 2026-09-02 of a.orders  [\x1b[31mERROR\x1b[0m in 0.07s]
+10:00:01  Batch 3 of 3 START batch 2026-09-03 of a.orders ........ [RUN]
+10:00:01  Batch 3 of 3 ERROR creating batch 2026-09-03 of a.orders  [ERROR in 0.07s]
+10:00:01  1 of 2 PARTIALLY created sql microbatch model a.orders   [PARTIAL SUCCESS (1/3) in 0.48s]
+"""
+
+
+def test_failed_batches_reads_the_error_of_each_batch() -> None:
+    assert list(failed_batches(BATCHES)) == [
+        "batch 2026-09-02 of a.orders: Database Error in model orders (models/orders.sql)\n"
+        "  Division by zero",
+        "batch 2026-09-03 of a.orders: no message in the log",
+    ]
+
+
+def test_failed_batches_leaves_out_mixed_lines_of_parallel_batches() -> None:
+    mixed = BATCHES.replace(
+        "10:00:01  Database", "Batch 3 of 3 START batch x of a.orders\nDatabase"
+    )
+
+    assert list(failed_batches(mixed)) == ["batch 2026-09-03 of a.orders: no message in the log"]

@@ -60,7 +60,7 @@ def test_write_lineage_writes_the_manifest_of_the_given_run(
         assert before.read() == "the file before"
 
     lineage = read_lineage(path)
-    assert len(lineage.nodes) == count == 25
+    assert len(lineage.nodes) == count == 27
     customers = lineage.nodes["model.jaffle_shop.customers"]
     assert customers.relation == "warehouse.analytics.customers"
     assert customers.folder == "marts"

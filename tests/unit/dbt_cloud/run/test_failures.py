@@ -29,6 +29,21 @@ def test_failure_message_names_step_node_error_url_and_remedy(make_task: MakeTas
     assert "clear this task" in reason
 
 
+def test_failure_message_has_the_error_of_each_failed_batch(make_task: MakeTask) -> None:
+    days = "--event-time-start 2026-09-01 --event-time-end 2026-09-03"
+    task = make_task(f"dbt build --select order_totals {days}")
+
+    with (
+        missing_table(task.server, "orders"),
+        pytest.raises(DbtCloudJobRunException) as failure,
+    ):
+        task.try_()
+
+    reason = str(failure.value)
+    assert "model.jaffle_shop.order_totals (error): ERROR\n    batch 2026-09-01 of " in reason
+    assert "order_totals: Runtime Error\n      Catalog Error: Table with name orders" in reason
+
+
 def test_failure_message_includes_the_log_of_a_step_without_results(make_task: MakeTask) -> None:
     task = make_task("dbt run-operation no_such_macro")
 
