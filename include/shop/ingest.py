@@ -9,7 +9,7 @@ from typing import Any
 
 import duckdb
 
-from include.shop.warehouse import RAW_TABLES, create_raw_tables, open_warehouse
+from include.shop.warehouse import RAW_TABLES, create_raw_tables, open_warehouse, transaction
 
 RAW_DATA = Path(__file__).parents[1] / "raw_data"
 
@@ -17,14 +17,9 @@ RAW_DATA = Path(__file__).parents[1] / "raw_data"
 @contextmanager
 def loading(warehouse: duckdb.DuckDBPyConnection) -> Iterator[None]:
     """Open a transaction in which the raw tables exist; commit it, or roll it back on an error."""
-    warehouse.begin()
-    try:
+    with transaction(warehouse):
         create_raw_tables(warehouse)
         yield
-    except BaseException:
-        warehouse.rollback()
-        raise
-    warehouse.commit()
 
 
 def load_table(

@@ -100,6 +100,18 @@ def open_warehouse(
         connection.close()
 
 
+@contextmanager
+def transaction(connection: duckdb.DuckDBPyConnection) -> Iterator[None]:
+    """Commit the statements of the block together, or roll all of them back on an error."""
+    connection.begin()
+    try:
+        yield
+    except BaseException:
+        connection.rollback()
+        raise
+    connection.commit()
+
+
 def create_raw_tables(connection: duckdb.DuckDBPyConnection) -> None:
     """Create the raw schema, its tables and the log of loads, if they are missing."""
     connection.execute("create schema if not exists raw")
