@@ -1,1 +1,1 @@
-"""The example shop: its warehouse, a loader, checks of its marts, and a regression."""
+"""The example shop: its warehouse, a loader, checks and versions of its marts, a regression."""
