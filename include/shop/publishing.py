@@ -18,7 +18,7 @@ from airflow.providers.common.compat.sdk import AirflowFailException
 from include.shop.warehouse import transaction
 
 # dbt's materializations to publish. A view would show raw rows that no test has read, and a
-# snapshot keeps its history in a schema that no version replaces.
+# snapshot keeps its history in a schema that no version replaces, as does a microbatch model.
 STORED = ("table", "incremental", "seed")
 CREATE_LOG = """
     create schema if not exists published;
@@ -188,7 +188,12 @@ def check_is_newest(candidate: Version, versions: list[Version]) -> None:
 def stored_tables(manifest: dict[str, Any], schema: str) -> list[str]:
     """Return the names of dbt's tables, which all must be in this schema."""
     nodes = manifest["nodes"].values()
-    stored = [node for node in nodes if node["config"].get("materialized") in STORED]
+    stored = [
+        node
+        for node in nodes
+        if node["config"].get("materialized") in STORED
+        and node["config"].get("incremental_strategy") != "microbatch"
+    ]
     if outside := [node for node in stored if node["schema"] != schema]:
         raise AirflowFailException(
             f"dbt did not build these into {schema}: "

@@ -12,7 +12,7 @@ from tests.e2e.project import CHECKOUT, Project, eventually
 
 pytestmark = pytest.mark.xdist_group(name="airflow-a")
 
-DAGS = 23  # that the files of the repository make
+DAGS = 26  # that the files of the repository make
 PATIENCE = 480.0  # seconds for all; 240 on two cores that do nothing else
 
 

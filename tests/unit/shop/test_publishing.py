@@ -156,10 +156,12 @@ def test_repeated_publish_changes_nothing(warehouse: Warehouse) -> None:
     assert contents(warehouse) == before
 
 
-def test_publish_leaves_out_views_snapshots_and_tables_of_earlier_builds(
+def test_publish_leaves_out_views_histories_and_tables_of_earlier_builds(
     warehouse: Warehouse,
 ) -> None:
-    manifest = build(warehouse, "a", *MARTS, stg_orders="view", prices="snapshot", unique="test")
+    others = {"stg_orders": "view", "prices": "snapshot", "unique": "test", "days": "incremental"}
+    manifest = build(warehouse, "a", *MARTS, **others)
+    manifest["nodes"]["days"]["config"]["incremental_strategy"] = "microbatch"
     warehouse.execute("create table version_1.renamed_since as select 1 as version")
 
     publish(warehouse, "a", manifest)
