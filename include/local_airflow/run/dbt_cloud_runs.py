@@ -19,9 +19,10 @@ from include.dbt_cloud.api.artifacts import SKIPPED, Node, nodes_of_run
 from include.dbt_cloud.api.client import DbtCloudClient
 from include.local_airflow.airflow.dbt_cloud_hook import ConnectedHook
 from include.local_airflow.airflow.models import AirflowException, XComModel, create_session
-from include.local_airflow.run.events import DbtCloudResult, DbtCloudStep, Outcome
+from include.local_airflow.run.events import DbtCloudResult, DbtCloudStep, Outcome, label_of
 
 POLL_INTERVAL = 1.0  # seconds
+Instance = tuple[str, int]  # the id and map index of a task instance
 
 
 class DbtCloudRuns:
@@ -29,7 +30,7 @@ class DbtCloudRuns:
 
     def __init__(self) -> None:
         self._clients: dict[str, DbtCloudClient] = {}
-        self._reported: dict[str, DbtCloudStep] = {}
+        self._reported: dict[Instance, DbtCloudStep] = {}
         self._stopped = threading.Event()
 
     def add_task(self, task: Any) -> None:
@@ -49,10 +50,10 @@ class DbtCloudRuns:
 
     def poll(self, dag_id: str, run_id: str, report: Callable[[DbtCloudStep], None]) -> None:
         """Report the current step of each task's run, if it is new."""
-        for task_id, dbt_run in self._pushed(dag_id, run_id, "job_run_id").items():
-            step = self._step(task_id, dbt_run)
-            if step and self._reported.get(task_id) != step:
-                self._reported[task_id] = step
+        for task, dbt_run in self._pushed(dag_id, run_id, "job_run_id").items():
+            step = self._step(task, dbt_run)
+            if step and self._reported.get(task) != step:
+                self._reported[task] = step
                 report(step)
 
     def stop(self) -> None:
@@ -65,12 +66,12 @@ class DbtCloudRuns:
         dbt_runs = self._pushed(dag_id, run_id, "job_run_id")
         return [
             DbtCloudResult(
-                task_id=task_id, url=str(url), nodes=self._nodes(task_id, dbt_runs.get(task_id))
+                label=label_of(*task), url=str(url), nodes=self._nodes(task[0], dbt_runs.get(task))
             )
-            for task_id, url in urls.items()
+            for task, url in urls.items()
         ]
 
-    def _pushed(self, dag_id: str, run_id: str, key: str) -> dict[str, Any]:
+    def _pushed(self, dag_id: str, run_id: str, key: str) -> dict[Instance, Any]:
         if not self._clients:
             return {}
         query = XComModel.get_many(
@@ -78,17 +79,17 @@ class DbtCloudRuns:
         )
         with create_session() as session:
             rows: list[Any] = list(session.scalars(query))
-            return {row.task_id: XComModel.deserialize_value(row) for row in rows}
+            return {(row.task_id, row.map_index): XComModel.deserialize_value(row) for row in rows}
 
-    def _step(self, task_id: str, dbt_run: int) -> DbtCloudStep | None:
+    def _step(self, task: Instance, dbt_run: int) -> DbtCloudStep | None:
         try:
-            run = self._run(task_id, dbt_run)
+            run = self._run(task[0], dbt_run)
             steps = [step["name"] for step in run["run_steps"] if step["status"] != 1]  # 1: queued
             text = run.get("status_humanized") or DbtCloudJobRunStatus(run["status"]).name.title()
         except AirflowException:
             return None
         return DbtCloudStep(
-            task_id=task_id, run_id=dbt_run, text=f"{text}: {steps[-1]}" if steps else text
+            label=label_of(*task), run_id=dbt_run, text=f"{text}: {steps[-1]}" if steps else text
         )
 
     def _run(self, task_id: str, dbt_run: int) -> dict[str, Any]:

@@ -24,6 +24,11 @@ class DagRunStarted(BaseModel):
     task_ids: list[str]
 
 
+def label_of(task_id: str, map_index: int) -> str:
+    """Return the name of a task instance for the user."""
+    return task_id if map_index < 0 else f"{task_id} [{map_index}]"
+
+
 class TaskChanged(BaseModel):
     """A task instance started, ended or waits for its retry."""
 
@@ -42,14 +47,14 @@ class TaskChanged(BaseModel):
 
     @property
     def label(self) -> str:
-        return self.task_id if self.map_index < 0 else f"{self.task_id} [{self.map_index}]"
+        return label_of(self.task_id, self.map_index)
 
 
 class DbtCloudStep(BaseModel):
     """The current step of the dbt Cloud run that a task waits for."""
 
     kind: Literal["step"] = "step"
-    task_id: str
+    label: str
     run_id: int
     text: str
 
@@ -57,7 +62,7 @@ class DbtCloudStep(BaseModel):
 class DbtCloudResult(BaseModel):
     """The result of a dbt Cloud run: node counts by resource type and outcome."""
 
-    task_id: str
+    label: str
     url: str
     nodes: dict[str, dict[Outcome, int]] = {}
     """For example {"model": {"passed": 12}, "test": {"passed": 40, "failed": 1}}."""

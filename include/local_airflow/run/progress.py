@@ -114,7 +114,7 @@ class Progress:
 
     def _step(self, event: DbtCloudStep) -> str:
         self.dbt_cloud = f"dbt Cloud run {event.run_id} {event.text}"
-        row = self.rows.get(event.task_id)
+        row = self.rows.get(event.label)
         if row is None or row.ended:
             return ""
         row.dbt_cloud_run, row.step = event.run_id, event.text

@@ -72,7 +72,7 @@ def print_failures(
     console: Console, dag_id: str, end: DagRunFinished, progress: Progress, log: Path
 ) -> None:
     """Print the failed tasks, the end of their logs, and the next step."""
-    urls = {result.task_id: result.url for result in end.dbt_cloud}
+    urls = {result.label: result.url for result in end.dbt_cloud}
     for task in end.tasks:
         row = progress.rows.get(task.label)
         if task.state != "failed" or (row and row.advice):  # more helpful than the log
@@ -80,8 +80,8 @@ def print_failures(
         console.rule(Text(f"Last log lines of {task.label}", style="red"), align="left")
         for line in task_log(log, row):
             console.print(Text(line), soft_wrap=True)
-        if task.task_id in urls:
-            console.print(Text(f"dbt Cloud run: {urls[task.task_id]}"), soft_wrap=True)
+        if task.label in urls:
+            console.print(Text(f"dbt Cloud run: {urls[task.label]}"), soft_wrap=True)
     console.rule(style="red")
     for advice in dict.fromkeys(row.advice for row in progress.rows.values() if row.advice):
         console.print(Text(f"{advice} Run make doctor for details.", style="bold"), soft_wrap=True)

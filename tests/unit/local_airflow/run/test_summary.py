@@ -57,7 +57,7 @@ def test_print_summary_counts_built_and_failed_nodes_once() -> None:
         DagRunFinished(
             state="failed",
             tasks=[change("trigger", "failed")],
-            dbt_cloud=[DbtCloudResult(task_id=name, url=URL, nodes=nodes) for name in ("a", "b")],
+            dbt_cloud=[DbtCloudResult(label=name, url=URL, nodes=nodes) for name in ("a", "b")],
         )
     )
     counts = "10 models built, 1 models failed, 1 models skipped, 12 tests passed"
@@ -116,9 +116,9 @@ def test_progress_has_a_row_per_mapped_task_and_drops_steps_of_ended_tasks() -> 
         progress.handle(change("square", "success", map_index=index))
     assert list(progress.rows) == ["square [0]", "square [1]"]
     progress.handle(change("trigger", "running"))
-    progress.handle(DbtCloudStep(task_id="trigger", run_id=7, text="Running: dbt build"))
+    progress.handle(DbtCloudStep(label="trigger", run_id=7, text="Running: dbt build"))
     assert progress.rows["trigger"].detail == "dbt Cloud run 7 Running: dbt build"
     progress.handle(change("trigger", "success"))
-    progress.handle(DbtCloudStep(task_id="trigger", run_id=7, text="Success: dbt build"))
+    progress.handle(DbtCloudStep(label="trigger", run_id=7, text="Success: dbt build"))
     assert progress.rows["trigger"].detail == "dbt Cloud run 7"
     assert progress.dbt_cloud == "dbt Cloud run 7 Success: dbt build"
