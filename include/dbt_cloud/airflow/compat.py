@@ -6,8 +6,6 @@ Airflow than 3.3, change this file.
 
 from __future__ import annotations
 
-from typing import Any
-
 # The provider requires this package, which finds these in Airflow 3.1 and later.
 from airflow.providers.common.compat.connection import (
     get_async_connection,
@@ -64,11 +62,4 @@ __all__ = [
     "get_async_connection",
     "get_async_extra_dejson",
     "inject_parent_job_information_into_dbt_cloud_cause",
-    "job_id_of",
 ]
-
-
-def job_id_of(operator: Any) -> int:
-    """Return the job id of a ``DbtCloudRunJobOperator``, also if it is set by names."""
-    # A private method, since there is no public one; a template returns a string.
-    return int(operator._resolve_job_id())

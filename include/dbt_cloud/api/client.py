@@ -74,14 +74,18 @@ class DbtCloudClient:
     """
 
     def __init__(
-        self, hook: DbtCloudHook, account_id: int | None, retry_seconds: float | None = None
+        self,
+        hook: DbtCloudHook,
+        account_id: int | None,
+        retry_seconds: float | None = None,
+        version: str = "v2",
     ) -> None:
         connection = hook.connection
         self.account_id = account_of(connection, account_id)
         proxies = proxies_of(connection, connection.extra_dejson)
         self._session = hook.get_conn()
         self._session.proxies = proxies
-        self._address = f"{hook.base_url}api/v2/accounts/{self.account_id}/"
+        self._address = f"{hook.base_url}api/{version}/accounts/{self.account_id}/"
         self._timeout = (CONNECT_SECONDS, hook.timeout_seconds or READ_SECONDS)
         self._retry_seconds = RETRY_SECONDS if retry_seconds is None else retry_seconds
 

@@ -10,6 +10,7 @@ from typing import Any
 
 from ..airflow.compat import AirflowException
 from ..api.client import DbtCloudClient
+from ..api.jobs import explained
 from ..api.responses import DbtCloudRefusedError, NoAnswerError
 from ..api.runs import Run
 from .failures import describe_unfinished
@@ -149,7 +150,10 @@ class ExactlyOnce:
         return self._trigger(previous, body)
 
     def _trigger(self, previous: Run | None, body: dict[str, Any]) -> Run:
-        return self._post_once(f"jobs/{self.job_id}/run/", body, previous)
+        try:
+            return self._post_once(f"jobs/{self.job_id}/run/", body, previous)
+        except DbtCloudRefusedError as refusal:
+            raise explained(refusal, self.job_id) from None
 
     def _post_once(self, path: str, body: dict[str, Any] | None, previous: Run | None) -> Run:
         """Send the call that creates a run; after a lost response, look for that run."""

@@ -14,10 +14,10 @@ from ..airflow.compat import (
     AirflowException,
     AirflowFailException,
     inject_parent_job_information_into_dbt_cloud_cause,
-    job_id_of,
 )
 from ..api.client import DbtCloudClient
-from ..api.responses import NoAnswerError, back_off
+from ..api.jobs import JOB_IDS, JobName, find_job_id, id_of
+from ..api.responses import NOT_FOUND, DbtCloudRefusedError, NoAnswerError, back_off
 from ..api.runs import Run
 from .exactly_once import ExactlyOnce
 from .failures import describe_failure, is_in_the_code
@@ -58,6 +58,8 @@ class DbtCloudRunJobExactlyOnceOperator(DbtCloudRunJobOperator):
     those of ``DbtCloudRunJobOperator``, with these differences:
 
     Args:
+        project_name, environment_name, job_name: Identify the job without ``job_id``. Each process
+            searches for it once, with two calls.
         deferrable: True by default. False waits in the worker, with the same guarantees.
         max_silence: Seconds of failed polls, counted from the first one, after which the task
             fails. The run continues, and the next try finds it.
@@ -99,8 +101,7 @@ class DbtCloudRunJobExactlyOnceOperator(DbtCloudRunJobOperator):
         self.is_killed = False
 
     def execute(self, context: Context) -> int:
-        self.job_id = job_id_of(self)
-        run = self.run_of_this_task(context, self.job_id)
+        run = self.find_or_start_run(context)
         self.run_id = run.id
         context["ti"].xcom_push(key="job_run_url", value=run.url)
         context["ti"].xcom_push(key="job_run_id", value=run.id)
@@ -112,6 +113,31 @@ class DbtCloudRunJobExactlyOnceOperator(DbtCloudRunJobOperator):
             return self.result(run.id)
         return self.wait(context, run.id)
 
+    def find_or_start_run(self, context: Context) -> Run:
+        """Return the task's run; if the id found for the job's names is gone, find it again."""
+        if self.job_id is not None:
+            return self.run_of_this_task(context, id_of(self.job_id))
+        name = self.name_of_job
+        is_found_before = name in JOB_IDS
+        try:
+            return self.run_of_this_task(context, find_job_id(self.hook, self.client, name))
+        except DbtCloudRefusedError as refusal:
+            if not is_found_before or refusal.status != NOT_FOUND:
+                raise
+        JOB_IDS.pop(name, None)
+        return self.run_of_this_task(context, find_job_id(self.hook, self.client, name))
+
+    @property
+    def name_of_job(self) -> JobName:
+        """Return the names of the job; raise ``AirflowFailException`` if one is missing."""
+        names = ("project_name", "environment_name", "job_name")
+        if missing := [name for name in names if not getattr(self, name)]:
+            raise AirflowFailException(
+                f"Set job_id, or {', '.join(names)} (missing: {', '.join(missing)})."
+            )
+        values = {name: getattr(self, name) for name in names}
+        return JobName(self.dbt_cloud_conn_id, self.client.account_id, **values)
+
     def wait(self, context: Context, run_id: int) -> int:
         trigger = self.trigger(run_id)
         self.log.info("Waiting for run %s: polling every %s s.", run_id, self.check_interval)
@@ -120,6 +146,7 @@ class DbtCloudRunJobExactlyOnceOperator(DbtCloudRunJobOperator):
         return self.execute_complete(context, wait_in_worker(self.client, trigger))
 
     def run_of_this_task(self, context: Context, job_id: int) -> Run:
+        self.job_id = job_id
         key = IdempotencyKey.of(context)
         task_state = TaskState(context, self.lost_answer_seconds)
         return ExactlyOnce(

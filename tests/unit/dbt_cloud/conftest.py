@@ -14,6 +14,7 @@ from tenacity import retry, retry_if_exception_type, stop_after_delay, wait_fixe
 
 from include.dbt_cloud import DbtCloudRunJobExactlyOnceOperator
 from tests.running_dbt_cloud import BUILD_AFTER_LOAD, DAILY_BUILD, RunningDbtCloud
+from tests.unit.dbt_cloud.made_jobs import MadeJobs, made_jobs
 
 RETRIES = 2
 BUILD = "dbt build --select stg_stores stg_products"
@@ -125,6 +126,13 @@ def make_task(dbt_cloud_connection: RunningDbtCloud) -> Iterator[MakeTask]:
             dbt_cloud_connection.request("POST", f"runs/{run['id']}/cancel/")
     for run in active:
         dbt_cloud_connection.wait(run["id"])
+
+
+@pytest.fixture
+def jobs(dbt_cloud_connection: RunningDbtCloud) -> Iterator[MadeJobs]:
+    """Create jobs, and delete them after the test."""
+    with made_jobs(dbt_cloud_connection) as jobs:
+        yield jobs
 
 
 @pytest.fixture

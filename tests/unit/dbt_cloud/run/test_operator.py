@@ -27,6 +27,7 @@ from tests.unit.dbt_cloud.conftest import (
     missing_table,
     open_warehouse,
 )
+from tests.unit.dbt_cloud.made_jobs import MadeJobs
 
 QUICK = "dbt deps"
 TIME_LIMIT = 60.0  # seconds; for a busy machine
@@ -295,6 +296,39 @@ def test_failed_run_id_follows_a_manual_retry(make_task: MakeTask) -> None:
 
     assert task.try_() == theirs
     assert len(task.runs) == 1
+
+
+def test_operator_finds_a_job_that_was_created_again_under_its_name(jobs: MadeJobs) -> None:
+    names: dict[str, Any] = {"project_name": "Jaffle shop", "environment_name": "Production"}
+    task = Task(jobs.server, job_id=None, job_name="made again", **names)
+    before = jobs.make("made again")
+    task.try_()
+    jobs.server.request("DELETE", f"jobs/{before}/")
+    after = jobs.make("made again")
+
+    run_id = Task(jobs.server, job_id=None, job_name="made again", **names).try_()
+
+    assert jobs.server.get(f"runs/{run_id}/")["job_definition_id"] == after
+    jobs.server.request("DELETE", f"jobs/{after}/")
+    with pytest.raises(AirflowFailException, match="no job named 'made again'"):
+        Task(jobs.server, job_id=None, job_name="made again", **names).try_()
+
+
+@pytest.mark.parametrize(
+    ("job", "message"),
+    [
+        ({"job_id": None, "job_name": "Daily build"}, "missing: project_name, environment_name"),
+        ({"job_id": "{{ none }}"}, "job_id must be a number .got '{{ none }}'"),
+        ({"job_id": ""}, "job_id must be a number .got ''"),
+        ({"job_id": 1}, "404: job 1 does not exist"),
+    ],
+    ids=["names", "text", "empty", "unknown"],
+)
+def test_operator_rejects_a_job_that_it_cannot_determine(
+    make_task: MakeTask, job: dict[str, Any], message: str
+) -> None:
+    with pytest.raises(AirflowFailException, match=message):
+        make_task().try_(**job)
 
 
 def test_failed_run_id_rejects_a_run_that_did_not_fail(make_task: MakeTask) -> None:
