@@ -19,7 +19,11 @@ DATABASE_CLOCK_SKEW = timedelta(hours=1)  # maximum between Airflow's database a
 
 @dataclass(frozen=True)
 class Run:
-    """A run of a job. ``resumes`` is the id of the failed run that it resumes."""
+    """A run of a job.
+
+    ``resumes`` is the id of the failed run that it resumes. ``is_triggered`` is true if the end of
+    another job's run started it.
+    """
 
     id: int
     status: int
@@ -28,6 +32,7 @@ class Run:
     is_rerun: bool
     resumes: int | None
     created_at: datetime
+    is_triggered: bool = False
 
     @classmethod
     def of(cls, data: dict[str, Any]) -> Run:
@@ -40,6 +45,7 @@ class Run:
             is_rerun=trigger.get("cause_category") == "rerun",
             resumes=data.get("retrying_run_id"),
             created_at=datetime.fromisoformat(data["created_at"]),
+            is_triggered=trigger.get("cause_category") == "job completion",
         )
 
     @property

@@ -31,6 +31,8 @@ class ExactlyOnce:
     Attributes:
         body: The request body of a new run.
         failed: A failed run, started by Airflow or not, to finish instead of starting a new one.
+        triggered: A run that dbt Cloud started for this task. It is never replaced by a new one,
+            unless it was cancelled.
     """
 
     client: DbtCloudClient
@@ -40,6 +42,7 @@ class ExactlyOnce:
     since: datetime
     body: dict[str, Any]
     failed: Run | None = None
+    triggered: Run | None = None
 
     def run(self) -> Run:
         """Return the only run of this generation of tries: active, succeeded, resumed or new."""
@@ -47,6 +50,8 @@ class ExactlyOnce:
         if self.task_state.is_first_try:
             runs = self._without_deleted(runs)
         newest = runs[-1] if runs else None
+        if newest and self.triggered:
+            return self._follow_triggered(newest)
         if self.task_state.is_new_generation:
             self.task_state.begin_generation(newest)
         if newest is None:
@@ -81,6 +86,12 @@ class ExactlyOnce:
         if own.has_failed:
             return self._resume(own, own)
         return self._resume_or_start(own, f"run {own.id} was cancelled")
+
+    def _follow_triggered(self, newest: Run) -> Run:
+        """Follow a new run regardless of its status; the next try resumes a failed one."""
+        if self.task_state.has_started(newest):
+            return self._continue(newest)
+        return self.task_state.follow(newest)
 
     def _replace(self, earlier: Run) -> Run:
         """Replace the run of an earlier generation, after a user's clear.
@@ -190,8 +201,8 @@ class ExactlyOnce:
         return runs[-1] if newest_id(runs) > run_id else None
 
     def _runs_of_task(self) -> list[Run]:
-        ignored = self.task_state.ignored
-        return runs_of_task(self.client, self.job_id, self.key, self.since, self.failed, ignored)
+        given, ignored = self.triggered or self.failed, self.task_state.ignored
+        return runs_of_task(self.client, self.job_id, self.key, self.since, given, ignored)
 
 
 def newest_id(runs: list[Run]) -> int:

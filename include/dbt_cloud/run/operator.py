@@ -157,7 +157,11 @@ class DbtCloudRunJobExactlyOnceOperator(DbtCloudRunJobOperator):
             since=since(context, task_state),
             body=self.overrides | {"cause": key.cause(self.reason(context))},
             failed=self.failed_run(job_id),
+            triggered=self.triggered_run(job_id),
         ).run()
+
+    def triggered_run(self, job_id: int) -> Run | None:
+        """Return the run that dbt Cloud started for this task; here there is none."""
 
     @property
     def overrides(self) -> dict[str, Any]:
