@@ -29,6 +29,7 @@ WITH_TASK_AFTER = {
     "execution_timeout=timedelta(hours=1),\n    )": ") >> report()",
 }
 NO_BATCHES = "backfill_no_batches"
+MANY, ONE_BY_ONE, IN_A_POOL = "run_many_dbt_cloud_jobs", "run_one_by_one", "run_in_a_pool"
 ASKING, ASKING_IN_VAIN = "approve_before_dbt_cloud_run", "approve_in_vain"
 PUBLISHED, PUBLISHED_ONCE = "publish_models_as_assets", "publish_once"
 MODELS = ("stg_stores", "stg_products", "stores")
@@ -55,6 +56,10 @@ def write_variants(project: Project) -> None:
     write_model_variants(project, once)
     none = {'"config.incremental_strategy:microbatch"': '"tag:none"'}
     write_variant(project, "backfill_dbt_cloud_job", NO_BATCHES, none)
+    one = {"finance_*": "one_by_one_*", "RUNS_AT_ONCE = 4": "RUNS_AT_ONCE = 1"}
+    write_variant(project, MANY, ONE_BY_ONE, one | {"CHAIN = 2": "CHAIN = 3"})
+    pool = {"max_active_tis_per_dag=RUNS_AT_ONCE": 'pool="dbt_runs"', "finance_*": "in_a_pool_*"}
+    write_variant(project, MANY, IN_A_POOL, pool)
     hurry = {"RESPONSE_TIMEOUT = timedelta(hours=12)": "RESPONSE_TIMEOUT = timedelta(seconds=1)"}
     write_variant(project, ASKING, ASKING_IN_VAIN, hurry)
 
