@@ -1,7 +1,8 @@
 """Receive webhooks of finished dbt Cloud runs, and deduplicate the events of asset watchers.
 
 The API server serves ``POST /webhooks/dbt-cloud`` (as cloned, see docs/events.md for the setup).
-The connection ``dbt_cloud_webhooks`` holds the secret. Other processes do not import the app.
+The connection ``dbt_cloud_webhooks`` holds the secret of one account, the extra of its connection
+that of each other account. Other processes do not import the app.
 """
 
 from __future__ import annotations

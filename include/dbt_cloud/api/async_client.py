@@ -9,6 +9,7 @@ import aiohttp
 from airflow.providers.dbt.cloud.hooks.dbt import DbtCloudHook
 
 from ..airflow.compat import get_async_connection, get_async_extra_dejson
+from .accounts import Account
 from .client import account_of, proxies_of
 from .responses import DbtCloudRefusedError, NoAnswerError, read_data
 
@@ -32,7 +33,8 @@ class AsyncDbtCloudClient:
         connection = await get_async_connection(self._conn_id)
         proxies = proxies_of(connection, await get_async_extra_dejson(connection))
         account_id = account_of(connection, self._account_id)
-        self._address = f"https://{host}/api/v2/accounts/{account_id}/"
+        self._url, self._called_account = f"https://{host}/", account_id
+        self._address = f"{self._url}api/v2/accounts/{account_id}/"
         self._session = aiohttp.ClientSession(
             headers=headers,
             proxy=proxies.get("https"),
@@ -48,6 +50,11 @@ class AsyncDbtCloudClient:
         traceback: TracebackType | None,
     ) -> None:
         await self._session.close()
+
+    @property
+    def account(self) -> Account:
+        """Return the account that this client calls; raise ``ValueError`` for an invalid host."""
+        return Account.at(self._url, self._called_account)
 
     async def get(self, path: str, **params: Any) -> Any:
         """Return the ``data`` of the response, or the whole JSON of an artifact."""

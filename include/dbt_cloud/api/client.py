@@ -18,6 +18,7 @@ from tenacity import (
 )
 
 from ..airflow.compat import AirflowException
+from .accounts import Account
 from .responses import NoAnswerError, back_off, read_data, read_response
 
 CONNECT_SECONDS, READ_SECONDS = 10, 60
@@ -85,9 +86,15 @@ class DbtCloudClient:
         proxies = proxies_of(connection, connection.extra_dejson)
         self._session = hook.get_conn()
         self._session.proxies = proxies
-        self._address = f"{hook.base_url}api/{version}/accounts/{self.account_id}/"
+        self._url = f"{hook.base_url}"
+        self._address = f"{self._url}api/{version}/accounts/{self.account_id}/"
         self._timeout = (CONNECT_SECONDS, hook.timeout_seconds or READ_SECONDS)
         self._retry_seconds = RETRY_SECONDS if retry_seconds is None else retry_seconds
+
+    @property
+    def account(self) -> Account:
+        """Return the account that this client calls; raise ``ValueError`` for an invalid host."""
+        return Account.at(self._url, self.account_id)
 
     def get(self, path: str, **params: Any) -> Any:
         """Return the ``data`` of the response, or the whole JSON of an artifact."""

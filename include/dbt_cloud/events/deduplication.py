@@ -71,7 +71,7 @@ def has_event(asset: Any, run: FinishedRun, session: Session) -> bool:
         .where(cast(AssetEvent.extra, Text).contains(str(run.run_id)))
     )
     found = (run_of(extra) for extra in extras)
-    return any(other is not None and other.run_id == run.run_id for other in found)
+    return any(other is not None and other.is_same(run) for other in found)
 
 
 def earliest(run: FinishedRun) -> datetime:

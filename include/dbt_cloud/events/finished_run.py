@@ -9,6 +9,7 @@ from typing import Any, Self
 
 from airflow.providers.dbt.cloud.hooks.dbt import DbtCloudJobRunStatus as Status
 
+from ..api.accounts import Account
 from .fields import iso, iso_or_empty, mapping, number, number_or_none, text
 
 STATUSES = {
@@ -34,6 +35,8 @@ class FinishedRun:
     ``status`` is ``success``, ``error`` or ``cancelled``; ``cause`` describes what started it.
     ``started_at`` is empty if it was cancelled before its start. Times are ISO 8601 in UTC.
 
+    ``host`` and ``account_id`` are those of the connection: two accounts can have the same run id.
+
     ``project_id`` and ``environment_id`` are None if a webhook lacks them. Without a project,
     ``url`` is the run's address in dbt Cloud's API, since that of its page contains the project.
     """
@@ -49,19 +52,23 @@ class FinishedRun:
     started_at: str
     finished_at: str
     url: str
+    host: str = ""
+    account_id: int | None = None  # as the host, missing in events of earlier versions
 
     @classmethod
-    def of_webhook(cls, body: dict[str, Any], host: str) -> Self:
-        """Read the body of ``job.run.completed``; ``host`` serves dbt Cloud's pages.
+    def of_webhook(cls, body: dict[str, Any], account: Account, pages_host: str = "") -> Self:
+        """Read the body of ``job.run.completed``, sent by ``account``.
+
+        ``pages_host`` serves dbt Cloud's pages; by default the account's host.
 
         Raises:
             ValueError: A value is not as documented.
         """
         data = mapping("data", body.get("data"))
-        account = number("accountId", body.get("accountId"))
         run_id = number("runId", data.get("runId"))
         project_id = number_or_none("projectId", data.get("projectId"))
-        page, api = f"deploy/{account}/projects/{project_id}", f"api/v2/accounts/{account}"
+        page, api = f"deploy/{account.id}/projects/{project_id}", f"api/v2/accounts/{account.id}"
+        path = f"{page if project_id else api}/runs/{run_id}/"
         message = text(data.get("runStatusMessage"))
         finished_at = iso_or_empty("runFinishedAt", data.get("runFinishedAt"))
         return cls._read(
@@ -75,12 +82,14 @@ class FinishedRun:
             cause=data.get("runReason"),
             started_at=data.get("runStartedAt"),
             finished_at=finished_at or body.get("timestamp"),
-            url=f"https://{host}/{page if project_id else api}/runs/{run_id}/",
+            url=f"https://{pages_host or account.host}/{path}",
+            host=account.host,
+            account_id=account.id,
         )
 
     @classmethod
-    def of_listed(cls, run: Any) -> Self:
-        """Read a run of dbt Cloud's list, with its job and trigger.
+    def of_listed(cls, run: Any, account: Account) -> Self:
+        """Read a run of the account's list, with its job and trigger.
 
         Raises:
             ValueError: A value is not as documented.
@@ -99,6 +108,8 @@ class FinishedRun:
             started_at=run.get("started_at"),
             finished_at=run.get("finished_at"),
             url=run.get("href"),
+            host=account.host,
+            account_id=account.id,
         )
 
     @classmethod
@@ -128,7 +139,14 @@ class FinishedRun:
             started_at=iso_or_empty("the start", fields["started_at"]),
             finished_at=iso("the end", fields["finished_at"]),
             url=text(fields["url"]),
+            host=text(fields["host"]),
+            account_id=number_or_none("the account's id", fields["account_id"]),
         )
+
+    def is_same(self, other: FinishedRun) -> bool:
+        """Return whether both are one run; if one has no account, only the ids are compared."""
+        places = {(run.host, run.account_id) for run in (self, other) if run.account_id}
+        return self.run_id == other.run_id and len(places) < 2
 
     def as_extra(self) -> dict[str, Any]:
         """Return the ``extra`` of an asset event."""

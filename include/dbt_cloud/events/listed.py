@@ -9,9 +9,10 @@ from datetime import UTC, datetime, timedelta
 from reprlib import repr as beginning_of
 from typing import Any, Self
 
+from ..api.accounts import Account
 from ..api.async_client import AsyncDbtCloudClient
 from ..api.runs import CLOCK_SKEW, PAGE
-from .fields import mapping, moment, number
+from .fields import mapping, moment, number, text
 from .finished_run import LISTED, FinishedRun
 
 LOOK_BACK = timedelta(minutes=5)  # maximum delay of a finished run in the list
@@ -25,17 +26,22 @@ Unreadable = dict[str, str]  # a run's id as text → reason
 
 @dataclass(frozen=True)
 class Cursor:
-    """An asset's position: dbt Cloud's time, and the account's runs of ``LOOK_BACK`` before it."""
+    """An asset's position: dbt Cloud's time, and the account's runs of ``LOOK_BACK`` before it.
+
+    ``account`` is empty in a cursor of an earlier version.
+    """
 
     until: datetime
     seen: frozenset[int]
+    account: str = ""
 
     @classmethod
     def of_json(cls, stored: Any) -> Self | None:
         """Read the result of ``as_json``; return None for an invalid one, to start at now."""
         try:
             until, seen = mapping("It", stored).get("until"), stored.get("known")
-            read = cls(moment("until", until), frozenset(number("known", one) for one in seen))
+            known = frozenset(number("known", one) for one in seen)
+            read = cls(moment("until", until), known, text(stored.get("account")))
             if read.until > datetime.now(UTC) + CLOCK_SKEW:
                 raise ValueError(f"until is {until}, which is in the future")
             return read
@@ -44,7 +50,8 @@ class Cursor:
             return None
 
     def as_json(self) -> dict[str, Any]:
-        return {"until": self.until.isoformat(), "known": sorted(self.seen)}
+        known = sorted(self.seen)
+        return {"until": self.until.isoformat(), "known": known, "account": self.account}
 
     @property
     def since(self) -> datetime:
@@ -57,9 +64,14 @@ class Listing:
 
     runs: Runs
     since: datetime | None
+    account: str
     unreadable: Unreadable = field(default_factory=dict)
     # Watcher → its cursor once all of its events are stored.
     cursors: dict[Any, Cursor] = field(default_factory=dict)
+
+    def is_of(self, cursor: Cursor) -> bool:
+        """Return whether the cursor is of this account, or of an earlier version."""
+        return cursor.account in ("", self.account)
 
     def reaches_back_to(self, cursor: Cursor) -> bool:
         return self.since is not None and self.since <= cursor.since
@@ -75,7 +87,7 @@ class Listing:
         # A run with a future end must not hide those that end before it.
         until = max([least, *(at for at, _run in self.runs if at <= now)])
         seen = (run.run_id for at, run in self.runs if at >= until - LOOK_BACK)
-        return Cursor(until, frozenset(seen))
+        return Cursor(until, frozenset(seen), self.account)
 
 
 async def list_finished_runs(client: AsyncDbtCloudClient, since: datetime | None) -> Listing:
@@ -88,7 +100,7 @@ async def list_finished_runs(client: AsyncDbtCloudClient, since: datetime | None
     now, earliest = datetime.now(UTC), None
     for offset in itertools.count(0, PAGE):
         page = await client.get("runs/", limit=PAGE, offset=offset, **LISTED)
-        listed, others = read_page(page)
+        listed, others = read_page(page, client.account)
         found |= {run.run_id: (at, run) for at, run in listed}
         unreadable |= others
         past = [at for at, _run in listed if at <= now]
@@ -107,11 +119,12 @@ async def list_finished_runs(client: AsyncDbtCloudClient, since: datetime | None
             CATCH_UP.days,
         )
     runs = [(at, run) for at, run in found.values() if not earliest or at >= earliest]
-    return Listing(sorted(runs, key=lambda one: (one[0], one[1].run_id)), since, unreadable)
+    in_order = sorted(runs, key=lambda one: (one[0], one[1].run_id))
+    return Listing(in_order, since, f"{client.account}", unreadable)
 
 
-def read_page(page: Any) -> tuple[Runs, Unreadable]:
-    """Return the runs of a page in order, with the exact time of their end, and unreadable ones.
+def read_page(page: Any, account: Account) -> tuple[Runs, Unreadable]:
+    """Return a page's runs in order, with the exact time of their end, and unreadable ones.
 
     Raises:
         ValueError: The page is not a list.
@@ -122,7 +135,7 @@ def read_page(page: Any) -> tuple[Runs, Unreadable]:
     unreadable: Unreadable = {}
     for run in page:
         try:
-            finished = FinishedRun.of_listed(run)
+            finished = FinishedRun.of_listed(run, account)
             runs.append((moment("the end", run["finished_at"]), finished))
         except ValueError as error:
             unreadable[beginning_of(run.get("id") if isinstance(run, dict) else run)] = str(error)

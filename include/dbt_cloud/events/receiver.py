@@ -9,33 +9,26 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
-from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from threading import Lock
 from typing import Any
 
 from anyio import CapacityLimiter, to_thread
-from cachetools import TTLCache, cached
 from fastapi import FastAPI, Request
 from fastapi.responses import JSONResponse
-from sqlalchemy import select
+from sqlalchemy import or_, select
 from sqlalchemy.exc import SQLAlchemyError
 from starlette.requests import ClientDisconnect
 
-from ..airflow.compat import AirflowNotFoundException
-from ..airflow.server import AssetModel, Connection, create_session
-from .assets import CONN_ID
+from ..airflow.server import AssetModel, create_session
+from ..api.accounts import Account
 from .deduplication import register_once
 from .fields import mapping, moment, number
 from .finished_run import STATUSES, FinishedRun
 from .run_filter import RunFilter, prefix_of
-from .signature import is_signed
+from .senders import RefusedError, Sender, read_setup, sender_of, signers_of
 
-WEBHOOKS = "dbt_cloud_webhooks"  # the connection with the secret
 RUN_COMPLETED = "job.run.completed"  # for every final status
-DEFAULT_HOST = "cloud.getdbt.com"  # the provider's default
 MAX_BODY = 256 * 1024  # bytes; dbt Cloud's bodies have about one thousand
-SETUP_SECONDS = 5.0  # until a changed connection is read
 BODY_SECONDS = 10.0  # time limit for a body, as in dbt Cloud
 # Later, the run's event may be deleted from Airflow's database, so a repetition would look new.
 MAX_AGE = timedelta(days=7)
@@ -43,44 +36,6 @@ MAX_AGE = timedelta(days=7)
 log = logging.getLogger(__name__)
 threads = CapacityLimiter(4)  # and database connections, so that a burst does not block Airflow
 app = FastAPI(title="dbt Cloud's webhooks", openapi_url=None)
-
-
-class RefusedError(Exception):
-    """A webhook is refused, with the response's status and reason."""
-
-    def __init__(self, status: int, reason: str) -> None:
-        super().__init__(reason)
-        self.status = status
-
-
-@dataclass(frozen=True)
-class Setup:
-    """Settings from Airflow's two connections."""
-
-    secrets: list[str]
-    conn_id: str
-    account_id: str
-    host: str
-
-
-@cached(TTLCache(maxsize=1, ttl=SETUP_SECONDS), lock=Lock())
-def read_setup() -> Setup:
-    webhooks = connection(WEBHOOKS)
-    extra = webhooks.extra_dejson
-    conn_id = extra.get("dbt_cloud_conn_id", CONN_ID) if isinstance(extra, dict) else None
-    if not isinstance(conn_id, str):
-        example = f'{{"dbt_cloud_conn_id": "{CONN_ID}"}}'
-        raise RefusedError(
-            503, f"Could not read a connection id from the extra of {WEBHOOKS}: write {example}."
-        )
-    dbt_cloud = connection(conn_id)
-    secrets = (webhooks.password or "").split()
-    if not secrets:
-        raise RefusedError(503, f"The connection {WEBHOOKS} has no password: set the secret.")
-    if not dbt_cloud.login:
-        raise RefusedError(503, f"The connection {conn_id} has no login: set the account id.")
-    host = webhooks.host or dbt_cloud.host or DEFAULT_HOST
-    return Setup(secrets, conn_id, dbt_cloud.login, host)
 
 
 @app.post("/dbt-cloud", include_in_schema=False)
@@ -92,7 +47,8 @@ async def receive(request: Request) -> JSONResponse:
         signature = request.headers.get("Authorization", "")
         done = await to_thread.run_sync(handle_webhook, body, signature, limiter=threads)
     except RefusedError as error:
-        log.warning("Refused a webhook with %s: %s", error.status, error)
+        reason = f"{error} {error.details}".strip()
+        log.warning("Refused a webhook with %s: %s", error.status, reason)
         return JSONResponse({"detail": str(error)}, error.status)
     return JSONResponse({"detail": done})
 
@@ -117,32 +73,31 @@ def handle_webhook(body: bytes, signature: str) -> str:
     """Create the webhook's asset events; return the response's text."""
     try:
         setup = read_setup()
-        if not is_signed(body, signature, setup.secrets):
-            raise RefusedError(401, f"The signature does not match the secret of {WEBHOOKS}.")
-        run = finished_run(body, setup)
-        return make_events(run, setup.conn_id) if run else "Ignored: not a finished run."
+        run, account = finished_run(body, signers_of(body, signature, setup))
+        # All connections to the account, whichever has the secret.
+        conn_ids = [one.conn_id for one in setup.senders if one.account == account]
+        return make_events(run, conn_ids) if run else "Ignored: not a finished run."
     except SQLAlchemyError as error:
         log.warning("Airflow's database failed: %s", str(error).splitlines()[0])
         raise RefusedError(503, "Airflow's database failed: send the webhook again.") from None
 
 
-def finished_run(body: bytes, setup: Setup) -> FinishedRun | None:
-    """Return the run; None for other events, and for dbt Cloud's test of an endpoint."""
+def finished_run(body: bytes, signers: list[Sender]) -> tuple[FinishedRun | None, Account]:
+    """Return run and account; no run for other events, and for dbt Cloud's test of an endpoint."""
     try:
         webhook = mapping("The body", json.loads(body))
-        account_id = str(number("accountId", webhook.get("accountId")))
+        sender = sender_of(number("accountId", webhook.get("accountId")), signers)
         sent_at = moment("timestamp", webhook.get("timestamp"))
-        run = FinishedRun.of_webhook(webhook, setup.host) if is_end_of_run(webhook) else None
+        run = None
+        if is_end_of_run(webhook):
+            run = FinishedRun.of_webhook(webhook, sender.account, sender.pages_host)
     except (ValueError, RecursionError) as error:  # a body of thousands of brackets
         reason = f"The signature is valid, but the body is not as documented: {error}."
         raise RefusedError(400, reason) from None
-    if account_id != setup.account_id:
-        ours = f"{setup.conn_id} is for {setup.account_id}"
-        raise RefusedError(403, f"The webhook is for account {account_id}, but {ours}.")
     if run and datetime.now(UTC) - sent_at > MAX_AGE:
         log.warning("Ignored a webhook of dbt Cloud run %s: older than %s.", run.run_id, MAX_AGE)
-        return None
-    return run
+        run = None
+    return run, sender.account
 
 
 def is_end_of_run(webhook: dict[str, Any]) -> bool:
@@ -154,12 +109,18 @@ def is_end_of_run(webhook: dict[str, Any]) -> bool:
     return number("runStatusCode", code) in STATUSES
 
 
-def make_events(run: FinishedRun, conn_id: str) -> str:
-    """Create one event for each asset that includes the run, all or none; return a summary."""
+def make_events(run: FinishedRun, conn_ids: list[str]) -> str:
+    """Create one event for each asset that includes the run, all or none; return a summary.
+
+    ``conn_ids`` are the connections to the run's account.
+    """
+    of_account = [
+        AssetModel.uri.startswith(prefix_of(conn_id), autoescape=True) for conn_id in conn_ids
+    ]
     with create_session() as session:
         assets = session.scalars(
             select(AssetModel)
-            .where(AssetModel.uri.startswith(prefix_of(conn_id), autoescape=True))
+            .where(or_(*of_account))
             .where(AssetModel.active.has())
             .order_by(AssetModel.id)  # one order of locks, against deadlocks
         ).all()
@@ -178,11 +139,3 @@ def is_about(asset: AssetModel, run: FinishedRun) -> bool:
     except ValueError:
         log.warning("The asset %s gets no events: create it with job_runs().", asset.uri)
         return False
-
-
-def connection(conn_id: str) -> Connection:
-    try:
-        return Connection.get_connection_from_secrets(conn_id)
-    except AirflowNotFoundException:  # also for a malformed one, or an unavailable database
-        reason = f"Airflow has no usable connection {conn_id}, or its database is unavailable."
-        raise RefusedError(503, reason) from None

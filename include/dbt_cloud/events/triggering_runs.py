@@ -25,7 +25,8 @@ def finished_runs(triggering_asset_events: Mapping[Any, Iterable[Any]] | None) -
     """
     events = [event for each in (triggering_asset_events or {}).values() for event in each]
     found = [FinishedRun.of_extra(event.extra) for event in events]
-    runs = {run.run_id: run for run in found if run}  # two assets can have the same run
+    # Two assets can have the same run, and two accounts the same run id.
+    runs = {(run.host, run.account_id, run.run_id): run for run in found if run}
     return sorted(runs.values(), key=lambda run: (run.finished_at, run.run_id))
 
 
@@ -33,7 +34,7 @@ def newest_finished_run(job_id: int, conn_id: str = CONN_ID) -> FinishedRun | No
     """Return the job's newest finished run, for a manual Dag run; None if there is none yet."""
     client = DbtCloudClient(DbtCloudHook(conn_id), None)
     listed = client.get("runs/", job_definition_id=job_id, limit=NEWEST, **LISTED)
-    runs, unreadable = read_page(listed)
+    runs, unreadable = read_page(listed, client.account)
     for run_id, reason in unreadable.items():
         log.warning("%s: skipped dbt Cloud run %s: %s.", conn_id, run_id, reason)
     return runs[0][1] if runs else None

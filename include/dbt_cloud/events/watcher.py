@@ -61,6 +61,12 @@ class DbtCloudRunsTrigger(BaseEventTrigger):
             self.cursor = Cursor.of_json(stored)
         with subscribed(self):
             async for listing in shared_stream:
+                if self.cursor and not listing.is_of(self.cursor):
+                    log.warning(
+                        "%s starts at now: its connection changed from %s to %s.",
+                        *(self.uri, self.cursor.account, listing.account),
+                    )
+                    self.cursor = None
                 if self.cursor is None:
                     self.cursor = listing.cursor()
                     await self.keep(self.cursor)

@@ -12,9 +12,9 @@ from typing import Any
 from airflow.providers.dbt.cloud.hooks.dbt import DbtCloudHook
 
 from ..airflow.compat import AirflowException
+from ..api.accounts import Account
 from ..api.client import DbtCloudClient
 from ..api.runs import PAGE
-from ..reports.accounts import Account
 
 SECONDS = 5.0  # lifetime of a good or failed result
 TIMEOUT = 5  # seconds per call, since a person waits for the page
@@ -72,7 +72,7 @@ class NewestRuns:
         try:
             hook = DbtCloudHook(self._conn_id, timeout_seconds=TIMEOUT)
             client = DbtCloudClient(hook, self._account_id, retry_seconds=0)
-            account = Account.of(hook, client)
+            account = client.account
             related = "job,trigger"
             runs = client.get("runs/", order_by="-id", limit=PAGE, include_related=related)
             return RecentRuns(runs or [], account=account)

@@ -11,7 +11,6 @@ from airflow.providers.dbt.cloud.hooks.dbt import DbtCloudJobRunStatus as Status
 from ..airflow.compat import AirflowFailException
 from ..api.client import DbtCloudClient
 from ..api.responses import NOT_FOUND, DbtCloudRefusedError
-from .accounts import client_and_folder
 from .dbt_docs import keep_docs
 from .history import RUNS_PER_JOB, History
 from .results import Results, results_of
@@ -43,7 +42,8 @@ def keep_runs(
         NotKeptError: None was stored: dbt Cloud has none of them, or all stored runs are newer.
         AirflowFailException: A run is still active.
     """
-    client, folder = client_and_folder(history, dbt_cloud_conn_id, account_id)
+    client = DbtCloudClient(DbtCloudHook(dbt_cloud_conn_id), account_id)
+    folder = client.account.folder_below(history)
     kept: list[Results] = []
     problem = None
     for run_id in run_ids:
@@ -85,7 +85,8 @@ def runs_not_kept(
     account_id: int | None = None,
 ) -> list[int]:
     """Return the ids of new and changed runs of the account's newest ones, oldest first."""
-    client, folder = client_and_folder(history, dbt_cloud_conn_id, account_id)
+    client = DbtCloudClient(DbtCloudHook(dbt_cloud_conn_id), account_id)
+    folder = client.account.folder_below(history)
     newest = client.get("runs/", status__in=TERMINAL_STATUSES, order_by="-id", limit=NEWEST)
     kept = {
         run["id"]: run

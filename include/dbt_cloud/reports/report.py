@@ -11,8 +11,8 @@ from airflow.providers.dbt.cloud.hooks.dbt import DbtCloudHook
 from jinja2 import Environment
 
 from ..api.artifacts import Node
+from ..api.client import DbtCloudClient
 from ..run.failures import shortened
-from .accounts import client_and_folder
 from .archive import archive
 from .chart import as_chart
 from .results import Results, read_results
@@ -36,8 +36,8 @@ def report_run(
     Raises:
         DbtCloudRefusedError: dbt Cloud has no such run.
     """
-    client, account_folder = client_and_folder(reports, dbt_cloud_conn_id, account_id)
-    folder = account_folder / f"run-{run_id}"
+    client = DbtCloudClient(DbtCloudHook(dbt_cloud_conn_id), account_id)
+    folder = client.account.folder_below(reports) / f"run-{run_id}"
     results = read_results(client, run_id)
     times = compare(results, earlier_results(client, results.run))
     log.info("\n%s", as_table(results, times))

@@ -23,6 +23,8 @@ RUN = FinishedRun(
     started_at="2026-11-25T10:00:00+00:00",
     finished_at="2026-11-25T10:01:00+00:00",
     url="https://localhost:8580/deploy/16173/projects/36467/runs/7/",
+    host="localhost:8580",
+    account_id=16173,
 )
 
 

@@ -76,6 +76,33 @@ def test_each_run_has_one_event_per_asset(add_assets: AddAssets) -> None:
     assert runs_in_events(other) == [RUN_NOW]
 
 
+def test_runs_of_two_accounts_with_one_id_have_an_event_each(add_assets: AddAssets) -> None:
+    """The asset's connection was changed to another account."""
+    add_assets(ASSET)
+    elsewhere = replace(RUN_NOW, host="eu.dbt.com")
+    in_other_account = replace(RUN_NOW, account_id=9)
+
+    for run in (RUN_NOW, elsewhere, in_other_account) * 2:
+        register(run.as_extra())
+
+    assert runs_in_events(ASSET) == [RUN_NOW, elsewhere, in_other_account]
+
+
+def test_run_with_an_event_of_an_earlier_version_has_no_second_event(
+    add_assets: AddAssets,
+) -> None:
+    add_assets(ASSET)
+    earlier = RUN_NOW.as_extra()
+    del earlier[EXTRA]["host"], earlier[EXTRA]["account_id"]
+    with create_session() as session:
+        asset = session.scalars(select(AssetModel)).one()
+        AssetManager.register_asset_change(asset=asset, extra=earlier, session=session)
+
+    register(RUN_NOW.as_extra())
+
+    assert len(runs_in_events(ASSET)) == 1
+
+
 NOT_RUNS: list[Any] = [
     None,
     "text",
@@ -190,6 +217,6 @@ def test_webhook_event_is_not_stored_on_a_database_error(
     add_assets(ASSET)
 
     with pytest.raises(DBAPIError, match="locked by this test"):
-        make_events(RUN_NOW, "dbt_cloud_default")
+        make_events(RUN_NOW, ["dbt_cloud_default"])
 
     assert runs_in_events(ASSET) == []

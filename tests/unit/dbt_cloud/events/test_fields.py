@@ -16,9 +16,10 @@ from include.dbt_cloud.events import FinishedRun
 from include.dbt_cloud.events.deduplication import earliest, run_of
 from include.dbt_cloud.events.finished_run import EXTRA
 from include.dbt_cloud.events.listed import Cursor, read_page
-from include.dbt_cloud.events.receiver import RUN_COMPLETED, RefusedError, Setup, finished_run
+from include.dbt_cloud.events.receiver import RUN_COMPLETED, finished_run
+from include.dbt_cloud.events.senders import RefusedError, Sender
 from tests.unit.dbt_cloud.events.test_assets import RUN
-from tests.unit.dbt_cloud.events.test_finished_run import LISTED, WEBHOOK
+from tests.unit.dbt_cloud.events.test_finished_run import ACCOUNT, LISTED, WEBHOOK
 
 pytest.importorskip("hypothesis", reason="needs requirements-dev.txt")
 from hypothesis import given, settings  # comes with schemathesis
@@ -27,7 +28,7 @@ from hypothesis import strategies as some
 QUICKLY = settings(max_examples=100, deadline=None, derandomize=True, database=None)
 NOW = datetime.now(UTC).isoformat()
 BODY = WEBHOOK | {"timestamp": NOW, "eventType": RUN_COMPLETED}
-SETUP = Setup(["secret"], "dbt_cloud_default", "16173", "localhost")
+SENDER = Sender("dbt_cloud_default", ACCOUNT, ACCOUNT.host, ["secret"])
 ANY_TEXT = some.text(some.characters(exclude_categories=()), max_size=9)  # with lone surrogates
 NUMBERS = some.one_of(
     some.integers(),
@@ -85,7 +86,7 @@ def require_storable(run: FinishedRun) -> None:
 def test_any_webhook_is_read_or_rejected_with_a_reason(payload: Any) -> None:
     refused, run = None, None
     try:
-        run = finished_run(json.dumps(payload).encode(), SETUP)
+        run, _account = finished_run(json.dumps(payload).encode(), [SENDER])
     except RefusedError as error:
         refused = error
 
@@ -102,12 +103,12 @@ def test_any_webhook_is_read_or_rejected_with_a_reason(payload: Any) -> None:
 def test_read_page_returns_readable_runs_beside_malformed_ones(page: Any) -> None:
     if not isinstance(page, list):
         with pytest.raises(ValueError, match="for a list of runs"):
-            read_page(page)
+            read_page(page, ACCOUNT)
         return
 
-    runs, unreadable = read_page([*page, LISTED])
+    runs, unreadable = read_page([*page, LISTED], ACCOUNT)
 
-    assert runs[-1][1] == FinishedRun.of_listed(LISTED)
+    assert runs[-1][1] == FinishedRun.of_listed(LISTED, ACCOUNT)
     for _at, run in runs:
         require_storable(run)
     for run_id, reason in unreadable.items():
@@ -124,7 +125,7 @@ def test_run_of_reads_any_event_extra_as_a_run_or_none(value: Any) -> None:
 
 
 @QUICKLY
-@given(some.one_of(VALUES, varied({"until": NOW, "known": [7]})))
+@given(some.one_of(VALUES, varied({"until": NOW, "known": [7], "account": f"{ACCOUNT}"})))
 def test_cursor_of_json_returns_a_cursor_or_none(stored: Any) -> None:
     if cursor := Cursor.of_json(stored):
         assert Cursor.of_json(json.loads(json.dumps(cursor.as_json()))) == cursor

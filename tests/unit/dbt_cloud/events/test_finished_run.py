@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from typing import Any
 
 import pytest
 
+from include.dbt_cloud.api.accounts import Account
 from include.dbt_cloud.events import FinishedRun
+
+ACCOUNT = Account("localhost:8580", 16173)
 
 WEBHOOK: dict[str, Any] = {
     "accountId": 16173,
@@ -40,22 +43,22 @@ LISTED: dict[str, Any] = {
 
 
 def test_finished_run_is_equal_from_webhook_and_list() -> None:
-    run = FinishedRun.of_webhook(WEBHOOK, "localhost:8580")
+    run = FinishedRun.of_webhook(WEBHOOK, ACCOUNT)
 
-    assert run == FinishedRun.of_listed(LISTED)
+    assert run == FinishedRun.of_listed(LISTED, ACCOUNT)
     assert (run.status, run.message) == ("error", "")
     assert run.finished_at == "2026-11-25T10:01:00+00:00"
 
 
 def test_finished_run_is_restored_from_its_event_extra() -> None:
-    run = FinishedRun.of_listed(LISTED)
+    run = FinishedRun.of_listed(LISTED, ACCOUNT)
 
     assert FinishedRun.of_extra(run.as_extra()) == run
     assert run.as_extra() == {"dbt_cloud_run": asdict(run)}
 
 
 def test_finished_run_reads_event_extras_of_other_versions() -> None:
-    run = FinishedRun.of_listed(LISTED)
+    run = FinishedRun.of_listed(LISTED, ACCOUNT)
     newer = asdict(run) | {"dbt_version": "2.0", "steps": [{"name": "dbt build"}]}
     older = {name: newer[name] for name in ("run_id", "job_id", "finished_at")}
 
@@ -63,6 +66,17 @@ def test_finished_run_reads_event_extras_of_other_versions() -> None:
     read = FinishedRun.of_extra({"dbt_cloud_run": older})
     assert read
     assert (read.run_id, read.status, read.project_id, read.url) == (7, "", None, "")
+    assert (read.host, read.account_id) == ("", None)
+
+
+def test_finished_run_is_the_same_only_in_one_account() -> None:
+    run = FinishedRun.of_listed(LISTED, ACCOUNT)
+    elsewhere = (Account("localhost:8580", 7), Account("eu.dbt.com", 16173))
+
+    assert run.is_same(replace(run, message="another", url=""))
+    assert not run.is_same(replace(run, run_id=8))
+    assert not any(run.is_same(FinishedRun.of_listed(LISTED, other)) for other in elsewhere)
+    assert run.is_same(replace(run, host="", account_id=None))  # of an earlier version
 
 
 @pytest.mark.parametrize("field", ["id", "job_definition_id", "status", "finished_at"])
@@ -70,7 +84,7 @@ def test_finished_run_requires_id_job_status_and_end(field: str) -> None:
     unreadable: list[Any] = [None, [], {}, "soon", -1]
     for value in unreadable:
         with pytest.raises(ValueError, match=" is "):
-            FinishedRun.of_listed(LISTED | {field: value})
+            FinishedRun.of_listed(LISTED | {field: value}, ACCOUNT)
 
 
 def test_finished_run_accepts_missing_optional_fields() -> None:
@@ -78,10 +92,10 @@ def test_finished_run_accepts_missing_optional_fields() -> None:
     bare = {name: value for name, value in LISTED.items() if name not in (*unknown, "href")}
 
     for run in (bare, bare | dict.fromkeys((*unknown, "href"))):
-        read = FinishedRun.of_listed(run)
+        read = FinishedRun.of_listed(run, ACCOUNT)
         assert (read.run_id, read.job_name, read.cause, read.url) == (7, "", "", "")
         assert (read.project_id, read.environment_id, read.started_at) == (None, None, "")
-    assert FinishedRun.of_listed(LISTED | {"job": [], "trigger": "by hand"}).cause == ""
+    assert FinishedRun.of_listed(LISTED | {"job": [], "trigger": "by hand"}, ACCOUNT).cause == ""
 
 
 @pytest.mark.parametrize("extra", [{}, {"from_rest_api": True}])
@@ -90,6 +104,6 @@ def test_finished_run_is_none_for_other_events(extra: dict[str, Any]) -> None:
 
 
 def test_finished_run_cancelled_in_the_queue_has_no_start() -> None:
-    run = FinishedRun.of_listed(LISTED | {"status": 30, "started_at": None})
+    run = FinishedRun.of_listed(LISTED | {"status": 30, "started_at": None}, ACCOUNT)
 
     assert (run.status, run.started_at) == ("cancelled", "")

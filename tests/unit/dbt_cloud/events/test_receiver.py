@@ -22,7 +22,8 @@ from airflow.utils.session import create_session
 from fastapi import FastAPI
 from sqlalchemy.exc import OperationalError
 
-from include.dbt_cloud.events import FinishedRun, account_runs, job_runs, receiver
+from include.dbt_cloud.api.accounts import Account
+from include.dbt_cloud.events import FinishedRun, account_runs, job_runs, receiver, senders
 from include.dbt_cloud.events.signature import sign
 from plugins.receive_dbt_cloud_webhooks import ReceiveDbtCloudWebhooks
 from tests.free_ports import free_port
@@ -55,13 +56,13 @@ def address() -> Iterator[str]:
 def connected(monkeypatch: pytest.MonkeyPatch, add_assets: AddAssets) -> None:
     add_assets(EVERY_RUN, OF_JOB, OF_OTHER_JOB)
     connect(monkeypatch, "dbt_cloud_default", host="ab123.us1.dbt.com", login="16173")
-    connect(monkeypatch, receiver.WEBHOOKS, password=SECRET)
+    connect(monkeypatch, senders.WEBHOOKS, password=SECRET)
 
 
 def connect(monkeypatch: pytest.MonkeyPatch, conn_id: str, **fields: Any) -> None:
     value = json.dumps({"conn_type": "generic", **fields})
     monkeypatch.setenv(f"AIRFLOW_CONN_{conn_id.upper()}", value)
-    receiver.read_setup.cache_clear()
+    senders.read_setup.cache_clear()
 
 
 def webhook(**changes: Any) -> bytes:
@@ -84,7 +85,7 @@ def test_webhook_makes_an_event_of_each_matching_asset(address: str) -> None:
 
     answer = send(address, body)
 
-    run = FinishedRun.of_webhook(json.loads(body), "ab123.us1.dbt.com")
+    run = FinishedRun.of_webhook(json.loads(body), Account("ab123.us1.dbt.com", 16173))
     assert answer.json() == {"detail": "Run 7: 2 new asset events, 0 already existed."}
     assert runs_in_events(EVERY_RUN) == runs_in_events(OF_JOB) == [run]
     assert runs_in_events(OF_OTHER_JOB) == []
@@ -321,7 +322,7 @@ def test_receiver_returns_408_for_a_slow_body(
 def test_receiver_accepts_both_secrets_during_a_rotation(
     address: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    connect(monkeypatch, receiver.WEBHOOKS, password=f"{SECRET} the-next-one")
+    connect(monkeypatch, senders.WEBHOOKS, password=f"{SECRET} the-next-one")
 
     for secret in (SECRET, "the-next-one"):
         assert send(address, webhook(), sign(secret, webhook())).status_code == 200
@@ -330,8 +331,8 @@ def test_receiver_accepts_both_secrets_during_a_rotation(
 @pytest.mark.parametrize(
     ("conn_id", "fields", "reason"),
     [
-        (receiver.WEBHOOKS, None, "no usable connection dbt_cloud_webhooks"),
-        (receiver.WEBHOOKS, {"login": "x"}, "has no password"),
+        (senders.WEBHOOKS, None, "no usable connection dbt_cloud_webhooks"),
+        (senders.WEBHOOKS, {"login": "x"}, "has no password"),
         ("dbt_cloud_default", {"host": "x"}, "has no login"),
     ],
 )
@@ -371,12 +372,12 @@ def test_receiver_returns_503_for_an_invalid_connection_extra(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     """The database can contain any extra."""
-    monkeypatch.delenv(f"AIRFLOW_CONN_{receiver.WEBHOOKS.upper()}")
+    monkeypatch.delenv(f"AIRFLOW_CONN_{senders.WEBHOOKS.upper()}")
     with create_session() as session:
-        stored = Connection(conn_id=receiver.WEBHOOKS, conn_type="generic", password=SECRET)
+        stored = Connection(conn_id=senders.WEBHOOKS, conn_type="generic", password=SECRET)
         stored._extra = extra  # stored without validation
         session.add(stored)
-    receiver.read_setup.cache_clear()
+    senders.read_setup.cache_clear()
 
     with caplog.at_level(logging.WARNING, receiver.__name__):
         answer = send(address, webhook())
@@ -423,7 +424,7 @@ def test_webhook_reaches_only_assets_of_its_connection(
     add_assets(in_europe)
     connect(monkeypatch, "dbt_cloud_eu", host="eu.dbt.com", login="9")
     extra = {"dbt_cloud_conn_id": "dbt_cloud_eu"}
-    connect(monkeypatch, receiver.WEBHOOKS, password=SECRET, extra=extra, host="people.example")
+    connect(monkeypatch, senders.WEBHOOKS, password=SECRET, extra=extra, host="people.example")
 
     assert send(address, webhook(accountId=9)).status_code == 200
 
@@ -431,3 +432,129 @@ def test_webhook_reaches_only_assets_of_its_connection(
     assert run
     assert run == replace(run, url="https://people.example/deploy/9/projects/36467/runs/7/")
     assert runs_in_events(OF_JOB) == []
+
+
+EU, EU_SECRET = "dbt_cloud_eu", "the-secret-of-europe"
+IN_EUROPE = job_runs(65767, EU)
+
+
+def connect_europe(monkeypatch: pytest.MonkeyPatch, add_assets: AddAssets, **fields: Any) -> None:
+    """Add a second connection, whose jobs have the same ids, with its own secret."""
+    add_assets(IN_EUROPE)
+    extra = {senders.SECRET: EU_SECRET}
+    connect(monkeypatch, EU, **{"host": "eu.dbt.com", "login": "9", "extra": extra, **fields})
+
+
+def test_webhooks_of_two_accounts_with_the_same_ids_reach_their_own_assets(
+    address: str, add_assets: AddAssets, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    connect_europe(monkeypatch, add_assets)
+    bodies = {SECRET: webhook(), EU_SECRET: webhook(accountId=9)}
+
+    for secret, body in [*bodies.items()] * 2:
+        assert send(address, body, sign(secret, body)).status_code == 200
+
+    (ours,), (theirs,) = runs_in_events(OF_JOB), runs_in_events(IN_EUROPE)
+    assert ours
+    assert theirs
+    assert (ours.host, ours.account_id, ours.run_id) == ("ab123.us1.dbt.com", 16173, 7)
+    assert (theirs.host, theirs.account_id, theirs.run_id) == ("eu.dbt.com", 9, 7)
+    assert theirs.url == "https://eu.dbt.com/deploy/9/projects/36467/runs/7/"
+
+
+@pytest.mark.parametrize(("account_id", "secret"), [(9, SECRET), (16173, EU_SECRET), (7, SECRET)])
+def test_webhook_signed_with_the_secret_of_another_account_is_refused(
+    address: str,
+    add_assets: AddAssets,
+    monkeypatch: pytest.MonkeyPatch,
+    account_id: int,
+    secret: str,
+) -> None:
+    connect_europe(monkeypatch, add_assets)
+    body = webhook(accountId=account_id)
+
+    answer = send(address, body, sign(secret, body))
+
+    owner = {SECRET: "dbt_cloud_default (account 16173 on ab123.us1.dbt.com)"}
+    expected = owner.get(secret, "dbt_cloud_eu (account 9 on eu.dbt.com)")
+    assert answer.status_code == 403
+    assert f"is for account {account_id}, but its secret is set for {expected}." in answer.text
+    assert runs_in_events(OF_JOB) == runs_in_events(IN_EUROPE) == []
+
+
+def test_signature_decides_between_hosts_with_the_same_account_id(
+    address: str, add_assets: AddAssets, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    connect_europe(monkeypatch, add_assets, login="16173")
+
+    assert send(address, webhook(), sign(EU_SECRET, webhook())).status_code == 200
+
+    (run,) = runs_in_events(IN_EUROPE)
+    assert run
+    assert (run.host, runs_in_events(OF_JOB)) == ("eu.dbt.com", [])
+
+
+def test_one_secret_for_one_account_id_on_two_hosts_is_refused(
+    address: str, add_assets: AddAssets, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    connect_europe(monkeypatch, add_assets, login="16173", extra={senders.SECRET: SECRET})
+
+    answer = send(address, webhook())
+
+    assert answer.status_code == 503
+    ours = "dbt_cloud_default (account 16173 on ab123.us1.dbt.com)"
+    assert f"for {ours} and dbt_cloud_eu (account 16173 on eu.dbt.com), and" in answer.text
+    assert "set the secret only for the account that sends it." in answer.text
+    assert runs_in_events(OF_JOB) == runs_in_events(IN_EUROPE) == []
+
+
+def test_webhook_makes_one_event_per_asset_of_all_connections_to_its_account(
+    address: str, add_assets: AddAssets, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each of the connections can have a secret, as for two webhooks of the account."""
+    connect_europe(monkeypatch, add_assets, host="AB123.us1.dbt.com.", login="16173")
+
+    for secret in (SECRET, EU_SECRET):
+        assert send(address, webhook(), sign(secret, webhook())).status_code == 200
+
+    assert len(runs_in_events(OF_JOB)) == len(runs_in_events(IN_EUROPE)) == 1
+
+
+@pytest.mark.parametrize(
+    "fields", [{"login": ""}, {"login": "x"}, {"host": "[x"}, {"extra": {senders.SECRET: 7}}, None]
+)
+def test_unusable_connection_does_not_affect_other_accounts(
+    address: str,
+    add_assets: AddAssets,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+    fields: dict[str, Any] | None,
+) -> None:
+    connect_europe(monkeypatch, add_assets, **(fields or {}))
+    if fields is None:
+        monkeypatch.delenv(f"AIRFLOW_CONN_{EU.upper()}")
+
+    assert send(address, webhook()).status_code == 200
+    with caplog.at_level(logging.WARNING, receiver.__name__):
+        answer = send(address, webhook(), sign(EU_SECRET, webhook()))
+
+    assert answer.status_code == 401
+    assert EU not in answer.text
+    assert "Secrets are set for dbt_cloud_default (account 16173 on " in caplog.text
+    assert EU in caplog.text.partition("Secrets are set for")[2]
+    assert len(runs_in_events(OF_JOB)) == 1
+    assert EU_SECRET not in caplog.text
+
+
+def test_secret_in_the_extra_needs_no_connection_for_webhooks(
+    address: str, add_assets: AddAssets, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    connect_europe(monkeypatch, add_assets, extra={senders.SECRET: f"{EU_SECRET} the-next-one"})
+    monkeypatch.delenv(f"AIRFLOW_CONN_{senders.WEBHOOKS.upper()}")
+    body = webhook(accountId=9)
+
+    for secret in (EU_SECRET, "the-next-one"):
+        assert send(address, body, sign(secret, body)).status_code == 200
+
+    assert len(runs_in_events(IN_EUROPE)) == 1
+    assert send(address, body).status_code == 401

@@ -11,7 +11,6 @@ from datetime import UTC, datetime, timedelta
 from functools import partial
 from itertools import count
 from typing import Any
-from urllib.parse import urlsplit
 
 import pytest
 from airflow.sdk import Asset
@@ -19,6 +18,7 @@ from airflow.triggers.shared_stream import SharedStreamManager
 from sqlalchemy import delete
 from sqlalchemy.orm import Session
 
+from include.dbt_cloud.api.accounts import Account
 from include.dbt_cloud.api.async_client import AsyncDbtCloudClient
 from include.dbt_cloud.api.responses import DbtCloudRefusedError, NoAnswerError
 from include.dbt_cloud.api.runs import PAGE
@@ -32,6 +32,7 @@ from include.local_dbt_cloud.storage.store import Store
 from include.local_dbt_cloud.storage.tables import RunRow
 from tests.conftest import CERTIFICATES
 from tests.running_dbt_cloud import (
+    ACCOUNT_ID,
     BUILD_AFTER_LOAD,
     DAILY_BUILD,
     TOKEN,
@@ -40,7 +41,7 @@ from tests.running_dbt_cloud import (
 )
 from tests.unit.dbt_cloud.conftest import go_well, go_wrong
 from tests.unit.dbt_cloud.events.test_assets import RUN
-from tests.unit.dbt_cloud.events.test_finished_run import WEBHOOK
+from tests.unit.dbt_cloud.events.test_finished_run import ACCOUNT, WEBHOOK
 from tests.unit.dbt_cloud.run.test_trigger import count_calls
 
 CI_JOB, CI_ENVIRONMENT = 48621, 29119
@@ -179,6 +180,10 @@ async def begun(*watched: Watched) -> None:
         await until(lambda: all(CURSOR_KEY in one.stored for one in watched))
 
 
+def account_of(server: RunningDbtCloud) -> Account:
+    return Account(server.host, server.account_id)
+
+
 def daily_build() -> Watched:
     return Watched(job_runs(DAILY_BUILD, poll_interval=0.1))
 
@@ -199,7 +204,7 @@ def test_watcher_starts_now_and_makes_one_event_per_run(server: RunningDbtCloud)
     asyncio.run(story())
 
     listed = server.get(f"runs/{watched.runs[0]}/", include_related="job,trigger")
-    assert watched.fired[0] == FinishedRun.of_listed(listed)
+    assert watched.fired[0] == FinishedRun.of_listed(listed, account_of(server))
     assert (watched.fired[0].status, watched.fired[0].job_name) == ("error", "Daily build")
     assert not SUBSCRIBERS["dbt_cloud_default"]
 
@@ -329,8 +334,8 @@ def test_watcher_ignores_a_poll_that_starts_after_its_cursor() -> None:
     later = (datetime.now(UTC), replace(RUN, run_id=8))
 
     async def listings() -> AsyncIterator[Listing]:
-        yield Listing([later], since=datetime.now(UTC))
-        yield Listing([earlier, later], since=an_hour_ago - LOOK_BACK)
+        yield Listing([later], since=datetime.now(UTC), account="")
+        yield Listing([earlier, later], since=an_hour_ago - LOOK_BACK, account="")
 
     async def story() -> list[Any]:
         return [event.payload async for event in trigger.filter_shared_stream(listings())]
@@ -412,13 +417,15 @@ def test_poll_reads_the_page_after_one_of_runs_without_an_end(server: RunningDbt
     asked: list[int] = []
 
     class FirstThoseWithoutAnEnd(AsyncDbtCloudClient):
+        account = account_of(server)
+
         async def get(self, path: str, **params: Any) -> Any:
             asked.append(params["offset"])
             return pages[params["offset"] // PAGE]
 
     listing = asyncio.run(list_finished_runs(FirstThoseWithoutAnEnd("dbt_cloud_default"), None))
 
-    assert [run for _at, run in listing.runs] == [FinishedRun.of_listed(whole)]
+    assert [run for _at, run in listing.runs] == [FinishedRun.of_listed(whole, account_of(server))]
     assert (len(listing.unreadable), asked) == (PAGE, [0, PAGE])
 
 
@@ -426,6 +433,8 @@ def test_poll_stops_after_1000_unreadable_runs() -> None:
     asked: list[int] = []
 
     class Endless(AsyncDbtCloudClient):
+        account = ACCOUNT
+
         async def get(self, path: str, **params: Any) -> Any:
             asked.append(params["offset"])
             return [{"id": params["offset"] + number} for number in range(PAGE)]
@@ -545,7 +554,7 @@ def test_url_of_a_finished_run_without_a_project_returns_that_run(server: Runnin
     (made,) = finish(server)
     data = WEBHOOK["data"] | {"runId": str(made), "projectId": None}
 
-    run = FinishedRun.of_webhook(WEBHOOK | {"data": data}, urlsplit(server.url).netloc)
+    run = FinishedRun.of_webhook(WEBHOOK | {"data": data}, account_of(server))
 
     answer = server.session.get(run.url, headers={"Authorization": f"Token {TOKEN}"})
     assert answer.json()["data"]["id"] == made
@@ -627,3 +636,105 @@ def test_each_asset_has_a_trigger_of_its_own() -> None:
         {"uri": "dbt-cloud://dbt_cloud_default/runs", "poll_interval": 30.0},
     )
     assert made[0] != made[1]
+
+
+EU, EU_ACCOUNT = "dbt_cloud_eu", 20042
+
+
+@pytest.fixture(scope="module")
+def other_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningDbtCloud]:
+    """Start a dbt Cloud with another account, in which all ids are the same."""
+    data = tmp_path_factory.mktemp("europe")
+    prepare_data(CERTIFICATES.ca.parent, data)
+    jobs = JOBS_FILE.read_text()
+    assert jobs.count(f"id: {ACCOUNT_ID}\n") == 1
+    file = data / "jobs.yaml"
+    file.write_text(jobs.replace(f"id: {ACCOUNT_ID}\n", f"id: {EU_ACCOUNT}\n"))
+    with RunningDbtCloud(data, ("--jobs", str(file)), account_id=EU_ACCOUNT) as server:
+        yield server
+
+
+def test_watchers_of_two_accounts_with_the_same_ids_make_an_event_each(
+    server: RunningDbtCloud, other_server: RunningDbtCloud, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(f"AIRFLOW_CONN_{EU.upper()}", other_server.connection)
+    ours, theirs = daily_build(), Watched(job_runs(DAILY_BUILD, EU, poll_interval=0.1))
+
+    async def story() -> int:
+        async with triggerer(ours, theirs):
+            await until(lambda: ours.stored and theirs.stored)
+            (run,) = finish(server)
+            finish(other_server, id=run)
+            await until(lambda: ours.has_seen(run) and theirs.has_seen(run))
+            return run
+
+    run = asyncio.run(story())
+    forget(other_server, run)
+
+    assert ours.runs == theirs.runs == [run]
+    assert [one.url for one in (*ours.fired, *theirs.fired)] == [
+        f"{each.url}/deploy/{each.account_id}/projects/36467/runs/{run}/"
+        for each in (server, other_server)
+    ]
+    assert not ours.fired[0].is_same(theirs.fired[0])
+
+
+def test_watcher_of_an_account_continues_while_another_account_refuses(
+    server: RunningDbtCloud, other_server: RunningDbtCloud, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    refused = json.dumps(json.loads(other_server.connection) | {"password": "wrong"})
+    monkeypatch.setenv(f"AIRFLOW_CONN_{EU.upper()}", refused)
+    ours, theirs = daily_build(), Watched(job_runs(DAILY_BUILD, EU, poll_interval=0.1))
+
+    async def story() -> list[int]:
+        async with triggerer(ours, theirs):
+            await until(lambda: ours.stored)
+            runs = finish(server)
+            await until(lambda: ours.has_seen(*runs))
+            return runs
+
+    assert asyncio.run(story()) == ours.runs
+    assert not theirs.stored
+
+
+def test_watchers_of_two_connections_to_one_account_make_one_event_each(
+    server: RunningDbtCloud, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(f"AIRFLOW_CONN_{EU.upper()}", server.connection)
+    ours, theirs = daily_build(), Watched(job_runs(DAILY_BUILD, EU, poll_interval=0.1))
+
+    async def story() -> list[int]:
+        async with triggerer(ours, theirs):
+            await until(lambda: ours.stored and theirs.stored)
+            runs = finish(server) + finish(server)
+            await until(lambda: ours.has_seen(*runs) and theirs.has_seen(*runs))
+            return runs
+
+    assert asyncio.run(story()) == ours.runs == theirs.runs
+    assert ours.fired == theirs.fired
+
+
+def test_watcher_starts_now_when_its_connection_changes_to_another_account(
+    server: RunningDbtCloud,
+    other_server: RunningDbtCloud,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    watched = daily_build()
+    asyncio.run(begun(watched))
+    earlier = finish(other_server)  # after the cursor, in an account that was not watched
+    monkeypatch.setenv("AIRFLOW_CONN_DBT_CLOUD_DEFAULT", other_server.connection)
+
+    async def story() -> list[int]:
+        async with triggerer(watched):
+            await until(lambda: f"{EU_ACCOUNT}" in watched.stored[CURSOR_KEY]["account"])
+            runs = finish(other_server)
+            await until(lambda: watched.has_seen(*runs))
+            return runs
+
+    runs = asyncio.run(story())
+    forget(other_server, *earlier, *runs)
+
+    assert watched.runs == runs
+    there = f"account {EU_ACCOUNT} on {other_server.host}"
+    assert f"changed from account {ACCOUNT_ID} on {server.host} to {there}." in caplog.text

@@ -10,9 +10,9 @@ from typing import Any
 
 import pytest
 
+from include.dbt_cloud.api.accounts import Account
 from include.dbt_cloud.api.client import DbtCloudClient
 from include.dbt_cloud.page.newest_runs import SECONDS, NewestRuns
-from include.dbt_cloud.reports.accounts import Account
 from tests.running_dbt_cloud import BUILD_AFTER_LOAD, RunningDbtCloud
 from tests.unit.dbt_cloud.conftest import go_well, go_wrong
 

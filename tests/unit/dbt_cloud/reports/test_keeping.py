@@ -10,9 +10,9 @@ import pytest
 from airflow.sdk import ObjectStoragePath
 
 from include.dbt_cloud.airflow.compat import AirflowFailException
+from include.dbt_cloud.api.accounts import Account
 from include.dbt_cloud.api.responses import DbtCloudRefusedError
 from include.dbt_cloud.reports import keep_runs, runs_not_kept
-from include.dbt_cloud.reports.accounts import Account
 from include.dbt_cloud.reports.dbt_docs import documented_projects, newest_docs
 from include.dbt_cloud.reports.history import RUNS_PER_JOB, History, write
 from tests.conftest import MakeDbtCloud

@@ -10,9 +10,9 @@ import pytest
 from airflow.sdk import ObjectStoragePath
 from matplotlib.image import imread
 
+from include.dbt_cloud.api.accounts import Account
 from include.dbt_cloud.api.artifacts import Node
 from include.dbt_cloud.api.responses import DbtCloudRefusedError
-from include.dbt_cloud.reports.accounts import Account
 from include.dbt_cloud.reports.chart import as_chart, title
 from include.dbt_cloud.reports.report import as_table, report_run
 from include.dbt_cloud.reports.results import Results

@@ -1,4 +1,4 @@
-"""Tests of the account of stored files and its folder."""
+"""Tests of a dbt Cloud's account and its folder."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ import pytest
 from airflow.providers.dbt.cloud.hooks.dbt import DbtCloudHook
 from airflow.sdk import ObjectStoragePath
 
+from include.dbt_cloud.api.accounts import Account
 from include.dbt_cloud.api.client import DbtCloudClient
-from include.dbt_cloud.reports.accounts import Account
 
 HOST, ID = "localhost:8580", 16173
 
@@ -26,8 +26,7 @@ def account_of(
 ) -> Account:
     fields = {"conn_type": "dbt_cloud", "host": host, "login": f"{ID}", "password": "token"}
     monkeypatch.setenv("AIRFLOW_CONN_DBT_CLOUD_DEFAULT", json.dumps(fields))
-    hook = DbtCloudHook()
-    return Account.of(hook, DbtCloudClient(hook, account_id))
+    return DbtCloudClient(DbtCloudHook(), account_id).account
 
 
 @pytest.mark.parametrize(
