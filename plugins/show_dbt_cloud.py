@@ -12,7 +12,7 @@ from typing import Any
 
 from airflow.plugins_manager import AirflowPlugin
 
-DBT_CLOUD_CONN_ID = "dbt_cloud_default"
+DBT_CLOUD_CONN_IDS = ["dbt_cloud_default"]  # one for each account to show
 DAG_ID = "keep_dbt_cloud_history"  # read access to it is required for the page
 # HISTORY of that Dag
 HISTORY = f"file://{Path(__file__).parents[1]}/include/.local/history"
@@ -24,7 +24,7 @@ def page() -> Any:
 
     from include.dbt_cloud.page import make_page
 
-    return make_page(ObjectStoragePath(HISTORY), DBT_CLOUD_CONN_ID, DAG_ID)
+    return make_page(ObjectStoragePath(HISTORY), DBT_CLOUD_CONN_IDS, DAG_ID)
 
 
 class ShowDbtCloud(AirflowPlugin):

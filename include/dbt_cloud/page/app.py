@@ -7,11 +7,12 @@ The page requires permission to read the Dag that stores the history.
 from __future__ import annotations
 
 import logging
+from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Depends, FastAPI, HTTPException, Request
+from fastapi import APIRouter, Depends, FastAPI, Request
 from fastapi import Path as InPath
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import HTMLResponse, Response
@@ -22,11 +23,11 @@ from starlette.exceptions import HTTPException as StarletteHTTPException
 from ..airflow.api_server import GetUserDep, get_auth_manager, requires_access_dag
 from ..api.artifacts import has_failed
 from ..api.loose_json import LARGEST
-from ..reports.dbt_docs import documented_projects, read_newest_docs
-from ..reports.history import History
+from ..reports.dbt_docs import read_newest_docs
 from . import charts
-from .content import FindDagRuns, details_of, jobs_of
-from .newest_runs import SECONDS, NewestRuns, RecentRuns
+from .accounts import Accounts, only_one
+from .content import FindDagRuns, Overview, details_of
+from .newest_runs import SECONDS
 from .started_by import dag_runs_of
 
 HERE = Path(__file__).parent
@@ -65,21 +66,29 @@ ENVIRONMENT.globals.update(
 
 
 def make_page(
-    history: Any, dbt_cloud_conn_id: str, dag_id: str, account_id: int | None = None
+    history: Any,
+    dbt_cloud_conn_id: str | Sequence[str],
+    dag_id: str,
+    account_id: int | None = None,
 ) -> FastAPI:
-    """Return the app, which shows only the connection's current account.
+    """Return the app, which shows only the current accounts of the connections.
 
     Args:
         history: The ObjectStoragePath in which the Dag stores the runs.
-        dbt_cloud_conn_id: The connection for reading dbt Cloud's newest runs.
+        dbt_cloud_conn_id: The connection for reading dbt Cloud's newest runs, or several, each
+            with its own account.
         dag_id: The Dag that stores them. Read access to it is required for the page.
-        account_id: The Dag's argument of ``keep_runs``; by default the connection's login.
+        account_id: The Dag's argument of ``keep_runs`` with one connection; by default its login.
+
+    Raises:
+        ValueError: ``account_id`` is given for several connections.
     """
     app = FastAPI(title="dbt Cloud", openapi_url=None)
     app.mount("/static", StaticFiles(directory=HERE / "static"))
     guard = Depends(requires_access_dag("GET", param_dag_id=dag_id))
-    newest_runs = NewestRuns(dbt_cloud_conn_id, account_id)
-    app.include_router(router(history, newest_runs, dag_id), dependencies=[guard])
+    conn_ids = [dbt_cloud_conn_id] if isinstance(dbt_cloud_conn_id, str) else dbt_cloud_conn_id
+    accounts = Accounts(history, conn_ids, account_id)
+    app.include_router(router(accounts, dag_id), dependencies=[guard])
 
     @app.exception_handler(StarletteHTTPException)
     def show_error(request: Request, error: StarletteHTTPException) -> Response:
@@ -100,50 +109,39 @@ def make_page(
     return app
 
 
-def router(history: Any, newest_runs: NewestRuns, dag_id: str) -> APIRouter:
+def router(accounts: Accounts, dag_id: str) -> APIRouter:
     routes = APIRouter()
 
     @routes.get("/")
-    def show_jobs(request: Request, user: GetUserDep) -> Response:
-        recent = newest_runs.read()
-        kept = kept_of(recent, history)
-        jobs = jobs_of(recent, kept, dag_runs_for(user))
-        return page(
-            "jobs.html",
-            root_of(request),
-            account=recent.account,
-            jobs=jobs,
-            problem=recent.problem,
-            projects=documented_projects(kept.folder),
-            is_kept=bool(kept.jobs()),
-            dag_id=dag_id,
-        )
+    def show_jobs(request: Request, user: GetUserDep, connection: str = "") -> Response:
+        find_dag_runs = dag_runs_for(user)
+        overviews = [Overview.of(one, find_dag_runs) for one in accounts.read(connection)]
+        return page("jobs.html", root_of(request), overviews=overviews, dag_id=dag_id)
 
     @routes.get("/jobs/{job_id}")
-    def show_job(request: Request, job_id: Id, user: GetUserDep) -> Response:
-        recent = newest_runs.read()
-        kept = kept_of(recent, history)
-        found = details_of(job_id, recent, kept, dag_runs_for(user))
-        if found is None:
-            raise HTTPException(404, f"Job {job_id} has no run: run it, or store one.")
-        return page("job.html", root_of(request), problem=recent.problem, found=found)
+    def show_job(request: Request, job_id: Id, user: GetUserDep, connection: str = "") -> Response:
+        find_dag_runs = dag_runs_for(user)
+        found = [
+            (one, details)
+            for one in accounts.read(connection)
+            if one.history
+            and (details := details_of(job_id, one.recent, one.history, find_dag_runs))
+        ]
+        shown, details = only_one(found, f"Job {job_id}", "has no run: run it, or store one.")
+        return page("job.html", root_of(request), shown=shown, found=details)
 
     @routes.get("/docs/{project_id}")
-    def show_docs(project_id: Id) -> Response:
-        kept = kept_of(newest_runs.read(), history)
-        docs = read_newest_docs(kept.folder, project_id)
-        if docs is None:
-            raise HTTPException(404, f"No documentation of project {project_id} is stored.")
+    def show_docs(project_id: Id, connection: str = "") -> Response:
+        found = [
+            (one, docs)
+            for one in accounts.read(connection)
+            if one.history
+            and (docs := read_newest_docs(one.history.folder, project_id)) is not None
+        ]
+        _, docs = only_one(found, f"Project {project_id}", "has no stored documentation.")
         return HTMLResponse(docs, headers=DOCS_HEADERS)
 
     return routes
-
-
-def kept_of(recent: RecentRuns, history: Any) -> History:
-    """Return the account's history; raise ``HTTPException`` if the account is unavailable."""
-    if recent.account is None:
-        raise HTTPException(503, f"Could not read which account to show: {recent.problem}")
-    return History(recent.account.folder_below(history))
 
 
 def dag_runs_for(user: Any) -> FindDagRuns:

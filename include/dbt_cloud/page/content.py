@@ -4,16 +4,17 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, field
+from typing import Any, Self
 
 from ..api.artifacts import Node
 from ..api.node_names import distinct_names
-from ..reports.dbt_docs import newest_docs
+from ..reports.dbt_docs import documented_projects, newest_docs
 from ..reports.history import History
 from ..reports.results import Results
 from ..reports.run_times import COMPARED_RUNS as EARLIER_RUNS
 from ..reports.run_times import RunTime
+from .accounts import ShownAccount
 from .newest_runs import RecentRuns
 from .runs import Run, duration_text, newest_first
 from .started_by import DagRun
@@ -43,6 +44,23 @@ class Job:
     @property
     def longest(self) -> str:
         return duration_text(max((run.seconds or 0 for run in self.runs), default=0))
+
+
+@dataclass(frozen=True)
+class Overview:
+    """An account's jobs; empty if its connection cannot be read."""
+
+    shown: ShownAccount
+    jobs: list[Job] = field(default_factory=list)
+    projects: list[int] = field(default_factory=list)
+    is_kept: bool = True
+
+    @classmethod
+    def of(cls, shown: ShownAccount, dag_runs_of: FindDagRuns) -> Self:
+        if not (history := shown.history):
+            return cls(shown)
+        jobs = jobs_of(shown.recent, history, dag_runs_of)
+        return cls(shown, jobs, documented_projects(history.folder), bool(history.jobs()))
 
 
 @dataclass(frozen=True)

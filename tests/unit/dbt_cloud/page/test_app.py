@@ -16,8 +16,8 @@ from airflow.sdk import ObjectStoragePath
 from fastapi import FastAPI
 from fastapi.testclient import TestClient
 
+from include.dbt_cloud.api.accounts import Account
 from include.dbt_cloud.page import make_page
-from include.dbt_cloud.reports.accounts import Account
 from include.dbt_cloud.reports.dbt_docs import DOCS_FOLDER
 from include.dbt_cloud.reports.history import History, write
 from include.dbt_cloud.reports.results import Results
@@ -265,3 +265,103 @@ def test_page_leaves_the_start_empty_for_a_run_that_never_started(
 
     for path in ("", f"jobs/{DAILY}"):
         assert '<td data-is="Started"></td>' in client.get(path).text
+
+
+OTHER, OTHER_ID = Account("localhost:2", 16173), "dbt_cloud_page_eu"
+NAMES = ("Ours: daily build", "Theirs: daily build")
+
+
+@pytest.fixture
+def two_accounts(kept: Any, monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """Store a run of each account, with the same ids; return the connections."""
+    for account, name in zip((ACCOUNT, OTHER), NAMES, strict=True):
+        folder = account.folder_below(kept)
+        href = f"https://{account.host}/deploy/{account.id}/projects/{PROJECT}/runs/1/"
+        History(folder).keep(Results(run(1, job={"name": name}, href=href), []))
+        write(folder / DOCS_FOLDER / str(PROJECT) / "1.html", f"{name}'s page")
+    set_other(monkeypatch)
+    return [CONN_ID, OTHER_ID]
+
+
+def set_other(monkeypatch: pytest.MonkeyPatch, host: str = OTHER.host) -> None:
+    fields = {"conn_type": "dbt_cloud", "host": host, "login": f"{OTHER.id}", "password": "token"}
+    monkeypatch.setenv(f"AIRFLOW_CONN_{OTHER_ID.upper()}", json.dumps(fields))
+
+
+def test_page_groups_the_jobs_of_several_accounts(
+    make_client: MakeClient, two_accounts: list[str]
+) -> None:
+    client = make_client(dbt_cloud_conn_id=two_accounts)
+
+    ours, theirs = client.get("").text.split("<h2>Account 16173 on localhost:2</h2>")
+
+    assert "<h2>Account 16173 on localhost:1</h2>" in ours
+    for text, account, conn_id, name in zip(
+        (ours, theirs), (ACCOUNT, OTHER), two_accounts, NAMES, strict=True
+    ):
+        assert [one for one in NAMES if one in text] == [name]
+        assert f'href="./jobs/{DAILY}?connection={conn_id}"' in text
+        assert f'href="https://{account.host}/deploy/16173/projects/{PROJECT}/runs/1/"' in text
+        assert "Could not read dbt Cloud, so this page shows stored runs" in text
+    assert NAMES[0] not in client.get(f"?connection={OTHER_ID}").text
+
+
+@pytest.mark.parametrize("path", PATHS[1:])
+def test_page_of_a_job_or_project_in_two_accounts_requires_the_connection(
+    make_client: MakeClient, two_accounts: list[str], path: str
+) -> None:
+    client = make_client(dbt_cloud_conn_id=two_accounts)
+
+    ambiguous = client.get(path)
+
+    assert ambiguous.status_code == 409
+    places = [f"{CONN_ID} (account 16173 on localhost:1)", f"{OTHER_ID} (account 16173 on loc"]
+    assert all(place in ambiguous.text for place in places)
+    assert f"add ?connection={CONN_ID} to the address." in ambiguous.text
+    for conn_id, name in zip(two_accounts, NAMES, strict=True):
+        text = client.get(f"{path}?connection={conn_id}").text
+        assert [one for one in NAMES if one in text] == [name]
+    unknown = client.get(f"{path}?connection=<script>")
+    assert unknown.status_code == 404
+    assert "This page has no connection &lt;script&gt;." in unknown.text
+
+
+def test_job_of_only_one_account_needs_no_connection_in_the_address(
+    make_client: MakeClient, kept: Any, two_accounts: list[str]
+) -> None:
+    History(OTHER.folder_below(kept)).keep(Results(run(2, job_id=5, job={"name": "Weekly"}), []))
+
+    assert "Weekly" in make_client(dbt_cloud_conn_id=two_accounts).get("jobs/5").text
+
+
+def test_unusable_connection_does_not_hide_other_accounts(
+    make_client: MakeClient, two_accounts: list[str]
+) -> None:
+    client = make_client(dbt_cloud_conn_id=["dbt_cloud_missing", OTHER_ID])
+
+    overview = client.get("")
+
+    assert overview.status_code == 200
+    missing, theirs = overview.text.split("<h2>Account 16173 on localhost:2</h2>")
+    assert "<h2>Connection dbt_cloud_missing</h2>" in missing
+    assert "Could not read which account to show: " in missing
+    assert NAMES[1] in theirs
+    assert NAMES[1] in client.get(f"jobs/{DAILY}").text
+    assert client.get("?connection=dbt_cloud_missing").status_code == 503
+
+
+def test_account_of_two_connections_is_shown_once(
+    make_client: MakeClient, two_accounts: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    set_other(monkeypatch, host="LOCALHOST:1/")
+    client = make_client(dbt_cloud_conn_id=two_accounts)
+
+    assert client.get("").text.count("<h2>") == 1
+    assert client.get(f"jobs/{DAILY}").status_code == 200
+
+
+def test_page_rejects_connections_that_it_cannot_show(make_client: MakeClient) -> None:
+    with pytest.raises(ValueError, match="account_id=7 is for a page with one connection"):
+        make_client(dbt_cloud_conn_id=[CONN_ID, OTHER_ID], account_id=7)
+    with pytest.raises(ValueError, match="at least one connection"):
+        make_client(dbt_cloud_conn_id=[])

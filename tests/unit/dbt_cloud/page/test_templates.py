@@ -8,13 +8,16 @@ from typing import Any
 
 import pytest
 
+from include.dbt_cloud.api.accounts import Account
+from include.dbt_cloud.page.accounts import ShownAccount
 from include.dbt_cloud.page.app import page
-from include.dbt_cloud.page.content import Job, JobDetails, RecurringFailure
+from include.dbt_cloud.page.content import Job, JobDetails, Overview, RecurringFailure
+from include.dbt_cloud.page.newest_runs import RecentRuns
 from include.dbt_cloud.page.runs import Run
 from include.dbt_cloud.page.started_by import DagRun
-from include.dbt_cloud.reports.accounts import Account
 from include.dbt_cloud.reports.run_times import RunTime
 
+ACCOUNT = Account("localhost:8580", 16173)
 EVIL = "\"><script>alert('x')</script><img src=x onerror=alert(1)>"
 
 
@@ -45,20 +48,20 @@ class Tags(HTMLParser):
         self.found.append((tag, dict(attrs)))
 
 
-def jobs_page(**values: Any) -> str:
-    shown: dict[str, Any] = {
-        "account": Account("localhost:8580", 16173),
-        "jobs": [],
-        "problem": "",
-        "is_kept": True,
-        "projects": [],
-        "dag_id": "keep",
-    }
-    return bytes(page("jobs.html", "./", **{**shown, **values}).body).decode()
+def shown(
+    account: Account | None = ACCOUNT, problem: str = "", conn_id: str = "", query: str = ""
+) -> ShownAccount:
+    return ShownAccount(conn_id, RecentRuns([], problem, account), None, query)
 
 
-def job_page(found: JobDetails) -> str:
-    return bytes(page("job.html", "../", problem=EVIL, found=found).body).decode()
+def jobs_page(*overviews: Overview, dag_id: str = "keep") -> str:
+    body = page("jobs.html", "./", overviews=overviews or [Overview(shown())], dag_id=dag_id).body
+    return bytes(body).decode()
+
+
+def job_page(found: JobDetails, query: str = "") -> str:
+    account = shown(problem=EVIL, query=query)
+    return bytes(page("job.html", "../", shown=account, found=found).body).decode()
 
 
 @pytest.fixture
@@ -71,7 +74,10 @@ def details() -> JobDetails:
 def test_templates_escape_foreign_text(details: JobDetails) -> None:
     job = Job(65767, [run()])
     for text in (
-        jobs_page(account=Account(EVIL, 1), jobs=[job], problem=EVIL, dag_id=EVIL, is_kept=False),
+        jobs_page(
+            Overview(shown(Account(EVIL, 1), problem=EVIL), [job], is_kept=False), dag_id=EVIL
+        ),
+        jobs_page(Overview(shown(None, EVIL, conn_id=EVIL, query="?connection=x"), is_kept=False)),
         job_page(details),
     ):
         scripts = [attributes for tag, attributes in Tags(text).found if tag == "script"]
@@ -92,7 +98,7 @@ def test_templates_escape_foreign_text(details: JobDetails) -> None:
 def test_templates_use_only_relative_links(details: JobDetails) -> None:
     dag_run = DagRun("sales", "manual__1")
     texts = (
-        jobs_page(jobs=[Job(1, [run(dag_run=dag_run)])], projects=[3]),
+        jobs_page(Overview(shown(), [Job(1, [run(dag_run=dag_run)])], projects=[3])),
         job_page(details),
     )
     links = [tag.get("href") or tag.get("src") for text in texts for _, tag in Tags(text).found]
@@ -125,7 +131,7 @@ def test_job_page_marks_each_status(details: JobDetails, status: str, mark: str)
 
 
 def test_jobs_page_links_to_the_keeping_dag_when_nothing_is_kept() -> None:
-    text = jobs_page(is_kept=False)
+    text = jobs_page(Overview(shown(), is_kept=False))
 
     assert "No runs are stored yet." in text
     assert 'href="./../dags/keep"' in text
@@ -133,6 +139,22 @@ def test_jobs_page_links_to_the_keeping_dag_when_nothing_is_kept() -> None:
 
 def test_jobs_page_names_host_and_account() -> None:
     assert "Account 16173 on localhost:8580" in jobs_page()
+
+
+def test_pages_of_several_accounts_keep_the_connection_in_their_links(details: JobDetails) -> None:
+    query = "?connection=dbt_cloud_eu"
+    overview = Overview(shown(query=query), [Job(1, [run()])], projects=[3], is_kept=False)
+
+    text = jobs_page(overview, Overview(shown(None, "no such connection", "missing", "?x")))
+
+    assert 'href="./jobs/1?connection=dbt_cloud_eu"' in text
+    assert 'href="./docs/3?connection=dbt_cloud_eu"' in text
+    assert "<h2>Account 16173 on localhost:8580</h2>" in text
+    assert "<h2>Connection missing</h2>" in text
+    assert "Could not read which account to show: no such connection" in text
+    job = job_page(details, query)
+    assert f'href="../docs/36467{query}"' in job
+    assert "Account 16173 on localhost:8580" in job
 
 
 def test_content_security_policy_allows_only_the_pages_own_script() -> None:
