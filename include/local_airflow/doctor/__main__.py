@@ -10,11 +10,13 @@ import os
 import sys
 from collections.abc import Iterator
 from dataclasses import replace
+from pathlib import Path
 
 from rich.console import Console
 from rich.text import Text
 
 from include.dbt_cloud.api.advice import NOT_TRUSTED
+from include.dbt_cloud.events.senders import SECRET
 from include.local_airflow.airflow.find_dag import find_dag
 from include.local_airflow.airflow.prepare_database import exported_variables
 from include.local_airflow.doctor import Finding, UnusableConnection
@@ -22,8 +24,9 @@ from include.local_airflow.doctor.checks import NO_BUNDLE, examine
 from include.local_airflow.doctor.connections import ResolvedConnection, find_connection
 from include.local_airflow.doctor.job_tasks import (
     JobTask,
+    conn_ids_of,
     example_job_ids,
-    job_tasks,
+    read_dags,
     tasks_of,
 )
 from include.local_airflow.doctor.webhooks import receiver_of
@@ -51,7 +54,7 @@ def findings(launch: Launch, airflow: str = "", dag_id: str = "") -> Iterator[Fi
             "Run make stop, then make start, to use the connections checked here.",
         )
     settings = read_settings(launch.root / NAME)
-    tasks, broken = _tasks(launch, settings, dag_id)
+    tasks, named, broken = _tasks(launch, settings, dag_id)
     yield from broken
     webhooks = find_connection(CONN_ID, launch, settings, bool(airflow))
     sender = DBT_CLOUD.conn_id
@@ -65,24 +68,47 @@ def findings(launch: Launch, airflow: str = "", dag_id: str = "") -> Iterator[Fi
     elif isinstance(webhooks, UnusableConnection):
         yield webhooks
     examples = set() if dag_id else example_job_ids(launch.root)
-    conn_ids = {task.conn_id for task in tasks} or {DBT_CLOUD.conn_id}
-    for conn_id in sorted(conn_ids if dag_id else conn_ids | {DBT_CLOUD.conn_id}):
+    default = {DBT_CLOUD.conn_id}
+    conn_ids = (named or default) if dag_id else named | default
+    for conn_id in sorted(conn_ids):
         found = find_connection(conn_id, launch, settings, bool(airflow))
         if isinstance(found, Finding):
             yield found
-        else:
-            receiver = receiver_of(found, webhooks, airflow) if conn_id == sender else None
-            own = [task for task in tasks if task.conn_id == conn_id]
-            yield from examine(found, own, receiver, examples)
+            continue
+        secret = found.connection.extra_dejson.get(SECRET)
+        if secret and not isinstance(secret, str):
+            text = f"{SECRET} in the extra of {conn_id} is not a text."
+            yield Finding(text, f'Write it as {{"{SECRET}": "THE_SECRET"}}, or remove it.')
+        elif isinstance(webhooks, ResolvedConnection) and conn_id == sender:
+            secret = secret or webhooks.connection.password
+        receives = secret or conn_id == sender
+        receiver = receiver_of(found, bool(secret), airflow) if receives else None
+        own = [task for task in tasks if task.conn_id == conn_id]
+        for finding in examine(found, own, receiver, examples):
+            yield _naming(conn_id, finding) if len(conn_ids) > 1 else finding
+
+
+def _naming(conn_id: str, finding: Finding) -> Finding:
+    """Add the connection to a problem, since two accounts can have the same host or job ids."""
+    if not finding.advice or conn_id in finding.text:
+        return finding
+    return replace(finding, text=f"{conn_id}: {finding.text}")
 
 
 def _tasks(
     launch: Launch, settings: AirflowSettings, dag_id: str
-) -> tuple[list[JobTask], list[Finding]]:
+) -> tuple[list[JobTask], set[str], list[Finding]]:
+    """Return the jobs and connections of all Dags or one, and the files that cannot be read."""
     with exported_variables(settings):
-        if dag_id:
-            return tasks_of([find_dag(dag_id, launch.dags_folder)]), []
-        return job_tasks(launch.dags_folder)
+        if not dag_id:
+            dags, broken = read_dags(launch.dags_folder)
+            tasks = tasks_of(dags)
+            return tasks, conn_ids_of(dags) | {task.conn_id for task in tasks}, broken
+        dag = find_dag(dag_id, launch.dags_folder)
+        beside, _ = read_dags(Path(dag.fileloc))  # the file's constants can be of other Dags
+        others = {other.dag_id for other in beside} - {dag_id}
+        tasks = [task for task in tasks_of(beside) if task.dag_id not in others]
+        return tasks, conn_ids_of([dag]) | {task.conn_id for task in tasks}, []
 
 
 def with_trusted_files(finding: Finding, launch: Launch) -> Finding:

@@ -59,7 +59,7 @@ def examine(
         return
     service = Service(connection)
     account_name = f"{service.host}, account {login or 'named by its tasks'}"
-    yield Finding(f"{text}: {account_name}.", short=f"{connection.conn_id} ({account_name})")
+    yield Finding(f"{text}: {account_name}.")
     try:
         yield from _check_service(service, int(login or 0), tasks, receiver, examples)
     except requests.RequestException as error:
@@ -125,7 +125,8 @@ def _check_account(service: Service, account: int) -> Finding:
             return Finding(f"The token cannot read the {kind} of account {account}.", advice)
     return Finding(
         f"The token can read the jobs and runs of account {account}, {data['name']}. Starting a "
-        "job also requires the permission set Job Admin, which is not checked."
+        "job also requires the permission set Job Admin, which is not checked.",
+        short=f"{service.conn_id} ({service.host}, account {account})",
     )
 
 

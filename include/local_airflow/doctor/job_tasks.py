@@ -1,6 +1,6 @@
-"""The jobs that Dags use: those of their tasks, and those of other constants in their files.
+"""The jobs that Dags use: those of tasks, of assets, and of other constants in their files.
 
-A job that a Dag waits for, or that is a parameter, is not in a task before the Dag runs.
+A job that is a parameter is not in a task before the Dag runs.
 """
 
 from __future__ import annotations
@@ -8,12 +8,14 @@ from __future__ import annotations
 import ast
 import re
 from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import yaml
 
+from include.dbt_cloud.events.run_filter import SCHEME, RunFilter, conn_id_of
 from include.local_airflow.airflow.find_dag import DagBag
 from include.local_airflow.doctor import Finding
 from include.local_servers.connections import DBT_CLOUD
@@ -25,11 +27,11 @@ _TEMPLATE = re.compile(r"\{[{%]")  # of Jinja
 
 @dataclass(frozen=True)
 class JobTask:
-    """A job id in a task or constant.
+    """A job id in a task, asset or constant.
 
-    ``job_id`` is ``None`` if it is set at run time, ``account_id`` if it is the login. For a
-    constant, ``task_id`` is the constant's name and ``starts`` is false. ``constant`` is where to
-    set the id. ``wrong_id`` is a value that cannot be an id, such as a placeholder.
+    ``job_id`` is ``None`` if it is set at run time, ``account_id`` if it is the login. For an asset
+    or constant, ``task_id`` is the constant's name and ``starts`` is false. ``constant`` is where
+    to set the id. ``wrong_id`` is a value that cannot be an id, such as a placeholder.
     """
 
     dag_id: str
@@ -53,9 +55,9 @@ def example_job_ids(root: Path) -> set[int]:
     return {job["id"] for job in jobs}
 
 
-def job_tasks(folder: Path) -> tuple[list[JobTask], list[Finding]]:
-    """Return the tasks of all Dag files, and a finding for each file with an import error."""
-    bag = DagBag(folder)
+def read_dags(place: Path) -> tuple[list[Any], list[Finding]]:
+    """Return the Dags of a file or folder, and a finding for each file with an import error."""
+    bag = DagBag(place)
     broken = [
         Finding(
             f"{Path(file).name} cannot be imported: {trace.strip().splitlines()[-1]}",
@@ -63,7 +65,7 @@ def job_tasks(folder: Path) -> tuple[list[JobTask], list[Finding]]:
         )
         for file, trace in bag.import_errors.items()
     ]
-    return tasks_of(bag.dags.values()), broken
+    return [*bag.dags.values()], broken
 
 
 def tasks_of(dags: Iterable[Any]) -> list[JobTask]:
@@ -75,9 +77,18 @@ def tasks_of(dags: Iterable[Any]) -> list[JobTask]:
         for task in dag.tasks
         if hasattr(task, "dbt_cloud_conn_id") and hasattr(task, "job_id")
     ]
+    tasks += [job for dag in in_order for job in _asset_jobs(dag, Path(dag.fileloc))]
     for file in sorted({Path(dag.fileloc) for dag in in_order}):
         tasks += _constant_jobs(file, [task for task in tasks if task.file == file.name])
     return sorted(tasks, key=lambda task: task.dag_id)
+
+
+def conn_ids_of(dags: Iterable[Any]) -> set[str]:
+    """Return the connections that the Dags' tasks and assets name, also without a job."""
+    listed = list(dags)
+    by_tasks = {getattr(task, "dbt_cloud_conn_id", None) for dag in listed for task in dag.tasks}
+    by_assets = {conn_id_of(uri) for dag in listed for uri in _asset_uris(dag)}
+    return {conn_id for conn_id in by_tasks | by_assets if isinstance(conn_id, str) and conn_id}
 
 
 def _job_task(dag_id: str, task: Any, file: Path) -> JobTask:
@@ -94,6 +105,32 @@ def _job_task(dag_id: str, task: Any, file: Path) -> JobTask:
         constant=next(names, "JOB_ID"),
         wrong_id=_wrong_id(task.job_id),
     )
+
+
+def _asset_uris(dag: Any) -> list[str]:
+    """Return the URIs of the dbt Cloud assets that start the Dag."""
+    uris = _uris_in(getattr(dag.timetable, "asset_condition", None))
+    return [uri for uri in uris if uri.startswith(f"{SCHEME}://")]
+
+
+def _uris_in(condition: Any) -> Iterator[str]:
+    """Yield the URIs of an asset, or of all assets that ``&`` and ``|`` combine."""
+    yield getattr(condition, "uri", None) or ""
+    for each in getattr(condition, "objects", ()):
+        yield from _uris_in(each)
+
+
+def _asset_jobs(dag: Any, file: Path) -> Iterator[JobTask]:
+    """Yield the jobs of the assets that start the Dag."""
+    for uri in _asset_uris(dag):
+        with suppress(ValueError):  # a constant with such an id is reported
+            if job_id := RunFilter.of_uri(uri).job_id:
+                constants = _constants(file)
+                name = next((name for name in constants if constants[name] == job_id), "JOB_ID")
+                conn_id = conn_id_of(uri)
+                yield JobTask(
+                    dag.dag_id, name, file.name, conn_id, job_id, constant=name, starts=False
+                )
 
 
 def _constant_jobs(file: Path, tasks: list[JobTask]) -> Iterator[JobTask]:

@@ -19,6 +19,7 @@ class Service:
         hook = ConnectedHook(connection)
         self.session = hook.get_conn()
         self.session.proxies = connection.extra_dejson.get("proxies") or {}
+        self.conn_id = connection.conn_id
         self.url = str(hook.base_url)
         self.host = urlsplit(self.url).netloc
         self.listed: set[int] = set()  # accounts whose jobs have been printed

@@ -38,17 +38,14 @@ class Receiver:
     is_local: bool = False
 
 
-def receiver_of(
-    dbt_cloud: ResolvedConnection, webhooks: ResolvedConnection | Finding, airflow: str
-) -> Receiver | None:
+def receiver_of(dbt_cloud: ResolvedConnection, has_secret: bool, airflow: str) -> Receiver | None:
     """Return the receiver; ``None`` for the local dbt Cloud without a running Airflow.
 
     Args:
         dbt_cloud: the connection that sends the webhooks.
-        webhooks: the connection with the secret.
+        has_secret: whether Airflow has the secret of the account's webhooks.
         airflow: the URL of the running Airflow, if any.
     """
-    has_secret = isinstance(webhooks, ResolvedConnection) and bool(webhooks.connection.password)
     if not is_local(dbt_cloud.connection.host, dbt_cloud.connection.login):
         return Receiver(has_secret)
     return Receiver(has_secret, airflow + RECEIVER_PATH, True) if airflow else None

@@ -11,6 +11,7 @@ import certifi
 import pytest
 
 from include.dbt_cloud.api.advice import NOT_REACHED
+from include.local_airflow.settings.environment import TRUSTED
 from include.local_airflow.settings.metadata_database import sqlite_database
 from tests.free_ports import free_port
 from tests.running_dbt_cloud import RunningDbtCloud
@@ -58,12 +59,12 @@ def test_doctor_resolves_each_connection_as_airflow_does(
     assert marks == [*"✗ " * 5, "✓", "P"], output  # problems, then one summary line
     for words in (
         "✗ broken.py cannot be imported: ModuleNotFoundError: No module named 'no_such_module'",
-        f"✓ dbt_cloud_default ({local_dbt_cloud.host}, account 16173), "
-        "in_database (no.such.host.invalid, account 7), 1 check passed.",
+        f"✓ dbt_cloud_default ({local_dbt_cloud.host}, account 16173), 2 checks passed.",
+        "✗ dbt_cloud_default: Tasks can reach",
         "but the triggerer, which waits for runs, cannot: unable to get local issuer certificate",
-        "✗ runs_missing_job.transform: job 1 does not exist in account 16173",
+        "✗ dbt_cloud_default: runs_missing_job.transform: job 1 does not exist in account 16173",
         "  Set JOB_ID in runs_missing_job.py to one of these: ",
-        "✗ no.such.host.invalid does not respond",
+        "✗ in_database: no.such.host.invalid does not respond",
         "✗ Connection missing is not defined.",
         f"SSL_CERT_FILE is {certifi.where()} (the shell).",
         "Problems: 5, marked ✗.",
@@ -97,6 +98,32 @@ def test_doctor_of_one_dag_lists_each_check_and_nothing_else(
     assert fails.stdout.count("✗ ") == 1
     assert unknown.returncode == 1
     assert "Dag typo was not found, and broken.py cannot be imported" in unknown.stderr
+
+
+TWO_DAGS = """
+from airflow.providers.dbt.cloud.operators.dbt import DbtCloudRunJobOperator
+from airflow.sdk import DAG
+
+FIRST_JOB_ID = 65767
+DAILY_JOB_ID = 1
+for name, job_id in {"first": FIRST_JOB_ID, "daily": DAILY_JOB_ID}.items():
+    with DAG(name):
+        DbtCloudRunJobOperator(task_id="transform", job_id=job_id)
+"""
+
+
+def test_doctor_of_one_dag_omits_the_job_of_another_dag_in_its_file(
+    checkout: Checkout, local_dbt_cloud: RunningDbtCloud
+) -> None:
+    (checkout.folder / "dags" / "first_and_daily.py").write_text(TWO_DAGS)
+    checkout.variables = {"AIRFLOW_CONN_DBT_CLOUD_DEFAULT": local_dbt_cloud.connection}
+    checkout.variables |= {name: os.environ[name] for name in TRUSTED}
+
+    result = checkout.launch("doctor", "first")
+
+    assert result.returncode == 0, result.stdout + result.stderr
+    assert "first.transform: job 65767 is 'Daily build'" in result.stdout
+    assert "DAILY_JOB_ID" not in result.stdout
 
 
 @pytest.mark.parametrize(

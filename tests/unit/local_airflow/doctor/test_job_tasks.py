@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from include.local_airflow.doctor.job_tasks import example_job_ids, job_tasks
+from include.local_airflow.doctor.job_tasks import conn_ids_of, example_job_ids, read_dags, tasks_of
 
 PROJECT = Path(__file__).parents[4]
 DAGS = PROJECT / "dags"
@@ -30,7 +30,8 @@ waits()
 def test_job_tasks_finds_a_job_by_its_constant(tmp_path: Path) -> None:
     (tmp_path / "waits.py").write_text(WAITS)
 
-    tasks, broken = job_tasks(tmp_path)
+    dags, broken = read_dags(tmp_path)
+    tasks = tasks_of(dags)
 
     assert not broken
     assert [(str(task), task.job_id, task.constant, task.starts) for task in tasks] == [
@@ -40,8 +41,41 @@ def test_job_tasks_finds_a_job_by_its_constant(tmp_path: Path) -> None:
     assert {task.conn_id for task in tasks} == {"other"}
 
 
+TWO_ACCOUNTS = """
+from airflow.providers.dbt.cloud.sensors.dbt import DbtCloudJobRunSensor
+from airflow.sdk import Asset, dag
+
+JOB_ID = 12
+DBT_CLOUD_CONN_ID = "dbt_cloud_us"
+
+@dag(schedule=Asset("dbt-cloud://dbt_cloud_us/jobs/12") & Asset("dbt-cloud://dbt_cloud_eu/jobs/12"))
+def waits_for_both():
+    DbtCloudJobRunSensor(task_id="wait", run_id=1, dbt_cloud_conn_id="dbt_cloud_ap")
+
+@dag(schedule=Asset("dbt-cloud://dbt_cloud_jp/runs?project_id=1"))
+def for_all_runs(): ...
+
+waits_for_both(), for_all_runs()
+"""
+
+
+def test_tasks_of_finds_one_job_id_in_two_accounts(tmp_path: Path) -> None:
+    (tmp_path / "waits.py").write_text(TWO_ACCOUNTS)
+
+    dags, broken = read_dags(tmp_path)
+
+    assert not broken
+    found = {(str(task), task.conn_id, task.job_id, task.starts) for task in tasks_of(dags)}
+    assert found == {
+        ("waits_for_both.JOB_ID", "dbt_cloud_us", 12, False),
+        ("waits_for_both.JOB_ID", "dbt_cloud_eu", 12, False),
+    }
+    assert conn_ids_of(dags) == {f"dbt_cloud_{region}" for region in ("us", "eu", "ap", "jp")}
+
+
 def test_job_tasks_finds_every_dag_of_dbt_cloud() -> None:
-    tasks, broken = job_tasks(DAGS)
+    dags, broken = read_dags(DAGS)
+    tasks = tasks_of(dags)
     texts = {file.name: file.read_text() for file in DAGS.glob("*.py")}
 
     assert not broken
@@ -58,7 +92,7 @@ def test_job_tasks_reports_an_id_that_cannot_be_one(tmp_path: Path, written: str
     text = WAITS.replace("LOAD_JOB_ID = 11", f"LOAD_JOB_ID = {written}")
     (tmp_path / "waits.py").write_text(text.replace("JOB_ID = 12", "JOB_ID = 'later'"))
 
-    tasks, _ = job_tasks(tmp_path)
+    tasks = tasks_of(read_dags(tmp_path)[0])
 
     assert [(str(task), task.wrong_id, task.constant) for task in tasks] == [
         ("waits.load", written, "LOAD_JOB_ID"),
@@ -71,7 +105,7 @@ def test_job_tasks_has_no_id_for_a_template(tmp_path: Path, template: str) -> No
     text = WAITS.replace("job_id=LOAD_JOB_ID", f"job_id={template!r}")
     (tmp_path / "waits.py").write_text(text)
 
-    load = job_tasks(tmp_path)[0][0]
+    load = tasks_of(read_dags(tmp_path)[0])[0]
 
     assert (load.task_id, load.job_id, load.wrong_id) == ("load", None, "")
 

@@ -92,12 +92,12 @@ def test_examine_without_a_secret_reports_that_watchers_poll(
 
 
 def test_receiver_of_the_local_dbt_cloud_requires_a_running_airflow() -> None:
-    local, real, nothing = found("localhost:8580"), found("ab123.us1.dbt.com"), Finding("")
+    local, real = found("localhost:8580"), found("ab123.us1.dbt.com")
     airflow = "http://127.0.0.1:8080"
 
-    assert receiver_of(local, nothing, "") is None
-    assert receiver_of(local, found(password="x"), airflow) == Receiver(
+    assert receiver_of(local, False, "") is None
+    assert receiver_of(local, True, airflow) == Receiver(
         True, f"{airflow}/webhooks/dbt-cloud", is_local=True
     )
-    assert receiver_of(real, found(password="x"), airflow) == Receiver(True, "/webhooks/dbt-cloud")
-    assert receiver_of(real, found(), airflow) == Receiver(False, "/webhooks/dbt-cloud")
+    assert receiver_of(real, True, airflow) == Receiver(True, "/webhooks/dbt-cloud")
+    assert receiver_of(real, False, airflow) == Receiver(False, "/webhooks/dbt-cloud")
