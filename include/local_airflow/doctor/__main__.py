@@ -75,17 +75,32 @@ def findings(launch: Launch, airflow: str = "", dag_id: str = "") -> Iterator[Fi
         if isinstance(found, Finding):
             yield found
             continue
-        secret = found.connection.extra_dejson.get(SECRET)
-        if secret and not isinstance(secret, str):
-            text = f"{SECRET} in the extra of {conn_id} is not a text."
-            yield Finding(text, f'Write it as {{"{SECRET}": "THE_SECRET"}}, or remove it.')
-        elif isinstance(webhooks, ResolvedConnection) and conn_id == sender:
-            secret = secret or webhooks.connection.password
-        receives = secret or conn_id == sender
-        receiver = receiver_of(found, bool(secret), airflow) if receives else None
         own = [task for task in tasks if task.conn_id == conn_id]
-        for finding in examine(found, own, receiver, examples):
+        of_sender = webhooks if conn_id == sender else None
+        for finding in _examine(found, own, of_sender, airflow, examples):
             yield _naming(conn_id, finding) if len(conn_ids) > 1 else finding
+
+
+def _examine(
+    found: ResolvedConnection,
+    tasks: list[JobTask],
+    webhooks: ResolvedConnection | Finding | None,
+    airflow: str,
+    examples: set[int],
+) -> Iterator[Finding]:
+    """Yield the findings about a connection and its webhooks.
+
+    Its secret is in its own extra, or in ``webhooks``, which is ``None`` for other accounts.
+    """
+    secret = found.connection.extra_dejson.get(SECRET)
+    if secret and not isinstance(secret, str):
+        text = f"{SECRET} in the extra of {found.connection.conn_id} is not a text."
+        yield Finding(text, f'Write it as {{"{SECRET}": "THE_SECRET"}}, or remove it.')
+    if isinstance(webhooks, ResolvedConnection):
+        secret = secret or webhooks.connection.password
+    receives = secret or webhooks
+    receiver = receiver_of(found, bool(secret), airflow) if receives else None
+    yield from examine(found, tasks, receiver, examples)
 
 
 def _naming(conn_id: str, finding: Finding) -> Finding:
