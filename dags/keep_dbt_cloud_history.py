@@ -9,6 +9,7 @@ failed tests and dbt's documentation.
 - A manual Dag run stores the run named in the form, or the newest runs that are not stored yet.
 - A model's event is sent once, after build and tests, unless `publish_models_as_assets` sent it.
   Runs for pull requests and into other schemas are stored, but publish nothing.
+- If OpenLineage is configured, the lineage of runs that Airflow did not start is emitted too.
 
 **Needs** Airflow 3.3, the connection `dbt_cloud_default` (as cloned, the local dbt Cloud), the
 plugin `receive_dbt_cloud_webhooks` and, for the page, the plugin `show_dbt_cloud`.
@@ -28,6 +29,7 @@ from airflow.sdk import AssetAlias, ObjectStoragePath, Param, dag, task
 
 from include.dbt_cloud import models, reports
 from include.dbt_cloud.events import account_runs, finished_runs
+from include.dbt_cloud.lineage_events import emit_lineage
 
 DBT_CLOUD_CONN_ID = "dbt_cloud_default"  # its login is your account id
 HISTORY = ObjectStoragePath(f"file://{Path(__file__).parents[1]}/include/.local/history")
@@ -64,7 +66,9 @@ def keep_dbt_cloud_history() -> None:
         runs = [(results.run, results.nodes) for results in kept]
         for asset, extra in models.events_of(runs, NAMESPACE, DBT_CLOUD_CONN_ID):
             outlet_events[MODELS].add(asset, extra=extra)
-        return [results.run["id"] for results in kept]
+        run_ids = [results.run["id"] for results in kept]
+        emit_lineage(run_ids, DBT_CLOUD_CONN_ID, namespace=NAMESPACE)
+        return run_ids
 
     keep_runs(find_runs())
 

@@ -80,6 +80,7 @@ PUBLIC = re.compile(
     r"airflow\.sdk\.[A-Z]\w+"
     r"|airflow\.providers\.dbt\.cloud\.(hooks|operators)\.dbt\.Dbt\w+"
     r"|airflow\.providers\.(standard|http|slack|smtp)\..+"
+    r"|airflow\.providers\.openlineage\.extractors\.BaseExtractor"
 )
 
 

@@ -69,8 +69,8 @@ def has_failed(status: str) -> bool:
     return status not in GOOD and status != SKIPPED
 
 
-def read_artifact(client: DbtCloudClient, run_id: int, name: str, step: int) -> Any:
-    """Return the artifact's JSON, or None after 404; raise other refusals."""
+def read_artifact(client: DbtCloudClient, run_id: int, name: str, step: int | None = None) -> Any:
+    """Return the artifact's JSON, by default the run's last; None after 404, or raise."""
     try:
         return client.get(f"runs/{run_id}/artifacts/{name}", step=step)
     except DbtCloudRefusedError as refusal:

@@ -14,6 +14,7 @@ from ..airflow.compat import (
     AirflowSkipException,
     StartTriggerArgs,
 )
+from ..airflow.openlineage_provider import is_active, parent_of
 from ..api.client import DbtCloudClient
 from ..run.idempotency_key import IdempotencyKey
 from ..run.operator import DbtCloudRunJobExactlyOnceOperator
@@ -21,6 +22,7 @@ from ..run.recovery import selector
 from ..run.task_state import TaskState
 from .assets import extra_of
 from .following import poll_in_worker, rebuilding_runs
+from .group_events import PARENT
 from .outcome import outcome_of
 from .progress import RunProgress
 from .rebuild_run import OneRebuild, runs_since
@@ -57,6 +59,7 @@ class DbtCloudStartJobOperator(DbtCloudRunJobExactlyOnceOperator):
             "runs": runs_finished_by(self, context, run_id),
             "task_id": self.task_id,
             "key": f"airflow-models:{IdempotencyKey.of(context).token}",
+            PARENT: parent_of(context["ti"]) if is_active() else None,
         }
         context["ti"].xcom_push(key=JOB, value=json.dumps(job))
         return run_id

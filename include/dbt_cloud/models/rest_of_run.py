@@ -8,11 +8,14 @@ from typing import TYPE_CHECKING, Any
 from airflow.sdk import TriggerRule
 
 from ..airflow.compat import AirflowFailException
+from ..airflow.openlineage_provider import is_active, without_datasets
 from ..api.runs import Run
+from ..lineage_events.emission import emit_runs
 from ..run.failures import CLEAR_OTHERS, describe_failure
 from ..run.operator import DbtCloudRunJobExactlyOnceOperator
 from ..run.recovery import selector
 from .following import NO_RUN, poll_in_worker
+from .group_events import PARENT, runs_to_emit
 from .lineage import REWRITE
 from .operators import JOB, DbtCloudNodeOperator, node_tasks
 from .progress import Progress, RunProgress
@@ -31,11 +34,15 @@ class DbtCloudRestOfRunOperator(DbtCloudRunJobExactlyOnceOperator):
 
     Args:
         job_task_id: The task that starts the job's run.
+        namespace: The namespace of datasets in OpenLineage events, by default from dbt Cloud.
     """
 
-    def __init__(self, *, job_task_id: str, **kwargs: Any) -> None:
+    def __init__(self, *, job_task_id: str, namespace: str = "", **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.job_task_id = job_task_id
+        self.namespace = namespace
+        self.to_emit: list[int] = []
+        self.parent: dict[str, Any] | None = None
 
     def execute(self, context: Context) -> int:
         self.ti: Any = context["ti"]
@@ -49,6 +56,7 @@ class DbtCloudRestOfRunOperator(DbtCloudRunJobExactlyOnceOperator):
         return Run.of(self.client.get(f"runs/{self.job['runs'][-1]}/"))
 
     def result(self, run_id: int) -> int:
+        self.plan_lineage()
         run = self.progress().of(run_id)
         if run is None or not self.is_explained(run):
             raise AirflowFailException(describe_failure(self.client, run_id, CLEAR_OTHERS))
@@ -78,6 +86,20 @@ class DbtCloudRestOfRunOperator(DbtCloudRunJobExactlyOnceOperator):
             raise AirflowFailException(NO_RUN)
         found: dict[str, Any] = json.loads(stored)
         return found
+
+    def get_openlineage_facets_on_complete(self, task_instance: Any) -> Any:
+        """Emit the events of the group's runs; the run of the job belongs to the job's task."""
+        emit_runs(self.hook, self.account_id, self.to_emit, self.parent, self.namespace)
+        return without_datasets()
+
+    def plan_lineage(self) -> None:
+        """Choose the runs to emit, since OpenLineage's listener must not read or write XComs.
+
+        It runs in a copy of this process, which can hang in ``airflow dags test``.
+        """
+        if is_active():
+            self.to_emit = runs_to_emit(self.client, self.ti, self.job)
+            self.parent = self.job[PARENT]
 
     def progress(self) -> Progress:
         """Return the progress of all runs of the group, as the nodes' triggers use it."""
@@ -115,6 +137,7 @@ class DbtCloudCheckResultsOperator(DbtCloudRestOfRunOperator):
         return self.progress().runs[-1].run
 
     def result(self, run_id: int) -> int:
+        self.plan_lineage()
         progress = self.progress()
         states = self.ti.get_task_states(dag_id=self.ti.dag_id, run_ids=[self.ti.run_id])
         tasks = node_tasks(self.dag, self.job_task_id)

@@ -57,7 +57,7 @@ def dbt_cloud_models(
     with TaskGroup(group_id, tooltip="Models of a dbt Cloud job") as group:
         refuse_mapped(group)
         chosen = chosen_nodes(found, select, exclude, types, tests_as_tasks)
-        add_tasks(found, chosen, assets_in(found, namespace), {"job_id": job_id, **job})
+        add_tasks(found, chosen, namespace, {"job_id": job_id, **job})
     return group
 
 
@@ -80,14 +80,15 @@ def refuse_mapped(group: TaskGroup) -> None:
 def add_tasks(
     lineage: Lineage,
     chosen: dict[str, list[LineageNode]],
-    assets: dict[str, Asset],
+    namespace: str,
     job: dict[str, Any],
 ) -> None:
     run_job = DbtCloudStartJobOperator(task_id=RUN_JOB, **job)
-    nodes = Nodes(lineage, chosen, run_job, assets)
+    nodes = Nodes(lineage, chosen, run_job, assets_in(lineage, namespace))
     # Its failures are final. But Airflow counts a failed try if the run finishes so soon that the
     # task resumes before its first process has ended.
-    about: dict[str, Any] = {"job_task_id": run_job.task_id, "retries": 2, **job}
+    about: dict[str, Any] = {"job_task_id": run_job.task_id, "namespace": namespace}
+    about |= {"retries": 2, **job}
     rest_of_run = DbtCloudRestOfRunOperator(task_id=REST_OF_RUN, **about)
     check_results = DbtCloudCheckResultsOperator(task_id=CHECK_RESULTS, **about)
     run_job >> rest_of_run

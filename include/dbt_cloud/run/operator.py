@@ -19,6 +19,7 @@ from ..api.client import DbtCloudClient
 from ..api.jobs import JOB_IDS, JobName, find_job_id, id_of
 from ..api.responses import NOT_FOUND, DbtCloudRefusedError, NoAnswerError, back_off
 from ..api.runs import Run
+from ..lineage_events.emission import emit_for_task
 from .exactly_once import ExactlyOnce
 from .failures import describe_failure, is_in_the_code
 from .idempotency_key import IdempotencyKey
@@ -28,6 +29,8 @@ from .trigger import DbtCloudRunTrigger
 
 if TYPE_CHECKING:
     from airflow.sdk import Context, XComArg
+
+ABORT_SECONDS = 5.0  # for the end of a run that was cancelled
 
 
 class DbtCloudRunJobExactlyOnceOperator(DbtCloudRunJobOperator):
@@ -249,6 +252,16 @@ class DbtCloudRunJobExactlyOnceOperator(DbtCloudRunJobOperator):
             self.log.info("dbt Cloud run %s was cancelled.", self.run_id)
         except AirflowException as error:
             self.log.warning("dbt Cloud run %s was not cancelled: %s", self.run_id, error)
+
+    def get_openlineage_facets_on_complete(self, task_instance: Any) -> Any:
+        """Emit the finished run's events, also after a failure; OpenLineage's listener calls this.
+
+        The provider's method emits no run, and no nodes of a failed or resumed run or of one with
+        ``steps_override``.
+        """
+        run_ids = [self.run_id] if self.run_id and self.wait_for_termination else []
+        patience = ABORT_SECONDS if self.is_killed else 0.0
+        return emit_for_task(self, task_instance, run_ids, patience)
 
     @cached_property
     def client(self) -> DbtCloudClient:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from datetime import datetime
+from pathlib import Path
 from typing import Any
 
 from include.local_dbt_cloud.storage.schemas import Environment, Project
@@ -61,7 +62,11 @@ def account_payload(row: AccountRow) -> dict[str, Any]:
 
 
 def connection_payload(project: ProjectRow, warehouse: str) -> dict[str, Any]:
-    """Return the connection; OpenLineage names datasets after ``type`` and ``details.path``."""
+    """Return the connection; OpenLineage names datasets after ``type`` and ``details.path``.
+
+    The path starts at the working directory if it is inside, so that it is the same everywhere.
+    """
+    path, here = Path(warehouse), Path.cwd()
     return {
         "id": CONNECTION_ID,
         "account_id": project.account_id,
@@ -70,7 +75,7 @@ def connection_payload(project: ProjectRow, warehouse: str) -> dict[str, Any]:
         "type": "duckdb",
         "created_by_id": None,
         "created_by_service_token_id": None,
-        "details": {"path": warehouse},
+        "details": {"path": str(path.relative_to(here) if path.is_relative_to(here) else path)},
         "state": 1,
         "created_at": spaced(project.created_at),
         "updated_at": spaced(project.updated_at),
