@@ -15,10 +15,12 @@ import httpx
 from PIL import Image
 
 from tests.e2e.airflow_client import Airflow
+from tests.e2e.emitted import Emitted
 from tests.e2e.project import CHECKOUT, Project
 from tests.e2e.test_job_dags import missing_table
 from tests.pictures.browser import BrowserError, Page, browser
 from tests.pictures.film import STAGE, Film
+from tests.pictures.lineage import draw_lineage
 from tests.pictures.terminal import TERMINAL, draw, record
 
 FOLDER = CHECKOUT / "docs" / "pictures"
@@ -69,8 +71,11 @@ class Album:
             self.page.evaluate(script)
             self.page.settle()
         self.page.wait_for(*texts)
+        self._save(name, self.page.settle())
+
+    def _save(self, name: str, png: bytes) -> None:
         file = FOLDER / f"{name}.png"
-        with Image.open(io.BytesIO(self.page.settle())) as image:
+        with Image.open(io.BytesIO(png)) as image:
             # A third of the size; the octree keeps rare colours, such as those of task states.
             image.convert("RGB").quantize(method=Image.Quantize.FASTOCTREE).save(
                 file, optimize=True
@@ -249,6 +254,12 @@ class Album:
         self.take("airflow_approve", question, "Approve", "model, table", click=(GRID,))
         self.airflow.answer(APPROVAL, run_id, "approve", "Reject")
 
+    def draw_lineage(self) -> None:
+        for dag_id in (PIPELINE, MODELS):
+            run_id = self.airflow.first_run(dag_id)
+            events = Emitted.by(self.project).of_dag_run(dag_id, run_id)
+            self._save(f"lineage_{dag_id}", draw_lineage(events))
+
     def take_jobs(self) -> None:
         """Show all jobs and their runs; earlier pictures have run some of them."""
         for dag_id in ("hourly_dbt_cloud_job", "daily_dbt_cloud_job"):
@@ -287,6 +298,7 @@ def take_all_of_airflow(album: Album) -> None:
     album.take_dags_and_forms()
     album.take_a_failure_and_its_end()
     album.film_models()
+    album.draw_lineage()
     album.take_models_of_a_job()
     album.take_page()
     album.take_the_question()
@@ -308,7 +320,8 @@ def main() -> int:
             finally:
                 project.launcher("stop")
             print("Starting Airflow and the local dbt Cloud in a copy ...", flush=True)
-            with project.started(AIRFLOW__API__AUTO_REFRESH_INTERVAL="1"):  # second
+            settings = {"AIRFLOW__API__AUTO_REFRESH_INTERVAL": "1"}  # second
+            with project.started(**settings, **Emitted.by(project).settings):
                 take_all_of_airflow(album)
     except (BrowserError, AssertionError) as error:
         print(f"Error: {error}", file=sys.stderr)
