@@ -99,8 +99,8 @@ def test_each_picture_is_small_taken_by_the_script_and_shown() -> None:
     pages = "".join(page.read_text() for page in PAGES)
     script = (PROJECT / "tests" / "pictures" / "__main__.py").read_text()
     taken = {
-        f"{name}.{'png' if how == 'take' else 'webp'}"
-        for how, name in re.findall(r"""\.(take|film)\(\s*"(\w+)\"""", script)
+        f"{name}.{'webp' if how == 'film' else 'png'}"
+        for how, name in re.findall(r"""\.(take|film|draw)\(\s*"(\w+)\"""", script)
     }
     pictures = list((PROJECT / "docs" / "pictures").iterdir())
 

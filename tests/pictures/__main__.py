@@ -254,11 +254,10 @@ class Album:
         self.take("airflow_approve", question, "Approve", "model, table", click=(GRID,))
         self.airflow.answer(APPROVAL, run_id, "approve", "Reject")
 
-    def draw_lineage(self) -> None:
-        for dag_id in (PIPELINE, MODELS):
-            run_id = self.airflow.first_run(dag_id)
-            events = Emitted.by(self.project).of_dag_run(dag_id, run_id)
-            self._save(f"lineage_{dag_id}", draw_lineage(events))
+    def draw(self, name: str, dag_id: str) -> None:
+        """Draw the OpenLineage events of a Dag run that succeeded."""
+        events = Emitted.by(self.project).of_dag_run(dag_id, self.airflow.first_run(dag_id))
+        self._save(name, draw_lineage(events))
 
     def take_jobs(self) -> None:
         """Show all jobs and their runs; earlier pictures have run some of them."""
@@ -298,7 +297,8 @@ def take_all_of_airflow(album: Album) -> None:
     album.take_dags_and_forms()
     album.take_a_failure_and_its_end()
     album.film_models()
-    album.draw_lineage()
+    album.draw("lineage_extract_load_transform", PIPELINE)
+    album.draw("lineage_show_models_as_tasks", MODELS)
     album.take_models_of_a_job()
     album.take_page()
     album.take_the_question()
