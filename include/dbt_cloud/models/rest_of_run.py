@@ -99,7 +99,7 @@ class DbtCloudRestOfRunOperator(DbtCloudRunJobExactlyOnceOperator):
         """
         if is_active():
             self.to_emit = runs_to_emit(self.client, self.ti, self.job)
-            self.parent = self.job[PARENT]
+            self.parent = self.job.get(PARENT)
 
     def progress(self) -> Progress:
         """Return the progress of all runs of the group, as the nodes' triggers use it."""
