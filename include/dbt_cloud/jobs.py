@@ -39,13 +39,12 @@ def find_jobs(
 ) -> list[dict[str, Any]]:
     """Return the arguments of the first mapped task: the jobs that Airflow starts.
 
-    Found jobs that dbt Cloud starts itself, after another found job, are not among them. They
-    belong to the next levels, for ``triggered_jobs``.
+    Found jobs that dbt Cloud starts after another found job are for ``triggered_jobs``.
 
     Args:
         ti: The running task instance, which keeps the levels.
         dbt_cloud_conn_id: The connection to dbt Cloud.
-        names: A pattern as in a shell (``finance_*``), or several; upper and lower case differ.
+        names: A pattern such as ``finance_*``, or several; upper and lower case differ.
         job_ids: Ids of jobs, each of which must exist.
         project_id: Only jobs of this project.
         environment_id: Only jobs of this environment.
@@ -55,20 +54,17 @@ def find_jobs(
     Raises:
         AirflowFailException: No job fits, a job has no commands, or the chains do not fit.
     """
-    filters = {"project_id": project_id, "environment_id": environment_id}
-    patterns = [names] if isinstance(names, str) else names
-    if not any((patterns, job_ids, project_id, environment_id)):
+    if names is None and not any((job_ids, project_id, environment_id)):
         raise AirflowFailException("Give names, job_ids, project_id or environment_id of the jobs.")
+    patterns = [names] if isinstance(names, str) else names
     ids = None if job_ids is None else [id_of(job_id) for job_id in job_ids]
     client = DbtCloudClient(DbtCloudHook(dbt_cloud_conn_id), account_id)
+    filters = {"project_id": project_id, "environment_id": environment_id}
     listed = list_jobs(client, **filters)
     found = [job for job in listed if _fits(job, patterns, ids)]
-    given = {**filters, "names": names, "job_ids": ids}
-    check_found(found, listed, {name: value for name, value in given.items() if value is not None})
-    found_levels = in_levels(found, levels)
-    ti.xcom_push(LEVELS, found_levels)
-    for job in found:
-        log.info("Found job %s: %s", job["id"], job["name"])
+    check_found(found, listed, {**filters, "names": names, "job_ids": ids})
+    ti.xcom_push(LEVELS, found_levels := in_levels(found, levels))
+    log.info("Found %s", ", ".join(f"job {job['id']}, {job['name']}" for job in found))
     return found_levels[0]
 
 
@@ -124,19 +120,14 @@ def summarize_jobs(ti: Any, found_by: str, run_by: Sequence[str]) -> list[dict[s
         for index, job in enumerate(levels[level])
     ]
     bad = [job for job in report if job["state"] != "success"]
-    lines = [_line(job) for job in bad]
+    lines = "\n".join(_line(job) for job in bad)
     if any(job["state"] != "skipped" for job in bad):
         raise AirflowFailException(
-            "\n".join(
-                [
-                    f"{len(bad)} of {len(report)} jobs did not succeed:",
-                    *lines,
-                    "Repair the cause, then clear the failed tasks with their downstream tasks.",
-                ]
-            )
+            f"{len(bad)} of {len(report)} jobs did not succeed:\n{lines}\n"
+            "Repair the cause, then clear the failed tasks with their downstream tasks."
         )
-    for line in lines:
-        log.info("%s", line)
+    if bad:
+        log.info("%s", lines)
     return report
 
 
@@ -204,7 +195,7 @@ def _fits(
 def check_found(
     found: list[dict[str, Any]], listed: list[dict[str, Any]], given: Mapping[str, Any]
 ) -> None:
-    filters = ", ".join(f"{name}={value!r}" for name, value in given.items())
+    filters = ", ".join(f"{name}={value!r}" for name, value in given.items() if value is not None)
     ids = {job["id"] for job in found}
     if missing := [job_id for job_id in given.get("job_ids") or () if job_id not in ids]:
         raise AirflowFailException(

@@ -130,8 +130,8 @@ def test_deleted_job_is_404_but_listed_by_state(
     assert api.get(one).status_code == 404
     assert api.post(f"{one}/run/", json={"cause": "test"}).status_code == 404
     assert job["id"] not in ids(api.get(JOBS))
-    assert job["id"] in ids(api.get(f"{JOBS}?state=2"))
-    assert job["id"] in ids(api.get(f"{JOBS}?state=all"))
+    assert job["id"] in ids(api.get(f"{JOBS}?state=2&order_by=-id"))
+    assert job["id"] in ids(api.get(f"{JOBS}?state=all&order_by=-id"))
 
 
 @pytest.mark.parametrize(

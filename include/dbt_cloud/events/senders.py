@@ -56,7 +56,7 @@ class Setup:
 
 @cached(TTLCache(maxsize=1, ttl=SETUP_SECONDS), lock=Lock())
 def read_setup() -> Setup:
-    """Read the connections that assets name, and ``dbt_cloud_webhooks``, which is optional."""
+    """Read the connections that assets name, and ``WEBHOOKS``, which is optional."""
     with create_session() as session:
         uris = session.scalars(
             select(AssetModel.uri)
@@ -80,7 +80,7 @@ def read_setup() -> Setup:
 
 
 def read_webhooks() -> tuple[Connection, str]:
-    """Return the connection ``dbt_cloud_webhooks``, and the dbt Cloud connection of its secret."""
+    """Return the connection ``WEBHOOKS``, and the dbt Cloud connection of its secret."""
     webhooks = connection(WEBHOOKS)
     extra = webhooks.extra_dejson
     conn_id = extra.get("dbt_cloud_conn_id", CONN_ID) if isinstance(extra, dict) else None

@@ -1,7 +1,6 @@
 """OpenLineage events of dbt Cloud runs: the run of the job, and its nodes below it.
 
-Nothing happens without a configured ``apache-airflow-providers-openlineage``, see
-docs/openlineage.md.
+Nothing happens without a configured ``apache-airflow-providers-openlineage``.
 """
 
 from .emission import emit_lineage
