@@ -8,11 +8,12 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
+from datetime import datetime, timedelta
 from typing import Any
 
 from .client import DbtCloudClient
 from .commands import verb_of
-from .loose_json import number, record, records, text
+from .loose_json import moment, number, record, records, text
 from .node_names import short_name
 from .responses import NOT_FOUND, DbtCloudRefusedError
 
@@ -31,6 +32,7 @@ class Node:
     """One node of ``run_results.json``; ``message`` is dbt's or the warehouse's.
 
     ``relation`` is the quoted table or view, ``rows`` the number of affected rows, if reported.
+    A node that dbt did not run has neither ``started_at`` nor ``ended_at``.
     """
 
     unique_id: str
@@ -40,6 +42,9 @@ class Node:
     step: int
     relation: str = ""
     rows: int | None = None
+    started_at: datetime | None = None
+    ended_at: datetime | None = None
+    thread: str = ""
 
     @property
     def kind(self) -> str:
@@ -48,6 +53,10 @@ class Node:
     @property
     def has_failed(self) -> bool:
         return has_failed(self.status)
+
+    @property
+    def is_skipped(self) -> bool:
+        return self.status == SKIPPED
 
     @property
     def has_failed_or_warned(self) -> bool:
@@ -97,15 +106,32 @@ def nodes_in(run_results: dict[str, Any], step: int) -> list[Node]:
 
 def _node(result: dict[str, Any], step: int) -> Node:
     rows = record(result.get("adapter_response")).get("rows_affected")
+    seconds = number(result.get("execution_time")) or 0.0
+    started_at, ended_at = _times(result, seconds)
     return Node(
         unique_id=text(result["unique_id"]),
         status=text(result.get("status")) or "unknown",
-        seconds=number(result.get("execution_time")) or 0.0,
+        seconds=seconds,
         message=text(result.get("message")),
         step=step,
         relation=text(result.get("relation_name")),
         rows=rows if isinstance(rows, int) else None,
+        started_at=started_at,
+        ended_at=ended_at,
+        thread=text(result.get("thread_id")),
     )
+
+
+def _times(result: dict[str, Any], seconds: float) -> tuple[datetime | None, datetime | None]:
+    """Return start and end over compiling and executing; dbt can omit the time of a failure."""
+    timing = {text(one.get("name")): one for one in records(result.get("timing"))}
+    starts = [moment(one.get("started_at")) for one in timing.values()]
+    started_at = min(filter(None, starts), default=None)
+    if started_at is None:
+        return None, None
+    ended_at = moment(timing.get("execute", {}).get("completed_at"))
+    # A limit, since arithmetic with any number of seconds overflows
+    return started_at, ended_at or started_at + timedelta(seconds=min(abs(seconds), 1e8))
 
 
 def command_run_by(artifact: dict[str, Any], command: str) -> str:

@@ -28,6 +28,8 @@ from . import charts
 from .accounts import Accounts, only_one
 from .content import FindDagRuns, Overview, details_of
 from .newest_runs import SECONDS
+from .run_details import run_details_of
+from .runs import duration_text
 from .started_by import dag_runs_of
 
 HERE = Path(__file__).parent
@@ -61,7 +63,11 @@ ENVIRONMENT = Environment(
     lstrip_blocks=True,
 )
 ENVIRONMENT.globals.update(
-    bars=charts.bars, line=charts.line, has_failed=has_failed, refresh_seconds=int(SECONDS)
+    bars=charts.bars,
+    duration_text=duration_text,
+    has_failed=has_failed,
+    line=charts.line,
+    refresh_seconds=int(SECONDS),
 )
 
 
@@ -97,7 +103,7 @@ def make_page(
 
     @app.exception_handler(RequestValidationError)
     def show_invalid_path(request: Request, _error: RequestValidationError) -> Response:
-        text = "There is no such page: the address has no valid id of a job or project."
+        text = "There is no such page: the address has no valid id of a job, run or project."
         return page("message.html", root_of(request), 404, text=text)
 
     @app.exception_handler(OSError)
@@ -129,6 +135,21 @@ def router(accounts: Accounts, dag_id: str) -> APIRouter:
         ]
         shown, details = only_one(found, f"Job {job_id}", "has no run: run it, or store one.")
         return page("job.html", root_of(request), shown=shown, found=details)
+
+    @routes.get("/jobs/{job_id}/runs/{run_id}")
+    def show_run(
+        request: Request, job_id: Id, run_id: Id, user: GetUserDep, connection: str = ""
+    ) -> Response:
+        find_dag_runs = dag_runs_for(user)
+        found = [
+            (one, details)
+            for one in accounts.read(connection)
+            if one.history
+            and (details := run_details_of(job_id, run_id, one.recent, one.history, find_dag_runs))
+        ]
+        missing = "is neither stored nor one of dbt Cloud's newest runs."
+        shown, details = only_one(found, f"Run {run_id} of job {job_id}", missing)
+        return page("run.html", root_of(request), shown=shown, found=details, dag_id=dag_id)
 
     @routes.get("/docs/{project_id}")
     def show_docs(project_id: Id, connection: str = "") -> Response:

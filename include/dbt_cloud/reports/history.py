@@ -1,7 +1,8 @@
 """Store the results of finished runs, one small file per run, for the page and for analysis.
 
 ``FOLDER/JOB_ID/RUN_ID.json`` has the run without its steps, and each node's status, seconds, and
-message of a failure or warning. A node takes about 110 bytes. ``FOLDER`` belongs to one account.
+message of a failure or warning. A node takes about 110 bytes, and 45 in the run's timeline.
+``FOLDER`` belongs to one account.
 """
 
 from __future__ import annotations
@@ -23,11 +24,13 @@ from ..api.artifacts import Node
 from ..api.loose_json import identifier
 from ..run.failures import shortened
 from .results import Results
+from .timeline import Timeline
 
 VERSION = 1
 RUNS_PER_JOB = 200  # stored
 PARSED = 500  # runs cached with their nodes
 HEADS = 20_000  # runs cached without
+TIMELINES = 20  # runs cached with their timelines
 KEPT = (
     "id",
     "job_definition_id",
@@ -54,8 +57,11 @@ class History:
 
     folder: Any
 
-    def keep(self, results: Results) -> bool:
+    def keep(self, results: Results, timeline: dict[str, Any] | None = None) -> bool:
         """Write the run's file, and delete those of the job's oldest runs.
+
+        ``timeline`` is the result of ``stored_timeline``. It is beside the nodes, so that earlier
+        versions can read the file.
 
         Return False, and change nothing, if ``RUNS_PER_JOB`` newer runs are stored.
         """
@@ -63,7 +69,8 @@ class History:
         newer = [one for one in self.runs(run["job_definition_id"]) if one > run["id"]]
         if len(newer) >= RUNS_PER_JOB:
             return False
-        content = {"version": VERSION, "run": run, "nodes": [slim(node) for node in results.nodes]}
+        nodes = [slim(node) for node in results.nodes]
+        content = {"version": VERSION, "run": run, "nodes": nodes, "timeline": timeline}
         job = self.folder / str(run["job_definition_id"])
         write(job / f"{run['id']}.json", json.dumps(content, separators=(",", ":")))
         for run_id in self.runs(run["job_definition_id"])[RUNS_PER_JOB:]:
@@ -80,6 +87,15 @@ class History:
     def results(self, job_id: int, most: int = RUNS_PER_JOB) -> list[Results]:
         """Return results, newest first; log and skip unreadable files."""
         return self._read(job_id, most, parsed)
+
+    def timeline(self, job_id: int, run_id: int) -> tuple[Results, Timeline | None] | None:
+        """Return a run's results and timeline; None if it is not stored, or is damaged.
+
+        The timeline is None in files of earlier versions.
+        """
+        job = self.folder / str(job_id)
+        version = versions_in(job, ".json").get(run_id)
+        return read(job / f"{run_id}.json", version, with_timeline) if version else None
 
     def heads(self, job_id: int, most: int) -> list[dict[str, Any]]:
         """Return the same without nodes, for views of many jobs."""
@@ -162,7 +178,17 @@ def read(file: Any, version: str, how: Callable[[Any, str], T]) -> T | None:
 @lru_cache(maxsize=PARSED)
 def parsed(file: Any, _version: str) -> Results:
     """Return the file's results; the version is part of the cache's key."""
+    return results_in(json.loads(file.read_text()))
+
+
+@lru_cache(maxsize=TIMELINES)
+def with_timeline(file: Any, _version: str) -> tuple[Results, Timeline | None]:
     content = json.loads(file.read_text())
+    results, stored = results_in(content), content.get("timeline")
+    return results, Timeline.read(stored, results.nodes) if stored is not None else None
+
+
+def results_in(content: Any) -> Results:
     if content["version"] != VERSION:
         raise ValueError(f"format version {content['version']}")
     run, nodes = content["run"], content["nodes"]

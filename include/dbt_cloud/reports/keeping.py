@@ -9,11 +9,13 @@ from airflow.providers.dbt.cloud.hooks.dbt import DbtCloudHook
 from airflow.providers.dbt.cloud.hooks.dbt import DbtCloudJobRunStatus as Status
 
 from ..airflow.compat import AirflowFailException
+from ..api.artifacts import read_artifact
 from ..api.client import DbtCloudClient
 from ..api.responses import NOT_FOUND, DbtCloudRefusedError
 from .dbt_docs import keep_docs
 from .history import RUNS_PER_JOB, History
 from .results import Results, results_of
+from .timeline import stored_timeline
 
 DETAILS = "run_steps,job,trigger"
 TERMINAL_STATUSES = f"{sorted(Status.TERMINAL_STATUSES.value)}"
@@ -70,13 +72,22 @@ def keep_run(client: DbtCloudClient, run_id: int, folder: Any) -> Results:
             f"Run {run_id} is still running; try again when it has finished."
         )
     results = results_of(client, run)
-    if not History(folder).keep(results):
+    if not History(folder).keep(results, timeline_of(client, results)):
         raise NotKeptError(
             f"Could not store run {run_id}: all {RUNS_PER_JOB} stored runs of its job are newer."
         )
     keep_docs(client, run, folder)
     log.info("Stored %s: %s", run["href"], results.counts or "no results")
     return results
+
+
+def timeline_of(client: DbtCloudClient, results: Results) -> dict[str, Any]:
+    """Return the stored timeline; the manifest of the last step with nodes has their parents."""
+    if not results.nodes:
+        return stored_timeline(results, None)
+    step = results.nodes[-1].step
+    manifest = read_artifact(client, results.run["id"], "manifest.json", step)
+    return stored_timeline(results, manifest)
 
 
 def runs_not_kept(

@@ -3,6 +3,7 @@
 
 const seconds = Number(document.currentScript.dataset.seconds);
 const isFramed = window.parent !== window;
+let shown = document.querySelector("main").innerHTML; // as the server sent it
 
 async function refresh() {
   if (document.hidden || document.querySelector("details[open]")) return;
@@ -11,10 +12,12 @@ async function refresh() {
   const fresh = new DOMParser().parseFromString(await response.text(), "text/html");
   const before = document.querySelector("main");
   const after = fresh.querySelector("main");
-  if (before.innerHTML === after.innerHTML) return;
+  if (shown === after.innerHTML) return;
+  shown = after.innerHTML;
   const focused = focusable(before).indexOf(document.activeElement);
   before.replaceWith(after);
   focusable(after)[focused]?.focus({ preventScroll: true });
+  document.dispatchEvent(new Event("refreshed"));
 }
 
 function focusable(main) {
@@ -44,4 +47,5 @@ if (isFramed) {
   watch.observe(window.parent.document.documentElement, { attributeFilter: ["class"] });
   document.addEventListener("click", followOutside);
 }
-setInterval(() => refresh().catch(() => {}), 1000 * seconds); // without a response, nothing changes
+// Without a response, nothing changes. A page of stored data has 0 seconds and stays as it is.
+if (seconds) setInterval(() => refresh().catch(() => {}), 1000 * seconds);

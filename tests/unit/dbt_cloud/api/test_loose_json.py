@@ -15,6 +15,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from include.dbt_cloud.airflow.compat import AirflowException
+from include.dbt_cloud.api.accounts import Account
 from include.dbt_cloud.api.artifacts import (
     Node,
     command_run_by,
@@ -23,14 +24,19 @@ from include.dbt_cloud.api.artifacts import (
     nodes_of_run,
 )
 from include.dbt_cloud.changes import changes_of
+from include.dbt_cloud.page.accounts import ShownAccount
+from include.dbt_cloud.page.app import page
 from include.dbt_cloud.page.content import model_times, recurring_failures
+from include.dbt_cloud.page.newest_runs import RecentRuns
+from include.dbt_cloud.page.run_details import run_details_of
 from include.dbt_cloud.reports.archive import archive
 from include.dbt_cloud.reports.dbt_docs import keep_docs
 from include.dbt_cloud.reports.history import History
 from include.dbt_cloud.reports.report import as_data, as_page, as_table
 from include.dbt_cloud.reports.results import Results
 from include.dbt_cloud.reports.run_times import compare
-from tests.unit.dbt_cloud.loose_json import ANYTHING, objects
+from include.dbt_cloud.reports.timeline import stored_timeline
+from tests.unit.dbt_cloud.loose_json import ANYTHING, MOMENTS, objects
 
 RUN_IDS = itertools.count(1)
 RUN = {
@@ -39,6 +45,7 @@ RUN = {
     "status_humanized": "Error",
     "href": "https://cloud.getdbt.com/7",
 }
+SHOWN = ShownAccount("", RecentRuns(account=Account("localhost", 1)), None, "")
 IDS = st.sampled_from(["model.shop.orders", "test.shop.unique.a1", "test", "test.shop", "..", ""])
 STATUSES = st.sampled_from(["success", "error", "fail", "warn", "pass", "skipped"])
 RESULTS = objects(
@@ -46,7 +53,10 @@ RESULTS = objects(
     status=STATUSES,
     execution_time=st.floats(0, 10),
     message=st.text(max_size=9),
-    timing=st.lists(ANYTHING, max_size=1),
+    timing=st.lists(
+        objects(name=st.just("execute"), started_at=MOMENTS, completed_at=MOMENTS), max_size=2
+    ),
+    thread_id=st.text(max_size=3),
     relation_name=st.text(max_size=9),
     adapter_response=objects(rows_affected=st.integers(0, 9)),
 )
@@ -76,9 +86,12 @@ def test_history_and_page_accept_any_results(tmp_path: Path, artifact: dict[str,
     results = Results({**RUN, "id": next(RUN_IDS)}, nodes_in(artifact, 4))
     history = History(ObjectStoragePath(f"file://{tmp_path}/history"))
 
-    history.keep(results)
+    history.keep(results, stored_timeline(results, artifact))
 
     (kept,) = history.results(1, most=1)
+    listed = run_details_of(1, results.run["id"], RecentRuns(), history, lambda _: {})
+    assert listed
+    assert page("run.html", "./", shown=SHOWN, found=listed, dag_id="keep").status_code == 200
     assert [node.unique_id for node in kept.nodes] == [node.unique_id for node in results.nodes]
     assert all(time.seconds >= 0 for time in model_times([kept, kept]))
     assert {one.name for one in recurring_failures([kept])} == {

@@ -129,6 +129,7 @@ def test_page_serves_overview_job_and_docs(client: TestClient, history: History)
 
 
 PATHS = ("", f"jobs/{DAILY}", f"docs/{PROJECT}")
+RUN_PATH = f"jobs/{DAILY}/runs/1"
 
 
 @pytest.mark.parametrize("other", [Account("localhost:2", 16173), Account("localhost:1", 7)])
@@ -172,14 +173,20 @@ def test_page_returns_503_without_a_connection(
     assert "Daily build" not in answer.text
 
 
-@pytest.mark.parametrize("view", ["jobs", "docs", "static"])
+@pytest.mark.parametrize("view", ["jobs", f"jobs/{DAILY}/runs", "docs", "static"])
 def test_page_returns_404_or_a_redirect_for_malformed_paths(client: TestClient, view: str) -> None:
     responses = {one: client.get(f"{view}/{one}", follow_redirects=False) for one in SEGMENTS}
 
     assert {answer.status_code for answer in responses.values()} <= {307, 404}
 
 
-@pytest.mark.parametrize("path", ["jobs/x", f"jobs/{LONG}", "docs/-1", "other"])
+@pytest.mark.parametrize(
+    "path",
+    [
+        *("jobs/x", f"jobs/{LONG}", "docs/-1", "other", f"jobs/{DAILY}/runs/x", "jobs/x/runs/1"),
+        *(f"jobs/{DAILY}/runs/0", f"jobs/{DAILY}/runs/{LONG}", f"jobs/{DAILY}/runs/7"),
+    ],
+)
 def test_page_returns_an_html_404_for_an_unknown_path(client: TestClient, path: str) -> None:
     answer = client.get(path)
 
@@ -198,7 +205,30 @@ def test_page_renders_runs_with_lone_surrogates(client: TestClient, history: His
     lone: dict[str, Any] = {"status_message": "\ud800", "trigger": {"cause": "\udfff\x00"}}
     history.keep(Results(run(1, job={"name": "Daily \ud83d"}, **lone), []))
 
-    assert [client.get(path).status_code for path in ("", f"jobs/{DAILY}")] == [200, 200]
+    for path in ("", f"jobs/{DAILY}", RUN_PATH):
+        assert client.get(path).status_code == 200
+
+
+def test_run_page_links_to_its_job_and_to_dbt_cloud(client: TestClient, history: History) -> None:
+    history.keep(Results(run(1), []))
+
+    text = client.get(RUN_PATH).text
+
+    assert f'<a href="../../../jobs/{DAILY}">Daily build</a>' in text
+    assert '<a href="https://localhost/runs/1/" target="_blank" rel="noopener">' in text
+    assert "The run has no results of nodes" in text
+    assert f'<a href="../jobs/{DAILY}/runs/1">1</a>' in client.get(f"jobs/{DAILY}").text
+    assert f'<a href="./jobs/{DAILY}/runs/1">1</a>' in client.get("").text
+
+
+def test_run_page_of_a_damaged_file_is_missing(client: TestClient, history: History) -> None:
+    history.keep(Results(run(1), []))
+    Path(history.folder.path, str(DAILY), "1.json").write_text("{")
+
+    answer = client.get(RUN_PATH)
+
+    assert answer.status_code == 404
+    assert f"Run 1 of job {DAILY} is neither stored nor" in answer.text
 
 
 def test_docs_view_skips_missing_and_unreadable_files(client: TestClient, history: History) -> None:
@@ -225,7 +255,7 @@ def test_page_returns_503_when_the_history_is_unreadable(
     folder.rmdir()
     folder.symlink_to(folder)  # unreadable even for root
 
-    responses = [client.get(path) for path in ("", f"jobs/{DAILY}", f"docs/{PROJECT}")]
+    responses = [client.get(path) for path in (*PATHS, RUN_PATH)]
 
     assert {answer.status_code for answer in responses} == {503}
     assert "Could not read the stored runs" in responses[0].text
@@ -306,7 +336,7 @@ def test_page_groups_the_jobs_of_several_accounts(
     assert NAMES[0] not in client.get(f"?connection={OTHER_ID}").text
 
 
-@pytest.mark.parametrize("path", PATHS[1:])
+@pytest.mark.parametrize("path", [*PATHS[1:], RUN_PATH])
 def test_page_of_a_job_or_project_in_two_accounts_requires_the_connection(
     make_client: MakeClient, two_accounts: list[str], path: str
 ) -> None:

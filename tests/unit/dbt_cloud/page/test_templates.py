@@ -13,9 +13,13 @@ from include.dbt_cloud.page.accounts import ShownAccount
 from include.dbt_cloud.page.app import page
 from include.dbt_cloud.page.content import Job, JobDetails, Overview, RecurringFailure
 from include.dbt_cloud.page.newest_runs import RecentRuns
+from include.dbt_cloud.page.run_details import Phase, RunDetails
 from include.dbt_cloud.page.runs import Run
 from include.dbt_cloud.page.started_by import DagRun
+from include.dbt_cloud.reports.results import Results
 from include.dbt_cloud.reports.run_times import RunTime
+from include.dbt_cloud.reports.timeline import Step, TimedNode, Timeline
+from tests.unit.dbt_cloud.reports.test_critical_path import node
 
 ACCOUNT = Account("localhost:8580", 16173)
 EVIL = "\"><script>alert('x')</script><img src=x onerror=alert(1)>"
@@ -71,6 +75,26 @@ def details() -> JobDetails:
     return JobDetails(Job(65767, [run()]), times, failures, unreadable=1, has_docs=True)
 
 
+def run_page(found: RunDetails, query: str = "") -> str:
+    account = shown(problem=EVIL, query=query)
+    return bytes(
+        page("run.html", "../../../", shown=account, found=found, dag_id=EVIL).body
+    ).decode()
+
+
+def run_details(nodes: list[TimedNode], **more: Any) -> RunDetails:
+    results = Results({"id": 7}, [one.node for one in nodes])
+    timeline = Timeline(datetime(2026, 11, 25, tzinfo=UTC), [Step(4, EVIL, 20, None, None)], nodes)
+    return RunDetails(**{"run": run(), "results": results, "timeline": timeline, **more})
+
+
+EVIL_NODES = [
+    node(f"model.shop.{EVIL}", 0, 2, 1, status=EVIL, message=EVIL),
+    node(f"test.shop.{EVIL}.f00", 2, 3, 2, (0,), status="warn", message=EVIL),
+    node(f"model.shop.b{EVIL}", parents=(0,), status="skipped", thread=None),
+]
+
+
 def test_templates_escape_foreign_text(details: JobDetails) -> None:
     job = Job(65767, [run()])
     for text in (
@@ -79,18 +103,22 @@ def test_templates_escape_foreign_text(details: JobDetails) -> None:
         ),
         jobs_page(Overview(shown(None, EVIL, conn_id=EVIL, query="?connection=x"), is_kept=False)),
         job_page(details),
+        run_page(run_details(EVIL_NODES, phases=[Phase(EVIL, 1.0, 0.0, 100.0, EVIL)])),
+        run_page(run_details([])),
+        run_page(RunDetails(run(), is_unreadable=True)),
     ):
         scripts = [attributes for tag, attributes in Tags(text).found if tag == "script"]
         assert [script["src"] for script in scripts if script] in (
             ["./static/page.js"],
             ["../static/page.js"],
+            ["../../../static/page.js", "../../../static/timeline.js"],
         )
         assert "img" not in {tag for tag, _ in Tags(text).found}
         assert not [
             name
             for _, attributes in Tags(text).found
             for name in attributes
-            if name.startswith("on")
+            if name.startswith("on") or name == "style"
         ]
         assert "&lt;script&gt;alert" in text
 
@@ -100,10 +128,12 @@ def test_templates_use_only_relative_links(details: JobDetails) -> None:
     texts = (
         jobs_page(Overview(shown(), [Job(1, [run(dag_run=dag_run)])], projects=[3])),
         job_page(details),
+        run_page(run_details(EVIL_NODES, run=run(dag_run=dag_run))),
     )
     links = [tag.get("href") or tag.get("src") for text in texts for _, tag in Tags(text).found]
 
     assert "./../dags/sales/runs/manual__1" in links
+    assert "../../../../dags/sales/runs/manual__1" in links
     assert not [link for link in links if link and link.startswith("/")]
 
 
@@ -154,7 +184,62 @@ def test_pages_of_several_accounts_keep_the_connection_in_their_links(details: J
     assert "Could not read which account to show: no such connection" in text
     job = job_page(details, query)
     assert f'href="../docs/36467{query}"' in job
+    assert f'href="../jobs/65767/runs/7{query}"' in job
+    assert f'href="../../../jobs/65767{query}"' in run_page(run_details([]), query)
     assert "Account 16173 on localhost:8580" in job
+
+
+def test_run_page_shows_failure_path_bars_and_table() -> None:
+    failed = node("model.shop.a", 0, 2, status="error", message="LINE 7: x")
+    skipped = node("model.shop.b", parents=(0,), status="skipped", thread=None)
+    dag_run = DagRun("sales", "manual__1")
+
+    text = run_page(run_details([failed, skipped], run=run(dag_run=dag_run)))
+
+    assert '<h3>model a <span class="state error">error</span> SQL line 7</h3>' in text
+    assert "1 skipped because of it: model b" in text
+    assert ">Dag run manual__1 of sales</a>" in text
+    rects = [values for tag, values in Tags(text).found if tag == "rect" and "data-row" in values]
+    assert [(one["class"], one["x"], one["width"]) for one in rects] == [
+        ("error", "0.0%", "100.0%")
+    ]
+    assert "Table of all 2 nodes" in text
+    assert '<tr id="n1"><td>model b</td><td>skipped</td>' in text
+
+
+def test_run_page_states_how_long_unlimited_threads_take() -> None:
+    nodes = [node("a", 0, 4), node("c", 4, 8), node("b", 8, 12, 1, (0,))]
+
+    text = run_page(run_details(nodes))
+
+    assert "the nodes take 8.0 s instead of 12.0 s with 1 thread, the run 8.0 s instead" in text
+    assert '<td class="number">50 %</td><td>4.00 s for a thread</td>' in text
+
+
+@pytest.mark.parametrize(
+    ("found", "sentence"),
+    [
+        (RunDetails(run(state="running")), "The run is running. Its timeline appears here when"),
+        (RunDetails(run(state="success")), "</a> with the run's number 7."),
+        (run_details([]), "The run has no results of nodes"),
+        (run_details([node("a", 0, 1)], timeline=None), "An earlier version stored this run"),
+        (RunDetails(run(), is_unreadable=True), "The stored file of this run cannot be read"),
+        (run_details([node("a", seconds=2.0)]), "No node has a start and an end"),
+        (run_details([node("a", 0, 3600, seconds=1.0)]), "The times of 1 node does not fit"),
+        (run_details([node("a", 0, 1), node("b", 1, 2, 1, None)]), "lacks 1 of 2 nodes"),
+        (
+            run_details([node("a", 0, 1), node("b", 1, 2, 1, (2,)), node("c", 1, 2, 1, (1,))]),
+            "wait for each other in a cycle",
+        ),
+    ],
+)
+def test_run_page_states_what_is_missing(found: RunDetails, sentence: str) -> None:
+    assert sentence in run_page(found)
+
+
+def test_page_of_a_stored_run_does_not_refresh() -> None:
+    assert 'data-seconds="0"' in run_page(run_details([]))
+    assert 'data-seconds="5"' in run_page(RunDetails(run(state="running")))
 
 
 def test_content_security_policy_allows_only_the_pages_own_script() -> None:

@@ -1,0 +1,174 @@
+"""When each node of a run was busy, in which thread and after which nodes, for the run's file.
+
+Per node the file has ``[start, end, thread, rows, parents]``: seconds since ``origin``, the number
+of the thread, and the places of its parents in the list of nodes. Unavailable values are null.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Self, TypeVar
+
+from ..api.artifacts import Node, every_node
+from ..api.loose_json import moment, number, record, text
+from .results import Results
+
+MAX_NAME = 200  # characters of a step's name
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class Step:
+    """A step of the job, such as a dbt command."""
+
+    index: int
+    name: str
+    status: int
+    started_at: datetime | None
+    finished_at: datetime | None
+
+
+@dataclass(frozen=True)
+class TimedNode:
+    """A node with its times, in seconds; those of a node that dbt did not run are None.
+
+    ``parents`` are places in the timeline; None if the manifest does not have the node.
+    """
+
+    node: Node
+    start: float | None = None
+    end: float | None = None
+    thread: int | None = None
+    rows: int | None = None
+    parents: tuple[int, ...] | None = None
+
+
+@dataclass(frozen=True)
+class Timeline:
+    """The nodes in the order of the results. ``origin`` is the first start of a node."""
+
+    origin: datetime | None
+    steps: list[Step]
+    nodes: list[TimedNode]
+
+    @classmethod
+    def read(cls, stored: dict[str, Any], nodes: list[Node]) -> Self:
+        """Return the timeline that ``stored_timeline`` wrote; raise an error for other content."""
+        steps = [
+            Step(
+                index=int(step["index"]),
+                name=text(step["name"]),
+                status=int(step["status"]),
+                started_at=moment(step["started_at"]),
+                finished_at=moment(step["finished_at"]),
+            )
+            for step in stored["steps"]
+        ]
+        entries = zip(nodes, stored["nodes"], strict=True)
+        timed = [_timed(node, entry, len(nodes)) for node, entry in entries]
+        return cls(moment(stored["origin"]), steps, timed)
+
+
+def _timed(node: Node, entry: list[Any], count: int) -> TimedNode:
+    start, end, thread, rows, parents = entry
+    if parents is not None:
+        parents = tuple(int(one) for one in parents)
+        if not all(0 <= one < count for one in parents):
+            raise ValueError(f"{entry} has parents that are not in the file")
+    is_timed = start is not None and end is not None
+    if is_timed and not (math.isfinite(start) and math.isfinite(end)):
+        raise ValueError(f"{entry} has times that are not finite")
+    return TimedNode(
+        node=node,
+        start=float(start) if is_timed else None,
+        end=float(end) if is_timed else None,
+        thread=None if thread is None else int(thread),
+        rows=None if rows is None else int(rows),
+        parents=parents,
+    )
+
+
+def stored_timeline(results: Results, manifest: dict[str, Any] | None) -> dict[str, Any]:
+    """Return what the run's file has of its timeline; the run must include its steps."""
+    nodes = results.nodes
+    origin = min((node.started_at for node in nodes if node.started_at), default=None)
+    # dbt numbers the threads of a process, which can have run other commands before.
+    started = sorted((one.started_at, one.thread) for one in nodes if one.started_at and one.thread)
+    threads: dict[str, int] = {}
+    for _, thread in started:
+        threads.setdefault(thread, len(threads) + 1)
+    parents = parents_in_run(results, manifest)
+    return {
+        "origin": origin.isoformat() if origin else None,
+        "steps": [_stored_step(step) for step in results.run.get("run_steps") or ()],
+        "nodes": [
+            [
+                _seconds(origin, node.started_at),
+                _seconds(origin, node.ended_at),
+                threads.get(node.thread),
+                node.rows,
+                parents.get(node.unique_id),
+            ]
+            for node in nodes
+        ],
+    }
+
+
+def _stored_step(step: dict[str, Any]) -> dict[str, Any]:
+    return {
+        "index": int(number(step.get("index")) or 0),
+        "name": text(step.get("name"))[:MAX_NAME],
+        "status": int(number(step.get("status")) or 0),
+        "started_at": text(step.get("started_at"))[:MAX_NAME],
+        "finished_at": text(step.get("finished_at"))[:MAX_NAME],
+    }
+
+
+def _seconds(origin: datetime | None, at: datetime | None) -> float | None:
+    return round((at - origin).total_seconds(), 2) if origin and at else None
+
+
+def parents_in_run(results: Results, manifest: dict[str, Any] | None) -> dict[str, list[int]]:
+    """Return unique id → places of its nearest ancestors in the run."""
+    if not manifest:
+        return {}
+    places: dict[str, int] = {}
+    for place, node in enumerate(results.nodes):
+        places.setdefault(node.unique_id, place)
+    known = every_node(record(manifest))
+    depends_on = {
+        unique_id: [text(one) for one in _listed(record(record(node).get("depends_on")))]
+        for unique_id, node in known.items()
+    }
+    return {
+        unique_id: sorted(places[one] for one in nearest(unique_id, depends_on, places))
+        for unique_id in places.keys() & known.keys()
+    }
+
+
+def _listed(depends_on: dict[str, Any]) -> list[Any]:
+    nodes = depends_on.get("nodes")
+    return nodes if isinstance(nodes, list) else []
+
+
+def nearest(node: T, parents: Mapping[T, Collection[T]], among: Collection[T]) -> set[T]:
+    """Return the nearest ancestors among these nodes, as dbt waits for them.
+
+    dbt runs a selected node after its selected ancestors, also if none between them is selected.
+    """
+    found: set[T] = set()
+    seen: set[T] = {node}
+    waiting = [*parents.get(node, ())]
+    while waiting:
+        parent = waiting.pop()
+        if parent in seen:
+            continue
+        seen.add(parent)
+        if parent in among:
+            found.add(parent)
+        else:
+            waiting.extend(parents.get(parent, ()))
+    return found
