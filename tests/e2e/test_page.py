@@ -21,6 +21,7 @@ from include.local_airflow.start.plan import database_of
 from include.local_servers.connections import DBT_CLOUD
 from tests.e2e.airflow_client import Airflow
 from tests.e2e.project import Project, eventually
+from tests.e2e.test_job_dags import missing_table
 from tests.free_ports import free_port
 from tests.pictures.browser import Page, browser, needs_browser
 
@@ -104,11 +105,19 @@ def token_of(address: str, user: str) -> str:
 
 
 PATHS = ("", f"jobs/{JOB_ID}", f"docs/{PROJECT_ID}")
+RUN_PATH = f"jobs/{JOB_ID}/runs/{{run_id}}"
 
 
-@pytest.mark.parametrize("path", PATHS)
-def test_page_requires_an_airflow_login_and_permission(kept: str, strict: str, path: str) -> None:
-    url = f"{strict}{PAGE}{path}"
+def newest_run(project: Project, job_id: int = JOB_ID) -> int:
+    (run,) = project.dbt_runs(limit=1, order_by="-id", job_definition_id=job_id)
+    return int(run["id"])
+
+
+@pytest.mark.parametrize("path", [*PATHS, RUN_PATH])
+def test_page_requires_an_airflow_login_and_permission(
+    kept: str, project: Project, strict: str, path: str
+) -> None:
+    url = f"{strict}{PAGE}{path.format(run_id=newest_run(project))}"
 
     stranger = get(url)
     forged = get(url, Authorization="Bearer nonsense")
@@ -233,7 +242,7 @@ def test_job_page_adds_a_new_run_without_a_reload(
 
     run_id = start_dbt_run(project, DOCUMENTED_JOB, EVIL)
 
-    page.wait_for(f"{run_id}\t", EVIL)
+    page.wait_for(f"{run_id} ↗", EVIL)
     page.wait_for("success")
     assert page.evaluate("window.isTheSame && document.title") == "Daily run, dbt Cloud"
 
@@ -253,6 +262,49 @@ def test_page_fits_a_narrow_window_in_dark_mode(
     finally:
         page.size(1280, 800)
         page.command("Emulation.setEmulatedMedia", features=[])
+
+
+@needs_browser
+@pytest.mark.parametrize("width", [1280, 400])
+def test_run_page_in_the_airflow_frame_shows_where_the_time_went(
+    airflow: Airflow, project: Project, page: Page, kept: str, width: int
+) -> None:
+    page.size(width, 900)
+    run_path = RUN_PATH.format(run_id=newest_run(project))
+    try:
+        page.open(f"http://127.0.0.1:{airflow.port}/plugin/dbt-cloud{PAGE}{run_path}", "Phases")
+        assert page.evaluate(f"{FRAME}.documentElement.scrollWidth") <= width
+        assert page.evaluate(f"{FRAME}.querySelectorAll('.gantt rect[data-row]').length") > 10
+        assert page.evaluate(f"{FRAME}.querySelectorAll('.path tbody tr').length") > 1
+        link = f"[...{FRAME}.querySelectorAll('.facts a')].find(a => a.textContent == '{RUN}')"
+        page.evaluate(f"{link}.click()")
+        eventually(shows(page, f"location.pathname.startsWith('/dags/{RUN}/runs/')"), "leads out")
+    finally:
+        page.size(1280, 800)
+
+
+@needs_browser
+def test_page_of_a_failed_run_shows_message_sql_line_and_skipped_nodes(
+    airflow: Airflow, project: Project, page: Page, kept: str
+) -> None:
+    body = {"cause": "test", "steps_override": ["dbt build --select +stores"]}
+    with missing_table(project, "stores"):
+        answer = project.dbt_cloud.post(f"/jobs/{JOB_ID}/run/", json=body)
+        run_id = int(answer.raise_for_status().json()["data"]["id"])
+        path = f"/runs/{run_id}/"
+        eventually(lambda: project.dbt_cloud.get(path).json()["data"]["is_complete"], "it ends")
+    airflow.run(KEEP, run_id=run_id)
+    airflow.call("PATCH", f"/dags/{KEEP}", is_paused=True)
+
+    page.open(
+        f"http://127.0.0.1:{airflow.port}{PAGE}{RUN_PATH.format(run_id=run_id)}",
+        "model stg_stores error SQL line",
+        "stores does not exist",
+    )
+
+    card = page.evaluate("document.querySelector('.failure').innerText")
+    assert "skipped because of it:" in card
+    assert "model stores" in card
 
 
 @needs_browser

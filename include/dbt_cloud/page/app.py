@@ -147,7 +147,7 @@ def router(accounts: Accounts, dag_id: str) -> APIRouter:
             if one.history
             and (details := run_details_of(job_id, run_id, one.recent, one.history, find_dag_runs))
         ]
-        missing = "is neither stored nor one of dbt Cloud's newest runs."
+        missing = "is not one of dbt Cloud's newest runs, and has no readable file."
         shown, details = only_one(found, f"Run {run_id} of job {job_id}", missing)
         return page("run.html", root_of(request), shown=shown, found=details, dag_id=dag_id)
 

@@ -7,6 +7,7 @@ of the thread, and the places of its parents in the list of nodes. Unavailable v
 from __future__ import annotations
 
 import math
+from collections import defaultdict
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from datetime import datetime
@@ -95,11 +96,7 @@ def stored_timeline(results: Results, manifest: dict[str, Any] | None) -> dict[s
     """Return what the run's file has of its timeline; the run must include its steps."""
     nodes = results.nodes
     origin = min((node.started_at for node in nodes if node.started_at), default=None)
-    # dbt numbers the threads of a process, which can have run other commands before.
-    started = sorted((one.started_at, one.thread) for one in nodes if one.started_at and one.thread)
-    threads: dict[str, int] = {}
-    for _, thread in started:
-        threads.setdefault(thread, len(threads) + 1)
+    threads = thread_numbers(nodes)
     parents = parents_in_run(results, manifest)
     return {
         "origin": origin.isoformat() if origin else None,
@@ -108,13 +105,32 @@ def stored_timeline(results: Results, manifest: dict[str, Any] | None) -> dict[s
             [
                 _seconds(origin, node.started_at),
                 _seconds(origin, node.ended_at),
-                threads.get(node.thread),
+                threads.get((node.step, node.thread)),
                 node.rows,
                 parents.get(node.unique_id),
             ]
             for node in nodes
         ],
     }
+
+
+def thread_numbers(nodes: list[Node]) -> dict[tuple[int, str], int]:
+    """Return step and name of a thread → its number from 1, by the first start in the step.
+
+    dbt's own numbers count all threads of a process, which can run several commands.
+    """
+    started = sorted(
+        (node.started_at, node.step, node.thread)
+        for node in nodes
+        if node.started_at and node.thread
+    )
+    numbers: dict[tuple[int, str], int] = {}
+    counts: dict[int, int] = defaultdict(int)
+    for _, step, thread in started:
+        if (step, thread) not in numbers:
+            counts[step] += 1
+            numbers[step, thread] = counts[step]
+    return numbers
 
 
 def _stored_step(step: dict[str, Any]) -> dict[str, Any]:

@@ -228,7 +228,7 @@ def test_run_page_of_a_damaged_file_is_missing(client: TestClient, history: Hist
     answer = client.get(RUN_PATH)
 
     assert answer.status_code == 404
-    assert f"Run 1 of job {DAILY} is neither stored nor" in answer.text
+    assert f"Run 1 of job {DAILY} is not one of dbt Cloud" in answer.text
 
 
 def test_docs_view_skips_missing_and_unreadable_files(client: TestClient, history: History) -> None:

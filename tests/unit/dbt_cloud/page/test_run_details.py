@@ -123,6 +123,14 @@ def test_unlimited_threads_save_what_nodes_waited(history: History) -> None:
     assert {place: link.waited for place, link in found.critical.items()} == {0: 0, 2: 4}
 
 
+def test_unlimited_threads_save_an_unknown_time_after_a_clock_jump(history: History) -> None:
+    keep(history, [node(A, 75, 79), node(B, 79, 3690, seconds=4.0)])
+
+    found = details(history)
+
+    assert (found.path.contradictions, found.saved_seconds) == (1, None)
+
+
 def test_file_of_an_earlier_version_shows_its_nodes_without_a_path(history: History) -> None:
     keep(history, NODES)
     file = Path(history.folder.path, str(DAILY), "1.json")

@@ -13,6 +13,7 @@ from include.dbt_cloud.airflow.compat import AirflowFailException
 from include.dbt_cloud.api.accounts import Account
 from include.dbt_cloud.api.responses import DbtCloudRefusedError
 from include.dbt_cloud.reports import keep_runs, runs_not_kept
+from include.dbt_cloud.reports.critical_path import CriticalPath
 from include.dbt_cloud.reports.dbt_docs import documented_projects, newest_docs
 from include.dbt_cloud.reports.history import RUNS_PER_JOB, History, write
 from tests.conftest import MakeDbtCloud
@@ -57,6 +58,34 @@ def test_keep_runs_stores_results_and_failures(history: Any, kept: Any, runs: li
     (node,) = found[runs[1]].failed
     assert "stores does not exist" in node.message
     assert found[runs[1]].run["trigger"]["cause"] == "</script>"
+
+
+def test_keep_runs_stores_times_threads_and_parents(
+    history: Any, kept: Any, local_dbt_cloud: RunningDbtCloud
+) -> None:
+    run_id = local_dbt_cloud.trigger(JOB, steps_override=["dbt build --select +stores"])
+    local_dbt_cloud.wait(run_id)
+    (results,) = keep_runs([run_id], history)
+
+    found = History(kept).timeline(JOB, run_id)
+
+    assert found
+    timeline = found[1]
+    assert timeline
+    names = [one.node.name for one in timeline.nodes]
+    marts, staged = (timeline.nodes[names.index(name)] for name in ("stores", "stg_stores"))
+    assert marts.parents == tuple(sorted(names.index(one) for one in ("orders", "stg_stores")))
+    assert staged.parents == ()
+    assert all(one.thread and one.end and one.end > (one.start or 0) for one in timeline.nodes)
+    assert [step.name for step in timeline.steps][-1].startswith("Invoke dbt with `dbt build")
+    assert all(step.started_at and step.finished_at for step in timeline.steps)
+    path = CriticalPath.of(timeline)
+    assert (path.unknown, path.left_out, path.contradictions) == (0, 0, 0)
+    chain = [timeline.nodes[link.place].node for link in path.links]
+    assert {node.kind for node in chain} >= {"model", "test"}  # a build waits for tests
+    assert path.wall_seconds
+    assert path.seconds <= path.wall_seconds
+    assert len(results.nodes) == len(timeline.nodes)
 
 
 def test_runs_not_kept_lists_finished_runs_missing_from_the_history(

@@ -82,6 +82,18 @@ def test_timeline_has_seconds_threads_rows_and_places_of_parents() -> None:
     assert stored["steps"] == [{key: STEPS[0][key] for key in (*STEPS[0],) if key != "logs"}]
 
 
+def test_threads_are_numbered_by_first_start_in_each_step() -> None:
+    nodes = [
+        node(A, 2, 3, "Thread-9"),
+        node(B, 0, 5, "Thread-12"),
+        node(A, 10, 11, "Thread-15", step=5),
+        node(B, 11, 12, "Thread-15", step=5),
+        node(C, 11, 12, "", step=5),
+    ]
+
+    assert [one[2] for one in stored_timeline(results(nodes), {})["nodes"]] == [2, 1, 1, 1, None]
+
+
 def test_history_returns_the_timeline_that_was_kept(history: History) -> None:
     history.keep(results(NODES), stored_timeline(results(NODES), MANIFEST))
 
