@@ -216,6 +216,15 @@ def test_run_page_states_how_long_unlimited_threads_take() -> None:
     assert '<td class="number">50 %</td><td>4.00 s for a thread</td>' in text
 
 
+def test_run_page_states_that_more_threads_save_no_time() -> None:
+    nodes = [node("a", 0, 4), node("b", 4, 8, 1, (0,)), node("c", 0, 3, 2)]
+
+    text = run_page(run_details(nodes))
+
+    assert "More threads save no time" in text
+    assert "takes 8.0 s, as long as all nodes with 2 threads." in text
+
+
 @pytest.mark.parametrize(
     ("found", "sentence"),
     [
