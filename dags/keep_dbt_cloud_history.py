@@ -5,7 +5,7 @@ Stores the results of each finished run of the account, started by Airflow or no
 built models as assets. The page "dbt Cloud" in Airflow's menu shows run times, slower models,
 failed tests and dbt's documentation.
 
-- One small file per run under `HISTORY`, about 110 bytes a node; the newest 200 runs of each job.
+- One small file per run under `HISTORY`, about 140 bytes a node; the newest 200 runs of each job.
 - A manual Dag run stores the run named in the form, or the newest runs that are not stored yet.
 - A model's event is sent once, after build and tests, unless `publish_models_as_assets` sent it.
   Runs for pull requests and into other schemas are stored, but publish nothing.

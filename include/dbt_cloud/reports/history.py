@@ -1,7 +1,7 @@
 """Store the results of finished runs, one small file per run, for the page and for analysis.
 
 ``FOLDER/JOB_ID/RUN_ID.json`` has the run without its steps, and each node's status, seconds, and
-message of a failure or warning. A node takes about 110 bytes, and 45 in the run's timeline.
+message of a failure or warning. A node takes about 110 bytes, and 30 in the run's timeline.
 ``FOLDER`` belongs to one account.
 """
 
