@@ -236,14 +236,11 @@ class Album:
         self.take("airflow_job_models", run, "rest_of_run", click=(GRAPH, GROUPS, NO_MAP))
 
     def take_page(self) -> None:
-        """Show a job with a failed run, and its newest good run; earlier pictures have run it."""
+        """Show a job with a failed run; earlier pictures have run it."""
         self.airflow.run("keep_dbt_cloud_history")
         self.page.size(1280, 1560)  # down to its runs
         job = f"{self.ui}/plugin/dbt-cloud/dbt-cloud-page/jobs/{REPORTED_JOB}"
         self.take("airflow_dbt_cloud", job, "What has failed", "stg_stores")
-        good = {"job_definition_id": REPORTED_JOB, "status": 10}
-        (run,) = self.project.dbt_runs(limit=1, order_by="-id", **good)
-        self.take("airflow_dbt_cloud_run", f"{job}/runs/{run['id']}", "Critical path")
 
     def take_the_question(self) -> None:
         """Show the form that approves the build of a changed model."""
