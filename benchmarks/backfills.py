@@ -13,7 +13,7 @@ from tests.e2e.project import Project
 
 DAG = "backfill_dbt_cloud_job"
 DAYS = 30
-MONTHS = ("04", "06", "09")  # with thirty days; a backfill skips days that have a Dag run
+MONTHS = ("06", "09")  # with thirty days; a backfill skips days that have a Dag run
 
 
 def measure(rounds: int) -> Iterator[Figure]:
@@ -31,7 +31,7 @@ def measure(rounds: int) -> Iterator[Figure]:
 
 def ways(airflow: Airflow) -> Iterator[tuple[str, float]]:
     start(airflow, "2026-04-01", days=1)  # creates the table, and parses the dbt project
-    for month, active in zip(MONTHS, (1, 4, 8), strict=True):
+    for month, active in zip(MONTHS, (1, 4), strict=True):
         began = time.monotonic()
         days = (f"2026-{month}-01", f"2026-{month}-{DAYS}")
         airflow.backfill(DAG, *days, patience=1200, max_active_runs=active)

@@ -40,19 +40,22 @@ class Emitted:
         lines = self.file.read_text().splitlines() if self.file.exists() else []
         return [json.loads(line) for line in lines]
 
-    def of_dag_run(self, dag_id: str, dag_run_id: str) -> list[Event]:
+    def of_dag_run(self, dag_id: str, dag_run_id: str, times: int = 1) -> list[Event]:
         """Return the events of a Dag run and of all runs below it, once all have ended.
 
-        A task sends its last event after Airflow has stored its state.
+        A task sends its last event after Airflow has stored its state. A Dag run that was cleared
+        ends several ``times``.
         """
 
         def found() -> list[Event] | None:
             events = self.all()
             own = [one for one in events if is_of(one, dag_id, dag_run_id)]
+            if sum(one["eventType"] in ENDS for one in own) < times:
+                return None
             roots = {one["run"]["runId"] for one in own}
             own += [one for one in events if root(one) in roots]
             ended = {one["run"]["runId"] for one in own if one["eventType"] in ENDS}
-            return own if own and all(one["run"]["runId"] in ended for one in own) else None
+            return own if all(one["run"]["runId"] in ended for one in own) else None
 
         return eventually(found, f"an event of the end of {dag_id} {dag_run_id}")
 
