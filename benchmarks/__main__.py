@@ -11,7 +11,6 @@ from collections.abc import Callable, Iterable
 from functools import partial
 
 from benchmarks import (
-    backfills,
     finished_runs,
     local_dbt_cloud,
     model_tasks,
@@ -30,7 +29,6 @@ MODELS = {
     "500": (500, 0),
 }
 BENCHMARKS: dict[str, Callable[[int], Iterable[Figure]]] = {
-    "backfills": backfills.measure,
     "finished_runs": finished_runs.measure,
     "local_dbt_cloud": local_dbt_cloud.measure,
     "parse_models": parse_models.measure,
