@@ -155,6 +155,14 @@ def failed_nodes(client: DbtCloudClient, run_id: int, step: int) -> list[Node]:
 
 def nodes_of_run(client: DbtCloudClient, run: dict[str, Any]) -> Iterator[Node]:
     """Yield the nodes of all steps, in order; ``run`` must include its steps."""
+    for index, _, run_results in built_steps(client, run):
+        yield from nodes_in(run_results, index)
+
+
+def built_steps(
+    client: DbtCloudClient, run: dict[str, Any]
+) -> Iterator[tuple[int, str, dict[str, Any]]]:
+    """Yield index, command and ``run_results.json`` of each step that built or tested nodes."""
     seen: set[str] = set()
     for step in run["run_steps"] or ():
         command = command_of(step)
@@ -166,4 +174,4 @@ def nodes_of_run(client: DbtCloudClient, run: dict[str, Any]) -> Iterator[Node]:
         # For a step without results, dbt Cloud can return those of the step before.
         if (invocation := invocation_of(artifact)) not in seen:
             seen.add(invocation)
-            yield from nodes_in(artifact, step["index"])
+            yield step["index"], command, artifact

@@ -22,7 +22,7 @@ from openlineage.client.facet_v2 import (
 from openlineage.client.uuid import generate_static_uuid
 from openlineage.common.provider.dbt.facets import ParentRunMetadata
 
-from ..api.artifacts import BUILDING, command_of, command_run_by, invocation_of, read_artifact
+from ..api.artifacts import built_steps, read_artifact
 from ..api.client import DbtCloudClient
 from .nodes import Step, events_of_step
 
@@ -63,19 +63,10 @@ def events_of_run(
 
 def steps_of(client: DbtCloudClient, run: dict[str, Any]) -> Iterator[Step]:
     """Yield the steps that ran nodes; skip and log those that cannot be read."""
-    seen: set[str] = set()
     project = client.get(f"projects/{run['project_id']}/") if run["run_steps"] else {}
     has_docs = run.get("has_docs_generated")
     catalog = read_artifact(client, run["id"], "catalog.json") if has_docs else None
-    for step in run["run_steps"] or ():
-        command, index = command_of(step), step["index"]
-        results = read_artifact(client, run["id"], "run_results.json", index) if command else None
-        if not command or results is None or command_run_by(results, command) not in BUILDING:
-            continue
-        # For a step without results, dbt Cloud can return those of the step before.
-        if (invocation := invocation_of(results)) in seen:
-            continue
-        seen.add(invocation)
+    for index, command, results in built_steps(client, run):
         manifest = read_artifact(client, run["id"], "manifest.json", index)
         if manifest is None:
             log.warning("Run %s, step %s has no manifest: no events of nodes.", run["id"], index)
