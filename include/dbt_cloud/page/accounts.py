@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any, TypeVar
@@ -72,28 +72,36 @@ class Accounts:
                 known.setdefault(one.account, one)
         return [one for one in shown if one.account is None or known[one.account] is one]
 
+    def find(
+        self,
+        conn_id: str,
+        look: Callable[[ShownAccount, History], T | None],
+        what: str,
+        none: str,
+    ) -> tuple[ShownAccount, T]:
+        """Return the only account in which a job, run or project is found, and what is found.
+
+        Raises:
+            HTTPException: No account has it, or several have one with this id.
+        """
+        found = [
+            (shown, one)
+            for shown in self.read(conn_id)
+            if shown.history and (one := look(shown, shown.history)) is not None
+        ]
+        if not found:
+            raise HTTPException(404, f"{what} {none}")
+        if len(found) > 1:
+            places = " and ".join(f"{shown}" for shown, _ in found)
+            raise HTTPException(
+                409,
+                f"{what} exists in {places}: open it from the list of jobs, or add "
+                f"{found[0][0].query} to the address.",
+            )
+        return found[0]
+
     def _read_one(self, conn_id: str) -> ShownAccount:
         recent = self._newest_runs[conn_id].read()
         history = History(recent.account.folder_below(self._history)) if recent.account else None
         query = f"?{urlencode({'connection': conn_id})}" if len(self._newest_runs) > 1 else ""
         return ShownAccount(conn_id, recent, history, query)
-
-
-def only_one(
-    found: Sequence[tuple[ShownAccount, T]], what: str, none: str
-) -> tuple[ShownAccount, T]:
-    """Return the only account in which a job or project is found, and what is found.
-
-    Raises:
-        HTTPException: No account has it, or several have one with this id.
-    """
-    if not found:
-        raise HTTPException(404, f"{what} {none}")
-    if len(found) > 1:
-        places = " and ".join(f"{shown}" for shown, _ in found)
-        raise HTTPException(
-            409,
-            f"{what} exists in {places}: open it from the list of jobs, or add "
-            f"{found[0][0].query} to the address.",
-        )
-    return found[0]

@@ -25,7 +25,7 @@ from ..api.artifacts import has_failed
 from ..api.loose_json import LARGEST
 from ..reports.dbt_docs import read_newest_docs
 from . import charts
-from .accounts import Accounts, only_one
+from .accounts import Accounts
 from .content import FindDagRuns, Overview, details_of
 from .newest_runs import SECONDS
 from .run_details import run_details_of
@@ -127,13 +127,12 @@ def router(accounts: Accounts, dag_id: str) -> APIRouter:
     @routes.get("/jobs/{job_id}")
     def show_job(request: Request, job_id: Id, user: GetUserDep, connection: str = "") -> Response:
         find_dag_runs = dag_runs_for(user)
-        found = [
-            (one, details)
-            for one in accounts.read(connection)
-            if one.history
-            and (details := details_of(job_id, one.recent, one.history, find_dag_runs))
-        ]
-        shown, details = only_one(found, f"Job {job_id}", "has no run: run it, or store one.")
+        shown, details = accounts.find(
+            connection,
+            lambda one, history: details_of(job_id, one.recent, history, find_dag_runs),
+            f"Job {job_id}",
+            "has no run: run it, or store one.",
+        )
         return page("job.html", root_of(request), shown=shown, found=details)
 
     @routes.get("/jobs/{job_id}/runs/{run_id}")
@@ -141,25 +140,22 @@ def router(accounts: Accounts, dag_id: str) -> APIRouter:
         request: Request, job_id: Id, run_id: Id, user: GetUserDep, connection: str = ""
     ) -> Response:
         find_dag_runs = dag_runs_for(user)
-        found = [
-            (one, details)
-            for one in accounts.read(connection)
-            if one.history
-            and (details := run_details_of(job_id, run_id, one.recent, one.history, find_dag_runs))
-        ]
-        missing = "is not one of dbt Cloud's newest runs, and has no readable file."
-        shown, details = only_one(found, f"Run {run_id} of job {job_id}", missing)
+        shown, details = accounts.find(
+            connection,
+            lambda one, history: run_details_of(job_id, run_id, one.recent, history, find_dag_runs),
+            f"Run {run_id} of job {job_id}",
+            "is not one of dbt Cloud's newest runs, and has no readable file.",
+        )
         return page("run.html", root_of(request), shown=shown, found=details, dag_id=dag_id)
 
     @routes.get("/docs/{project_id}")
     def show_docs(project_id: Id, connection: str = "") -> Response:
-        found = [
-            (one, docs)
-            for one in accounts.read(connection)
-            if one.history
-            and (docs := read_newest_docs(one.history.folder, project_id)) is not None
-        ]
-        _, docs = only_one(found, f"Project {project_id}", "has no stored documentation.")
+        _, docs = accounts.find(
+            connection,
+            lambda _, history: read_newest_docs(history.folder, project_id),
+            f"Project {project_id}",
+            "has no stored documentation.",
+        )
         return HTMLResponse(docs, headers=DOCS_HEADERS)
 
     return routes

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection
 from dataclasses import dataclass
 
+from ..api.artifacts import TESTS
 from ..reports.timeline import TimedNode
 
 LANE = 24  # pixels
@@ -82,7 +83,7 @@ def state_of(node: TimedNode) -> str:
     """Return the bar's class: ``error``, ``warn``, ``test`` or ``success``."""
     if node.node.has_failed_or_warned:
         return "error" if node.node.has_failed else "warn"
-    return "test" if node.node.kind in ("test", "unit_test") else "success"
+    return "test" if node.node.kind in TESTS else "success"
 
 
 def ticks_of(seconds: float) -> list[Tick]:
