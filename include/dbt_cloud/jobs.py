@@ -11,7 +11,7 @@ from airflow.providers.dbt.cloud.hooks.dbt import DbtCloudHook
 
 from .airflow.compat import AirflowFailException
 from .api.client import DbtCloudClient
-from .api.jobs import id_of, list_jobs, quoted, similar
+from .api.jobs import completion_condition, id_of, list_jobs, quoted, similar
 from .run.triggered import DbtCloudFollowTriggeredRunOperator
 
 __all__ = [
@@ -138,7 +138,10 @@ def in_levels(found: list[dict[str, Any]], levels: int) -> list[list[dict[str, A
     more than ``levels``, or if jobs start each other.
     """
     names = {job["id"]: job["name"] for job in found}
-    parents = {job["id"]: _parent(job) for job in found if _parent(job) in names}
+    started_by: dict[int, Any] = {
+        job["id"]: completion_condition(job).get("job_id") for job in found
+    }
+    parents = {job_id: parent for job_id, parent in started_by.items() if parent in names}
     ancestors = {job_id: list(_ancestors(job_id, parents, names)) for job_id in names}
     deepest = max(ancestors, key=lambda job_id: len(ancestors[job_id]))
     if len(ancestors[deepest]) >= levels:
@@ -172,13 +175,6 @@ def _ancestors(job_id: int, parents: Mapping[int, int], names: Mapping[int, str]
         seen.append(parent)
         job_id = parent
         yield parent
-
-
-def _parent(job: dict[str, Any]) -> Any:
-    """Return the id of the job whose end starts this one."""
-    return ((job.get("job_completion_trigger_condition") or {}).get("condition") or {}).get(
-        "job_id"
-    )
 
 
 def _fits(

@@ -12,9 +12,9 @@ from airflow.providers.dbt.cloud.hooks.dbt import DbtCloudHook
 from ..airflow.compat import AirflowFailException
 from .client import DbtCloudClient
 from .responses import NOT_FOUND, DbtCloudRefusedError
+from .runs import PAGE
 
-PAGE = 100  # dbt Cloud's maximum per list call
-MAX_PAGES = 100
+MAX_LIST_PAGES = 100
 MAX_NAMED = 5  # names in an error message
 
 
@@ -55,7 +55,7 @@ def id_of(job_id: Any) -> int:
 def list_jobs(client: DbtCloudClient, **filters: Any) -> list[dict[str, Any]]:
     """Return the active jobs, by id; ``filters`` are those of dbt Cloud's list."""
     given = {name: value for name, value in filters.items() if value is not None}
-    return list(client.pages("jobs/", PAGE, MAX_PAGES, order_by="id", **given))
+    return list(client.pages("jobs/", PAGE, MAX_LIST_PAGES, order_by="id", **given))
 
 
 def get_job(client: DbtCloudClient, job_id: int) -> dict[str, Any]:
@@ -65,6 +65,11 @@ def get_job(client: DbtCloudClient, job_id: int) -> dict[str, Any]:
     except DbtCloudRefusedError as refusal:
         raise explained(refusal, job_id) from None
     return job
+
+
+def completion_condition(job: dict[str, Any]) -> dict[str, Any]:
+    """Return the condition under which another job's run starts this one; empty without one."""
+    return (job.get("job_completion_trigger_condition") or {}).get("condition") or {}
 
 
 def explained(refusal: DbtCloudRefusedError, job_id: int) -> DbtCloudRefusedError:
@@ -89,7 +94,7 @@ def quoted(names: Iterable[str]) -> str:
 def _search(hook: DbtCloudHook, client: DbtCloudClient, name: JobName) -> int:
     # dbt Cloud's API v2 lists projects too, but that is deprecated.
     projects = DbtCloudClient(hook, client.account_id, version="v3")
-    every_project = projects.pages("projects/", PAGE, MAX_PAGES)
+    every_project = projects.pages("projects/", PAGE, MAX_LIST_PAGES)
     project = _only("project", name.project_name, list(every_project))
     jobs = list_jobs(client, project_id=project["id"], include_related="environment")
     environments = {job["environment"]["name"] for job in jobs}

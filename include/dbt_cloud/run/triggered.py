@@ -6,11 +6,9 @@ import time
 from datetime import datetime
 from typing import Any
 
-from airflow.providers.dbt.cloud.hooks.dbt import DbtCloudJobRunStatus as Status
-
 from ..airflow.compat import AirflowException, AirflowSkipException
 from ..api.client import DbtCloudClient
-from ..api.jobs import get_job
+from ..api.jobs import completion_condition, get_job
 from ..api.runs import Run, runs_of_job, status_name
 from .exactly_once import LOOK_SECONDS
 from .operator import DbtCloudRunJobExactlyOnceOperator
@@ -95,7 +93,7 @@ def run_triggered_by(client: DbtCloudClient, parent: dict[str, Any], job_id: int
 def check_trigger(client: DbtCloudClient, parent: dict[str, Any], job_id: int) -> None:
     """Raise ``AirflowSkipException`` unless the end of ``parent`` starts the job."""
     job = get_job(client, job_id)
-    trigger = (job.get("job_completion_trigger_condition") or {}).get("condition") or {}
+    trigger = completion_condition(job)
     if trigger.get("job_id") != parent["job_definition_id"]:
         raise AirflowSkipException(
             f"{job['name']!r} no longer starts after job {parent['job_definition_id']}: its "
@@ -105,5 +103,5 @@ def check_trigger(client: DbtCloudClient, parent: dict[str, Any], job_id: int) -
         statuses = " or ".join(status_name(one) for one in trigger["statuses"])
         raise AirflowSkipException(
             f"dbt Cloud starts {job['name']!r} only after {statuses}, but run {parent['id']} ended "
-            f"with {Status(parent['status']).name.lower()}: {parent['href']}"
+            f"with {status_name(parent['status'])}: {parent['href']}"
         )
