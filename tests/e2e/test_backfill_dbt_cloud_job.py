@@ -9,8 +9,9 @@ from typing import Any
 import pytest
 
 from tests.e2e.airflow_client import Airflow
-from tests.e2e.project import Project, eventually
+from tests.e2e.project import Project
 from tests.e2e.variants import NO_BATCHES
+from tests.e2e.watching import run_outside
 
 pytestmark = [pytest.mark.slow, pytest.mark.xdist_group(name="airflow-a")]
 
@@ -35,23 +36,11 @@ def backfill_runs(airflow: Airflow) -> dict[str, dict[str, Any]]:
     return {run["logical_date"][:10]: run for run in found}
 
 
-def build(project: Project, command: str) -> None:
-    """Run the job with another command, without Airflow."""
-    body = {"cause": "test", "steps_override": [command]}
-    response = project.dbt_cloud.post(f"/jobs/{JOB_ID}/run/", json=body).raise_for_status()
-    run = response.json()["data"]["id"]
-
-    def status() -> int:
-        found = int(project.dbt_cloud.get(f"/runs/{run}/").json()["data"]["status"])
-        return found if found in (10, 20, 30) else 0
-
-    assert eventually(status, f"run {run} ends") == 10
-
-
 def full_refresh(project: Project, start: str, end: str) -> list[tuple[Any, ...]]:
     """Rebuild the table for these days with one command; return its rows."""
     interval = f"--event-time-start {start} --event-time-end {end}"
-    build(project, f"dbt build --full-refresh --select order_totals {interval}")
+    command = f"dbt build --full-refresh --select order_totals {interval}"
+    assert run_outside(project, JOB_ID, command)["status"] == 10
     return project.query(TABLE)
 
 

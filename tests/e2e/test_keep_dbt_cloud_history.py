@@ -14,6 +14,7 @@ from tests.e2e.airflow_client import Airflow
 from tests.e2e.project import Project, eventually
 from tests.e2e.test_job_dags import missing_table
 from tests.e2e.test_models import MARTS, NAMESPACE, STAGING, published
+from tests.e2e.watching import run_outside
 
 pytestmark = [pytest.mark.slow, pytest.mark.xdist_group(name="airflow-b")]
 
@@ -32,12 +33,7 @@ def paused(airflow: Airflow) -> Iterator[None]:
 
 def dbt_run(project: Project, **overrides: Any) -> int:
     """Return a finished run that Airflow did not start."""
-    body = {"cause": "Scheduled", **overrides}
-    started = project.dbt_cloud.post(f"/jobs/{JOB_ID}/run/", json=body).raise_for_status()
-    run_id = int(started.json()["data"]["id"])
-    path = f"/runs/{run_id}/"
-    eventually(lambda: project.dbt_cloud.get(path).json()["data"]["is_complete"], "the run ends")
-    return run_id
+    return int(run_outside(project, JOB_ID, cause="Scheduled", **overrides)["id"])
 
 
 def account(project: Project) -> Path:

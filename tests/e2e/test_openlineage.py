@@ -13,9 +13,10 @@ pytest.importorskip("airflow.providers.openlineage", reason="needs requirements-
 
 from tests.e2e.airflow_client import Airflow
 from tests.e2e.emitted import Emitted, Event, below, job_runs, kind, parent, repeated
-from tests.e2e.project import Project, eventually
+from tests.e2e.project import Project
 from tests.e2e.test_job_dags import missing_table
 from tests.e2e.variants import SHOWN, write_variant
+from tests.e2e.watching import run_outside
 from tests.free_ports import free_port
 from tests.openlineage_spec import problems
 
@@ -60,12 +61,7 @@ def loaded(airflow: Airflow, project: Project) -> int:
 
 def run_of_others(project: Project, **overrides: Any) -> int:
     """Return a finished run that Airflow did not start."""
-    body = {"cause": "Scheduled", **overrides}
-    answer = project.dbt_cloud.post(f"/jobs/{MARKETING}/run/", json=body).raise_for_status()
-    run_id = int(answer.json()["data"]["id"])
-    path = f"/runs/{run_id}/"
-    eventually(lambda: project.dbt_cloud.get(path).json()["data"]["is_complete"], "the run ends")
-    return run_id
+    return int(run_outside(project, MARKETING, cause="Scheduled", **overrides)["id"])
 
 
 def run(airflow: Airflow, emitted: Emitted, dag: str, state: str = "success") -> list[Event]:

@@ -22,6 +22,7 @@ from include.local_servers.connections import DBT_CLOUD
 from tests.e2e.airflow_client import Airflow
 from tests.e2e.project import Project, eventually
 from tests.e2e.test_job_dags import missing_table
+from tests.e2e.watching import run_outside
 from tests.free_ports import free_port
 from tests.pictures.browser import Page, browser, needs_browser
 
@@ -287,12 +288,8 @@ def test_run_page_in_the_airflow_frame_shows_where_the_time_went(
 def test_page_of_a_failed_run_shows_message_sql_line_and_skipped_nodes(
     airflow: Airflow, project: Project, page: Page, kept: str
 ) -> None:
-    body = {"cause": "test", "steps_override": ["dbt build --select +stores"]}
     with missing_table(project, "stores"):
-        answer = project.dbt_cloud.post(f"/jobs/{JOB_ID}/run/", json=body)
-        run_id = int(answer.raise_for_status().json()["data"]["id"])
-        path = f"/runs/{run_id}/"
-        eventually(lambda: project.dbt_cloud.get(path).json()["data"]["is_complete"], "it ends")
+        run_id = int(run_outside(project, JOB_ID, "dbt build --select +stores")["id"])
     airflow.run(KEEP, run_id=run_id)
     airflow.call("PATCH", f"/dags/{KEEP}", is_paused=True)
 

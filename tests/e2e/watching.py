@@ -54,9 +54,9 @@ def dag_run_of(airflow: Airflow, asset: Asset, run_id: int) -> str:
     return eventually(started, f"run {run_id} starts a Dag run")[0]
 
 
-def run_outside(project: Project, job_id: int, *steps: str) -> dict[str, Any]:
+def run_outside(project: Project, job_id: int, *steps: str, **overrides: Any) -> dict[str, Any]:
     """Run a job outside Airflow, from start to end; return its run."""
-    body = {"cause": "started by curl"} | ({"steps_override": steps} if steps else {})
+    body = {"cause": "started by curl"} | ({"steps_override": steps} if steps else {}) | overrides
     answer = project.dbt_cloud.post(f"/jobs/{job_id}/run/", json=body).raise_for_status()
     run_id = answer.json()["data"]["id"]
 
