@@ -121,7 +121,7 @@ def test_run_page_refreshes_in_a_browser_with_and_without_scripts(
         )
 
     def shows_the_end() -> bool:
-        shown = window.evaluate("document.body.innerText") or ""
+        shown = window.evaluate("document.body?.innerText") or ""
         return "Finished\n" in shown and f"Finished\n{DASH}" not in shown
 
     wait_until(shows_the_end)

@@ -10,6 +10,7 @@ import json
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from typing import Any
 
 import httpx
@@ -24,11 +25,12 @@ from tests.e2e.project import Project, eventually
 from tests.e2e.test_job_dags import missing_table
 from tests.e2e.watching import run_outside
 from tests.free_ports import free_port
-from tests.pictures.browser import Page, browser, needs_browser
+from tests.pictures.browser import BrowserError, Page, browser, needs_browser
 
 pytestmark = [pytest.mark.slow, pytest.mark.xdist_group(name="airflow-b")]
 
 KEEP, RUN = "keep_dbt_cloud_history", "run_dbt_cloud_job"
+TASK = "trigger_dbt_cloud_job_run"
 JOB_ID, PROJECT_ID, DOCUMENTED_JOB = 65767, 36467, 48618
 PAGE, PREFIX = "/dbt-cloud-page/", "/airflow"
 PASSWORD = "as it is"
@@ -109,16 +111,16 @@ PATHS = ("", f"jobs/{JOB_ID}", f"docs/{PROJECT_ID}")
 RUN_PATH = f"jobs/{JOB_ID}/runs/{{run_id}}"
 
 
-def newest_run(project: Project, job_id: int = JOB_ID) -> int:
-    (run,) = project.dbt_runs(limit=1, order_by="-id", job_definition_id=job_id)
-    return int(run["id"])
+def run_of(airflow: Airflow, kept: str) -> int:
+    """Return the id of the dbt Cloud run that belongs to the Dag run."""
+    return int(airflow.xcom(RUN, kept, TASK))
 
 
 @pytest.mark.parametrize("path", [*PATHS, RUN_PATH])
 def test_page_requires_an_airflow_login_and_permission(
-    kept: str, project: Project, strict: str, path: str
+    airflow: Airflow, kept: str, strict: str, path: str
 ) -> None:
-    url = f"{strict}{PAGE}{path.format(run_id=newest_run(project))}"
+    url = f"{strict}{PAGE}{path.format(run_id=run_of(airflow, kept))}"
 
     stranger = get(url)
     forged = get(url, Authorization="Bearer nonsense")
@@ -205,7 +207,11 @@ def press(page: Page, key: str, code: int) -> None:
 
 
 def shows(page: Page, script: str) -> Callable[[], Any]:
-    return lambda: page.evaluate(script)
+    def value() -> Any:
+        with suppress(BrowserError):  # the page is not there yet
+            return page.evaluate(script)
+
+    return value
 
 
 @needs_browser
@@ -268,10 +274,10 @@ def test_page_fits_a_narrow_window_in_dark_mode(
 @needs_browser
 @pytest.mark.parametrize("width", [1280, 400])
 def test_run_page_in_the_airflow_frame_shows_where_the_time_went(
-    airflow: Airflow, project: Project, page: Page, kept: str, width: int
+    airflow: Airflow, page: Page, kept: str, width: int
 ) -> None:
     page.size(width, 900)
-    run_path = RUN_PATH.format(run_id=newest_run(project))
+    run_path = RUN_PATH.format(run_id=run_of(airflow, kept))
     try:
         page.open(f"http://127.0.0.1:{airflow.port}/plugin/dbt-cloud{PAGE}{run_path}", "Phases")
         assert page.evaluate(f"{FRAME}.documentElement.scrollWidth") <= width

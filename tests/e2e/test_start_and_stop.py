@@ -101,7 +101,9 @@ def test_doctor_checks_the_running_airflow_and_dbt_cloud(
     one = project.launcher("doctor", "react_to_dbt_cloud_run", PORT="", DBT_CLOUD_PORT="").stdout
 
     host = f"localhost:{project.dbt_cloud_port}"
-    assert every.startswith("✗ run_missing_job.trigger_dbt_cloud_job_run: job 1 does not exist")
+    assert every.startswith(
+        "✗ dbt_cloud_default: run_missing_job.trigger_dbt_cloud_job_run: job 1 does not exist"
+    )
     assert f"✓ dbt_cloud_default ({host}, account 16173)" in every
     assert f"✓ The connection dbt_cloud_default comes from Airflow's database: {host}" in one
     assert f"webhook 'Airflow' to http://127.0.0.1:{project.port}/webhooks/dbt-cloud" in one

@@ -67,8 +67,11 @@ class Page:
         return result
 
     def evaluate(self, script: str) -> Any:
-        """Return the value of an expression in the page."""
+        """Return the value of an expression in the page; an exception in it is an error."""
         response = self.command("Runtime.evaluate", expression=script, returnByValue=True)
+        if thrown := response.get("exceptionDetails"):
+            described = thrown.get("exception", {}).get("description", thrown["text"])
+            raise BrowserError(f"{script}: {described}")
         return response["result"].get("value")
 
     def wait_for(self, *texts: str) -> None:
