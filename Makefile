@@ -13,7 +13,7 @@ unexport PYTHONDONTWRITEBYTECODE
 
 LAUNCHER = .venv/bin/python -m include.local_airflow
 # With two processes, both would mostly wait for Airflow.
-PYTEST = .venv/bin/python -m pytest -n 3 --dist loadgroup
+PYTEST = .venv/bin/python -m pytest -n 3 --dist loadfile --no-loadscope-reorder
 
 .DEFAULT_GOAL := help
 .PHONY: help run start status doctor logs stop second-account test test-all test-slow test-next test-astro check bench readme constraints eject matrix pictures lineage install
@@ -63,7 +63,7 @@ test-all: test ## Run all tests
 	$(PYTEST) -m slow
 
 test-slow: install ## Run one group of slow tests: GROUP=airflow-a
-	$(PYTEST) -m "slow and $(if $(GROUP),xdist_group(name='$(GROUP)'),not xdist_group)"
+	$(PYTEST) -m "slow and $(if $(GROUP),group(name='$(GROUP)'),not group)"
 
 test-next: install ## Run tests on the next Airflow pre-release: TESTS="tests/unit tests/e2e"
 	.venv/bin/python -m tests.matrix.next_airflow $(TESTS)

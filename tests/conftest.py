@@ -8,7 +8,6 @@ import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -54,20 +53,6 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         if not item.get_closest_marker("timeout"):
             found = [limit for folder, limit in LIMITS.items() if item.nodeid.startswith(folder)]
             item.add_marker(pytest.mark.timeout(*found or [LIMIT], method="signal"))
-
-
-@pytest.hookimpl(optionalhook=True)
-def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
-    """Run the tests of an ``xdist_group``, or else of a file, in one process and in order."""
-    from xdist.scheduler import LoadGroupScheduling
-
-    class ByGroupOrFile(LoadGroupScheduling):  # type: ignore[misc]  # xdist has no types
-        def _split_scope(self, nodeid: str) -> str:
-            scope: str = super()._split_scope(nodeid)
-            return scope.partition("::")[0]
-
-    config.option.loadscopereorder = False
-    return ByGroupOrFile(config, log)
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -42,7 +42,7 @@ def test_page_lists_every_workflow_and_describes_ci_and_deploy() -> None:
 def test_ci_matrix_has_every_group_of_slow_tests() -> None:
     jobs = workflow((WORKFLOWS / "ci.yml").read_text())["jobs"]
     files = [file.read_text() for file in (PROJECT / "tests").rglob("*.py")]
-    named = {name for file in files for name in re.findall(r'xdist_group\(name="([\w-]+)"', file)}
+    named = {name for file in files for name in re.findall(r'mark.group\(name="([\w-]+)"', file)}
 
     assert sorted(jobs["slow"]["strategy"]["matrix"]["group"]) == ["", *sorted(named)]
 
@@ -50,8 +50,8 @@ def test_ci_matrix_has_every_group_of_slow_tests() -> None:
 @pytest.mark.parametrize(
     "file", sorted((PROJECT / "tests/e2e").glob("test_*.py")), ids=lambda file: file.stem
 )
-def test_end_to_end_test_file_declares_its_xdist_group(file: Path) -> None:
-    assert re.search(r"^pytestmark = .*pytest\.mark\.xdist_group\(name=", file.read_text(), re.M)
+def test_end_to_end_test_file_declares_its_group(file: Path) -> None:
+    assert re.search(r"^pytestmark = .*pytest\.mark\.group\(name=", file.read_text(), re.M)
 
 
 def test_page_lists_exactly_the_secrets_and_variables_of_the_workflows() -> None:

@@ -29,7 +29,7 @@ from include.local_servers.connections import DBT_CLOUD
 from tests.free_ports import free_port
 
 CHECKOUT = Path(__file__).parents[2]
-PATIENCE = 120.0  # seconds; for a busy machine, a Dag run takes about ten
+PATIENCE = 300.0  # seconds; for a busy machine, a Dag run takes about ten
 
 T = TypeVar("T")
 

@@ -10,7 +10,7 @@ import pytest
 from tests.e2e.airflow_client import Airflow
 from tests.e2e.project import CHECKOUT, Project, eventually
 
-pytestmark = pytest.mark.xdist_group(name="airflow-a")
+pytestmark = pytest.mark.group(name="airflow-a")
 
 DAGS = 26  # that the files of the repository make
 PATIENCE = 480.0  # seconds for all; 240 on two cores that do nothing else

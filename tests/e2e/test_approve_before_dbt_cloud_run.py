@@ -15,7 +15,7 @@ from tests.e2e.receiver import messages
 from tests.e2e.variants import ASKING, ASKING_IN_VAIN
 from tests.webhook_receiver import WebhookReceiver
 
-pytestmark = [pytest.mark.slow, pytest.mark.xdist_group(name="airflow-a")]
+pytestmark = [pytest.mark.slow, pytest.mark.group(name="airflow-a")]
 
 LIST, READ, APPROVE = "list_changes", "read_changes", "approve"
 BUILD = "trigger_dbt_cloud_job_run"

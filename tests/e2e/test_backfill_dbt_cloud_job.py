@@ -13,7 +13,7 @@ from tests.e2e.project import Project
 from tests.e2e.variants import NO_BATCHES
 from tests.e2e.watching import run_outside
 
-pytestmark = [pytest.mark.slow, pytest.mark.xdist_group(name="airflow-a")]
+pytestmark = [pytest.mark.slow, pytest.mark.group(name="airflow-a")]
 
 DAG = "backfill_dbt_cloud_job"
 CHOOSE, BUILD, LIST = "choose_days", "trigger_dbt_cloud_job_run", "list_batches"

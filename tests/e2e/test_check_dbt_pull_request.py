@@ -16,7 +16,7 @@ from tests.e2e.airflow_client import Airflow
 from tests.e2e.git import git
 from tests.e2e.project import Project, eventually
 
-pytestmark = [pytest.mark.slow, pytest.mark.xdist_group(name="airflow-a")]
+pytestmark = [pytest.mark.slow, pytest.mark.group(name="airflow-a")]
 
 DAG, TRIGGER, REPORT = "check_dbt_pull_request", "trigger_dbt_cloud_job_run", "report_check"
 SCHEMA = "dbt_cloud_pr_48621_7"

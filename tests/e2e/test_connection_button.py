@@ -10,7 +10,7 @@ from tests.e2e.airflow_client import Airflow
 from tests.e2e.project import Project
 from tests.e2e.secret_token import TOKEN
 
-pytestmark = [pytest.mark.slow, pytest.mark.xdist_group(name="airflow-a")]
+pytestmark = [pytest.mark.slow, pytest.mark.group(name="airflow-a")]
 
 
 def answer_of(airflow: Airflow, **connection: Any) -> tuple[bool, str]:

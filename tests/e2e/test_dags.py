@@ -15,7 +15,7 @@ from tests.e2e.receiver import messages
 from tests.e2e.variants import MISSING_JOB, TELLING, UNREADABLE
 from tests.webhook_receiver import WebhookReceiver
 
-pytestmark = [pytest.mark.slow, pytest.mark.xdist_group(name="airflow-a")]
+pytestmark = [pytest.mark.slow, pytest.mark.group(name="airflow-a")]
 
 ACTIVE = {"status__in": "[1,2,3]"}
 PIPELINE = "extract_load_transform"

@@ -13,7 +13,7 @@ from tests.e2e.project import Project
 from tests.e2e.test_job_dags import missing_table
 from tests.e2e.variants import BY_MODEL, THREE_MODELS, WATCHED
 
-pytestmark = [pytest.mark.slow, pytest.mark.xdist_group(name="airflow-a")]
+pytestmark = [pytest.mark.slow, pytest.mark.group(name="airflow-a")]
 
 ONE_TASK = "run_dbt_core_in_one_task"
 PARSED_ANEW = "Unable to do partial parsing"

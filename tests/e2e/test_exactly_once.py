@@ -11,7 +11,7 @@ from tests.e2e.crashes import Scene
 from tests.e2e.project import Project
 from tests.e2e.webhook_crashes import Delivery
 
-pytestmark = [pytest.mark.slow, pytest.mark.xdist_group(name="crashes")]
+pytestmark = [pytest.mark.slow, pytest.mark.group(name="crashes")]
 
 ONE = ["Success"]
 FAILED = ["Error"] * 3  # a first try and two retries

@@ -11,7 +11,7 @@ import pytest
 from tests.e2e.airflow_client import Airflow
 from tests.e2e.project import Project
 
-pytestmark = [pytest.mark.slow, pytest.mark.xdist_group(name="airflow-b")]
+pytestmark = [pytest.mark.slow, pytest.mark.group(name="airflow-b")]
 
 DAG_ID = "fivetran_dbt_cloud_census"
 STEPS = (

@@ -12,7 +12,7 @@ from tests.e2e.project import Project, eventually
 from tests.e2e.receiver import messages
 from tests.webhook_receiver import WebhookReceiver
 
-pytestmark = [pytest.mark.slow, pytest.mark.xdist_group(name="airflow-b")]
+pytestmark = [pytest.mark.slow, pytest.mark.group(name="airflow-b")]
 
 DAG = "gate_on_fresh_sources"
 GATE, DBT, CHECKS = "wait_for_sources", "trigger_dbt_cloud_job_run", "check_marts"

@@ -12,7 +12,7 @@ import pytest
 from tests.e2e.airflow_client import Airflow
 from tests.e2e.project import Project, eventually
 
-pytestmark = [pytest.mark.slow, pytest.mark.xdist_group(name="airflow-b")]
+pytestmark = [pytest.mark.slow, pytest.mark.group(name="airflow-b")]
 
 TRIGGER = "trigger_dbt_cloud_job_run"
 FORM = "run_dbt_cloud_job_with_form"

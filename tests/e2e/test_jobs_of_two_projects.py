@@ -18,7 +18,7 @@ from tests.e2e.watching import (
     run_outside,
 )
 
-pytestmark = [pytest.mark.slow, pytest.mark.xdist_group(name="airflow-b")]
+pytestmark = [pytest.mark.slow, pytest.mark.group(name="airflow-b")]
 
 DAG = "wait_for_jobs_of_two_projects"
 REQUIRE, COMPARE = "require_success", "compare_revenue"

@@ -16,7 +16,7 @@ from tests.e2e.test_job_dags import missing_table
 from tests.e2e.test_models import MARTS, NAMESPACE, STAGING, published
 from tests.e2e.watching import run_outside
 
-pytestmark = [pytest.mark.slow, pytest.mark.xdist_group(name="airflow-b")]
+pytestmark = [pytest.mark.slow, pytest.mark.group(name="airflow-b")]
 
 DAG = "keep_dbt_cloud_history"
 JOB_ID = 30605

@@ -21,7 +21,7 @@ from tests.e2e.variants import (
 )
 from tests.webhook_receiver import WebhookReceiver
 
-pytestmark = [pytest.mark.slow, pytest.mark.xdist_group(name="airflow-b")]
+pytestmark = [pytest.mark.slow, pytest.mark.group(name="airflow-b")]
 
 GROUP = "jaffle_shop"
 JOB, REST, CHECK = (f"{GROUP}.{name}" for name in ("run_job", "rest_of_run", "check_results"))

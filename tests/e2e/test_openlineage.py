@@ -20,7 +20,7 @@ from tests.e2e.watching import run_outside
 from tests.free_ports import free_port
 from tests.openlineage_spec import problems
 
-pytestmark = [pytest.mark.slow, pytest.mark.xdist_group(name="openlineage")]
+pytestmark = [pytest.mark.slow, pytest.mark.group(name="openlineage")]
 
 ONCE, PIPELINE, HISTORY = (
     "run_dbt_cloud_job_exactly_once",

@@ -27,7 +27,7 @@ from tests.e2e.watching import run_outside
 from tests.free_ports import free_port
 from tests.pictures.browser import BrowserError, Page, browser, needs_browser
 
-pytestmark = [pytest.mark.slow, pytest.mark.xdist_group(name="airflow-b")]
+pytestmark = [pytest.mark.slow, pytest.mark.group(name="airflow-b")]
 
 KEEP, RUN = "keep_dbt_cloud_history", "run_dbt_cloud_job"
 TASK = "trigger_dbt_cloud_job_run"

@@ -22,7 +22,7 @@ from tests.e2e.crashes import Scene
 from tests.e2e.project import Project, eventually
 from tests.free_ports import free_port
 
-pytestmark = [pytest.mark.slow, pytest.mark.xdist_group(name="celery")]
+pytestmark = [pytest.mark.slow, pytest.mark.group(name="celery")]
 
 REDIS = shutil.which("redis-server")
 PASSWORD = "Correct_horse_battery_staple"

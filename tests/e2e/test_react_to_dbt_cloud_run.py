@@ -15,7 +15,7 @@ from tests.e2e.test_job_dags import missing_table
 from tests.e2e.webhooks import Sender, events_of
 from tests.webhook_receiver import WebhookReceiver
 
-pytestmark = [pytest.mark.slow, pytest.mark.xdist_group(name="airflow-b")]
+pytestmark = [pytest.mark.slow, pytest.mark.group(name="airflow-b")]
 
 DAG, JOB = "react_to_dbt_cloud_run", 48630
 READ, REFRESH, NOTIFY = "read_runs", "refresh_quiet_customers", "notify_people"

@@ -11,7 +11,7 @@ from tests.e2e.airflow_client import Airflow
 from tests.e2e.project import Project
 from tests.e2e.test_job_dags import missing_table
 
-pytestmark = [pytest.mark.slow, pytest.mark.xdist_group(name="airflow-b")]
+pytestmark = [pytest.mark.slow, pytest.mark.group(name="airflow-b")]
 
 DAG, TRIGGER, REPORT = "report_run_results", "trigger_dbt_cloud_job_run", "report_results"
 

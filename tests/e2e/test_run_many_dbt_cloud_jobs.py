@@ -12,7 +12,7 @@ from tests.e2e.airflow_client import Airflow
 from tests.e2e.project import Project, eventually
 from tests.e2e.variants import IN_A_POOL, ONE_BY_ONE
 
-pytestmark = [pytest.mark.slow, pytest.mark.xdist_group(name="airflow-b")]
+pytestmark = [pytest.mark.slow, pytest.mark.group(name="airflow-b")]
 
 DAG = "run_many_dbt_cloud_jobs"
 RUN, FOLLOW, SUMMARY = "run_jobs", "follow_jobs_1", "summarize_jobs"

@@ -15,7 +15,7 @@ from tests.e2e.project import CHECKOUT, Project
 from tests.e2e.variants import change_file
 from tests.running_dbt_cloud import RunningDbtCloud, prepare_data
 
-pytestmark = [pytest.mark.slow, pytest.mark.xdist_group(name="second-account")]
+pytestmark = [pytest.mark.slow, pytest.mark.group(name="second-account")]
 
 JOBS_FILE = CHECKOUT / "include" / "local_dbt_cloud" / "second_account.yaml"
 DAG, OWN_JOB = "run_dbt_cloud_job", 30010

@@ -10,7 +10,7 @@ from tests.e2e.airflow_client import Airflow
 from tests.e2e.project import Project
 from tests.e2e.secret_token import DAGS, PRINTS_TOKEN, TASK, TOKEN
 
-pytestmark = [pytest.mark.slow, pytest.mark.xdist_group(name="airflow-b")]
+pytestmark = [pytest.mark.slow, pytest.mark.group(name="airflow-b")]
 
 
 def files_with_token(folder: Path) -> set[str]:

@@ -20,7 +20,7 @@ from include.local_airflow.status import status
 from tests.e2e.airflow_client import Airflow
 from tests.e2e.project import Project, eventually
 
-pytestmark = [pytest.mark.slow, pytest.mark.xdist_group(name="airflow-b")]
+pytestmark = [pytest.mark.slow, pytest.mark.group(name="airflow-b")]
 
 PROCESSES = COMPONENTS | {
     "log-server",

@@ -23,7 +23,7 @@ from tests.e2e.watching import begin_to_watch, event_counts
 from tests.e2e.webhooks import Sender, events_of
 from tests.running_dbt_cloud import DAILY_BUILD, RunningDbtCloud, prepare_data
 
-pytestmark = [pytest.mark.slow, pytest.mark.xdist_group(name="second-account")]
+pytestmark = [pytest.mark.slow, pytest.mark.group(name="second-account")]
 
 KEEP, KEEP_EU = "keep_dbt_cloud_history", "keep_dbt_cloud_history_eu"
 EU, EU_ACCOUNT = "dbt_cloud_eu", 20042
