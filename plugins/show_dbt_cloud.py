@@ -1,5 +1,7 @@
 """Show dbt Cloud in Airflow's UI: jobs, their newest runs, run times and failures.
 
+A task's link "Run timeline" leads to the page of its run.
+
 The page shows active runs and those that the Dag keep_dbt_cloud_history stores (as
 cloned, see docs/dbt_cloud_page.md).
 """
@@ -16,6 +18,7 @@ DBT_CLOUD_CONN_IDS = ["dbt_cloud_default"]  # one for each account to show
 DAG_ID = "keep_dbt_cloud_history"  # read access to it is required for the page
 # HISTORY of that Dag
 HISTORY = f"file://{Path(__file__).parents[1]}/include/.local/history"
+PAGE, ROUTE = "dbt-cloud-page", "dbt-cloud"  # its paths, and in Airflow's frame
 
 
 @cache
@@ -32,8 +35,8 @@ class ShowDbtCloud(AirflowPlugin):
     external_views: list[Any] = [  # noqa: RUF012 - as in Airflow
         {
             "name": "dbt Cloud",
-            "href": "dbt-cloud-page/",  # relative, so that it works behind any proxy
-            "url_route": "dbt-cloud",
+            "href": f"{PAGE}/",  # relative, so that it works behind any proxy
+            "url_route": ROUTE,
             "destination": "nav",
         }
     ]
@@ -41,4 +44,11 @@ class ShowDbtCloud(AirflowPlugin):
     @property
     def fastapi_apps(self) -> list[dict[str, Any]]:  # type: ignore[override]  # a list in Airflow
         """Return the page's app; only the API server reads this, and imports the page."""
-        return [{"app": page(), "url_prefix": "/dbt-cloud-page", "name": "dbt Cloud"}]
+        return [{"app": page(), "url_prefix": f"/{PAGE}", "name": "dbt Cloud"}]
+
+    @property
+    def operator_extra_links(self) -> list[Any]:  # type: ignore[override]  # a list in Airflow
+        """Return the link of dbt Cloud's operators; also only for the API server."""
+        from include.dbt_cloud.page import RunTimelineLink
+
+        return [RunTimelineLink(f"plugin/{ROUTE}/{PAGE}")]

@@ -291,6 +291,19 @@ def test_run_page_in_the_airflow_frame_shows_where_the_time_went(
 
 
 @needs_browser
+def test_task_links_to_the_page_of_its_run(airflow: Airflow, page: Page, kept: str) -> None:
+    task = f"/dags/{RUN}/dagRuns/{kept}/taskInstances/{TASK}"
+    links = airflow.call("GET", f"{task}/links")["extra_links"]
+    root = httpx.URL(f"http://127.0.0.1:{airflow.port}/")
+
+    page.open(str(root.join(links["Run timeline"])), f"Run {run_of(airflow, kept)}", "Phases")
+
+    path = f"{PAGE}{RUN_PATH.format(run_id=run_of(airflow, kept))}"
+    assert page.evaluate(f"{FRAME}.location.pathname") == path
+    assert links.keys() == {"Monitor Job Run", "Run timeline"}
+
+
+@needs_browser
 def test_page_of_a_failed_run_shows_message_sql_line_and_skipped_nodes(
     airflow: Airflow, project: Project, page: Page, kept: str
 ) -> None:

@@ -4,5 +4,6 @@
 """
 
 from .app import make_page
+from .links import RunTimelineLink
 
-__all__ = ["make_page"]
+__all__ = ["RunTimelineLink", "make_page"]

@@ -15,7 +15,7 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Depends, FastAPI, Request
 from fastapi import Path as InPath
 from fastapi.exceptions import RequestValidationError
-from fastapi.responses import HTMLResponse, Response
+from fastapi.responses import HTMLResponse, RedirectResponse, Response
 from fastapi.staticfiles import StaticFiles
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from starlette.exceptions import HTTPException as StarletteHTTPException
@@ -28,7 +28,7 @@ from . import charts
 from .accounts import Accounts
 from .content import FindDagRuns, Overview, details_of
 from .newest_runs import SECONDS
-from .run_details import run_details_of
+from .run_details import path_of, run_details_of
 from .runs import duration_text
 from .started_by import dag_runs_of
 
@@ -147,6 +147,16 @@ def router(accounts: Accounts, dag_id: str) -> APIRouter:
             "is not one of dbt Cloud's newest runs, and has no readable file.",
         )
         return page("run.html", root_of(request), shown=shown, found=details, dag_id=dag_id)
+
+    @routes.get("/runs")
+    def find_run(request: Request, run_url: str = "") -> Response:
+        shown, path = accounts.find(
+            "",
+            lambda one, history: path_of(run_url, one.recent, history),
+            f"Run {run_url[:200]}",
+            "is not one of dbt Cloud's newest runs, and has no readable file.",
+        )
+        return RedirectResponse(f"{root_of(request)}{path}{shown.query}", headers=HEADERS)
 
     @routes.get("/docs/{project_id}")
     def show_docs(project_id: Id, connection: str = "") -> Response:

@@ -21,6 +21,7 @@ from .gantt import Gantt
 from .newest_runs import RecentRuns
 from .runs import Run, newest_first
 
+RUN_IN_URL = re.compile(r"/runs/(\d{1,19})/?$")
 # DuckDB and PostgreSQL, Snowflake and Databricks, Redshift, BigQuery
 SQL_LINE = re.compile(
     r"\bLINE (\d+): |\bline (\d+)(?: at|,) pos|\bat line (\d+)\b|\bat \[(\d+):\d+\]", re.IGNORECASE
@@ -119,6 +120,17 @@ class RunDetails:
     def called(self, place: int) -> str:
         node = self.nodes[place].node
         return self.results.called(node) if self.results else node.unique_id
+
+
+def path_of(run_url: str, recent: RecentRuns, history: History) -> str | None:
+    """Return the path of a run's page below the page's root; None if the run is not known."""
+    found = RUN_IN_URL.search(run_url)
+    run_id = int(found[1]) if found else 0
+    listed = {run["id"]: run for run in newest_first(recent.runs)}
+    run = listed.get(run_id) or history.find(run_id)
+    if not run or run["href"] != run_url:
+        return None
+    return f"jobs/{run['job_definition_id']}/runs/{run_id}"
 
 
 def sql_line(message: str) -> str:

@@ -84,6 +84,14 @@ class History:
         """Return run ids, newest first."""
         return numbers_in(self.folder / str(job_id), ".json")
 
+    def find(self, run_id: int) -> dict[str, Any] | None:
+        """Return the run of any job, without nodes; None if it is not stored, or is damaged."""
+        for job_id in self.jobs():
+            job = self.folder / str(job_id)
+            if version := versions_in(job, ".json").get(run_id):
+                return read(job / f"{run_id}.json", version, head)
+        return None
+
     def results(self, job_id: int, most: int = RUNS_PER_JOB) -> list[Results]:
         """Return results, newest first; log and skip unreadable files."""
         return self._read(job_id, most, parsed)

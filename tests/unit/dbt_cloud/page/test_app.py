@@ -356,6 +356,25 @@ def test_page_of_a_job_or_project_in_two_accounts_requires_the_connection(
     assert "This page has no connection &lt;script&gt;." in unknown.text
 
 
+def test_run_is_found_by_its_url_in_the_right_account(
+    make_client: MakeClient, two_accounts: list[str]
+) -> None:
+    client = make_client(dbt_cloud_conn_id=two_accounts)
+    places = [f"{account.host}/deploy/{account.id}" for account in (ACCOUNT, OTHER)]
+    urls = [f"https://{place}/projects/{PROJECT}/runs/1/" for place in places]
+    wrong = ["", "nonsense", urls[0].replace("/1/", "/2/"), urls[0].replace(":1", ":3"), LONG]
+
+    for url, conn_id, name in zip(urls, two_accounts, NAMES, strict=True):
+        found = client.get("runs", params={"run_url": url}, follow_redirects=False)
+        path = f"./jobs/{DAILY}/runs/1?connection={conn_id}"
+        assert (found.status_code, found.headers["location"]) == (307, path)
+        assert name in client.get("runs", params={"run_url": url}).text
+    for url in wrong:
+        answer = client.get("runs", params={"run_url": url})
+        assert answer.status_code == 404
+        assert "is not one of dbt Cloud&#39;s newest runs, and has no readable file." in answer.text
+
+
 def test_job_of_only_one_account_needs_no_connection_in_the_address(
     make_client: MakeClient, kept: Any, two_accounts: list[str]
 ) -> None:
