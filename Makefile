@@ -7,6 +7,7 @@ TESTS ?= tests/dags tests/unit/dbt_cloud tests/unit/local_airflow/airflow/test_e
 PYTHON ?= python3
 
 SECOND_ACCOUNT = include/.local/second_account
+FRONTEND = include/dbt_cloud/page/frontend
 
 # Without compiled files, Airflow takes twice as long to start.
 unexport PYTHONDONTWRITEBYTECODE
@@ -16,7 +17,7 @@ LAUNCHER = .venv/bin/python -m include.local_airflow
 PYTEST = .venv/bin/python -m pytest -n 3 --dist loadfile --no-loadscope-reorder
 
 .DEFAULT_GOAL := help
-.PHONY: help run start status doctor logs stop second-account test test-all test-slow test-next test-astro check bench readme constraints eject matrix pictures lineage install
+.PHONY: help run start status doctor logs stop second-account test test-all test-slow test-next test-astro check bench readme constraints eject matrix pictures frontend lineage install
 
 help: ## Show this list
 	@echo "make TARGET [DAG=id] [PORT=8080] [DBT_CLOUD_PORT=8580] [PYTHON=python3]"
@@ -88,6 +89,12 @@ bench: install ## Run the benchmarks
 
 pictures: install ## Update the pictures in docs/, with headless Chromium
 	.venv/bin/python -m tests.pictures
+
+frontend: ## Update the scripts of others that the page serves, from the npm registry
+	npm ci --prefix $(FRONTEND) --ignore-scripts --no-audit --no-fund
+	cp $(FRONTEND)/node_modules/@dagrejs/dagre/dist/dagre.min.js $(FRONTEND)/../static/vendor/dagre.min.js
+	cp $(FRONTEND)/node_modules/@dagrejs/dagre/LICENSE $(FRONTEND)/../static/vendor/dagre.LICENSE
+	rm -r $(FRONTEND)/node_modules
 
 readme: install ## Update the list of endpoints in the local dbt Cloud's README
 	.venv/bin/python -m include.local_dbt_cloud.api.readme

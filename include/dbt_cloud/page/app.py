@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Sequence
+from dataclasses import asdict
 from functools import partial
 from pathlib import Path
 from typing import Annotated, Any
@@ -25,10 +26,11 @@ from ..api.artifacts import has_failed
 from ..api.loose_json import LARGEST
 from ..reports.dbt_docs import read_newest_docs
 from . import charts
-from .accounts import Accounts
+from .accounts import Accounts, ShownAccount
 from .content import FindDagRuns, Overview, details_of
+from .lineage import lineage_of
 from .newest_runs import SECONDS
-from .run_details import path_of, run_details_of
+from .run_details import RunDetails, path_of, run_details_of
 from .runs import duration_text
 from .started_by import dag_runs_of
 
@@ -55,6 +57,7 @@ MESSAGES = {
     401: "You are not logged in: log in to Airflow, then open this page again.",
     403: "You are not allowed to see this page: it requires read access to the Dag {dag_id}.",
 }
+UNKNOWN_RUN = "is not one of dbt Cloud's newest runs, and has no readable file."
 ENVIRONMENT = Environment(
     loader=FileSystemLoader(HERE / "templates"),
     autoescape=True,
@@ -62,6 +65,7 @@ ENVIRONMENT = Environment(
     trim_blocks=True,
     lstrip_blocks=True,
 )
+ENVIRONMENT.filters["asdict"] = asdict
 ENVIRONMENT.globals.update(
     bars=charts.bars,
     duration_text=duration_text,
@@ -118,6 +122,17 @@ def make_page(
 def router(accounts: Accounts, dag_id: str) -> APIRouter:
     routes = APIRouter()
 
+    def find_details(
+        job_id: int, run_id: int, user: Any, connection: str
+    ) -> tuple[ShownAccount, RunDetails]:
+        find_dag_runs = dag_runs_for(user)
+        return accounts.find(
+            connection,
+            lambda one, history: run_details_of(job_id, run_id, one.recent, history, find_dag_runs),
+            f"Run {run_id} of job {job_id}",
+            UNKNOWN_RUN,
+        )
+
     @routes.get("/")
     def show_jobs(request: Request, user: GetUserDep, connection: str = "") -> Response:
         find_dag_runs = dag_runs_for(user)
@@ -139,14 +154,16 @@ def router(accounts: Accounts, dag_id: str) -> APIRouter:
     def show_run(
         request: Request, job_id: Id, run_id: Id, user: GetUserDep, connection: str = ""
     ) -> Response:
-        find_dag_runs = dag_runs_for(user)
-        shown, details = accounts.find(
-            connection,
-            lambda one, history: run_details_of(job_id, run_id, one.recent, history, find_dag_runs),
-            f"Run {run_id} of job {job_id}",
-            "is not one of dbt Cloud's newest runs, and has no readable file.",
-        )
+        shown, details = find_details(job_id, run_id, user, connection)
         return page("run.html", root_of(request), shown=shown, found=details, dag_id=dag_id)
+
+    @routes.get("/jobs/{job_id}/runs/{run_id}/lineage")
+    def show_lineage(
+        request: Request, job_id: Id, run_id: Id, user: GetUserDep, connection: str = ""
+    ) -> Response:
+        shown, details = find_details(job_id, run_id, user, connection)
+        nodes = lineage_of(details)
+        return page("lineage.html", root_of(request), shown=shown, found=details, nodes=nodes)
 
     @routes.get("/runs")
     def find_run(request: Request, run_url: str = "") -> Response:
@@ -154,7 +171,7 @@ def router(accounts: Accounts, dag_id: str) -> APIRouter:
             "",
             lambda one, history: path_of(run_url, one.recent, history),
             f"Run {run_url[:200]}",
-            "is not one of dbt Cloud's newest runs, and has no readable file.",
+            UNKNOWN_RUN,
         )
         return RedirectResponse(f"{root_of(request)}{path}{shown.query}", headers=HEADERS)
 
