@@ -144,6 +144,24 @@ def test_the_pages_fit_a_narrow_window(local_dbt_cloud: RunningDbtCloud, window:
         assert window.evaluate("document.documentElement.scrollWidth") == 400, path
 
 
+@needs_browser
+@pytest.mark.parametrize(("theme", "ground"), [("light", "246, 247, 249"), ("dark", "17, 19, 24")])
+def test_pages_are_readable_in_both_colour_schemes(
+    local_dbt_cloud: RunningDbtCloud, window: Page, theme: str, ground: str
+) -> None:
+    steps = ["dbt run --select stg_stores", "dbt run-operation no_such_macro"]
+    run = local_dbt_cloud.wait(local_dbt_cloud.trigger(steps_override=steps))
+    scheme = {"name": "prefers-color-scheme", "value": theme}
+    window.command("Emulation.setEmulatedMedia", features=[scheme])
+
+    for path in ("/", f"{PLACE}/jobs/{DAILY_BUILD}", f"{PLACE}/runs/{run['id']}/"):
+        window.open(local_dbt_cloud.url + path, "local dbt Cloud")
+        assert (
+            window.evaluate("getComputedStyle(document.body).backgroundColor") == f"rgb({ground})"
+        )
+        assert window.least_contrast() >= 4.5, path  # WCAG 2.2, level AA
+
+
 @pytest.mark.parametrize(
     "path", ["/jobs/1", "/jobs/x", "/runs/999999", f"/../1/jobs/{DAILY_BUILD}"]
 )

@@ -31,6 +31,31 @@ FONTS = """<fontconfig><include>/etc/fonts/fonts.conf</include><selectfont><reje
 <glob>*/Liberation*</glob></rejectfont></selectfont></fontconfig>"""
 SHOWN = f"[document, ...{FRAMES}].map(one => one?.body?.innerText ?? '').join()"
 
+# The contrast of the text that is hardest to read, as WCAG 2.2 computes it.
+CONTRAST = """
+(() => {
+  const light = (text) => {
+    const [red, green, blue] = text.match(/[\\d.]+/g).map(Number).map((part) => {
+      const share = part / 255;
+      return share <= 0.04045 ? share / 12.92 : ((share + 0.055) / 1.055) ** 2.4;
+    });
+    return 0.2126 * red + 0.7152 * green + 0.0722 * blue;
+  };
+  const ground = (one) => {
+    const color = getComputedStyle(one).backgroundColor;
+    return color.endsWith(", 0)") ? ground(one.parentElement) : color;
+  };
+  const shown = [...document.querySelectorAll("body *")].filter((one) =>
+    [...one.childNodes].some((node) => node.nodeType === 3 && node.textContent.trim()) &&
+    !["SCRIPT", "STYLE"].includes(one.tagName));
+  return Math.min(...shown.map((one) => {
+    const both = [light(getComputedStyle(one).color), light(ground(one))];
+    const [dark, bright] = both.sort((a, b) => a - b);
+    return (bright + 0.05) / (dark + 0.05);
+  }));
+})()
+"""
+
 
 class BrowserError(Exception):
     """The browser failed; the message has the next step."""
@@ -73,6 +98,10 @@ class Page:
             described = thrown.get("exception", {}).get("description", thrown["text"])
             raise BrowserError(f"{script}: {described}")
         return response["result"].get("value")
+
+    def least_contrast(self) -> float:
+        """Return the lowest contrast of a text with its background, from 1 to 21."""
+        return float(self.evaluate(CONTRAST))
 
     def wait_for(self, *texts: str) -> None:
         """Wait until the page, with its frames, shows all the texts."""

@@ -124,6 +124,7 @@ def test_lineage_shows_the_failure_and_what_hangs_on_it(
         "model report",
     }
     assert page.evaluate("document.documentElement.scrollWidth") == width
+    assert page.least_contrast() >= 4.5  # WCAG 2.2, level AA
     assert "ancestors: 1 · descendants: 2" in page.evaluate(CHOSEN)
     assert "taken over" in page.evaluate("document.querySelector('#chosen pre').textContent")
     assert page.evaluate("document.title") == f"Lineage of run {RUN}, dbt Cloud"
