@@ -29,6 +29,8 @@ from . import charts
 from .accounts import Accounts, ShownAccount
 from .content import FindDagRuns, Overview, details_of
 from .lineage import lineage_of
+from .model_chart import mark_of, middle
+from .model_details import model_address, model_details_of
 from .newest_runs import SECONDS
 from .run_details import RunDetails, path_of, run_details_of
 from .runs import duration_text
@@ -71,6 +73,9 @@ ENVIRONMENT.globals.update(
     duration_text=duration_text,
     has_failed=has_failed,
     line=charts.line,
+    mark_of=mark_of,
+    middle=middle,
+    model_address=model_address,
     refresh_seconds=int(SECONDS),
 )
 
@@ -98,7 +103,8 @@ def make_page(
     guard = Depends(requires_access_dag("GET", param_dag_id=dag_id))
     conn_ids = [dbt_cloud_conn_id] if isinstance(dbt_cloud_conn_id, str) else dbt_cloud_conn_id
     accounts = Accounts(history, conn_ids, account_id)
-    app.include_router(router(accounts, dag_id), dependencies=[guard])
+    for routes in (router(accounts, dag_id), history_router(accounts)):
+        app.include_router(routes, dependencies=[guard])
 
     @app.exception_handler(StarletteHTTPException)
     def show_error(request: Request, error: StarletteHTTPException) -> Response:
@@ -184,6 +190,24 @@ def router(accounts: Accounts, dag_id: str) -> APIRouter:
             "has no stored documentation.",
         )
         return HTMLResponse(docs, headers=DOCS_HEADERS)
+
+    return routes
+
+
+def history_router(accounts: Accounts) -> APIRouter:
+    """Return the routes of the pages that show only stored runs."""
+    routes = APIRouter()
+
+    # The id is in the query, since proxies and browsers change paths with slashes and dots.
+    @routes.get("/jobs/{job_id}/model")
+    def show_model(request: Request, job_id: Id, id: str = "", connection: str = "") -> Response:
+        shown, details = accounts.find(
+            connection,
+            lambda _, history: model_details_of(job_id, id, history),
+            f"The model {id} of job {job_id}",
+            "is in no stored run.",
+        )
+        return page("model.html", root_of(request), shown=shown, found=details)
 
     return routes
 

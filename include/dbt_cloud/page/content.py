@@ -129,7 +129,7 @@ def model_times(kept: Iterable[Results]) -> list[RunTime]:
             seconds[unique_id].append(took)
     names = distinct_names(seconds)
     times = [
-        RunTime(names[unique_id], newest, earlier[:EARLIER_RUNS][::-1])
+        RunTime(names[unique_id], newest, earlier[:EARLIER_RUNS][::-1], unique_id)
         for unique_id, (newest, *earlier) in seconds.items()
     ]
     return sorted(times, key=lambda time: (time.is_slower, time.seconds), reverse=True)

@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 import logging
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import lru_cache
@@ -94,7 +94,7 @@ class History:
 
     def results(self, job_id: int, most: int = RUNS_PER_JOB) -> list[Results]:
         """Return results, newest first; log and skip unreadable files."""
-        return self._read(job_id, most, parsed)
+        return list(self.read_each(job_id, most, parsed))
 
     def timeline(self, job_id: int, run_id: int) -> tuple[Results, Timeline | None] | None:
         """Return a run's results and timeline; None if it is not stored, or is damaged.
@@ -107,13 +107,18 @@ class History:
 
     def heads(self, job_id: int, most: int) -> list[dict[str, Any]]:
         """Return the same without nodes, for views of many jobs."""
-        return self._read(job_id, most, head)
+        return list(self.read_each(job_id, most, head))
 
-    def _read(self, job_id: int, most: int, how: Callable[[Any, str], T]) -> list[T]:
+    def read_each(self, job_id: int, most: int, how: Callable[[Any, str], T | None]) -> Iterator[T]:
+        """Yield what ``how`` reads from each run's file and version, newest run first.
+
+        A run of which it returns None is left out; unreadable files are logged and left out.
+        """
         job = self.folder / str(job_id)
         listed = list(versions_in(job, ".json").items())[:most]
-        files = ((job / f"{run_id}.json", version) for run_id, version in listed)
-        return [found for file, version in files if (found := read(file, version, how))]
+        for run_id, version in listed:
+            if found := read(job / f"{run_id}.json", version, how):
+                yield found
 
 
 def kept_run(run: dict[str, Any]) -> dict[str, Any]:
@@ -175,7 +180,7 @@ def is_number(name: str) -> bool:
     return name.isdecimal() and str(int(name)) == name
 
 
-def read(file: Any, version: str, how: Callable[[Any, str], T]) -> T | None:
+def read(file: Any, version: str, how: Callable[[Any, str], T | None]) -> T | None:
     try:
         return how(file, version)
     except Exception as error:  # a damaged file does not affect the others
@@ -197,13 +202,19 @@ def with_timeline(file: Any, _version: str) -> tuple[Results, Timeline | None]:
 
 
 def results_in(content: Any) -> Results:
+    run, nodes = entries_in(content)
+    return Results(run, [node_of(entry) for entry in nodes])
+
+
+def entries_in(content: Any) -> tuple[dict[str, Any], list[dict[str, Any]]]:
+    """Return a file's run and entries of nodes; raise an error for other content."""
     if content["version"] != VERSION:
         raise ValueError(f"format version {content['version']}")
     run, nodes = content["run"], content["nodes"]
     numbers = (run["id"], run["job_definition_id"])
     if not all(map(identifier, numbers)) or not isinstance(nodes, list):
         raise ValueError("not a run with its nodes")
-    return Results(run, [node_of(entry) for entry in nodes])
+    return run, nodes
 
 
 def node_of(entry: dict[str, Any]) -> Node:

@@ -29,6 +29,7 @@ class RunTime:
     name: str
     seconds: float
     history: list[float]
+    unique_id: str = ""
 
     @property
     def median(self) -> float:

@@ -17,6 +17,7 @@ from fastapi import FastAPI
 from fastapi.testclient import TestClient
 
 from include.dbt_cloud.api.accounts import Account
+from include.dbt_cloud.api.artifacts import Node
 from include.dbt_cloud.page import make_page
 from include.dbt_cloud.reports.dbt_docs import DOCS_FOLDER
 from include.dbt_cloud.reports.history import History, write
@@ -130,6 +131,34 @@ def test_page_serves_overview_job_and_docs(client: TestClient, history: History)
 
 PATHS = ("", f"jobs/{DAILY}", f"docs/{PROJECT}")
 RUN_PATH = f"jobs/{DAILY}/runs/1"
+MODEL_PATH = f"jobs/{DAILY}/model?id=model.shop.orders"
+ALL_PATHS = (*PATHS, RUN_PATH, MODEL_PATH)
+
+
+@pytest.mark.parametrize("path", ALL_PATHS)
+def test_each_view_requires_a_login_and_permission(
+    make_client: MakeClient, history: History, path: str
+) -> None:
+    model = Node("model.shop.orders", "success", 1.0, "", 4)
+    history.keep(Results(run(1), [model]))
+    write(history.folder / DOCS_FOLDER / str(PROJECT) / "1.html", "dbt's page")
+    client = make_client()
+    allowed = client.get(path)
+    page: Any = client.app
+    users = page.routes[-1].app.dependency_overrides
+
+    users[get_user] = lambda: SimpleAuthManagerUser(username="eve", role=None)
+    forbidden = client.get(path)
+    users.clear()
+    unknown = client.get(path)
+
+    answers = (allowed, forbidden, unknown)
+    assert [one.status_code for one in answers] == [200, 403, 401]
+    assert "it requires read access to the Dag keep" in forbidden.text
+    assert "You are not logged in" in unknown.text
+    for one in answers:
+        assert "default-src 'none'" in one.headers["content-security-policy"]
+        assert one.headers["cache-control"] == "no-store"
 
 
 @pytest.mark.parametrize("other", [Account("localhost:2", 16173), Account("localhost:1", 7)])
@@ -255,7 +284,7 @@ def test_page_returns_503_when_the_history_is_unreadable(
     folder.rmdir()
     folder.symlink_to(folder)  # unreadable even for root
 
-    responses = [client.get(path) for path in (*PATHS, RUN_PATH)]
+    responses = [client.get(path) for path in ALL_PATHS]
 
     assert {answer.status_code for answer in responses} == {503}
     assert "Could not read the stored runs" in responses[0].text

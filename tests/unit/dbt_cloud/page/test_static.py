@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import pytest
@@ -73,14 +74,20 @@ def keep_all(history: History) -> None:
 def address(make_client: MakeClient, kept: ObjectStoragePath, history: History) -> Iterator[str]:
     """Yield the address of the job's runs on a real server."""
     keep_all(history)
-    app: Any = make_client().app
+    with serving(make_client().app) as root:
+        yield f"{root}jobs/{DAILY}/runs/"
+
+
+@contextmanager
+def serving(app: Any) -> Iterator[str]:
+    """Run a server, and yield the page's address."""
     server = uvicorn.Server(uvicorn.Config(app, port=free_port(), log_level="error"))
     thread = threading.Thread(target=server.run)
     thread.start()
     while not server.started:
         time.sleep(0.05)
     try:
-        yield f"http://127.0.0.1:{server.config.port}/dbt-cloud-page/jobs/{DAILY}/runs/"
+        yield f"http://127.0.0.1:{server.config.port}/dbt-cloud-page/"
     finally:
         server.should_exit = True
         thread.join()

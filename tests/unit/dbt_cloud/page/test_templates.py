@@ -204,7 +204,8 @@ def test_run_page_shows_failure_path_bars_and_table() -> None:
         ("error", "0.0%", "100.0%")
     ]
     assert "Table of all 2 nodes" in text
-    assert '<tr id="n1"><td>model b</td><td>skipped</td>' in text
+    link = '<a href="../../../jobs/65767/model?id=model.shop.b">model b</a>'
+    assert f'<tr id="n1"><td>{link}</td><td>skipped</td>' in text
 
 
 def test_run_page_states_how_long_unlimited_threads_take() -> None:

@@ -1,0 +1,119 @@
+"""A model over the stored runs of its job: its seconds, rows and tests, and where it got slower."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable
+from dataclasses import dataclass
+from functools import lru_cache, partial
+from itertools import takewhile
+from statistics import median
+from typing import Any
+
+from ..api.artifacts import TESTS
+from .history import RUNS_PER_JOB, History, entries_in, node_of
+from .run_times import COMPARED_RUNS, RunTime, is_slower
+
+MODEL_RUNS = 5_000  # cached: 25 models with 200 runs
+LASTING = 3  # slower builds in a row, for a regression
+
+
+@dataclass(frozen=True)
+class ModelRun:
+    """A model in one run, over all its steps.
+
+    ``status`` and ``rows`` are those of the last step. ``rows`` is None if it is unavailable.
+    ``tests`` has the statuses of the model's tests by their unique ids; it is None in files of
+    earlier versions.
+    """
+
+    run: dict[str, Any]
+    status: str
+    seconds: float
+    is_built: bool  # in each step
+    rows: int | None
+    tests: dict[str, str] | None
+
+
+@dataclass(frozen=True)
+class Regression:
+    """Builds that are slower than usual: the place of the first, their number, and the medians."""
+
+    place: int
+    builds: int
+    before: float
+    after: float
+
+
+def model_runs(history: History, job_id: int, unique_id: str) -> list[ModelRun]:
+    """Return the runs that have the model, oldest first; log and skip unreadable files."""
+    how = partial(_read_model_run, unique_id)
+    return [*history.read_each(job_id, RUNS_PER_JOB, how)][::-1]
+
+
+@lru_cache(maxsize=MODEL_RUNS)
+def _read_model_run(unique_id: str, file: Any, _version: str) -> ModelRun | None:
+    return model_run_in(unique_id, json.loads(file.read_text()))
+
+
+def model_run_in(unique_id: str, content: Any) -> ModelRun | None:
+    """Return the model in a run's file; None if the run does not have it.
+
+    Reads no other nodes, which takes a quarter of the time; raises an error for invalid content.
+    """
+    run, entries = entries_in(content)
+    nodes = {
+        place: node_of(entry)
+        for place, entry in enumerate(entries)
+        if entry["unique_id"] == unique_id
+    }
+    if not nodes:
+        return None
+    timeline = content.get("timeline")
+    timed = timeline["nodes"] if timeline is not None else []
+    below = [
+        node_of(entries[place])
+        for place, (*_, parents) in enumerate(timed)
+        if parents and not nodes.keys().isdisjoint(parents)
+    ]
+    *_, (last, newest) = nodes.items()
+    rows = timed[last][3] if timed else None
+    return ModelRun(
+        run=run,
+        status=newest.status,
+        seconds=sum(node.seconds for node in nodes.values()),
+        is_built=all(node.status == "success" for node in nodes.values()),
+        rows=rows if isinstance(rows, int) else None,
+        tests=None
+        if timeline is None
+        else {node.unique_id: node.status for node in below if node.kind in TESTS},
+    )
+
+
+def build_times(name: str, seconds: list[float]) -> list[RunTime]:
+    """Return each build with the builds before it that it is compared with, oldest first."""
+    return [
+        RunTime(name, took, seconds[max(0, place - COMPARED_RUNS) : place])
+        for place, took in enumerate(seconds)
+    ]
+
+
+def regressions(times: list[RunTime]) -> list[Regression]:
+    """Return where a model got slower: three builds in a row, compared with those before the first.
+
+    It lasts until a build is no longer slower than those, or for 20 builds: then the new time is
+    the usual one.
+    """
+    found = []
+    place = 0
+    while place < len(times):
+        usual = times[place].history
+        slow = _slower(times[place : place + COMPARED_RUNS], usual)
+        if len(slow) >= LASTING:
+            found.append(Regression(place, len(slow), median(usual), median(slow)))
+        place += len(slow) if len(slow) >= LASTING else 1
+    return found
+
+
+def _slower(times: Iterable[RunTime], usual: list[float]) -> list[float]:
+    return [one.seconds for one in takewhile(lambda one: is_slower(one.seconds, usual), times)]
