@@ -13,7 +13,7 @@ from functools import partial
 from pathlib import Path
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Depends, FastAPI, Request
+from fastapi import APIRouter, Depends, FastAPI, Query, Request
 from fastapi import Path as InPath
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import HTMLResponse, RedirectResponse, Response
@@ -35,9 +35,11 @@ from .newest_runs import SECONDS
 from .run_details import RunDetails, path_of, run_details_of
 from .runs import duration_text
 from .started_by import dag_runs_of
+from .usage import Choice, usage_csv, usage_of
 
 HERE = Path(__file__).parent
 Id = Annotated[int, InPath(ge=1, le=LARGEST)]
+ChosenProject = Annotated[int | None, Query(ge=0, le=LARGEST)]
 log = logging.getLogger(__name__)
 HEADERS = {
     "Cache-Control": "no-store",
@@ -208,6 +210,22 @@ def history_router(accounts: Accounts) -> APIRouter:
             "is in no stored run.",
         )
         return page("model.html", root_of(request), shown=shown, found=details)
+
+    @routes.get("/usage")
+    def show_usage(
+        request: Request, month: str = "", project: ChosenProject = None, connection: str = ""
+    ) -> Response:
+        choice = Choice(month, project, connection)
+        usages = usage_of(accounts.read(connection), choice)
+        return page("usage.html", root_of(request), usages=usages, choice=choice)
+
+    @routes.get("/usage.csv")
+    def download_usage(
+        month: str = "", project: ChosenProject = None, connection: str = ""
+    ) -> Response:
+        rows = usage_csv(accounts.read(connection), Choice(month, project, connection))
+        disposition = {"Content-Disposition": 'attachment; filename="dbt_cloud_usage.csv"'}
+        return Response(rows, headers=HEADERS | disposition, media_type="text/csv")
 
     return routes
 

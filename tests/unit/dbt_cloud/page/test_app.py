@@ -132,7 +132,7 @@ def test_page_serves_overview_job_and_docs(client: TestClient, history: History)
 PATHS = ("", f"jobs/{DAILY}", f"docs/{PROJECT}")
 RUN_PATH = f"jobs/{DAILY}/runs/1"
 MODEL_PATH = f"jobs/{DAILY}/model?id=model.shop.orders"
-ALL_PATHS = (*PATHS, RUN_PATH, MODEL_PATH)
+ALL_PATHS = (*PATHS, RUN_PATH, MODEL_PATH, "usage", "usage.csv")
 
 
 @pytest.mark.parametrize("path", ALL_PATHS)
