@@ -132,9 +132,11 @@ function describe(node, above, below) {
   const facts = [node.name, node.status, `${node.seconds.toFixed(2)} s`];
   line.textContent = [...facts, `ancestors: ${above}`, `descendants: ${below}`].join(" · ");
   byId("chosen").replaceChildren(line);
-  if (node.address) {
+  if (node.unique_id.startsWith("model.")) {
+    const address = new URL(chart.dataset.model, location.href);
+    address.searchParams.set("id", node.unique_id);
     const link = document.createElement("a");
-    Object.assign(link, { href: node.address, textContent: "its runs" });
+    Object.assign(link, { href: address, textContent: "earlier runs" });
     line.append(" · ", link);
   }
   if (!node.message) return;
