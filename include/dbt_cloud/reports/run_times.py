@@ -18,6 +18,8 @@ MIN_RUNS = 10  # for a comparison
 # https://www.itl.nist.gov/div898/handbook/eda/section3/eda35h.htm
 MAX_SCORE = 3.5
 MIN_RATIO, MIN_SECONDS = 1.2, 0.5  # smaller differences are irrelevant
+# A hint to look at the model, from fewer runs
+UNUSUAL_RUNS, UNUSUAL_RATIO, UNUSUAL_SECONDS = 3, 1.5, 0.1
 HISTORY_PAGE, MAX_HISTORY_PAGES = 25, 40
 SUCCESS_OR_ERROR = "[10,20]"  # cancelled runs have few results
 
@@ -42,6 +44,18 @@ class RunTime:
     @property
     def is_slower(self) -> bool:
         return is_slower(self.seconds, self.history)
+
+    @property
+    def ratio(self) -> float:
+        """Return seconds by median; 0 without one."""
+        return self.seconds / self.median if self.median else 0.0
+
+    @property
+    def is_unusual(self) -> bool:
+        """Return whether it took 1.5 times the median of at least three runs, and 0.1 s more."""
+        is_known = len(self.history) >= UNUSUAL_RUNS
+        least = max(UNUSUAL_RATIO * self.median, self.median + UNUSUAL_SECONDS)
+        return is_known and self.seconds >= least
 
 
 def is_slower(seconds: float, history: list[float]) -> bool:

@@ -6,7 +6,7 @@ import pytest
 
 from include.dbt_cloud.api.artifacts import Node
 from include.dbt_cloud.reports.results import Results
-from include.dbt_cloud.reports.run_times import compare, is_slower, spread
+from include.dbt_cloud.reports.run_times import RunTime, compare, is_slower, spread
 
 STEADY = [10.0, 10.2, 9.9, 10.1, 10.0, 9.8, 10.1, 10.0, 9.9, 10.2]  # median 10, spread 0.1
 WILD = [4.0, 16.0, 9.0, 11.0, 14.0, 6.0, 10.0, 12.0, 8.0, 10.0]  # median 10, spread 2
@@ -43,6 +43,29 @@ def test_is_slower_requires_an_outlier_of_relevant_size(
     seconds: float, history: list[float], expected: bool
 ) -> None:
     assert is_slower(seconds, history) is expected
+
+
+@pytest.mark.parametrize(
+    ("seconds", "history", "expected"),
+    [
+        (0.8, [0.29] * 3, True),
+        (0.8, [0.29] * 2, False),  # two runs are too few
+        (0.43, [0.29] * 3, False),  # 1.48 times the median
+        (0.04, [0.01] * 3, False),  # four times as long, but short
+        (15.0, WILD, True),
+        (1.0, [], False),
+        (0.1, [0.0] * 3, True),
+    ],
+)
+def test_unusual_run_time_is_longer_than_the_median_of_few_runs(
+    seconds: float, history: list[float], expected: bool
+) -> None:
+    assert RunTime("orders", seconds, history).is_unusual is expected
+
+
+def test_ratio_compares_with_the_median() -> None:
+    assert RunTime("orders", 3.0, [1.0, 2.0, 9.0]).ratio == 1.5
+    assert RunTime("orders", 3.0, []).ratio == 0
 
 
 def test_compare_uses_each_models_own_history_oldest_first() -> None:
