@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from contextlib import suppress
 from dataclasses import dataclass
 from hashlib import sha256
@@ -12,6 +13,14 @@ from ..airflow.compat import DBT_CAUSE_MAX_LENGTH, conf
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
+
+# As ``IdempotencyKey.cause`` adds it to text, and to a JSON object.
+IN_CAUSE = re.compile(r' ?\[airflow:\w+\]|,?"run": ?"airflow:\w+"|airflow:[0-9a-f]{16}')
+
+
+def without_key(cause: str) -> str:
+    """Return a cause without the key of its task, for people to read."""
+    return IN_CAUSE.sub("", cause)
 
 
 @dataclass(frozen=True)

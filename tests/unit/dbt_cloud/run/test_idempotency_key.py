@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from include.dbt_cloud.run.idempotency_key import IdempotencyKey
+from include.dbt_cloud.run.idempotency_key import IdempotencyKey, without_key
 from tests.unit.dbt_cloud.conftest import MakeTask
 
 KEY = IdempotencyKey("0123456789abcdef")
@@ -27,6 +27,14 @@ def test_idempotency_key_preserves_openlineage_json() -> None:
     cause = KEY.cause('{"parent":{"job":"dag.task"}}')
 
     assert json.loads(cause)["parent"] == {"job": "dag.task"}
+
+
+@pytest.mark.parametrize(
+    "reason", ["", "by hand", '{"parent":{"job":"dag.task"}}', "{}", "{daily} build", "x" * 220]
+)
+def test_without_key_returns_the_reason(reason: str) -> None:
+    assert without_key(KEY.cause(reason)) == reason
+    assert KEY.token not in without_key(f"Airflow starts it again ({KEY})")
 
 
 def test_idempotency_key_is_kept_when_json_leaves_no_room() -> None:
