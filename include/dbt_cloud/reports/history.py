@@ -14,7 +14,6 @@ from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import lru_cache
-from pathlib import PurePosixPath
 from typing import Any, TypeVar
 from uuid import uuid4
 
@@ -89,7 +88,7 @@ class History:
         for job_id in self.jobs():
             job = self.folder / str(job_id)
             if version := versions_in(job, ".json").get(run_id):
-                return read(job / f"{run_id}.json", version, head)
+                return read(job, run_id, version, head)
         return None
 
     def results(self, job_id: int, most: int = RUNS_PER_JOB) -> list[Results]:
@@ -103,21 +102,22 @@ class History:
         """
         job = self.folder / str(job_id)
         version = versions_in(job, ".json").get(run_id)
-        return read(job / f"{run_id}.json", version, with_timeline) if version else None
+        return read(job, run_id, version, with_timeline) if version else None
 
     def heads(self, job_id: int, most: int) -> list[dict[str, Any]]:
         """Return the same without nodes, for views of many jobs."""
         return list(self.read_each(job_id, most, head))
 
-    def read_each(self, job_id: int, most: int, how: Callable[[Any, str], T | None]) -> Iterator[T]:
-        """Yield what ``how`` reads from each run's file and version, newest run first.
+    def read_each(
+        self, job_id: int, most: int, how: Callable[[Any, int, str], T | None]
+    ) -> Iterator[T]:
+        """Yield what ``how`` reads by folder, run and version of each file, newest run first.
 
         A run of which it returns None is left out; unreadable files are logged and left out.
         """
         job = self.folder / str(job_id)
-        listed = list(versions_in(job, ".json").items())[:most]
-        for run_id, version in listed:
-            if found := read(job / f"{run_id}.json", version, how):
+        for run_id, version in versions_in(job, ".json", most).items():
+            if found := read(job, run_id, version, how):
                 yield found
 
 
@@ -126,7 +126,7 @@ def kept_run(run: dict[str, Any]) -> dict[str, Any]:
     job, trigger = run.get("job") or {}, run.get("trigger") or {}
     return {name: run.get(name) for name in KEPT} | {
         "job": {"name": job.get("name") or ""},
-        "trigger": {"cause": trigger.get("cause") or ""},
+        "trigger": {name: trigger.get(name) or "" for name in ("cause", "cause_category")},
     }
 
 
@@ -160,8 +160,8 @@ def numbers_in(folder: Any, suffix: str) -> list[int]:
     return list(versions_in(folder, suffix))
 
 
-def versions_in(folder: Any, suffix: str) -> dict[int, str]:
-    """Return number → version of the file ``NUMBER.suffix``, highest first.
+def versions_in(folder: Any, suffix: str, most: int | None = None) -> dict[int, str]:
+    """Return number → version of the file ``NUMBER.suffix``, the ``most`` highest first.
 
     Object stores cache listings, and other processes write here, so the cache is cleared first.
     """
@@ -170,9 +170,9 @@ def versions_in(folder: Any, suffix: str) -> dict[int, str]:
         listed = folder.fs.ls(folder.path, detail=True)
     except (FileNotFoundError, NotADirectoryError):
         return {}
-    names = {PurePosixPath(file["name"]).name.removesuffix(suffix): file for file in listed}
+    names = {file["name"].rpartition("/")[2].removesuffix(suffix): file for file in listed}
     numbers = sorted((int(name) for name in names if is_number(name)), reverse=True)
-    return {number: tokenize(names[str(number)]) for number in numbers}
+    return {number: tokenize(names[str(number)]) for number in numbers[:most]}
 
 
 def is_number(name: str) -> bool:
@@ -180,23 +180,30 @@ def is_number(name: str) -> bool:
     return name.isdecimal() and str(int(name)) == name
 
 
-def read(file: Any, version: str, how: Callable[[Any, str], T | None]) -> T | None:
+def read(
+    job: Any, run_id: int, version: str, how: Callable[[Any, int, str], T | None]
+) -> T | None:
     try:
-        return how(file, version)
+        return how(job, run_id, version)
     except Exception as error:  # a damaged file does not affect the others
+        file = job / f"{run_id}.json"
         log.warning("Could not read the stored run %s (%r): delete it.", file, error)
         return None
 
 
+def content_of(job: Any, run_id: int) -> Any:
+    return json.loads((job / f"{run_id}.json").read_text())
+
+
 @lru_cache(maxsize=PARSED)
-def parsed(file: Any, _version: str) -> Results:
-    """Return the file's results; the version is part of the cache's key."""
-    return results_in(json.loads(file.read_text()))
+def parsed(job: Any, run_id: int, _version: str) -> Results:
+    """Return the results in the job's folder; the version is part of the cache's key."""
+    return results_in(content_of(job, run_id))
 
 
 @lru_cache(maxsize=TIMELINES)
-def with_timeline(file: Any, _version: str) -> tuple[Results, Timeline | None]:
-    content = json.loads(file.read_text())
+def with_timeline(job: Any, run_id: int, _version: str) -> tuple[Results, Timeline | None]:
+    content = content_of(job, run_id)
     results, stored = results_in(content), content.get("timeline")
     return results, Timeline.read(stored, results.nodes) if stored is not None else None
 
@@ -228,5 +235,5 @@ def node_of(entry: dict[str, Any]) -> Node:
 
 
 @lru_cache(maxsize=HEADS)
-def head(file: Any, version: str) -> dict[str, Any]:
-    return parsed(file, version).run
+def head(job: Any, run_id: int, version: str) -> dict[str, Any]:
+    return parsed(job, run_id, version).run

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import lru_cache, partial
@@ -11,7 +10,7 @@ from statistics import median
 from typing import Any
 
 from ..api.artifacts import TESTS
-from .history import RUNS_PER_JOB, History, entries_in, node_of
+from .history import RUNS_PER_JOB, History, content_of, entries_in, node_of
 from .run_times import COMPARED_RUNS, RunTime, is_slower
 
 MODEL_RUNS = 5_000  # cached: 25 models with 200 runs
@@ -52,8 +51,8 @@ def model_runs(history: History, job_id: int, unique_id: str) -> list[ModelRun]:
 
 
 @lru_cache(maxsize=MODEL_RUNS)
-def _read_model_run(unique_id: str, file: Any, _version: str) -> ModelRun | None:
-    return model_run_in(unique_id, json.loads(file.read_text()))
+def _read_model_run(unique_id: str, job: Any, run_id: int, _version: str) -> ModelRun | None:
+    return model_run_in(unique_id, content_of(job, run_id))
 
 
 def model_run_in(unique_id: str, content: Any) -> ModelRun | None:

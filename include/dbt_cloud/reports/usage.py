@@ -6,7 +6,6 @@ counts, even if the run fails; tests, seeds, snapshots and ephemeral models do n
 
 from __future__ import annotations
 
-import json
 import math
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable
@@ -16,7 +15,7 @@ from functools import lru_cache
 from typing import Any, TypeVar
 
 from ..api.loose_json import identifier, moment, record, text
-from .history import RUNS_PER_JOB, History, entries_in, versions_in
+from .history import RUNS_PER_JOB, History, content_of, entries_in, versions_in
 
 JOBS = 500  # cached
 UNKNOWN = "unknown"
@@ -88,8 +87,8 @@ def _job_usage(history: History, job_id: int, files: tuple[tuple[int, str], ...]
     return job_usage(job_id, kept, len(files))
 
 
-def _read_builds(file: Any, _version: str) -> RunBuilds:
-    return builds_in(json.loads(file.read_text()))
+def _read_builds(job: Any, run_id: int, _version: str) -> RunBuilds:
+    return builds_in(content_of(job, run_id))
 
 
 def builds_in(content: Any) -> RunBuilds:

@@ -40,7 +40,7 @@ def results(run_id: int, job_id: int = JOB) -> Results:
         "status": 20,
         "href": f"https://localhost/runs/{run_id}/",
         "job": {"name": "Daily build", "execute_steps": ["dbt build"]},
-        "trigger": {"cause": "Scheduled", "schema_override": None},
+        "trigger": {"cause": "Scheduled", "cause_category": "other", "schema_override": None},
         "run_steps": [{"logs": "very long"}],
     }
     return Results(run, NODES)
@@ -51,7 +51,7 @@ def test_history_stores_only_the_fields_the_report_needs(history: History, tmp_p
 
     (kept,) = history.results(JOB)
     assert (kept.run["id"], kept.run["job"]) == (7, {"name": "Daily build"})
-    assert kept.run["trigger"] == {"cause": "Scheduled"}
+    assert kept.run["trigger"] == {"cause": "Scheduled", "cause_category": "other"}
     assert kept.model_seconds == {"model.shop.orders": 1.23}
     assert [(node.name, node.message) for node in kept.failed] == [
         ("unique_orders", "Got 3 results\n    and more")
