@@ -224,7 +224,7 @@ def test_page_in_the_airflow_frame_navigates_by_keyboard_to_the_dag_run(
 
     page.evaluate("document.querySelector('iframe').contentWindow.focus()")
     focused = []
-    for _ in range(20):
+    for _ in range(60):
         press(page, "Tab", 9)
         focused.append(page.evaluate(f"{FRAME}.activeElement.textContent.trim()"))
         if focused[-1] == "Daily build":

@@ -27,7 +27,8 @@ from ..api.loose_json import LARGEST
 from ..reports.dbt_docs import read_newest_docs
 from . import charts
 from .accounts import Accounts, ShownAccount
-from .content import FindDagRuns, Overview, details_of
+from .content import LISTED, FindDagRuns, Overview, details_of
+from .job_table import JobTable, View
 from .lineage import lineage_of
 from .model_chart import mark_of, middle
 from .model_details import model_address, model_details_of
@@ -45,7 +46,7 @@ HEADERS = {
     "Cache-Control": "no-store",
     "Content-Security-Policy": (
         "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; "
-        "connect-src 'self'; frame-ancestors 'self'; base-uri 'none'; form-action 'none'"
+        "connect-src 'self'; frame-ancestors 'self'; base-uri 'none'; form-action 'self'"
     ),
     "Referrer-Policy": "same-origin",
     "X-Content-Type-Options": "nosniff",
@@ -71,13 +72,14 @@ ENVIRONMENT = Environment(
 )
 ENVIRONMENT.filters["asdict"] = asdict
 ENVIRONMENT.globals.update(
-    bars=charts.bars,
+    duration_chart=charts.DurationChart.of,
     duration_text=duration_text,
     has_failed=has_failed,
-    line=charts.line,
     mark_of=mark_of,
     middle=middle,
     model_address=model_address,
+    sparkline=charts.Sparkline.of,
+    strip=charts.strip,
     refresh_seconds=int(SECONDS),
 )
 
@@ -145,7 +147,8 @@ def router(accounts: Accounts, dag_id: str) -> APIRouter:
     def show_jobs(request: Request, user: GetUserDep, connection: str = "") -> Response:
         find_dag_runs = dag_runs_for(user)
         overviews = [Overview.of(one, find_dag_runs) for one in accounts.read(connection)]
-        return page("jobs.html", root_of(request), overviews=overviews, dag_id=dag_id)
+        table = JobTable.of(View.of(request.query_params), overviews)
+        return page("jobs.html", root_of(request), table=table, most=LISTED, dag_id=dag_id)
 
     @routes.get("/jobs/{job_id}")
     def show_job(request: Request, job_id: Id, user: GetUserDep, connection: str = "") -> Response:

@@ -15,35 +15,15 @@ from ..reports.results import Results
 from ..reports.run_times import COMPARED_RUNS as EARLIER_RUNS
 from ..reports.run_times import RunTime
 from .accounts import ShownAccount
+from .job import Job
 from .newest_runs import RecentRuns
-from .runs import Run, duration_text, newest_first
+from .runs import Run, newest_first
 from .started_by import DagRun
 
-BARS = 10  # runs of each job, in the list of jobs
+LISTED = 30  # runs of each job, in the list of jobs
 SHOWN = 50  # runs of one job
 TESTS_OVER = 30  # runs
 FindDagRuns = Callable[[list[dict[str, Any]]], dict[int, DagRun]]  # by the ids of their runs
-
-
-@dataclass(frozen=True)
-class Job:
-    """A job with its newest runs, newest first."""
-
-    id: int
-    runs: list[Run]
-
-    @property
-    def name(self) -> str:
-        """Return the name in the newest run that has one; a deleted job's runs have none."""
-        return next((run.job_name for run in self.runs if run.job_name), f"Job {self.id}")
-
-    @property
-    def newest(self) -> Run:
-        return self.runs[0]
-
-    @property
-    def longest(self) -> str:
-        return duration_text(max((run.seconds or 0 for run in self.runs), default=0))
 
 
 @dataclass(frozen=True)
@@ -74,22 +54,29 @@ class RecurringFailure:
 
 @dataclass(frozen=True)
 class JobDetails:
+    """A job with at least one run; ``compared`` are the runs of ``failures``, oldest first."""
+
     job: Job
     times: list[RunTime]
     failures: list[RecurringFailure]
     unreadable: int
     has_docs: bool
+    compared: list[Run]
 
 
 def jobs_of(recent: RecentRuns, history: History, dag_runs_of: FindDagRuns) -> list[Job]:
-    """Return the jobs, those with the newest runs first, including deleted ones."""
-    kept = [run for job_id in history.jobs() for run in history.heads(job_id, BARS)]
+    """Return the jobs, those with the newest runs first, with deleted ones and those without."""
+    kept = [run for job_id in history.jobs() for run in history.heads(job_id, LISTED)]
     runs = newest_first(recent.runs, kept)
     dag_runs = dag_runs_of(newest_of_each(runs))
     shown: dict[int, list[Run]] = defaultdict(list)
     for run in runs:
-        shown[run["job_definition_id"]].append(Run.of(run, dag_runs))
-    return [Job(job_id, some[:BARS]) for job_id, some in shown.items()]
+        some = shown[run["job_definition_id"]]
+        if len(some) < LISTED:
+            some.append(Run.of(run, dag_runs))
+    for job_id in recent.listed.jobs:
+        shown.setdefault(job_id, [])  # those without runs are last
+    return [Job.of(job_id, some, recent.listed) for job_id, some in shown.items()]
 
 
 def newest_of_each(runs: list[dict[str, Any]]) -> list[dict[str, Any]]:
@@ -112,14 +99,19 @@ def details_of(
     dag_runs = dag_runs_of(runs)
     shown = [Run.of(run, dag_runs) for run in runs]
     unreadable = len(history.runs(job_id)[:SHOWN]) - len(kept)
-    job = Job(job_id, shown)
-    failures = recurring_failures(kept[:TESTS_OVER])
-    has_docs = newest_docs(history.folder, job.newest.project_id) is not None
-    return JobDetails(job, model_times(kept), failures, unreadable, has_docs)
+    compared = [Run.of(one.run, {}) for one in reversed(kept[:TESTS_OVER])]
+    return JobDetails(
+        job=Job.of(job_id, shown, recent.listed),
+        times=model_times(kept),
+        failures=recurring_failures(kept[:TESTS_OVER]),
+        unreadable=unreadable,
+        has_docs=newest_docs(history.folder, shown[0].project_id) is not None,
+        compared=compared,
+    )
 
 
 def model_times(kept: Iterable[Results]) -> list[RunTime]:
-    """Return each model's newest and earlier run times, slower and slowest ones first.
+    """Return each model's newest and earlier run times, slower, unusual and slowest ones first.
 
     Each model is compared only with runs that built it.
     """
@@ -132,7 +124,9 @@ def model_times(kept: Iterable[Results]) -> list[RunTime]:
         RunTime(names[unique_id], newest, earlier[:EARLIER_RUNS][::-1], unique_id)
         for unique_id, (newest, *earlier) in seconds.items()
     ]
-    return sorted(times, key=lambda time: (time.is_slower, time.seconds), reverse=True)
+    return sorted(
+        times, key=lambda time: (time.is_slower, time.is_unusual, time.seconds), reverse=True
+    )
 
 
 def recurring_failures(kept: list[Results]) -> list[RecurringFailure]:

@@ -1,11 +1,11 @@
-"""dbt Cloud's newest runs, cached for a few seconds for all viewers."""
+"""dbt Cloud's newest runs and its jobs, cached for a few seconds for all viewers."""
 
 from __future__ import annotations
 
 import logging
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from threading import Lock
 from typing import Any
 
@@ -15,6 +15,7 @@ from ..airflow.compat import AirflowException
 from ..api.accounts import Account
 from ..api.client import DbtCloudClient
 from ..api.runs import PAGE
+from .job_list import JobList, JobListReader
 
 SECONDS = 5.0  # lifetime of a good or failed result
 TIMEOUT = 5  # seconds per call, since a person waits for the page
@@ -25,12 +26,14 @@ log = logging.getLogger(__name__)
 class RecentRuns:
     """The account's newest runs; with a ``problem`` they are those of the last good result.
 
-    ``account`` is the connection's; None if it cannot be read.
+    ``account`` is the connection's; None if it cannot be read. ``listed`` are all its jobs; their
+    list has a problem of its own.
     """
 
     runs: list[dict[str, Any]] = field(default_factory=list)
     problem: str = ""
     account: Account | None = None
+    listed: JobList = field(default_factory=JobList)
 
 
 class NewestRuns:
@@ -49,6 +52,7 @@ class NewestRuns:
         self._account_id = account_id
         self._clock = clock
         self._calling = Lock()
+        self._jobs = JobListReader(clock)
         self._cached: RecentRuns | None = None
         self._cached_at = 0.0
 
@@ -75,8 +79,11 @@ class NewestRuns:
             account = client.account
             related = "job,trigger"
             runs = client.get("runs/", order_by="-id", limit=PAGE, include_related=related)
-            return RecentRuns(runs or [], account=account)
+            listed = self._jobs.read(hook, client)
+            return RecentRuns(runs or [], account=account, listed=listed)
         except (AirflowException, ValueError) as error:
             log.warning("Could not read runs by connection %s: %s", self._conn_id, error)
-            previous = before.runs if before.account == account else []
-            return RecentRuns(previous, f"{error}".strip() or type(error).__name__, account)
+            problem = f"{error}".strip() or type(error).__name__
+            if before.account == account:
+                return replace(before, problem=problem)
+            return RecentRuns([], problem, account)

@@ -10,9 +10,13 @@ from typing import Any
 
 from ..api.loose_json import identifier, moment, record, text
 from ..api.runs import status_name
-from .started_by import DagRun
+from ..run.idempotency_key import without_key
+from .started_by import DagRun, starter_of
 
 ACTIVE = ("queued", "starting", "running")
+SHAPES = {state: state for state in ("success", "error", "cancelled", "running", "queued")} | {
+    "starting": "queued"
+}
 log = logging.getLogger(__name__)
 
 
@@ -21,7 +25,7 @@ class Run:
     """A run on the page.
 
     ``seconds`` is its run time until its end or now; None before its start. ``queued_seconds`` is
-    the time before its start; None if unavailable.
+    the time before its start; None if unavailable. ``starter`` started it if no Dag run did.
     """
 
     id: int
@@ -36,11 +40,14 @@ class Run:
     message: str
     url: str
     dag_run: DagRun | None = None
+    starter: str = ""
+    environment_id: int = 0
 
     @classmethod
     def of(cls, run: dict[str, Any], dag_runs: dict[int, DagRun]) -> Run:
         """Return a run that has valid ids; other invalid fields are empty."""
         url = text(run.get("href"))
+        trigger = record(run.get("trigger"))
         state = status_name(run.get("status"))
         started_at = moment(run.get("started_at"))
         end = datetime.now(UTC) if state in ACTIVE else moment(run.get("finished_at"))
@@ -53,16 +60,32 @@ class Run:
             started_at=started_at,
             queued_seconds=_between(moment(run.get("created_at")), started_at or end),
             seconds=_between(started_at, end),
-            cause=text(record(run.get("trigger")).get("cause")),
+            cause=without_key(text(trigger.get("cause"))),
             message=text(run.get("status_message")),
             # Other schemes, such as javascript:, are unsafe
             url=url if url.startswith("https://") else "",
             dag_run=dag_runs.get(run["id"]),
+            starter=starter_of(trigger),
+            environment_id=identifier(run.get("environment_id")) or 0,
         )
 
     @property
     def is_active(self) -> bool:
         return self.state in ACTIVE
+
+    @property
+    def shape(self) -> str:
+        """Return the name of the shape that marks the state; several states share one."""
+        return SHAPES.get(self.state, "other")
+
+    @property
+    def summary(self) -> str:
+        return ", ".join(filter(None, (f"Run {self.id}: {self.state}", self.took)))
+
+    @property
+    def final_seconds(self) -> float | None:
+        """Return the run time of a finished run; None if it is active or never started."""
+        return None if self.is_active else self.seconds
 
     @property
     def took(self) -> str:

@@ -1,4 +1,7 @@
-"""Find the Dag run that started a dbt Cloud run, by Airflow's XComs or the key in its cause."""
+"""Who started a dbt Cloud run: a Dag run, a person, or dbt Cloud itself.
+
+Airflow's XComs, or the key in the run's cause, identify the Dag run.
+"""
 
 from __future__ import annotations
 
@@ -14,12 +17,34 @@ from sqlalchemy import select
 from ..airflow.server import XComModel, create_session
 from ..api.loose_json import moment, record, text
 from ..api.runs import DATABASE_CLOCK_SKEW
-from ..run.idempotency_key import IdempotencyKey
+from ..run.idempotency_key import IdempotencyKey, without_key
 
 URL = "job_run_url"  # the XCom with a run's URL
 MAX_XCOMS = 1000  # to read
 # The cause of DbtCloudRunJobExactlyOnceOperator: Airflow: DAG.TASK, DAG RUN [airflow:TOKEN]
 CAUSE = re.compile(r"Airflow[^:]*: (?P<task>\S+), (?P<run>.+) \[airflow:(?P<token>\w+)\]")
+SCHEDULE, COMPLETION = "Schedule", "Another job's run"
+PULL_REQUEST, MERGE, RETRY = "Pull request", "Merge", "Retry"
+# https://docs.getdbt.com/docs/build/environment-variables#special-environment-variables
+CATEGORIES = {
+    "scheduled": SCHEDULE,
+    "job completion": COMPLETION,
+    "github_pull_request": PULL_REQUEST,
+    "gitlab_merge_request": PULL_REQUEST,
+    "azure_pull_request": PULL_REQUEST,
+    "rerun": RETRY,
+}
+PERSON = re.compile(r"Kicked off from (?:the )?UI by (.+)", re.IGNORECASE)
+
+
+def starter_of(trigger: dict[str, Any]) -> str:
+    """Return who started a run, such as a person's address; by default the cause, without key."""
+    cause = without_key(text(trigger.get("cause")))
+    if person := PERSON.match(cause):
+        return person[1]
+    # Files of earlier versions have no category.
+    category = text(trigger.get("cause_category")) or cause.lower()
+    return CATEGORIES.get(category, cause)
 
 
 @dataclass(frozen=True)

@@ -180,9 +180,7 @@ def is_number(name: str) -> bool:
     return name.isdecimal() and str(int(name)) == name
 
 
-def read(
-    job: Any, run_id: int, version: str, how: Callable[[Any, int, str], T | None]
-) -> T | None:
+def read(job: Any, run_id: int, version: str, how: Callable[[Any, int, str], T | None]) -> T | None:
     try:
         return how(job, run_id, version)
     except Exception as error:  # a damaged file does not affect the others

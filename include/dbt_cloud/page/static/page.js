@@ -1,5 +1,6 @@
 "use strict";
-// Keeps the page fresh, follows Airflow's colours, and lets links lead out of Airflow's frame.
+// Keeps the page fresh, shows times in the browser's zone, follows Airflow's colours, and lets links
+// lead out of Airflow's frame.
 
 const seconds = Number(document.currentScript.dataset.seconds);
 const isFramed = window.parent !== window;
@@ -16,12 +17,21 @@ async function refresh() {
   shown = after.innerHTML;
   const focused = focusable(before).indexOf(document.activeElement);
   before.replaceWith(after);
+  useLocalTimes();
   focusable(after)[focused]?.focus({ preventScroll: true });
-  document.dispatchEvent(new Event("refreshed"));
 }
 
 function focusable(main) {
   return [...main.querySelectorAll("a, summary, [tabindex]")];
+}
+
+function useLocalTimes() {
+  const minutes = { dateStyle: "medium", timeStyle: "short" };
+  for (const time of document.querySelectorAll("time[data-local]")) {
+    time.title = time.textContent;
+    const options = time.dataset.local === "minute" ? minutes : undefined;
+    time.textContent = new Date(time.dateTime).toLocaleString(undefined, options);
+  }
 }
 
 function useColours() {
@@ -41,6 +51,7 @@ function followOutside(event) {
   outer.click();
 }
 
+useLocalTimes();
 if (isFramed) {
   useColours();
   const watch = new MutationObserver(useColours);

@@ -1,15 +1,8 @@
 "use strict";
-// Shows times in the browser's zone, and describes the bar that is pointed at or chosen by keys.
+// Describes the bar that is pointed at or chosen by keys.
 
 const bars = (chart) => [...chart.querySelectorAll("rect[data-row]")];
 const value = (bar, name) => parseFloat(bar.getAttribute(name));
-
-function useLocalTimes() {
-  for (const time of document.querySelectorAll("time[data-local]")) {
-    time.title = time.textContent;
-    time.textContent = new Date(time.dateTime).toLocaleString();
-  }
-}
 
 function choose(bar) {
   const chart = bar.closest(".gantt");
@@ -52,5 +45,3 @@ document.addEventListener("keydown", (event) => {
   const found = next(bars(event.target), event.target.querySelector("rect.chosen"), event.key);
   if (found) choose(found);
 });
-document.addEventListener("refreshed", useLocalTimes);
-useLocalTimes();

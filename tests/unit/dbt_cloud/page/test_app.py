@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
@@ -309,11 +310,14 @@ def test_page_shows_start_queued_time_and_run_time(client: TestClient, history: 
     }
     history.keep(Results(run(1, created_at="2026-11-25T11:00:00Z", **started), []))
 
-    for path in ("", f"jobs/{DAILY}"):
-        text = client.get(path).text
-        assert '<td class="number" data-is="Queued">5 min 00 s</td>' in text
-        assert '<time datetime="2026-11-25T11:05:00+00:00">2026-11-25 11:05</time>' in text
-        assert '<td class="number" data-is="Took">30.0 s</td>' in text
+    overview, job = client.get("").text, client.get(f"jobs/{DAILY}").text
+
+    start = 'datetime="2026-11-25T11:05:00+00:00">2026-11-25 11:05 UTC</time>'
+    assert f'<small><time data-local="minute" {start}</small></td>' in overview
+    assert "30.0 s<br> <small>last 30.0 s</small>" in overview
+    assert '<td class="number" data-is="Queued">5 min 00 s</td>' in job
+    assert f'<td data-is="Started"><time data-local="minute" {start}</td>' in job
+    assert '<td class="number" data-is="Took">30.0 s</td>' in job
 
 
 def test_page_leaves_the_start_empty_for_a_run_that_never_started(
@@ -322,8 +326,42 @@ def test_page_leaves_the_start_empty_for_a_run_that_never_started(
     never: dict[str, Any] = {"started_at": None, "finished_at": None, "status": 30}
     history.keep(Results(run(1, **never), []))
 
-    for path in ("", f"jobs/{DAILY}"):
-        assert '<td data-is="Started"></td>' in client.get(path).text
+    assert "<time" not in client.get("").text
+    assert '<td data-is="Started"></td>' in client.get(f"jobs/{DAILY}").text
+
+
+def test_jobs_page_filters_and_sorts_by_its_address(client: TestClient, history: History) -> None:
+    for job_id, status in ((1, 10), (2, 20), (3, 20)):
+        history.keep(Results(run(job_id, job_id, status, job={"name": f"Job {job_id}"}), []))
+
+    text = client.get("?state=error&sort=name&name=JOB").text
+
+    assert re.findall(r">(Job \d)</a>", text) == ["Job 2", "Job 3"]
+    assert 'href="?state=error&amp;name=JOB&amp;sort=-name">Job</a> ↑' in text
+    assert "<option selected>error</option>" in text
+    assert 'href="?sort=name">Show all jobs</a>' in text
+
+
+def test_jobs_page_names_unknown_values_of_its_address(
+    client: TestClient, history: History
+) -> None:
+    history.keep(Results(run(1), []))
+
+    text = client.get("?project=<script>&sort=color").text
+
+    assert "No job has the project &lt;script&gt;." in text
+    assert "There is no column color to sort by: use one of name, project," in text
+    assert "No job matches the filter." in client.get("?name=weekly").text
+
+
+def test_page_shows_no_idempotency_key(client: TestClient, history: History) -> None:
+    key = "airflow:0123456789abcdef"
+    for run_id, cause in enumerate((f"Airflow: a.b, c [{key}]", f'{{"a": 1,"run":"{key}"}}'), 1):
+        history.keep(Results(run(run_id, trigger={"cause": cause}), []))
+
+    for path in ("", f"jobs/{DAILY}", RUN_PATH, f"jobs/{DAILY}/runs/2"):
+        assert "0123456789abcdef" not in client.get(path).text
+    assert "Airflow: a.b, c</span>" in client.get(RUN_PATH).text
 
 
 OTHER, OTHER_ID = Account("localhost:2", 16173), "dbt_cloud_page_eu"

@@ -10,6 +10,7 @@ from airflow.sdk import ObjectStoragePath
 
 from include.dbt_cloud.api.artifacts import Node
 from include.dbt_cloud.page.content import details_of, jobs_of
+from include.dbt_cloud.page.job_list import JobList
 from include.dbt_cloud.page.newest_runs import RecentRuns
 from include.dbt_cloud.page.started_by import DagRun
 from include.dbt_cloud.reports.history import History
@@ -46,6 +47,10 @@ def nodes(seconds: float, test: str = "pass") -> list[Node]:
     return [Node(MODEL, "success", seconds, "", 4), Node(TEST, test, 0.1, "Got 3 results", 4)]
 
 
+def listed_job(job_id: int, name: str) -> dict[str, Any]:
+    return {"id": job_id, "name": name, "project_id": 5}
+
+
 def no_dag_runs(_: Any) -> dict[int, DagRun]:
     return {}
 
@@ -58,9 +63,9 @@ def test_job_list_merges_listed_and_kept_runs_newest_first(history: History) -> 
     daily, hourly = jobs_of(RecentRuns([live, run(3), run(2)]), history, no_dag_runs)
 
     assert [one.id for one in daily.runs] == [4, 3, 2]
-    assert (daily.newest.state, daily.newest.is_active) == ("running", True)
+    assert (daily.state, daily.runs[0].is_active) == ("running", True)
     assert [one.state for one in hourly.runs] == ["success"]
-    assert hourly.newest.took == "30.5 s"
+    assert hourly.runs[0].took == "30.5 s"
 
 
 def test_job_list_prefers_the_listed_status_to_the_kept_one(history: History) -> None:
@@ -68,7 +73,22 @@ def test_job_list_prefers_the_listed_status_to_the_kept_one(history: History) ->
 
     (daily,) = jobs_of(RecentRuns([run(2, status=10)]), history, no_dag_runs)
 
-    assert daily.newest.state == "success"
+    assert daily.state == "success"
+
+
+def test_job_list_has_jobs_without_runs_last_and_keeps_deleted_ones(history: History) -> None:
+    history.keep(Results(run(1), []))
+    shop = JobList.of([listed_job(HOURLY, "Hourly"), listed_job(7, "New")], [])
+
+    jobs = jobs_of(RecentRuns([run(2, HOURLY)], listed=shop), history, no_dag_runs)
+
+    assert [(job.id, job.name, job.state) for job in jobs] == [
+        (HOURLY, "Hourly", "success"),
+        (DAILY, "Daily build", "success"),
+        (7, "New", "never run"),
+    ]
+    assert [job.settings.project for job in jobs] == ["Project 5", "Project 36467", "Project 5"]
+    assert (jobs[2].newest, jobs[2].success_rate, jobs[2].median) == (None, None, None)
 
 
 def test_job_list_looks_up_only_the_newest_dag_run(history: History) -> None:
@@ -95,7 +115,7 @@ def test_job_details_compare_a_model_with_the_runs_that_built_it(history: Histor
     assert found
     (time,) = found.times
     assert (time.name, time.seconds, time.median, len(time.history)) == ("orders", 3.0, 1.0, 11)
-    assert time.is_slower
+    assert (time.is_slower, time.is_unusual, time.ratio) == (True, True, 3.0)
 
 
 def test_job_details_list_statuses_of_a_failed_node_oldest_first(history: History) -> None:
@@ -109,6 +129,7 @@ def test_job_details_list_statuses_of_a_failed_node_oldest_first(history: Histor
     (failure,) = found.failures
     assert failure.name == "test unique_orders"
     assert failure.statuses == ["pass", "fail", "warn", ""]
+    assert [one.id for one in found.compared] == [1, 2, 3, 4]
     assert failure.message == "Got 3 results"
 
 
@@ -164,6 +185,6 @@ def test_job_list_and_details_reread_a_run_kept_twice(history: History) -> None:
     (daily,) = jobs_of(RecentRuns(), history, no_dag_runs)
     found = details_of(DAILY, RecentRuns(), history, no_dag_runs)
 
-    assert daily.newest.state == "success"
+    assert daily.state == "success"
     assert found
     assert [time.seconds for time in found.times] == [2.0]

@@ -30,7 +30,7 @@ from tests.unit.dbt_cloud.page.test_app import (
     two_accounts,
 )
 from tests.unit.dbt_cloud.page.test_content import DAILY, run
-from tests.unit.dbt_cloud.page.test_static import page, serving, use
+from tests.unit.dbt_cloud.page.test_static import page, serve, use
 from tests.unit.dbt_cloud.reports.test_run_times import STEADY
 from tests.unit.dbt_cloud.reports.test_timeline import node
 
@@ -216,7 +216,7 @@ def keep_many(history: History) -> None:
 def address(make_client: MakeClient, history: History) -> Iterator[str]:
     keep_many(history)
     keep(history, 201, node(LONG, 0, 1), tested=LONG)
-    with serving(make_client().app) as root:
+    with serve(make_client().app) as root:
         yield root
 
 

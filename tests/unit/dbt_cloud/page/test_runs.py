@@ -132,6 +132,17 @@ def test_run_shows_an_unknown_status_by_its_number() -> None:
     assert Run.of(run(1, status=40), {}).state == "in status 40"
 
 
+@pytest.mark.parametrize(
+    ("status", "shape"),
+    [
+        *((1, "queued"), (2, "queued"), (3, "running"), (10, "success")),
+        *((20, "error"), (30, "cancelled"), (40, "other")),
+    ],
+)
+def test_run_has_a_shape_for_each_status(status: int, shape: str) -> None:
+    assert Run.of(run(1, status=status), {}).shape == shape
+
+
 @pytest.mark.parametrize("url", ["javascript:alert(1)", "data:text/html,hi", "//example.com/"])
 def test_run_drops_urls_that_are_not_https(url: str) -> None:
     assert Run.of(run(1, href=url), {}).url == ""

@@ -70,17 +70,9 @@ def keep_all(history: History) -> None:
         history.keep(results, stored_timeline(results, MANIFEST))
 
 
-@pytest.fixture
-def address(make_client: MakeClient, kept: ObjectStoragePath, history: History) -> Iterator[str]:
-    """Yield the address of the job's runs on a real server."""
-    keep_all(history)
-    with serving(make_client().app) as root:
-        yield f"{root}jobs/{DAILY}/runs/"
-
-
 @contextmanager
-def serving(app: Any) -> Iterator[str]:
-    """Run a server, and yield the page's address."""
+def serve(app: Any) -> Iterator[str]:
+    """Yield the address of the page on a real server."""
     server = uvicorn.Server(uvicorn.Config(app, port=free_port(), log_level="error"))
     thread = threading.Thread(target=server.run)
     thread.start()
@@ -91,6 +83,14 @@ def serving(app: Any) -> Iterator[str]:
     finally:
         server.should_exit = True
         thread.join()
+
+
+@pytest.fixture
+def address(make_client: MakeClient, kept: ObjectStoragePath, history: History) -> Iterator[str]:
+    """Yield the address of the job's runs."""
+    keep_all(history)
+    with serve(make_client().app) as address:
+        yield f"{address}jobs/{DAILY}/runs/"
 
 
 @pytest.fixture(scope="module")

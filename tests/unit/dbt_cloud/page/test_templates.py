@@ -11,7 +11,10 @@ import pytest
 from include.dbt_cloud.api.accounts import Account
 from include.dbt_cloud.page.accounts import ShownAccount
 from include.dbt_cloud.page.app import page
-from include.dbt_cloud.page.content import Job, JobDetails, Overview, RecurringFailure
+from include.dbt_cloud.page.content import LISTED, JobDetails, Overview, RecurringFailure
+from include.dbt_cloud.page.job import Job
+from include.dbt_cloud.page.job_list import JobList, JobSettings
+from include.dbt_cloud.page.job_table import JobTable, View
 from include.dbt_cloud.page.newest_runs import RecentRuns
 from include.dbt_cloud.page.run_details import Phase, RunDetails
 from include.dbt_cloud.page.runs import Run
@@ -53,14 +56,23 @@ class Tags(HTMLParser):
 
 
 def shown(
-    account: Account | None = ACCOUNT, problem: str = "", conn_id: str = "", query: str = ""
+    account: Account | None = ACCOUNT,
+    problem: str = "",
+    conn_id: str = "",
+    query: str = "",
+    listed: JobList | None = None,
 ) -> ShownAccount:
-    return ShownAccount(conn_id, RecentRuns([], problem, account), None, query)
+    recent = RecentRuns([], problem, account, listed or JobList())
+    return ShownAccount(conn_id, recent, None, query)
 
 
-def jobs_page(*overviews: Overview, dag_id: str = "keep") -> str:
-    body = page("jobs.html", "./", overviews=overviews or [Overview(shown())], dag_id=dag_id).body
-    return bytes(body).decode()
+def job(job_id: int = 65767, *runs: Run) -> Job:
+    return Job.of(job_id, list(runs) or [run()], JobList())
+
+
+def jobs_page(*overviews: Overview, dag_id: str = "keep", **view: str) -> str:
+    table = JobTable.of(View(**view), list(overviews) or [Overview(shown())])
+    return bytes(page("jobs.html", "./", table=table, most=LISTED, dag_id=dag_id).body).decode()
 
 
 def job_page(found: JobDetails, query: str = "") -> str:
@@ -70,9 +82,10 @@ def job_page(found: JobDetails, query: str = "") -> str:
 
 @pytest.fixture
 def details() -> JobDetails:
-    times = [RunTime(EVIL, 3.0, [1.0] * 12), RunTime("orders", 1.0, [])]
+    times = [RunTime(EVIL, 3.0, [1.0] * 12), RunTime("a", 0.8, [0.29] * 3), RunTime("b", 1.0, [])]
     failures = [RecurringFailure(EVIL, ["pass", "", "fail", "warn", "runtime error"], EVIL)]
-    return JobDetails(Job(65767, [run()]), times, failures, unreadable=1, has_docs=True)
+    compared = [run(id=one) for one in range(3, 8)]
+    return JobDetails(job(), times, failures, 1, has_docs=True, compared=compared)
 
 
 def run_page(found: RunDetails, query: str = "") -> str:
@@ -96,11 +109,12 @@ EVIL_NODES = [
 
 
 def test_templates_escape_foreign_text(details: JobDetails) -> None:
-    job = Job(65767, [run()])
+    settings = JobSettings(EVIL, EVIL, EVIL, starts=EVIL)
+    jobs = [job(), Job(1, [], settings), Job(2, [run(starter=EVIL, state=EVIL)], settings)]
+    evil = shown(Account(EVIL, 1), problem=EVIL, listed=JobList(problem=EVIL))
     for text in (
-        jobs_page(
-            Overview(shown(Account(EVIL, 1), problem=EVIL), [job], is_kept=False), dag_id=EVIL
-        ),
+        jobs_page(Overview(evil, jobs, is_kept=False), dag_id=EVIL),
+        jobs_page(Overview(shown(), jobs), project=EVIL, name=EVIL, sort=EVIL, connection=EVIL),
         jobs_page(Overview(shown(None, EVIL, conn_id=EVIL, query="?connection=x"), is_kept=False)),
         job_page(details),
         run_page(run_details(EVIL_NODES, phases=[Phase(EVIL, 1.0, 0.0, 100.0, EVIL)])),
@@ -126,7 +140,7 @@ def test_templates_escape_foreign_text(details: JobDetails) -> None:
 def test_templates_use_only_relative_links(details: JobDetails) -> None:
     dag_run = DagRun("sales", "manual__1")
     texts = (
-        jobs_page(Overview(shown(), [Job(1, [run(dag_run=dag_run)])], projects=[3])),
+        jobs_page(Overview(shown(), [job(1, run(dag_run=dag_run))], projects=[3])),
         job_page(details),
         run_page(run_details(EVIL_NODES, run=run(dag_run=dag_run))),
     )
@@ -137,12 +151,44 @@ def test_templates_use_only_relative_links(details: JobDetails) -> None:
     assert not [link for link in links if link and link.startswith("/")]
 
 
-def test_job_page_flags_slower_models_and_marks_failures(details: JobDetails) -> None:
+def test_job_page_flags_slower_and_unusual_models_and_marks_failures(details: JobDetails) -> None:
     text = job_page(details)
 
-    assert text.count(">slower<") == 1
+    assert (text.count(">slower<"), text.count(">unusual<")) == (1, 1)
+    assert '<tr class="outlier error">' in text
+    assert "▲ 3.0" in text
+    assert "<small>3.00 s</small>" in text
     assert [text.count(f">{mark}</td>") for mark in "·✗!"] == [1, 2, 1]
     assert "1 stored file of this job cannot be read" in text
+
+
+def test_heat_map_links_each_column_to_its_run(details: JobDetails) -> None:
+    links = [tag["href"] for name, tag in Tags(job_page(details)).found if name == "a"]
+
+    assert [link for link in links if link and "/runs/" in link][:5] == [
+        f"../jobs/65767/runs/{run_id}" for run_id in range(3, 8)
+    ]
+
+
+def test_job_page_limits_the_heat_map_to_fifty_nodes(details: JobDetails) -> None:
+    details.failures[:] = [RecurringFailure("model a", ["error"], "")] * 51
+
+    text = job_page(details)
+
+    assert text.count("<summary>model a</summary>") == 50
+    assert "1 more nodes failed or warned" in text
+
+
+def test_jobs_page_shows_a_job_without_runs_and_a_failed_list_of_jobs() -> None:
+    never = Job(1, [], JobSettings("Weekly", "Shop", "Production", starts="Schedule"))
+    listed = JobList(problem="dbt Cloud returned 503")
+
+    text = jobs_page(Overview(shown(listed=listed), [never, job(2)]))
+
+    assert '<th scope="row">Weekly</th>' in text
+    assert '<span class="state">never run</span>' in text
+    assert '<td data-is="Started by">Schedule</td>' in text
+    assert "next runs may be missing: dbt Cloud returned 503" in text
 
 
 @pytest.mark.parametrize(
@@ -173,7 +219,7 @@ def test_jobs_page_names_host_and_account() -> None:
 
 def test_pages_of_several_accounts_keep_the_connection_in_their_links(details: JobDetails) -> None:
     query = "?connection=dbt_cloud_eu"
-    overview = Overview(shown(query=query), [Job(1, [run()])], projects=[3], is_kept=False)
+    overview = Overview(shown(query=query), [job(1)], projects=[3], is_kept=False)
 
     text = jobs_page(overview, Overview(shown(None, "no such connection", "missing", "?x")))
 
@@ -182,11 +228,11 @@ def test_pages_of_several_accounts_keep_the_connection_in_their_links(details: J
     assert "<h2>Account 16173 on localhost:8580</h2>" in text
     assert "<h2>Connection missing</h2>" in text
     assert "Could not read which account to show: no such connection" in text
-    job = job_page(details, query)
-    assert f'href="../docs/36467{query}"' in job
-    assert f'href="../jobs/65767/runs/7{query}"' in job
+    details_page = job_page(details, query)
+    assert f'href="../docs/36467{query}"' in details_page
+    assert f'href="../jobs/65767/runs/7{query}"' in details_page
     assert f'href="../../../jobs/65767{query}"' in run_page(run_details([]), query)
-    assert "Account 16173 on localhost:8580" in job
+    assert "<dd>16173 on localhost:8580</dd>" in details_page
 
 
 def test_run_page_shows_failure_path_bars_and_table() -> None:

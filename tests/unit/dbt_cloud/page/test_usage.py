@@ -33,7 +33,7 @@ from tests.unit.dbt_cloud.page.test_app import (
     two_accounts,
 )
 from tests.unit.dbt_cloud.page.test_content import DAILY, HOURLY, run
-from tests.unit.dbt_cloud.page.test_static import page, serving, use
+from tests.unit.dbt_cloud.page.test_static import page, serve, use
 
 __all__ = ["airflow_s_tables", "client", "database_url", "history", "kept", "make_client"]
 __all__ += ["page", "two_accounts"]
@@ -266,7 +266,7 @@ def address(make_client: MakeClient, history: History) -> Iterator[str]:
     long = "very_long_name_" * 8
     nodes = [Node(f"model.shop.{long}", "success", 1.0, "", 4)]
     history.keep(Results(run(9, 9, job={"name": long}), nodes))
-    with serving(make_client().app) as root:
+    with serve(make_client().app) as root:
         yield f"{root}usage"
 
 
