@@ -241,6 +241,19 @@ def test_page_in_the_airflow_frame_navigates_by_keyboard_to_the_dag_run(
 
 
 @needs_browser
+def test_address_of_airflow_has_the_filter_and_order_of_the_jobs(
+    airflow: Airflow, page: Page, kept: str
+) -> None:
+    url = f"http://127.0.0.1:{airflow.port}/plugin/dbt-cloud{PAGE}?state=success"
+    page.open(url, "Show all jobs")
+
+    page.evaluate(f"{FRAME}.querySelector('th[aria-sort] a').click()")
+
+    expected = "location.search === '?state=success&sort=name'"
+    eventually(shows(page, expected), "the address follows")
+
+
+@needs_browser
 def test_job_page_adds_a_new_run_without_a_reload(
     airflow: Airflow, project: Project, page: Page, kept: str
 ) -> None:

@@ -6,8 +6,10 @@ from datetime import UTC, datetime
 from typing import Any
 
 import pytest
+from airflow.providers.dbt.cloud.hooks.dbt import DbtCloudHook
 
-from include.dbt_cloud.page.job_list import SECONDS, JobList, JobSettings
+from include.dbt_cloud.api.client import DbtCloudClient
+from include.dbt_cloud.page.job_list import SECONDS, JobList, JobListReader, JobSettings
 from include.dbt_cloud.page.newest_runs import NewestRuns
 from tests.running_dbt_cloud import DAILY_BUILD, RunningDbtCloud
 from tests.unit.dbt_cloud.conftest import go_well, go_wrong
@@ -116,3 +118,15 @@ def test_job_list_keeps_its_jobs_during_an_outage(dbt_cloud_connection: RunningD
 
     assert (recent.problem, recent.listed.problem) == ("", "dbt Cloud returned 503")
     assert recent.listed.jobs == before.jobs != {}
+
+
+def test_job_list_of_another_account_has_no_jobs_of_the_former_one(
+    dbt_cloud_connection: RunningDbtCloud,
+) -> None:
+    reader, hook = JobListReader(), DbtCloudHook(CONN_ID)
+
+    first = reader.read(hook, DbtCloudClient(hook, None))
+    second = reader.read(hook, DbtCloudClient(hook, 7))
+
+    assert (bool(first.jobs), first.problem) == (True, "")
+    assert (second.jobs, bool(second.problem)) == ({}, True)

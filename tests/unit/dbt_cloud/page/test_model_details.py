@@ -165,6 +165,13 @@ def test_model_page_opens_from_the_job_and_the_run_for_any_name(
     assert f'<a href="../../jobs/{DAILY}/runs/2">' in answer.text
 
 
+def test_address_of_a_model_has_its_id_and_the_connection_in_the_query() -> None:
+    address = f"jobs/{DAILY}/model?id=model.a%2F.%3Fb%26%C3%A9%3F"
+
+    assert path("model.a/.?b&é\ud800") == address
+    assert path("model.a/.?b&é?", "?connection=eu") == f"{address}&connection=eu"
+
+
 @pytest.mark.parametrize("unique_id", ["", "model.shop.missing", UNIQUE, "é" * 2000, "\x00", EVIL])
 def test_model_page_returns_404_for_a_model_that_no_run_has(
     client: TestClient, history: History, unique_id: str

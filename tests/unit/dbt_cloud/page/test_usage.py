@@ -210,11 +210,13 @@ def test_csv_has_a_row_for_each_month_job_and_model(client: TestClient, history:
 @pytest.mark.parametrize("first", ["=", "+", "-", "@", "\t", "\r", "\n"])
 def test_csv_marks_a_formula_as_text(client: TestClient, history: History, first: str) -> None:
     name = f'{first}1,"2"\n3 größe \ud83d'
-    history.keep(Results(run(1, job={"name": name}), [Node(ORDERS, "success", 1.0, "", 4)]))
+    model = Node(f"{ORDERS} \ud83d", "success", 1.0, "", 4)
+    history.keep(Results(run(1, job={"name": name}), [model]))
 
     (_, row) = rows(client.get("usage.csv").text)
 
     assert row[5] == f'\'{first}1,"2"\n3 größe \ufffd'
+    assert row[6] == f"{ORDERS} ?"
     assert as_text("1" + first) == "1" + first
 
 
