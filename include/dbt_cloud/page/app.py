@@ -10,6 +10,7 @@ import logging
 from collections.abc import Sequence
 from dataclasses import asdict
 from functools import partial
+from hashlib import sha256
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -20,6 +21,7 @@ from fastapi.responses import HTMLResponse, RedirectResponse, Response
 from fastapi.staticfiles import StaticFiles
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from starlette.exceptions import HTTPException as StarletteHTTPException
+from starlette.middleware.base import RequestResponseEndpoint
 
 from ..airflow.api_server import GetUserDep, get_auth_manager, requires_access_dag
 from ..api.artifacts import has_failed
@@ -109,6 +111,16 @@ def make_page(
     accounts = Accounts(history, conn_ids, account_id)
     for routes in (router(accounts, dag_id), history_router(accounts)):
         app.include_router(routes, dependencies=[guard])
+
+    @app.middleware("http")
+    async def leave_out_known_content(
+        request: Request, call_next: RequestResponseEndpoint
+    ) -> Response:
+        response = await call_next(request)
+        tag = response.headers.get("ETag")
+        if response.status_code == 200 and tag and tag == request.headers.get("If-None-Match"):
+            return Response(status_code=304, headers=HEADERS | {"ETag": tag})
+        return response
 
     @app.exception_handler(StarletteHTTPException)
     def show_error(request: Request, error: StarletteHTTPException) -> Response:
@@ -247,5 +259,6 @@ def root_of(request: Request) -> str:
 
 def page(template: str, root: str, status: int = 200, **values: Any) -> Response:
     text = ENVIRONMENT.get_template(template).render(root=root, **values)
-    # dbt's messages may contain lone surrogates.
-    return HTMLResponse(text.encode(errors="replace"), status, HEADERS)
+    content = text.encode(errors="replace")  # dbt's messages may contain lone surrogates
+    tag = {"ETag": f'"{sha256(content).hexdigest()[:32]}"'}
+    return HTMLResponse(content, status, HEADERS | tag)

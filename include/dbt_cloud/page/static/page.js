@@ -5,12 +5,15 @@
 const seconds = Number(document.currentScript.dataset.seconds);
 const isFramed = window.parent !== window;
 let shown = document.querySelector("main").innerHTML; // as the server sent it
+let tag = ""; // of the content shown
 
 async function refresh() {
   if (document.hidden || document.querySelector("details[open]")) return;
-  const response = await fetch(location.href);
+  const response = await fetch(location.href, { headers: { "If-None-Match": tag } });
+  if (response.status === 304) return;
   if (!response.ok) return location.reload(); // for example, the session has expired
   const fresh = new DOMParser().parseFromString(await response.text(), "text/html");
+  tag = response.headers.get("ETag");
   const before = document.querySelector("main");
   const after = fresh.querySelector("main");
   if (shown === after.innerHTML) return;

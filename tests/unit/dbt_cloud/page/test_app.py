@@ -162,6 +162,24 @@ def test_each_view_requires_a_login_and_permission(
         assert one.headers["cache-control"] == "no-store"
 
 
+def test_page_is_sent_again_only_if_it_has_changed(client: TestClient, history: History) -> None:
+    history.keep(Results(run(1), []))
+    first = client.get(f"jobs/{DAILY}")
+    known = {"If-None-Match": first.headers["etag"]}
+
+    same = client.get(f"jobs/{DAILY}", headers=known)
+    history.keep(Results(run(2), []))
+    changed = client.get(f"jobs/{DAILY}", headers=known)
+    missing = client.get("jobs/1", headers={"If-None-Match": client.get("jobs/1").headers["etag"]})
+
+    assert (same.status_code, same.content) == (304, b"")
+    assert same.headers["etag"] == first.headers["etag"]
+    assert same.headers["content-security-policy"] == first.headers["content-security-policy"]
+    assert changed.status_code == 200
+    assert changed.headers["etag"] != first.headers["etag"]
+    assert missing.status_code == 404
+
+
 @pytest.mark.parametrize("other", [Account("localhost:2", 16173), Account("localhost:1", 7)])
 def test_page_shows_only_the_account_of_its_connection(
     make_client: MakeClient, kept: Any, other: Account
