@@ -74,7 +74,7 @@ def test_only_the_first_task_of_a_dag_parses_the_project(
     in_turn = sorted(tasks, key=lambda name: str(tasks[name]["start_date"]))
     logs = [airflow.log(BY_MODEL, run_id, name) for name in in_turn]
 
-    assert all("Found 12 models" in log for log in logs)
+    assert all("Found 13 models" in log for log in logs)
     assert [PARSED_ANEW in log for log in logs] == [True] + [False] * 12
 
 
@@ -84,7 +84,7 @@ def test_only_the_first_run_of_the_one_task_parses_the_project(
     run_ids = [together[ONE_TASK], airflow.run(ONE_TASK)[0]]
     logs = [airflow.log(ONE_TASK, run_id, "dbt_build") for run_id in run_ids]
 
-    assert all("Found 12 models" in log for log in logs)
+    assert all("Found 13 models" in log for log in logs)
     assert [PARSED_ANEW in log for log in logs] == [True, False]
 
 

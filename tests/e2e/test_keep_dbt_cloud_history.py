@@ -53,7 +53,7 @@ def test_run_is_kept_and_its_models_are_published_once(airflow: Airflow, project
     dag_run, states = airflow.run(DAG, run_id=run_id)
 
     assert set(states.values()) == {"success"}
-    assert kept(project, run_id)["run"]["trigger"] == {"cause": "Scheduled"}
+    assert kept(project, run_id)["run"]["trigger"]["cause"] == "Scheduled"
     events = published(airflow, DAG, dag_run)
     names = {*MARTS, *(f"stg_{name}" for name in STAGING)}
     assert set(events) == {f"{NAMESPACE}/{name}" for name in names}
