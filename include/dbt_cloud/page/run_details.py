@@ -128,7 +128,7 @@ def path_of(run_url: str, recent: RecentRuns, history: History) -> str | None:
     run_id = int(found[1]) if found else 0
     listed = {run["id"]: run for run in newest_first(recent.runs)}
     run = listed.get(run_id) or history.find(run_id)
-    if not run or run["href"] != run_url:
+    if not run or run.get("href") != run_url:
         return None
     return f"jobs/{run['job_definition_id']}/runs/{run_id}"
 

@@ -10,7 +10,7 @@ import pytest
 from airflow.sdk import ObjectStoragePath
 
 from include.dbt_cloud.page.newest_runs import RecentRuns
-from include.dbt_cloud.page.run_details import RunDetails, run_details_of, sql_line
+from include.dbt_cloud.page.run_details import RunDetails, path_of, run_details_of, sql_line
 from include.dbt_cloud.page.started_by import DagRun
 from include.dbt_cloud.reports.history import History
 from include.dbt_cloud.reports.results import Results
@@ -197,3 +197,12 @@ def test_failed_step_is_named_if_no_node_failed(history: History) -> None:
     assert found.failures == []
     assert found.failed_step
     assert found.failed_step.name == "Clone Git repository"
+
+
+def test_path_is_that_of_the_run_with_the_url(history: History) -> None:
+    url = "https://localhost/deploy/16173/projects/36467/runs/1/"
+    listed = {"id": 1, "job_definition_id": DAILY}
+
+    assert path_of(url, RecentRuns([listed | {"href": url}]), history) == f"jobs/{DAILY}/runs/1"
+    for other in (listed, listed | {"href": None}, listed | {"href": f"{url}?"}, {}):
+        assert path_of(url, RecentRuns([other]), history) is None
