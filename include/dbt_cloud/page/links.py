@@ -13,7 +13,7 @@ from ..airflow.compat import conf
 from ..airflow.server import XComModel, create_session
 from ..run.operator import DbtCloudRunJobExactlyOnceOperator
 from ..run.triggered import DbtCloudFollowTriggeredRunOperator
-from .started_by import URL
+from .started_by import URL, url_in
 
 
 class RunTimelineLink(BaseOperatorLink):
@@ -40,9 +40,9 @@ class RunTimelineLink(BaseOperatorLink):
         where = {"key": URL, "dag_id": ti_key.dag_id, "run_id": ti_key.run_id}
         task = {"task_id": ti_key.task_id, "map_index": ti_key.map_index}
         with create_session() as session:
-            url = session.scalar(select(XComModel.value).filter_by(**where, **task))
-        if not url:
+            xcom = session.scalar(select(XComModel.value).filter_by(**where, **task))
+        if not xcom:
             return ""
         base = str(conf.get("api", "base_url", fallback="/")).rstrip("/")
-        query = urlencode({"run_url": str(url).strip('"')})
+        query = urlencode({"run_url": url_in(xcom)})
         return f"{base}/{self.page_path}/runs?{query}"

@@ -95,4 +95,9 @@ def _urls_in_xcoms(since: datetime | None) -> dict[str, DagRun]:
     )
     with create_session() as session:
         rows = session.execute(query).all()
-    return {str(url).strip('"'): DagRun(f"{dag_id}", f"{run_id}") for url, dag_id, run_id in rows}
+    return {url_in(value): DagRun(f"{dag_id}", f"{run_id}") for value, dag_id, run_id in rows}
+
+
+def url_in(xcom: Any) -> str:
+    """Return the URL in the database's value of an XCom, which is JSON."""
+    return str(xcom).strip('"')
