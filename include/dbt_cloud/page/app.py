@@ -21,7 +21,6 @@ from fastapi.responses import HTMLResponse, RedirectResponse, Response
 from fastapi.staticfiles import StaticFiles
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from starlette.exceptions import HTTPException as StarletteHTTPException
-from starlette.middleware.base import RequestResponseEndpoint
 
 from ..airflow.api_server import GetUserDep, get_auth_manager, requires_access_dag
 from ..api.artifacts import has_failed
@@ -112,31 +111,21 @@ def make_page(
     for routes in (router(accounts, dag_id), history_router(accounts)):
         app.include_router(routes, dependencies=[guard])
 
-    @app.middleware("http")
-    async def leave_out_known_content(
-        request: Request, call_next: RequestResponseEndpoint
-    ) -> Response:
-        response = await call_next(request)
-        tag = response.headers.get("ETag")
-        if response.status_code == 200 and tag and tag == request.headers.get("If-None-Match"):
-            return Response(status_code=304, headers=HEADERS | {"ETag": tag})
-        return response
-
     @app.exception_handler(StarletteHTTPException)
     def show_error(request: Request, error: StarletteHTTPException) -> Response:
         text = MESSAGES.get(error.status_code, str(error.detail)).replace("{dag_id}", dag_id)
-        return page("message.html", root_of(request), error.status_code, text=text)
+        return page(request, "message.html", error.status_code, text=text)
 
     @app.exception_handler(RequestValidationError)
     def show_invalid_path(request: Request, _error: RequestValidationError) -> Response:
         text = "There is no such page: the address has no valid id of a job, run or project."
-        return page("message.html", root_of(request), 404, text=text)
+        return page(request, "message.html", 404, text=text)
 
     @app.exception_handler(OSError)
     def show_unreadable_history(request: Request, error: OSError) -> Response:
         log.error("Could not read the stored runs below %s: %r", history, error)
         text = f"Could not read the stored runs: {error}"
-        return page("message.html", root_of(request), 503, text=text)
+        return page(request, "message.html", 503, text=text)
 
     return app
 
@@ -160,7 +149,7 @@ def router(accounts: Accounts, dag_id: str) -> APIRouter:
         find_dag_runs = dag_runs_for(user)
         overviews = [Overview.of(one, find_dag_runs) for one in accounts.read(connection)]
         table = JobTable.of(View.of(request.query_params), overviews)
-        return page("jobs.html", root_of(request), table=table, most=LISTED, dag_id=dag_id)
+        return page(request, "jobs.html", table=table, most=LISTED, dag_id=dag_id)
 
     @routes.get("/jobs/{job_id}")
     def show_job(request: Request, job_id: Id, user: GetUserDep, connection: str = "") -> Response:
@@ -171,14 +160,14 @@ def router(accounts: Accounts, dag_id: str) -> APIRouter:
             f"Job {job_id}",
             "has no run: run it, or store one.",
         )
-        return page("job.html", root_of(request), shown=shown, found=details)
+        return page(request, "job.html", shown=shown, found=details)
 
     @routes.get("/jobs/{job_id}/runs/{run_id}")
     def show_run(
         request: Request, job_id: Id, run_id: Id, user: GetUserDep, connection: str = ""
     ) -> Response:
         shown, details = find_details(job_id, run_id, user, connection)
-        return page("run.html", root_of(request), shown=shown, found=details, dag_id=dag_id)
+        return page(request, "run.html", shown=shown, found=details, dag_id=dag_id)
 
     @routes.get("/jobs/{job_id}/runs/{run_id}/lineage")
     def show_lineage(
@@ -186,7 +175,7 @@ def router(accounts: Accounts, dag_id: str) -> APIRouter:
     ) -> Response:
         shown, details = find_details(job_id, run_id, user, connection)
         nodes = lineage_of(details)
-        return page("lineage.html", root_of(request), shown=shown, found=details, nodes=nodes)
+        return page(request, "lineage.html", shown=shown, found=details, nodes=nodes)
 
     @routes.get("/runs")
     def find_run(request: Request, run_url: str = "") -> Response:
@@ -224,7 +213,7 @@ def history_router(accounts: Accounts) -> APIRouter:
             f"The model {id} of job {job_id}",
             "is in no stored run.",
         )
-        return page("model.html", root_of(request), shown=shown, found=details)
+        return page(request, "model.html", shown=shown, found=details)
 
     @routes.get("/usage")
     def show_usage(
@@ -232,7 +221,7 @@ def history_router(accounts: Accounts) -> APIRouter:
     ) -> Response:
         choice = Choice(month, project, connection)
         usages = usage_of(accounts.read(connection), choice)
-        return page("usage.html", root_of(request), usages=usages, choice=choice)
+        return page(request, "usage.html", usages=usages, choice=choice)
 
     @routes.get("/usage.csv")
     def download_usage(
@@ -257,8 +246,16 @@ def root_of(request: Request) -> str:
     return "../" * below.count("/") or "./"
 
 
-def page(template: str, root: str, status: int = 200, **values: Any) -> Response:
+def page(request: Request, template: str, status: int = 200, **values: Any) -> Response:
+    """Return the page, or 304 without content if the browser shows it already."""
+    content = rendered(template, root_of(request), **values)
+    tag = f'"{sha256(content).hexdigest()[:32]}"'
+    headers = HEADERS | {"ETag": tag}
+    if status == 200 and request.headers.get("If-None-Match") == tag:
+        return Response(status_code=304, headers=headers)
+    return HTMLResponse(content, status, headers)
+
+
+def rendered(template: str, root: str, **values: Any) -> bytes:
     text = ENVIRONMENT.get_template(template).render(root=root, **values)
-    content = text.encode(errors="replace")  # dbt's messages may contain lone surrogates
-    tag = {"ETag": f'"{sha256(content).hexdigest()[:32]}"'}
-    return HTMLResponse(content, status, HEADERS | tag)
+    return text.encode(errors="replace")  # dbt's messages may contain lone surrogates

@@ -37,6 +37,7 @@ from include.dbt_cloud.reports.results import Results
 from include.dbt_cloud.reports.run_times import compare
 from include.dbt_cloud.reports.timeline import stored_timeline
 from tests.unit.dbt_cloud.loose_json import ANYTHING, MOMENTS, objects
+from tests.unit.dbt_cloud.page.test_templates import REQUEST
 
 RUN_IDS = itertools.count(1)
 RUN = {
@@ -91,7 +92,7 @@ def test_history_and_page_accept_any_results(tmp_path: Path, artifact: dict[str,
     (kept,) = history.results(1, most=1)
     listed = run_details_of(1, results.run["id"], RecentRuns(), history, lambda _: {})
     assert listed
-    assert page("run.html", "./", shown=SHOWN, found=listed, dag_id="keep").status_code == 200
+    assert page(REQUEST, "run.html", shown=SHOWN, found=listed, dag_id="keep").status_code == 200
     assert [node.unique_id for node in kept.nodes] == [node.unique_id for node in results.nodes]
     assert all(time.seconds >= 0 for time in model_times([kept, kept]))
     assert {one.name for one in recurring_failures([kept])} == {

@@ -7,10 +7,11 @@ from html.parser import HTMLParser
 from typing import Any
 
 import pytest
+from fastapi import Request
 
 from include.dbt_cloud.api.accounts import Account
 from include.dbt_cloud.page.accounts import ShownAccount
-from include.dbt_cloud.page.app import page
+from include.dbt_cloud.page.app import page, rendered
 from include.dbt_cloud.page.content import LISTED, JobDetails, Overview, RecurringFailure
 from include.dbt_cloud.page.job import Job
 from include.dbt_cloud.page.job_list import JobList, JobSettings
@@ -24,6 +25,8 @@ from include.dbt_cloud.reports.run_times import RunTime
 from include.dbt_cloud.reports.timeline import Step, TimedNode, Timeline
 from tests.unit.dbt_cloud.reports.test_critical_path import node
 
+SERVER = {"scheme": "http", "server": ("airflow", 8080), "root_path": "", "query_string": b""}
+REQUEST = Request({"type": "http", "method": "GET", "path": "/", "headers": [], **SERVER})
 ACCOUNT = Account("localhost:8580", 16173)
 EVIL = "\"><script>alert('x')</script><img src=x onerror=alert(1)>"
 
@@ -72,12 +75,12 @@ def job(job_id: int = 65767, *runs: Run) -> Job:
 
 def jobs_page(*overviews: Overview, dag_id: str = "keep", **view: str) -> str:
     table = JobTable.of(View(**view), list(overviews) or [Overview(shown())])
-    return bytes(page("jobs.html", "./", table=table, most=LISTED, dag_id=dag_id).body).decode()
+    return rendered("jobs.html", "./", table=table, most=LISTED, dag_id=dag_id).decode()
 
 
 def job_page(found: JobDetails, query: str = "") -> str:
     account = shown(problem=EVIL, query=query)
-    return bytes(page("job.html", "../", shown=account, found=found).body).decode()
+    return rendered("job.html", "../", shown=account, found=found).decode()
 
 
 @pytest.fixture
@@ -90,9 +93,7 @@ def details() -> JobDetails:
 
 def run_page(found: RunDetails, query: str = "") -> str:
     account = shown(problem=EVIL, query=query)
-    return bytes(
-        page("run.html", "../../../", shown=account, found=found, dag_id=EVIL).body
-    ).decode()
+    return rendered("run.html", "../../../", shown=account, found=found, dag_id=EVIL).decode()
 
 
 def run_details(nodes: list[TimedNode], **more: Any) -> RunDetails:
@@ -299,7 +300,7 @@ def test_page_of_a_stored_run_does_not_refresh() -> None:
 
 
 def test_content_security_policy_allows_only_the_pages_own_script() -> None:
-    response = page("message.html", "./", 403, text=EVIL)
+    response = page(REQUEST, "message.html", 403, text=EVIL)
 
     assert response.status_code == 403
     policy = response.headers["content-security-policy"]
