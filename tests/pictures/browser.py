@@ -29,7 +29,9 @@ FRAMES = "[...document.querySelectorAll('iframe')].map(frame => frame.contentDoc
 # Fonts are the same whether or not the machine has the usual substitutes of Arial and Helvetica.
 FONTS = """<fontconfig><include>/etc/fonts/fonts.conf</include><selectfont><rejectfont>
 <glob>*/Liberation*</glob></rejectfont></selectfont></fontconfig>"""
-SHOWN = f"[document, ...{FRAMES}].map(one => one?.body?.innerText ?? '').join()"
+# A page counts as shown once its scripts have run.
+SHOWN = f"""[document, ...{FRAMES}]
+    .map(one => one?.readyState === 'complete' ? one.body?.innerText ?? '' : '').join()"""
 
 # The contrast of the text that is hardest to read, as WCAG 2.2 computes it.
 CONTRAST = """
@@ -104,7 +106,7 @@ class Page:
         return float(self.evaluate(CONTRAST))
 
     def wait_for(self, *texts: str) -> None:
-        """Wait until the page, with its frames, shows all the texts."""
+        """Wait until the page, with its frames, is loaded and shows all the texts."""
         missing = set(texts)
         deadline = time.monotonic() + TIMEOUT
         while missing:
