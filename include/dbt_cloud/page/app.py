@@ -31,6 +31,7 @@ from .accounts import Accounts, ShownAccount
 from .content import LISTED, FindDagRuns, Overview, details_of
 from .job_table import JobTable, View
 from .lineage import lineage_of
+from .live_run import read_live_run
 from .model_chart import mark_of, middle
 from .model_details import model_address, model_details_of
 from .newest_runs import SECONDS
@@ -139,7 +140,9 @@ def router(accounts: Accounts, dag_id: str) -> APIRouter:
         find_dag_runs = dag_runs_for(user)
         return accounts.find(
             connection,
-            lambda one, history: run_details_of(job_id, run_id, one.recent, history, find_dag_runs),
+            lambda one, history: run_details_of(
+                job_id, run_id, one.recent, history, find_dag_runs, partial(read_live_run, one)
+            ),
             f"Run {run_id} of job {job_id}",
             UNKNOWN_RUN,
         )

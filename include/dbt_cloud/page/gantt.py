@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
-from ..api.artifacts import TESTS
+from ..reports.live_nodes import LiveNode
 from ..reports.timeline import TimedNode
 
 LANE = 24  # pixels
@@ -52,7 +52,9 @@ class Gantt:
         return LANE * len(self.lanes)
 
     @classmethod
-    def of(cls, nodes: list[TimedNode], critical: Collection[int]) -> Gantt | None:
+    def of(
+        cls, nodes: Sequence[TimedNode | LiveNode], critical: Collection[int] = ()
+    ) -> Gantt | None:
         """Return the chart; None without a node that has times."""
         spans = {
             place: (node.start, max(node.start, node.end))
@@ -79,11 +81,13 @@ class Gantt:
         return cls(bars, ticks_of(seconds), lanes, seconds)
 
 
-def state_of(node: TimedNode) -> str:
-    """Return the bar's class: ``error``, ``warn``, ``test`` or ``success``."""
-    if node.node.has_failed_or_warned:
-        return "error" if node.node.has_failed else "warn"
-    return "test" if node.node.kind in TESTS else "success"
+def state_of(one: TimedNode | LiveNode) -> str:
+    """Return the bar's class: ``running``, ``error``, ``warn``, ``test`` or ``success``."""
+    if isinstance(one, LiveNode) and one.is_busy:
+        return "running"
+    if one.node.has_failed or one.node.status == "warn":
+        return "error" if one.node.has_failed else "warn"
+    return "test" if one.is_test else "success"
 
 
 def ticks_of(seconds: float) -> list[Tick]:

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from functools import cached_property
 from typing import Any
 
@@ -18,8 +18,9 @@ from ..reports.run_graph import skipped_because
 from ..reports.timeline import Step, TimedNode, Timeline
 from .content import FindDagRuns
 from .gantt import Gantt
+from .live_run import LiveRun
 from .newest_runs import RecentRuns
-from .runs import Run, newest_first
+from .runs import ACTIVE, Run, newest_first
 
 RUN_IN_URL = re.compile(r"/runs/(\d{1,19})/?$")
 # DuckDB and PostgreSQL, Snowflake and Databricks, Redshift, BigQuery
@@ -53,13 +54,17 @@ class Phase:
 
 @dataclass(frozen=True)
 class RunDetails:
-    """A run. Without ``results`` it is not stored, without ``timeline`` by an earlier version."""
+    """A run. Without ``results`` it is not stored, without ``timeline`` by an earlier version.
+
+    ``live`` is what an active run has done so far.
+    """
 
     run: Run
     results: Results | None = None
     timeline: Timeline | None = None
     is_unreadable: bool = False
     phases: list[Phase] = field(default_factory=list)
+    live: LiveRun = field(default_factory=LiveRun)
 
     @cached_property
     def nodes(self) -> list[TimedNode]:
@@ -79,7 +84,7 @@ class RunDetails:
 
     @cached_property
     def chart(self) -> Gantt | None:
-        return Gantt.of(self.nodes, self.critical)
+        return Gantt.of(self.nodes or self.live.nodes, self.critical)
 
     @property
     def saved_seconds(self) -> float | None:
@@ -140,17 +145,26 @@ def sql_line(message: str) -> str:
 
 
 def run_details_of(
-    job_id: int, run_id: int, recent: RecentRuns, history: History, dag_runs_of: FindDagRuns
+    job_id: int,
+    run_id: int,
+    recent: RecentRuns,
+    history: History,
+    dag_runs_of: FindDagRuns,
+    read_live: Callable[[int], LiveRun],
 ) -> RunDetails | None:
-    """Return a run's details; None if it is neither listed nor stored."""
+    """Return a run's details; None if it is neither listed nor stored.
+
+    ``read_live`` is called with the id of an active run that is not stored.
+    """
     is_listed = run_id in history.runs(job_id)
     kept = history.timeline(job_id, run_id) if is_listed else None
     results, timeline = kept or (None, None)
     for run in newest_first(recent.runs, [results.run] if results else []):
         if (run["id"], run["job_definition_id"]) == (run_id, job_id):
             shown = Run.of(run, dag_runs_of([run]))
-            phases = [*phases_of(run, timeline)]
-            return RunDetails(shown, results, timeline, is_listed and not kept, scaled(phases))
+            live = read_live(run_id) if shown.is_active and not results else LiveRun()
+            phases = scaled([*phases_of(run, timeline or live.timeline)])
+            return RunDetails(shown, results, timeline, is_listed and not kept, phases, live)
     return None
 
 
@@ -163,9 +177,11 @@ def phases_of(run: dict[str, Any], timeline: Timeline | None) -> Iterator[Span]:
     if created_at and started_at:
         yield "Queued", created_at, started_at, "", False
     for step in timeline.steps if timeline else ():
-        if timeline and step.started_at and step.finished_at:
-            yield step.name, step.started_at, step.finished_at, status_name(step.status), False
-            yield from _parts_of(step, step.started_at, step.finished_at, timeline)
+        state = status_name(step.status)
+        finished_at = step.finished_at or (datetime.now(UTC) if state in ACTIVE else None)
+        if timeline and step.started_at and finished_at:
+            yield step.name, step.started_at, finished_at, state, False
+            yield from _parts_of(step, step.started_at, finished_at, timeline)
 
 
 def _parts_of(

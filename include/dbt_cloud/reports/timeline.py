@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Self, TypeVar
 
-from ..api.artifacts import Node, every_node
+from ..api.artifacts import TESTS, Node, every_node
 from ..api.loose_json import moment, number, record, text
 from .results import Results
 
@@ -45,6 +45,10 @@ class TimedNode:
     thread: int | None = None
     rows: int | None = None
     parents: tuple[int, ...] | None = None
+
+    @property
+    def is_test(self) -> bool:
+        return self.node.kind in TESTS
 
 
 @dataclass(frozen=True)

@@ -27,6 +27,7 @@ from include.dbt_cloud.changes import changes_of
 from include.dbt_cloud.page.accounts import ShownAccount
 from include.dbt_cloud.page.app import page
 from include.dbt_cloud.page.content import model_times, recurring_failures
+from include.dbt_cloud.page.live_run import LiveRun
 from include.dbt_cloud.page.newest_runs import RecentRuns
 from include.dbt_cloud.page.run_details import run_details_of
 from include.dbt_cloud.reports.archive import archive
@@ -90,7 +91,9 @@ def test_history_and_page_accept_any_results(tmp_path: Path, artifact: dict[str,
     history.keep(results, stored_timeline(results, artifact))
 
     (kept,) = history.results(1, most=1)
-    listed = run_details_of(1, results.run["id"], RecentRuns(), history, lambda _: {})
+    listed = run_details_of(
+        1, results.run["id"], RecentRuns(), history, lambda _: {}, lambda _: LiveRun()
+    )
     assert listed
     assert page(REQUEST, "run.html", shown=SHOWN, found=listed, dag_id="keep").status_code == 200
     assert [node.unique_id for node in kept.nodes] == [node.unique_id for node in results.nodes]

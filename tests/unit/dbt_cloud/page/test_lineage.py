@@ -17,7 +17,7 @@ from tests.pictures.browser import Page, needs_browser
 from tests.unit.dbt_cloud.events.conftest import airflow_s_tables, database_url
 from tests.unit.dbt_cloud.page.test_app import history, kept, make_client
 from tests.unit.dbt_cloud.page.test_content import DAILY, run
-from tests.unit.dbt_cloud.page.test_run_details import ERROR, steps
+from tests.unit.dbt_cloud.page.test_run_details import ERROR, read_live, steps
 from tests.unit.dbt_cloud.page.test_static import EVIL, address, page, use
 from tests.unit.dbt_cloud.reports.test_timeline import node
 
@@ -56,7 +56,7 @@ def keep(history: History, run_id: int, some: list[Node], manifest: dict[str, An
 
 
 def lineage_in(history: History, run_id: int) -> Any:
-    details = run_details_of(DAILY, run_id, RecentRuns(), history, lambda _: {})
+    details = run_details_of(DAILY, run_id, RecentRuns(), history, lambda _: {}, read_live)
     assert details
     return lineage_of(details)
 

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from airflow.sdk import ObjectStoragePath
 
+from include.dbt_cloud.page.live_run import LiveRun
 from include.dbt_cloud.page.newest_runs import RecentRuns
 from include.dbt_cloud.page.run_details import RunDetails, path_of, run_details_of, sql_line
 from include.dbt_cloud.page.started_by import DagRun
@@ -18,6 +19,7 @@ from include.dbt_cloud.reports.timeline import stored_timeline
 from tests.unit.dbt_cloud.page.test_content import DAILY, HOURLY, no_dag_runs, run
 from tests.unit.dbt_cloud.reports.test_timeline import MANIFEST, NODES, TEST, A, B, C, node
 
+NOT_FINISHED: dict[str, Any] = {"finished_at": None}
 ERROR = "Database Error in model a (models/a.sql)\n  LINE 15: opened_on"
 
 
@@ -47,8 +49,17 @@ def keep(history: History, nodes: list[Any], manifest: Any = MANIFEST, **more: A
     history.keep(results, stored_timeline(results, manifest))
 
 
+LIVE_LOG = "10:01:15  1 of 2 START sql view model shop.a ... [RUN]\n"
+
+
+def read_live(run_id: int) -> LiveRun:
+    clone, build = steps()
+    active = {**build, "status": 3, "logs": LIVE_LOG, **NOT_FINISHED}
+    return LiveRun.of({"id": run_id, "run_steps": [clone, active]})
+
+
 def details(history: History, recent: RecentRuns | None = None) -> RunDetails:
-    found = run_details_of(DAILY, 1, recent or RecentRuns(), history, no_dag_runs)
+    found = run_details_of(DAILY, 1, recent or RecentRuns(), history, no_dag_runs, read_live)
     assert found
     return found
 
@@ -158,11 +169,31 @@ def test_run_without_a_manifest_has_a_chart_and_no_path(history: History) -> Non
 
 
 def test_listed_run_that_is_not_stored_has_no_nodes(history: History) -> None:
-    active = run(1, status=3, finished_at=None)
+    found = details(history, RecentRuns([run(1)]))
 
-    found = details(history, RecentRuns([active]))
+    assert (found.results, found.nodes, found.live, found.chart) == (None, [], LiveRun(), None)
 
-    assert (found.run.state, found.results, found.nodes, found.chart) == ("running", None, [], None)
+
+def test_active_run_has_the_nodes_and_steps_of_its_log(history: History) -> None:
+    found = details(history, RecentRuns([run(1, status=3, **NOT_FINISHED)]))
+
+    assert (found.run.state, found.nodes, found.failures) == ("running", [], [])
+    assert [one.node.label for one in found.live.nodes] == ["shop.a"]
+    assert found.chart
+    assert [(bar.state, bar.x, bar.width) for bar in found.chart.bars] == [("running", 0, 100)]
+    assert [(phase.name, phase.state) for phase in found.phases] == [
+        ("Queued", ""),
+        ("Clone Git repository", "success"),
+        ("Invoke dbt with `dbt build`", "running"),
+    ]
+
+
+def test_stored_run_is_not_read_again_while_dbt_cloud_lists_it_as_active(history: History) -> None:
+    keep(history, NODES)
+
+    found = details(history, RecentRuns([run(1, status=3, **NOT_FINISHED)]))
+
+    assert found.live == LiveRun()
 
 
 def test_damaged_file_of_a_listed_run_is_reported(history: History) -> None:
@@ -170,22 +201,26 @@ def test_damaged_file_of_a_listed_run_is_reported(history: History) -> None:
     Path(history.folder.path, str(DAILY), "1.json").write_text("{")
 
     assert details(history, RecentRuns([run(1)])).is_unreadable
-    assert run_details_of(DAILY, 1, RecentRuns(), history, no_dag_runs) is None
+    assert run_details_of(DAILY, 1, RecentRuns(), history, no_dag_runs, read_live) is None
 
 
 def test_run_of_another_job_is_not_found(history: History) -> None:
-    assert run_details_of(HOURLY, 1, RecentRuns([run(1)]), history, no_dag_runs) is None
+    recent = RecentRuns([run(1)])
+
+    assert run_details_of(HOURLY, 1, recent, history, no_dag_runs, read_live) is None
 
 
 def test_run_has_the_dag_run_that_started_it(history: History) -> None:
     keep(history, NODES)
 
+    dag_run = DagRun("sales", "manual")
+
     found = run_details_of(
-        DAILY, 1, RecentRuns(), history, lambda runs: {runs[0]["id"]: DagRun("sales", "manual")}
+        DAILY, 1, RecentRuns(), history, lambda runs: {runs[0]["id"]: dag_run}, read_live
     )
 
     assert found
-    assert found.run.dag_run == DagRun("sales", "manual")
+    assert found.run.dag_run == dag_run
 
 
 def test_failed_step_is_named_if_no_node_failed(history: History) -> None:

@@ -10,16 +10,19 @@ import pytest
 from fastapi import Request
 
 from include.dbt_cloud.api.accounts import Account
+from include.dbt_cloud.api.live_log import NodeLine
 from include.dbt_cloud.page.accounts import ShownAccount
 from include.dbt_cloud.page.app import page, rendered
 from include.dbt_cloud.page.content import LISTED, JobDetails, Overview, RecurringFailure
 from include.dbt_cloud.page.job import Job
 from include.dbt_cloud.page.job_list import JobList, JobSettings
 from include.dbt_cloud.page.job_table import JobTable, View
+from include.dbt_cloud.page.live_run import LiveRun
 from include.dbt_cloud.page.newest_runs import RecentRuns
 from include.dbt_cloud.page.run_details import Phase, RunDetails
 from include.dbt_cloud.page.runs import Run
 from include.dbt_cloud.page.started_by import DagRun
+from include.dbt_cloud.reports.live_nodes import LiveNode
 from include.dbt_cloud.reports.results import Results
 from include.dbt_cloud.reports.run_times import RunTime
 from include.dbt_cloud.reports.timeline import Step, TimedNode, Timeline
@@ -108,6 +111,8 @@ EVIL_NODES = [
     node(f"model.shop.b{EVIL}", parents=(0,), status="skipped", thread=None),
 ]
 
+EVIL_LIVE = LiveNode(NodeLine(EVIL, "error", 1.0, EVIL), 0.0, 1.0, 1)
+
 
 def test_templates_escape_foreign_text(details: JobDetails) -> None:
     settings = JobSettings(EVIL, EVIL, EVIL, starts=EVIL)
@@ -121,6 +126,7 @@ def test_templates_escape_foreign_text(details: JobDetails) -> None:
         run_page(run_details(EVIL_NODES, phases=[Phase(EVIL, 1.0, 0.0, 100.0, EVIL)])),
         run_page(run_details([])),
         run_page(RunDetails(run(), is_unreadable=True)),
+        run_page(RunDetails(run(state="running"), live=LiveRun([EVIL_LIVE]))),
     ):
         scripts = [attributes for tag, attributes in Tags(text).found if tag == "script"]
         assert [script["src"] for script in scripts if script] in (
@@ -276,7 +282,14 @@ def test_run_page_states_that_more_threads_save_no_time() -> None:
 @pytest.mark.parametrize(
     ("found", "sentence"),
     [
-        (RunDetails(run(state="running")), "The run is running. Its timeline appears here when"),
+        (
+            RunDetails(run(state="running")),
+            "The run is running, and dbt's log has no node yet.",
+        ),
+        (
+            RunDetails(run(state="running"), live=LiveRun(problem=EVIL)),
+            "What it is doing could not be read from dbt Cloud: &#34;&gt;",
+        ),
         (RunDetails(run(state="success")), "</a> with the run's number 7."),
         (run_details([]), "The run has no results of nodes"),
         (run_details([node("a", 0, 1)], timeline=None), "An earlier version stored this run"),
