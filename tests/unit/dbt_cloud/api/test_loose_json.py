@@ -25,10 +25,10 @@ from include.dbt_cloud.api.artifacts import (
 )
 from include.dbt_cloud.changes import changes_of
 from include.dbt_cloud.page.accounts import ShownAccount
-from include.dbt_cloud.page.app import page
 from include.dbt_cloud.page.content import model_times, recurring_failures
 from include.dbt_cloud.page.live_run import LiveRun
 from include.dbt_cloud.page.newest_runs import RecentRuns
+from include.dbt_cloud.page.rendering import page
 from include.dbt_cloud.page.run_details import run_details_of
 from include.dbt_cloud.reports.archive import archive
 from include.dbt_cloud.reports.dbt_docs import keep_docs

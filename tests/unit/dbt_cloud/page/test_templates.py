@@ -12,13 +12,13 @@ from fastapi import Request
 from include.dbt_cloud.api.accounts import Account
 from include.dbt_cloud.api.live_log import NodeLine
 from include.dbt_cloud.page.accounts import ShownAccount
-from include.dbt_cloud.page.app import page, rendered
 from include.dbt_cloud.page.content import LISTED, JobDetails, Overview, RecurringFailure
 from include.dbt_cloud.page.job import Job
 from include.dbt_cloud.page.job_list import JobList, JobSettings
 from include.dbt_cloud.page.job_table import JobTable, View
 from include.dbt_cloud.page.live_run import LiveRun
 from include.dbt_cloud.page.newest_runs import RecentRuns
+from include.dbt_cloud.page.rendering import page, rendered
 from include.dbt_cloud.page.run_details import Phase, RunDetails
 from include.dbt_cloud.page.runs import Run
 from include.dbt_cloud.page.started_by import DagRun
