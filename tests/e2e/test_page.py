@@ -109,6 +109,7 @@ def token_of(address: str, user: str) -> str:
 
 PATHS = ("", f"jobs/{JOB_ID}", f"docs/{PROJECT_ID}")
 RUN_PATH = f"jobs/{JOB_ID}/runs/{{run_id}}"
+OTHER_PATHS = (RUN_PATH, f"{RUN_PATH}/lineage", "usage", "usage.csv")
 
 
 def run_of(airflow: Airflow, kept: str) -> int:
@@ -116,7 +117,7 @@ def run_of(airflow: Airflow, kept: str) -> int:
     return int(airflow.xcom(RUN, kept, TASK))
 
 
-@pytest.mark.parametrize("path", [*PATHS, RUN_PATH])
+@pytest.mark.parametrize("path", [*PATHS, *OTHER_PATHS])
 def test_page_requires_an_airflow_login_and_permission(
     airflow: Airflow, kept: str, strict: str, path: str
 ) -> None:

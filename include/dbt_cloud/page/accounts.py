@@ -8,11 +8,13 @@ from dataclasses import dataclass
 from typing import Any, TypeVar
 from urllib.parse import urlencode
 
+from airflow.providers.dbt.cloud.hooks.dbt import DbtCloudHook
 from fastapi import HTTPException
 
 from ..api.accounts import Account
+from ..api.client import DbtCloudClient
 from ..reports.history import History
-from .newest_runs import NewestRuns, RecentRuns
+from .newest_runs import TIMEOUT, NewestRuns, RecentRuns
 
 T = TypeVar("T")
 
@@ -35,6 +37,11 @@ class ShownAccount:
 
     def __str__(self) -> str:
         return f"{self.conn_id} ({self.account})"
+
+    def client(self) -> DbtCloudClient:
+        """Return a client that does not retry, since a person waits for the page."""
+        hook = DbtCloudHook(self.conn_id, timeout_seconds=TIMEOUT)
+        return DbtCloudClient(hook, self.account.id if self.account else None, retry_seconds=0)
 
 
 class Accounts:

@@ -8,16 +8,14 @@ from datetime import UTC, datetime
 from threading import Condition
 from typing import Any
 
-from airflow.providers.dbt.cloud.hooks.dbt import DbtCloudHook
 from cachetools import TTLCache, cached
 
 from ..airflow.compat import AirflowException
-from ..api.client import DbtCloudClient
 from ..reports.live_nodes import LiveNode, live_nodes
 from ..reports.results import Results
 from ..reports.timeline import Timeline, stored_timeline
 from .accounts import ShownAccount
-from .newest_runs import SECONDS, TIMEOUT
+from .newest_runs import SECONDS
 
 MOST = 100  # runs that are viewed at the same time
 log = logging.getLogger(__name__)
@@ -50,10 +48,8 @@ def _key(shown: ShownAccount, run_id: int) -> tuple[Any, ...]:
 def read_live_run(shown: ShownAccount, run_id: int) -> LiveRun:
     """Return the run as dbt Cloud has it now."""
     try:
-        hook = DbtCloudHook(shown.conn_id, timeout_seconds=TIMEOUT)
-        account_id = shown.account.id if shown.account else None
-        client = DbtCloudClient(hook, account_id, retry_seconds=0)
-        return LiveRun.of(client.get(f"runs/{run_id}/", include_related="run_steps"))
+        run = shown.client().get(f"runs/{run_id}/", include_related="run_steps")
+        return LiveRun.of(run)
     except (AirflowException, ValueError) as error:
         log.warning("Could not read run %s by connection %s: %s", run_id, shown.conn_id, error)
         return LiveRun(problem=f"{error}".strip() or type(error).__name__)

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections import Counter
 from dataclasses import dataclass
 from functools import cached_property
-from urllib.parse import urlencode
 
 from ..api.artifacts import has_failed
 from ..api.loose_json import record, text
@@ -114,9 +113,3 @@ def model_details_of(job_id: int, unique_id: str, history: History) -> ModelDeta
         return None
     runs = model_runs(history, job_id, unique_id)
     return ModelDetails(job_id, unique_id, runs) if runs else None
-
-
-def model_address(job_id: int, unique_id: str, query: str) -> str:
-    """Return the address of a model's page below the root; ``query`` selects the account."""
-    chosen = urlencode({"id": unique_id}, errors="replace")
-    return f"jobs/{job_id}/model?{chosen}{query.replace('?', '&', 1)}"

@@ -6,6 +6,7 @@ from dataclasses import asdict
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlencode
 
 from fastapi import Request
 from fastapi.responses import HTMLResponse, Response
@@ -14,7 +15,6 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from ..api.artifacts import has_failed
 from . import charts
 from .model_chart import mark_of, middle
-from .model_details import model_address
 from .newest_runs import SECONDS
 from .runs import duration_text
 
@@ -28,6 +28,14 @@ HEADERS = {
     "Referrer-Policy": "same-origin",
     "X-Content-Type-Options": "nosniff",
 }
+
+
+def node_address(page: str, unique_id: str, query: str) -> str:
+    """Return the address of a node's page; ``query`` selects the account."""
+    chosen = urlencode({"id": unique_id}, errors="replace")
+    return f"{page}?{chosen}{query.replace('?', '&', 1)}"
+
+
 ENVIRONMENT = Environment(
     loader=FileSystemLoader(TEMPLATES),
     autoescape=True,
@@ -42,7 +50,7 @@ ENVIRONMENT.globals.update(
     has_failed=has_failed,
     mark_of=mark_of,
     middle=middle,
-    model_address=model_address,
+    node_address=node_address,
     sparkline=charts.Sparkline.of,
     strip=charts.strip,
     refresh_seconds=int(SECONDS),

@@ -18,6 +18,7 @@ from .job_table import JobTable, View
 from .lineage import lineage_of
 from .live_run import read_live_run
 from .model_details import model_details_of
+from .node_sql import node_sql_of
 from .rendering import HEADERS, page, root_of
 from .run_details import RunDetails, path_of, run_details_of
 from .started_by import dag_runs_of
@@ -121,6 +122,18 @@ def history_router(accounts: Accounts) -> APIRouter:
             "is in no stored run.",
         )
         return page(request, "model.html", shown=shown, found=details)
+
+    @routes.get("/jobs/{job_id}/runs/{run_id}/sql")
+    def show_sql(
+        request: Request, job_id: Id, run_id: Id, id: str = "", connection: str = ""
+    ) -> Response:
+        shown, found = accounts.find(
+            connection,
+            partial(node_sql_of, job_id, run_id, id),
+            f"The node {id} of run {run_id} of job {job_id}",
+            "is in no stored result.",
+        )
+        return page(request, "sql.html", shown=shown, found=found)
 
     @routes.get("/usage")
     def show_usage(

@@ -38,6 +38,7 @@ class Failure:
     message: str
     line: str
     skipped: list[str]
+    unique_id: str
 
 
 @dataclass(frozen=True)
@@ -103,6 +104,7 @@ class RunDetails:
                 message=self.nodes[place].node.message,
                 line=sql_line(self.nodes[place].node.message),
                 skipped=[self.called(one) for one in skipped],
+                unique_id=self.nodes[place].node.unique_id,
             )
             for place, skipped in self._skipped.items()
         ]

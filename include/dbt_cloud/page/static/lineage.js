@@ -127,18 +127,19 @@ function choose(place) {
   drawn.get(place).scrollIntoView({ block: "nearest", inline: "nearest" });
 }
 
+function link(page, node, textContent) {
+  const href = new URL(page, location.href);
+  href.searchParams.set("id", node.unique_id);
+  return Object.assign(document.createElement("a"), { href, textContent });
+}
+
 function describe(node, above, below) {
   const line = document.createElement("p");
   const facts = [node.name, node.status, `${node.seconds.toFixed(2)} s`];
   line.textContent = [...facts, `ancestors: ${above}`, `descendants: ${below}`].join(" · ");
   byId("chosen").replaceChildren(line);
-  if (node.unique_id.startsWith("model.")) {
-    const address = new URL(chart.dataset.model, location.href);
-    address.searchParams.set("id", node.unique_id);
-    const link = document.createElement("a");
-    Object.assign(link, { href: address, textContent: "earlier runs" });
-    line.append(" · ", link);
-  }
+  if (node.unique_id.startsWith("model.")) line.append(" · ", link(chart.dataset.model, node, "earlier runs"));
+  if (!node.unique_id.startsWith("seed.")) line.append(" · ", link(chart.dataset.sql, node, "SQL"));
   if (!node.message) return;
   const message = document.createElement("pre");
   message.textContent = node.message;

@@ -132,8 +132,10 @@ def test_page_serves_overview_job_and_docs(client: TestClient, history: History)
 
 PATHS = ("", f"jobs/{DAILY}", f"docs/{PROJECT}")
 RUN_PATH = f"jobs/{DAILY}/runs/1"
-MODEL_PATH = f"jobs/{DAILY}/model?id=model.shop.orders"
-ALL_PATHS = (*PATHS, RUN_PATH, MODEL_PATH, "usage", "usage.csv")
+MODEL = "id=model.shop.orders"
+MODEL_PATH = f"jobs/{DAILY}/model?{MODEL}"
+LINEAGE_PATH, SQL_PATH = f"{RUN_PATH}/lineage", f"{RUN_PATH}/sql?{MODEL}"
+ALL_PATHS = (*PATHS, RUN_PATH, LINEAGE_PATH, SQL_PATH, MODEL_PATH, "usage", "usage.csv")
 
 
 @pytest.mark.parametrize("path", ALL_PATHS)

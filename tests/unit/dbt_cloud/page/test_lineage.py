@@ -129,8 +129,11 @@ def test_lineage_shows_the_failure_and_what_hangs_on_it(
     assert "taken over" in page.evaluate("document.querySelector('#chosen pre').textContent")
     assert page.evaluate("document.title") == f"Lineage of run {RUN}, dbt Cloud"
     assert page.evaluate(DIMMED) == 2  # stores and the test of stg
-    model = page.evaluate("document.querySelector('#chosen a').href")
-    assert model == address.replace("runs/", "model?id=model.shop.orders")
+    links = page.evaluate("[...document.querySelectorAll('#chosen a')].map(one => one.href)")
+    assert links == [
+        address.replace("runs/", "model?id=model.shop.orders"),
+        f"{address}{RUN}/sql?id=model.shop.orders",
+    ]
     edges = page.evaluate("document.querySelectorAll('.lineage path').length")
     assert edges == sum(len(some) for some in PARENTS.values())
 

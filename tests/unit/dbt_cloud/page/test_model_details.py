@@ -12,7 +12,8 @@ from airflow.sdk import ObjectStoragePath
 from fastapi.testclient import TestClient
 
 from include.dbt_cloud.api.artifacts import Node
-from include.dbt_cloud.page.model_details import ModelDetails, model_address, model_details_of
+from include.dbt_cloud.page.model_details import ModelDetails, model_details_of
+from include.dbt_cloud.page.rendering import node_address
 from include.dbt_cloud.reports.history import History
 from include.dbt_cloud.reports.results import Results
 from include.dbt_cloud.reports.timeline import stored_timeline
@@ -62,7 +63,7 @@ def details(history: History, unique_id: str = MODEL) -> ModelDetails:
 
 
 def path(unique_id: str, query: str = "") -> str:
-    return model_address(DAILY, unique_id, query)
+    return node_address(f"jobs/{DAILY}/model", unique_id, query)
 
 
 def test_details_mark_the_run_in_which_a_regression_began(history: History) -> None:
