@@ -20,6 +20,7 @@ class LineageNode:
     message: str
     is_test: bool
     parents: list[int]
+    folder: str  # of the dbt project; empty if unknown
 
 
 def lineage_of(details: RunDetails) -> list[LineageNode] | None:
@@ -32,6 +33,12 @@ def lineage_of(details: RunDetails) -> list[LineageNode] | None:
     for timed in details.nodes:
         ids = {details.nodes[one].node.unique_id for one in timed.parents or ()}
         parents[timed.node.unique_id] |= {places[one] for one in ids - {timed.node.unique_id}}
+    timeline = details.timeline
+    folders = {
+        details.nodes[place].node.unique_id: folder
+        for folder, some in (timeline.folders if timeline else {}).items()
+        for place in some
+    }
     return [
         LineageNode(
             unique_id=node.unique_id,
@@ -42,6 +49,7 @@ def lineage_of(details: RunDetails) -> list[LineageNode] | None:
             message=node.message,
             is_test=node.kind in TESTS,
             parents=sorted(parents[node.unique_id]),
+            folder=folders.get(node.unique_id, ""),
         )
         for node in outcomes
     ]

@@ -2,6 +2,7 @@
 
 Per node the file has ``[start, end, thread, rows, parents]``: seconds since ``origin``, the number
 of the thread, and the places of its parents in the list of nodes. Unavailable values are null.
+The folders of the dbt project are apart: folder → places.
 """
 
 from __future__ import annotations
@@ -9,7 +10,7 @@ from __future__ import annotations
 import math
 from collections import defaultdict
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Self, TypeVar
 
@@ -58,6 +59,7 @@ class Timeline:
     origin: datetime | None
     steps: list[Step]
     nodes: list[TimedNode]
+    folders: dict[str, list[int]] = field(default_factory=dict)  # folder → places
 
     @classmethod
     def read(cls, stored: dict[str, Any], nodes: list[Node]) -> Self:
@@ -74,15 +76,15 @@ class Timeline:
         ]
         entries = zip(nodes, stored["nodes"], strict=True)
         timed = [_timed(node, entry, len(nodes)) for node, entry in entries]
-        return cls(moment(stored["origin"]), steps, timed)
+        folders = {
+            text(folder): _places(places, len(nodes))
+            for folder, places in stored.get("folders", {}).items()
+        }
+        return cls(moment(stored["origin"]), steps, timed, folders)
 
 
 def _timed(node: Node, entry: list[Any], count: int) -> TimedNode:
     start, end, thread, rows, parents = entry
-    if parents is not None:
-        parents = tuple(int(one) for one in parents)
-        if not all(0 <= one < count for one in parents):
-            raise ValueError(f"{entry} has parents that are not in the file")
     is_timed = start is not None and end is not None
     if is_timed and not (math.isfinite(start) and math.isfinite(end)):
         raise ValueError(f"{entry} has times that are not finite")
@@ -92,8 +94,15 @@ def _timed(node: Node, entry: list[Any], count: int) -> TimedNode:
         end=float(end) if is_timed else None,
         thread=None if thread is None else int(thread),
         rows=None if rows is None else int(rows),
-        parents=parents,
+        parents=None if parents is None else tuple(_places(parents, count)),
     )
+
+
+def _places(stored: list[Any], count: int) -> list[int]:
+    places = [int(one) for one in stored]
+    if not all(0 <= one < count for one in places):
+        raise ValueError(f"{stored} are not places in a list of {count} nodes")
+    return places
 
 
 def stored_timeline(results: Results, manifest: dict[str, Any] | None) -> dict[str, Any]:
@@ -115,6 +124,7 @@ def stored_timeline(results: Results, manifest: dict[str, Any] | None) -> dict[s
             ]
             for node in nodes
         ],
+        "folders": folders_in_run(results, manifest),
     }
 
 
@@ -167,6 +177,22 @@ def parents_in_run(results: Results, manifest: dict[str, Any] | None) -> dict[st
         unique_id: sorted(places[one] for one in nearest(unique_id, depends_on, places))
         for unique_id in places.keys() & known.keys()
     }
+
+
+def folders_in_run(results: Results, manifest: dict[str, Any] | None) -> dict[str, list[int]]:
+    """Return folder → places of its nodes; those at the top of the dbt project are left out.
+
+    The folder of a node in a package begins with the package's name.
+    """
+    known = every_node(record(manifest))
+    project = text(record(record(manifest).get("metadata")).get("project_name"))
+    folders: dict[str, list[int]] = defaultdict(list)
+    for place, node in enumerate(results.nodes):
+        fqn = record(known.get(node.unique_id)).get("fqn")
+        above = [text(one) for one in fqn[:-1]] if isinstance(fqn, list) else []
+        if folder := "/".join(above[1:] if above[:1] == [project] else above):
+            folders[folder[:MAX_NAME]].append(place)
+    return folders
 
 
 def _listed(depends_on: dict[str, Any]) -> list[Any]:

@@ -2,6 +2,7 @@
 // Draws the lineage of a run: dagre places the nodes, and the arrow keys follow the edges.
 
 const MOST = 500; // nodes drawn at once
+const FOLDED_FROM = 60; // nodes; fewer are drawn without their folders
 const HEIGHT = 24;
 const LETTER = 7.3; // pixels
 const LETTERS = 32; // of a name that is drawn
@@ -15,7 +16,9 @@ const children = nodes.map(() => []);
 parents.forEach((some, child) => some.forEach((parent) => children[parent].push(child)));
 const chart = byId("lineage");
 const hint = byId("chosen")?.textContent;
+const opened = new Set(); // folders
 let drawn = new Map(); // place → its element, from left to right
+let folded = new Map(); // folder → its element
 let chosen = null; // a place
 let scale = 1;
 
@@ -29,12 +32,16 @@ function reach(starts, next) {
 
 const around = (starts) => new Set([...reach(starts, parents), ...reach(starts, children)]);
 
+const isFolded = (place) => byId("folders")?.checked && nodes[place].folder && !opened.has(nodes[place].folder);
+// The name of what stands for a node in the picture
+const unit = (place) => (isFolded(place) ? `folder ${nodes[place].folder}` : String(place));
+
 // Too many nodes cannot be read: then what has failed is shown, or what surrounds the chosen node.
 function visible() {
   const withTests = byId("tests").checked;
   const isShown = (place) => withTests || !nodes[place].is_test || nodes[place].state !== "success";
   const all = [...nodes.keys()].filter((place) => isShown(place) || place === chosen);
-  if (all.length <= MOST) return [all, ""];
+  if (new Set(all.map(unit)).size <= MOST) return [all, ""];
   const failed = all.filter((place) => nodes[place].state === "error");
   const wanted = around(chosen === null ? failed : [chosen]);
   const some = all.filter((place) => wanted.has(place)).slice(0, MOST);
@@ -49,18 +56,29 @@ function element(name, attributes, parent, text) {
   return parent.appendChild(made);
 }
 
-const label = (node) => (node.name.length > LETTERS ? `${node.name.slice(0, LETTERS - 1)}…` : node.name);
+const shortened = (name) => (name.length > LETTERS ? `${name.slice(0, LETTERS - 1)}…` : name);
 
-function placed(places) {
+// A folder has the worst state of its nodes.
+function described(places) {
+  const [{ name, folder, state, status }] = places.map((place) => nodes[place]);
+  if (!isFolded(places[0])) return { label: shortened(name), state, title: `${name}, ${status}` };
+  const count = (one) => places.filter((place) => nodes[place].state === one).length;
+  const states = ["error", "warn", "skipped", "success"].filter(count);
+  const title = `${folder}: ${states.map((one) => `${count(one)} ${one}`).join(", ")}`;
+  return { label: `${shortened(folder)} (${places.length})`, state: states[0], title, folder };
+}
+
+function placed(units) {
   const graph = new dagre.graphlib.Graph();
   graph.setGraph({ rankdir: "LR", nodesep: 10, ranksep: 48, marginx: 8, marginy: 8, ranker: "longest-path" });
-  for (const place of places) {
-    const width = 32 + LETTER * label(nodes[place]).length;
-    graph.setNode(String(place), { width, height: HEIGHT });
+  for (const [name, places] of units) {
+    const width = 32 + LETTER * described(places).label.length;
+    graph.setNode(name, { width, height: HEIGHT });
   }
-  const here = new Set(places);
-  for (const place of places) {
-    for (const parent of parents[place]) if (here.has(parent)) graph.setEdge(String(parent), String(place), {});
+  for (const [name, places] of units) {
+    for (const parent of places.flatMap((place) => parents[place]).map(unit)) {
+      if (parent !== name && units.has(parent)) graph.setEdge(parent, name, {});
+    }
   }
   dagre.layout(graph);
   return graph;
@@ -70,7 +88,8 @@ function draw() {
   const [places, cut] = visible();
   byId("cut").hidden = !cut;
   byId("cut").textContent = cut;
-  const graph = placed(places);
+  const units = Map.groupBy(places, unit);
+  const graph = placed(units);
   const { width = 0, height = 0 } = graph.graph();
   const svg = document.createElementNS(SVG, "svg");
   svg.setAttribute("viewBox", `0 0 ${width} ${height}`);
@@ -80,15 +99,18 @@ function draw() {
     element("path", { d: `M${points.join("L")}`, "data-from": edge.v, "data-to": edge.w }, svg);
   }
   drawn = new Map();
-  for (const place of places) {
-    const { x, y, width: wide } = graph.node(String(place));
-    const node = nodes[place];
-    const group = element("g", { class: node.state, "data-place": place, transform: `translate(${x - wide / 2} ${y - HEIGHT / 2})` }, svg);
-    element("title", {}, group, `${node.name}, ${node.status}`);
-    element("rect", { width: wide, height: HEIGHT, rx: 4 }, group);
-    element("text", { class: "mark", x: 8, y: 16 }, group, MARKS[node.state]);
-    element("text", { x: 24, y: 16 }, group, label(node));
-    drawn.set(place, group);
+  folded = new Map();
+  for (const [name, members] of units) {
+    const { x, y, width: wide } = graph.node(name);
+    const { label, state, title, folder } = described(members);
+    const group = element("g", { class: state, "data-place": members[0], transform: `translate(${x - wide / 2} ${y - HEIGHT / 2})` }, svg);
+    element("title", {}, group, title);
+    element("rect", { width: wide, height: HEIGHT, rx: folder ? 0 : 4 }, group);
+    if (folder) element("path", { class: "tab", d: "M0,0v-4h24v4" }, group);
+    element("text", { class: "mark", x: 8, y: 16 }, group, MARKS[state]);
+    element("text", { x: 24, y: 16 }, group, label);
+    if (folder) folded.set(name, group);
+    else drawn.set(members[0], group);
   }
   chart.replaceChildren(svg);
   zoom(1);
@@ -109,10 +131,12 @@ function mark() {
     group.classList.toggle("near", near.has(place));
     group.classList.toggle("is-chosen", place === chosen);
   }
-  const above = chosen === null ? new Set() : reach([chosen], parents);
-  const below = chosen === null ? new Set() : reach([chosen], children);
-  for (const path of chart.querySelectorAll("path")) {
-    const [from, to] = [Number(path.dataset.from), Number(path.dataset.to)];
+  const nearFolders = new Set([...near].map(unit));
+  for (const [name, group] of folded) group.classList.toggle("near", nearFolders.has(name));
+  const above = new Set(chosen === null ? [] : [...reach([chosen], parents)].map(unit));
+  const below = new Set(chosen === null ? [] : [...reach([chosen], children)].map(unit));
+  for (const path of chart.querySelectorAll("path[data-from]")) {
+    const { from, to } = path.dataset;
     const isNear = (above.has(from) && above.has(to)) || (below.has(from) && below.has(to));
     path.classList.toggle("near", isNear);
   }
@@ -120,6 +144,7 @@ function mark() {
 
 function choose(place) {
   chosen = place;
+  if (isFolded(place)) opened.add(nodes[place].folder);
   if (drawn.has(place)) mark();
   else draw();
   history.replaceState(null, "", addressOf(nodes[place]));
@@ -148,9 +173,9 @@ function describe(node, above, below) {
 
 // Up and down lead to the next node of the same column.
 function neighbour(key) {
-  if (!drawn.has(chosen)) return [...drawn.keys()][0];
+  if (!drawn.has(chosen)) return [...drawn.keys(), 0][0];
   if (key === "ArrowLeft" || key === "ArrowRight") {
-    const some = (key === "ArrowLeft" ? parents : children)[chosen].filter((one) => drawn.has(one));
+    const some = (key === "ArrowLeft" ? parents : children)[chosen].filter((one) => drawn.has(one) || folded.has(unit(one)));
     return some.find((one) => !nodes[one].is_test) ?? some[0];
   }
   const middle = (place) => {
@@ -178,11 +203,18 @@ function find() {
 if (nodes.length) {
   byId("find").addEventListener("change", find);
   byId("tests").addEventListener("change", draw);
+  byId("folders")?.addEventListener("change", () => {
+    opened.clear();
+    draw();
+  });
   byId("less").addEventListener("click", () => zoom(0.8));
   byId("more").addEventListener("click", () => zoom(1.25));
   chart.addEventListener("click", (event) => {
-    const group = event.target.closest("g");
-    if (group) choose(Number(group.dataset.place));
+    const place = Number(event.target.closest("g")?.dataset.place);
+    if (Number.isNaN(place)) return;
+    if (!isFolded(place)) return choose(place);
+    opened.add(nodes[place].folder);
+    draw();
   });
   chart.addEventListener("keydown", (event) => {
     if (event.key === "Escape" && chosen !== null) {
@@ -196,6 +228,7 @@ if (nodes.length) {
     const found = neighbour(event.key);
     if (found !== undefined) choose(found);
   });
+  if (byId("folders")) byId("folders").checked = visible()[0].length > FOLDED_FROM;
   draw();
   const start = nodes.findIndex((node) => addressOf(node) === location.hash);
   const failed = nodes.findIndex((node) => node.state === "error");

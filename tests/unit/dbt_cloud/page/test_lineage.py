@@ -197,6 +197,59 @@ def test_lineage_of_a_large_run_draws_what_failed(
     )
 
 
+def keep_folders(history: History) -> None:
+    """Keep 100 nodes in two folders: each of the first is the parent of one of the second."""
+    ids = [f"model.shop.m{place}" for place in range(100)]
+    manifest = {
+        "nodes": {
+            one: {
+                "depends_on": {"nodes": ids[place - 50 : place - 49] if place >= 50 else []},
+                "fqn": ["shop", "staging" if place < 50 else "marts/daily", f"m{place}"],
+            }
+            for place, one in enumerate(ids)
+        },
+        "metadata": {"project_name": "shop"},
+    }
+    some = [node(one, 1, 2, status="warn" if one.endswith("m70") else "success") for one in ids]
+    keep(history, LARGE, some, manifest)
+
+
+@needs_browser
+def test_lineage_of_many_nodes_begins_with_its_folders(
+    address: str, page: Page, history: History
+) -> None:
+    keep_folders(history)
+    use(page)
+    page.open(f"{address}{LARGE}/lineage", "staging (50)")
+
+    titles = "[...document.querySelectorAll('.lineage title')].map(one => one.textContent)"
+    assert page.evaluate(titles) == ["staging: 50 success", "marts/daily: 1 warn, 49 success"]
+    assert page.evaluate("document.querySelectorAll('.lineage path[data-from]').length") == 1
+    page.move_mouse(*page.middle("document.querySelector('.lineage g.success')"))
+    page.press()
+    assert page.evaluate(f"{DRAWN}.length") == 51
+    assert search(page, "m70").startswith("model m70 · warn")
+    assert page.evaluate(f"{DRAWN}.length") == 100
+    assert page.evaluate("document.querySelectorAll('.lineage g.near').length") == 2
+
+    page.evaluate("document.querySelector('#folders').click()")
+    page.evaluate("document.querySelector('#folders').click()")
+    assert page.evaluate(f"{DRAWN}.length") == 2
+    assert page.evaluate("document.querySelectorAll('.lineage g.near').length") == 2
+
+
+@needs_browser
+def test_keys_open_the_folder_of_a_parent(address: str, page: Page, history: History) -> None:
+    keep_folders(history)
+    use(page)
+    page.open(f"{address}{LARGE}/lineage#model.shop.m70", "model m70 · warn")
+    page.evaluate("document.querySelector('.lineage').focus()")
+
+    assert page.evaluate(f"{DRAWN}.length") == 51
+    assert key(page, "ArrowLeft") == "model m20"
+    assert page.evaluate(f"{DRAWN}.length") == 100
+
+
 @needs_browser
 def test_lineage_without_parents_says_why(address: str, page: Page, history: History) -> None:
     keep(history, RUN, nodes(), None)

@@ -113,6 +113,38 @@ def test_history_returns_the_timeline_that_was_kept(history: History) -> None:
     assert (step.index, step.status, step.started_at) == (4, 10, BEGIN - timedelta(seconds=5))
 
 
+def test_folders_are_those_of_the_dbt_project_and_its_packages(history: History) -> None:
+    fqns = {
+        A: ["shop", "staging", "raw", "a"],
+        B: ["shop", "b"],
+        C: ["utils", "marts", "c"],
+        TEST: "shop.unique",
+    }
+    manifest = {"metadata": {"project_name": "shop"}} | {
+        "nodes": {key: {"fqn": fqn} for key, fqn in fqns.items()}
+    }
+    kept = results([*NODES, node(TEST, 9, 10)])
+    history.keep(kept, stored_timeline(kept, manifest))
+
+    found = history.timeline(JOB, 7)
+
+    assert found
+    assert found[1]
+    assert found[1].folders == {"staging/raw": [1], "utils/marts": [2]}
+
+
+def test_timeline_of_an_earlier_version_has_no_folders(history: History) -> None:
+    stored = stored_timeline(results(NODES), MANIFEST)
+    del stored["folders"]
+    history.keep(results(NODES), stored)
+
+    found = history.timeline(JOB, 7)
+
+    assert found
+    assert found[1]
+    assert found[1].folders == {}
+
+
 def test_history_reads_files_of_earlier_versions_without_a_timeline(history: History) -> None:
     history.keep(results(NODES))
     file = Path(history.folder.path, str(JOB), "7.json")
@@ -136,7 +168,10 @@ def test_file_grows_by_at_most_max_bytes_per_node(history: History, parents: int
         for place, one in enumerate(ids)
     ]
     depends_on = {
-        one: {"depends_on": {"nodes": ids[max(0, place - parents) : place]}}
+        one: {
+            "depends_on": {"nodes": ids[max(0, place - parents) : place]},
+            "fqn": ["shop", "marts", f"area_{place % 9}", f"model_{place}"],
+        }
         for place, one in enumerate(ids)
     }
     sizes = []
@@ -164,6 +199,9 @@ GOOD: dict[str, Any] = {"origin": None, "steps": [], "nodes": [[0, 1, 1, None, [
         {"nodes": [[0, 1, 1, None, [-1]]]},
         {"nodes": [[0, float("nan"), 1, None, []]]},
         {"steps": [{}]},
+        {"folders": []},
+        {"folders": {"marts": [1]}},
+        {"folders": {"marts": ["a"]}},
         {"steps": None},
     ],
     ids=str,
