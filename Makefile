@@ -8,6 +8,7 @@ PYTHON ?= python3
 
 SECOND_ACCOUNT = include/.local/second_account
 FRONTEND = include/dbt_cloud/page/frontend
+AXE = tests/unit/dbt_cloud/page/vendor
 
 # Without compiled files, Airflow takes twice as long to start.
 unexport PYTHONDONTWRITEBYTECODE
@@ -90,10 +91,12 @@ bench: install ## Run the benchmarks
 pictures: install ## Update the pictures in docs/, with headless Chromium
 	.venv/bin/python -m tests.pictures
 
-frontend: ## Update the scripts of others that the page serves, from the npm registry
+frontend: ## Update the scripts of others that the page and its tests use, from the npm registry
 	npm ci --prefix $(FRONTEND) --ignore-scripts --no-audit --no-fund
 	cp $(FRONTEND)/node_modules/@dagrejs/dagre/dist/dagre.min.js $(FRONTEND)/../static/vendor/dagre.min.js
 	cp $(FRONTEND)/node_modules/@dagrejs/dagre/LICENSE $(FRONTEND)/../static/vendor/dagre.LICENSE
+	cp $(FRONTEND)/node_modules/axe-core/axe.min.js $(AXE)/axe.min.js
+	cp $(FRONTEND)/node_modules/axe-core/LICENSE $(AXE)/axe.LICENSE
 	rm -r $(FRONTEND)/node_modules
 
 readme: install ## Update the list of endpoints in the local dbt Cloud's README

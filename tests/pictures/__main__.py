@@ -45,6 +45,8 @@ EDIT = """[...document.querySelectorAll('tr')].find(row => row.innerText.include
 NO_PANEL = """document.querySelector('[aria-label="Collapse Details Panel"]').click()"""
 FIT = """document.querySelector('.react-flow__controls-fitview').click()"""
 SWITCH = """document.querySelector('label[data-scope="switch"]').click()"""
+CRITICAL_PATH = """[...document.querySelector('iframe').contentDocument.querySelectorAll('h2')]
+    .find(one => one.textContent === 'Critical path').scrollIntoView()"""
 LAST_STEP = """[...document.querySelectorAll('details')].pop().open = true"""
 
 
@@ -236,11 +238,26 @@ class Album:
         self.take("airflow_job_models", run, "rest_of_run", click=(GRAPH, GROUPS, NO_MAP))
 
     def take_page(self) -> None:
-        """Show a job with a failed run; earlier pictures have run it."""
+        """Show a job with a failed run, that run, and one that succeeded; earlier ones ran them."""
         self.airflow.run("keep_dbt_cloud_history")
+        menu = f"{self.ui}/plugin/dbt-cloud"
+        page = f"{menu}/dbt-cloud-page"
+        self.page.size(1280, 1000)
+        self.take("airflow_jobs", menu, "Last 30 runs", "Daily build")
         self.page.size(1280, 1560)  # down to its runs
-        job = f"{self.ui}/plugin/dbt-cloud/dbt-cloud-page/jobs/{REPORTED_JOB}"
+        job = f"{page}/jobs/{REPORTED_JOB}"
         self.take("airflow_dbt_cloud", job, "What has failed", "stg_stores")
+        good, failed = (
+            self.project.dbt_runs(limit=1, status=status, job_definition_id=REPORTED_JOB)[0]["id"]
+            for status in (10, 20)
+        )
+        model = "model.jaffle_shop.orders"
+        self.page.size(1280, 720)
+        self.take("airflow_run", f"{job}/runs/{good}", "Table of all", click=(CRITICAL_PATH,))
+        self.take("airflow_failure", f"{job}/runs/{failed}", "What failed")
+        self.take("airflow_lineage", f"{job}/runs/{failed}/lineage", "ancestors")
+        self.take("airflow_model", f"{job}/model?id={model}", "Run time of a build")
+        self.take("airflow_usage", f"{page}/usage", "Models built")
 
     def take_the_question(self) -> None:
         """Show the form that approves the build of a changed model."""

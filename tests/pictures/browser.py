@@ -94,8 +94,10 @@ class Page:
         return result
 
     def evaluate(self, script: str) -> Any:
-        """Return the value of an expression in the page; an exception in it is an error."""
-        response = self.command("Runtime.evaluate", expression=script, returnByValue=True)
+        """Return the value of an expression or of its promise; an exception in it is an error."""
+        response = self.command(
+            "Runtime.evaluate", expression=script, returnByValue=True, awaitPromise=True
+        )
         if thrown := response.get("exceptionDetails"):
             described = thrown.get("exception", {}).get("description", thrown["text"])
             raise BrowserError(f"{script}: {described}")
