@@ -14,6 +14,7 @@ from benchmarks import (
     finished_runs,
     local_dbt_cloud,
     model_tasks,
+    pages,
     parse_models,
     soak,
     waiting_runs,
@@ -31,6 +32,7 @@ MODELS = {
 BENCHMARKS: dict[str, Callable[[int], Iterable[Figure]]] = {
     "finished_runs": finished_runs.measure,
     "local_dbt_cloud": local_dbt_cloud.measure,
+    "pages": pages.measure,
     "parse_models": parse_models.measure,
     "soak": soak.measure,
     "waiting_runs": waiting_runs.measure,

@@ -247,15 +247,16 @@ class Album:
         self.page.size(1280, 1560)  # down to its runs
         job = f"{page}/jobs/{REPORTED_JOB}"
         self.take("airflow_dbt_cloud", job, "What has failed", "stg_stores")
-        good, failed = (
-            self.project.dbt_runs(limit=1, status=status, job_definition_id=REPORTED_JOB)[0]["id"]
-            for status in (10, 20)
-        )
+        runs = self.project.dbt_runs(job_definition_id=REPORTED_JOB)
+        good = next(run["id"] for run in runs if run["status"] == 10)
+        failed = [run["id"] for run in runs if run["status"] == 20][-1]  # later ones resume it
         model = "model.jaffle_shop.orders"
         self.page.size(1280, 720)
         self.take("airflow_run", f"{job}/runs/{good}", "Table of all", click=(CRITICAL_PATH,))
         self.take("airflow_failure", f"{job}/runs/{failed}", "What failed")
+        self.page.size(1280, 640)
         self.take("airflow_lineage", f"{job}/runs/{failed}/lineage", "ancestors")
+        self.page.size(1280, 900)
         self.take("airflow_model", f"{job}/model?id={model}", "Run time of a build")
         self.take("airflow_usage", f"{page}/usage", "Models built")
 
