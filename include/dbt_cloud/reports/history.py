@@ -7,9 +7,7 @@ message of a failure or warning. A node takes about 110 bytes, and 30 in the run
 
 from __future__ import annotations
 
-import json
 import logging
-import math
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
@@ -17,15 +15,13 @@ from functools import lru_cache
 from typing import Any, TypeVar
 from uuid import uuid4
 
+import msgspec
 from fsspec.utils import tokenize
 
-from ..api.artifacts import Node
-from ..api.loose_json import identifier
-from ..run.failures import shortened
 from .results import Results
+from .stored_run import StoredRun, decoded, encoded
 from .timeline import Timeline
 
-VERSION = 1
 RUNS_PER_JOB = 200  # stored
 PARSED = 500  # runs cached with their nodes
 HEADS = 20_000  # runs cached without
@@ -59,8 +55,7 @@ class History:
     def keep(self, results: Results, timeline: dict[str, Any] | None = None) -> bool:
         """Write the run's file, and delete those of the job's oldest runs.
 
-        ``timeline`` is the result of ``stored_timeline``. It is beside the nodes, so that earlier
-        versions can read the file.
+        ``timeline`` is the result of ``stored_timeline``.
 
         Return False, and change nothing, if ``RUNS_PER_JOB`` newer runs are stored.
         """
@@ -68,10 +63,8 @@ class History:
         newer = [one for one in self.runs(run["job_definition_id"]) if one > run["id"]]
         if len(newer) >= RUNS_PER_JOB:
             return False
-        nodes = [slim(node) for node in results.nodes]
-        content = {"version": VERSION, "run": run, "nodes": nodes, "timeline": timeline}
         job = self.folder / str(run["job_definition_id"])
-        write(job / f"{run['id']}.json", json.dumps(content, separators=(",", ":")))
+        write(job / f"{run['id']}.json", encoded(run, results.nodes, timeline))
         for run_id in self.runs(run["job_definition_id"])[RUNS_PER_JOB:]:
             delete(job / f"{run_id}.json")
         return True
@@ -130,12 +123,6 @@ def kept_run(run: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-def slim(node: Node) -> dict[str, Any]:
-    entry = {"unique_id": node.unique_id, "status": node.status, "seconds": round(node.seconds, 2)}
-    reason = {"message": shortened(node.message)} if node.has_failed_or_warned else {}
-    return entry | reason | {"step": node.step}
-
-
 def write(file: Any, text: str) -> None:
     """Write a file atomically: concurrent readers see the previous one."""
     file.parent.mkdir(parents=True, exist_ok=True)
@@ -189,8 +176,12 @@ def read(job: Any, run_id: int, version: str, how: Callable[[Any, int, str], T |
         return None
 
 
-def content_of(job: Any, run_id: int) -> Any:
-    return json.loads((job / f"{run_id}.json").read_text())
+def content_of(job: Any, run_id: int) -> StoredRun:
+    return decoded((job / f"{run_id}.json").read_bytes())
+
+
+def results_in(stored: StoredRun) -> Results:
+    return Results(stored.run, [one.node() for one in stored.nodes])
 
 
 @lru_cache(maxsize=PARSED)
@@ -201,37 +192,11 @@ def parsed(job: Any, run_id: int, _version: str) -> Results:
 
 @lru_cache(maxsize=TIMELINES)
 def with_timeline(job: Any, run_id: int, _version: str) -> tuple[Results, Timeline | None]:
-    content = content_of(job, run_id)
-    results, stored = results_in(content), content.get("timeline")
-    return results, Timeline.read(stored, results.nodes) if stored is not None else None
-
-
-def results_in(content: Any) -> Results:
-    run, nodes = entries_in(content)
-    return Results(run, [node_of(entry) for entry in nodes])
-
-
-def entries_in(content: Any) -> tuple[dict[str, Any], list[dict[str, Any]]]:
-    """Return a file's run and entries of nodes; raise an error for other content."""
-    if content["version"] != VERSION:
-        raise ValueError(f"format version {content['version']}")
-    run, nodes = content["run"], content["nodes"]
-    numbers = (run["id"], run["job_definition_id"])
-    if not all(map(identifier, numbers)) or not isinstance(nodes, list):
-        raise ValueError("not a run with its nodes")
-    return run, nodes
-
-
-def node_of(entry: dict[str, Any]) -> Node:
-    """Return the node of an entry written by ``slim``; raise an error for other entries."""
-    node = Node(**{"message": "", **entry})
-    texts = (node.unique_id, node.status, node.message)
-    is_good = all(isinstance(text, str) for text in texts) and isinstance(node.step, int)
-    if not is_good or not math.isfinite(node.seconds):
-        raise ValueError(f"{entry} is not a node")
-    return node
+    stored = content_of(job, run_id)
+    results, timeline = results_in(stored), msgspec.json.decode(stored.timeline)
+    return results, None if timeline is None else Timeline.read(timeline, results.nodes)
 
 
 @lru_cache(maxsize=HEADS)
-def head(job: Any, run_id: int, version: str) -> dict[str, Any]:
-    return parsed(job, run_id, version).run
+def head(job: Any, run_id: int, _version: str) -> dict[str, Any]:
+    return content_of(job, run_id).run

@@ -26,7 +26,10 @@ class Results:
         for node in self.nodes:
             seconds[node.unique_id] += node.seconds
         last = {node.unique_id: node for node in self.nodes}
-        return [replace(node, seconds=seconds[key]) for key, node in last.items()]
+        return [
+            node if seconds[key] == node.seconds else replace(node, seconds=seconds[key])
+            for key, node in last.items()
+        ]
 
     @cached_property
     def names(self) -> dict[str, str]:

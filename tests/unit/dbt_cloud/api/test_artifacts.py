@@ -21,9 +21,9 @@ from include.dbt_cloud.models.publishing import failing_tests, latest_builds
 from include.dbt_cloud.notifications.failed_run import describe
 from include.dbt_cloud.page.content import recurring_failures
 from include.dbt_cloud.reports.dbt_docs import docs_of
-from include.dbt_cloud.reports.history import slim
 from include.dbt_cloud.reports.report import as_data
 from include.dbt_cloud.reports.results import read_results
+from include.dbt_cloud.reports.stored_run import slim
 from include.dbt_cloud.run.failures import describe_failure, describe_unfinished
 from include.dbt_cloud.run.recovery import commands_after_failure
 from tests.unit.dbt_cloud.models.scripted_dbt_cloud import (

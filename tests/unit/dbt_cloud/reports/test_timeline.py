@@ -197,7 +197,6 @@ GOOD: dict[str, Any] = {"origin": None, "steps": [], "nodes": [[0, 1, 1, None, [
         {"nodes": [["soon", 1, 1, None, []]]},
         {"nodes": [[0, 1, 1, None, [1]]]},
         {"nodes": [[0, 1, 1, None, [-1]]]},
-        {"nodes": [[0, float("nan"), 1, None, []]]},
         {"steps": [{}]},
         {"folders": []},
         {"folders": {"marts": [1]}},

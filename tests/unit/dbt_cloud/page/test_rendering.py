@@ -1,4 +1,4 @@
-"""axe-core (https://github.com/dequelabs/axe-core) finds nothing on the pages, in both themes."""
+"""The rendered pages: axe-core (https://github.com/dequelabs/axe-core) finds nothing in them."""
 
 from __future__ import annotations
 
