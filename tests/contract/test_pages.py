@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from datetime import timedelta
 from typing import Any
@@ -99,6 +100,76 @@ def test_run_page_follows_its_run_until_the_end(local_dbt_cloud: RunningDbtCloud
     assert "Invoke dbt with `dbt run --select stg_stores`" in ended
     assert "manifest.json" in ended
     assert f"{PLACE}/jobs/{DAILY_BUILD}/" in ended
+
+
+@pytest.fixture(scope="module")
+def failed_run(local_dbt_cloud: RunningDbtCloud) -> dict[str, Any]:
+    """Return a run of which a model fails, since its source is missing."""
+    local_dbt_cloud.wait(local_dbt_cloud.trigger(steps_override=["dbt deps"]))
+    rename = "alter table raw.{} rename to {}"
+    with duckdb.connect(local_dbt_cloud.data / "warehouse.duckdb") as warehouse:
+        warehouse.sql(rename.format("stores", "stores_away"))
+    steps = ["dbt build --select stg_stores+ stg_orders"]
+    run = local_dbt_cloud.wait(local_dbt_cloud.trigger(steps_override=steps))
+    with duckdb.connect(local_dbt_cloud.data / "warehouse.duckdb") as warehouse:
+        warehouse.sql(rename.format("stores_away", "stores"))
+    return run
+
+
+def test_run_page_begins_with_the_failure_and_links_its_files(
+    local_dbt_cloud: RunningDbtCloud, failed_run: dict[str, Any]
+) -> None:
+    output = page(local_dbt_cloud, f"{PLACE}/runs/{failed_run['id']}/")
+    failure, steps = output.split("<h1>Steps</h1>")
+    links = re.findall(r'href="([^"]+/artifacts/[^"]+)"', output)
+    sql = local_dbt_cloud.session.get(links[0], timeout=30)
+
+    assert '<h2>model stg_stores <span class="status Error">error</span></h2>' in failure
+    assert "Table with name stores does not exist" in failure
+    assert "skipped because of it: model stores" in failure
+    assert steps.count("<rect ") >= 2
+    assert "<td>model stores</td><td>skipped</td>" in steps
+    assert links[0].endswith("/models/staging/stg_stores.sql")
+    assert "select" in sql.text
+    assert sql.headers["content-type"] == "text/plain; charset=utf-8"
+    assert sql.headers["x-content-type-options"] == "nosniff"
+    assert {local_dbt_cloud.session.get(one, timeout=30).status_code for one in links} == {200}
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "runs/{}/artifacts/4/no.json",
+        "runs/{}/artifacts/4/../debug_logs.txt",
+        "runs/{}/artifacts/4/%2e%2e/debug_logs.txt",
+        "runs/{}/artifacts/4/%2Fetc%2Fpasswd",
+        "runs/{}/artifacts/99/manifest.json",
+        "runs/{}/artifacts/x/manifest.json",
+        "runs/999999/artifacts/4/manifest.json",
+    ],
+)
+def test_only_the_artifacts_of_a_run_are_readable(
+    local_dbt_cloud: RunningDbtCloud, failed_run: dict[str, Any], path: str
+) -> None:
+    address = f"{local_dbt_cloud.url}{PLACE}/{path.format(failed_run['id'])}"
+
+    assert local_dbt_cloud.session.get(address, timeout=30).status_code == 404
+
+
+@needs_browser
+@pytest.mark.parametrize("width", [1280, 400])
+def test_run_page_draws_its_nodes(
+    local_dbt_cloud: RunningDbtCloud, failed_run: dict[str, Any], window: Page, width: int
+) -> None:
+    window.size(width, 900)
+    window.open(f"{local_dbt_cloud.url}{PLACE}/runs/{failed_run['id']}/", "Table of")
+
+    bars = "[...document.querySelectorAll('.gantt rect')].map(one => one.getBoundingClientRect())"
+    assert min(window.evaluate(f"{bars}.map(one => one.width)")) > 0
+    assert max(window.evaluate(f"{bars}.map(one => one.right)")) <= width
+    assert window.evaluate("document.documentElement.scrollWidth") == width
+    assert window.evaluate("document.querySelector('.gantt .failed').textContent") is not None
+    assert window.least_contrast() >= 4.5
 
 
 @pytest.fixture(scope="module")

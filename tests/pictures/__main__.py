@@ -47,7 +47,7 @@ FIT = """document.querySelector('.react-flow__controls-fitview').click()"""
 SWITCH = """document.querySelector('label[data-scope="switch"]').click()"""
 CRITICAL_PATH = """[...document.querySelector('iframe').contentDocument.querySelectorAll('h2')]
     .find(one => one.textContent === 'Critical path').scrollIntoView()"""
-LAST_STEP = """[...document.querySelectorAll('details')].pop().open = true"""
+LAST_STEP = """[...document.querySelectorAll('main > details')].pop().open = true"""
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""Web pages: jobs and newest runs, a job, and a run with its steps, logs and artifacts.
+"""Web pages: jobs and newest runs, a job, and a run with its failures, steps, nodes and files.
 
 Pages need no token and are read-only. Airflow's operator link opens the run page; the comment above
 a Dag's constants has the address of the job page.
@@ -11,7 +11,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from fastapi import Request
-from fastapi.responses import HTMLResponse, Response
+from fastapi.responses import FileResponse, HTMLResponse, Response
 from jinja2 import Environment, PackageLoader
 from sqlalchemy import select
 from sqlalchemy.orm import Session, selectinload
@@ -21,6 +21,7 @@ from include.local_dbt_cloud.api.errors import NotFoundError
 from include.local_dbt_cloud.api.handlers.accounts import list_accounts
 from include.local_dbt_cloud.api.payloads.jobs import job_payload
 from include.local_dbt_cloud.api.payloads.runs import RunView, run_payload
+from include.local_dbt_cloud.api.run_nodes import nodes_of_steps
 from include.local_dbt_cloud.runs.run_folder import RunFolder
 from include.local_dbt_cloud.storage.runs import newest_run_ids
 from include.local_dbt_cloud.storage.statuses import Status
@@ -92,9 +93,32 @@ def run_page(
         payload = _run(request, run, INCLUDE)
         job_url = _job_url(request, run.job)
     folder = RunFolder(server.settings.runs / str(run_id))
+    nodes = nodes_of_steps(folder, [step["index"] for step in payload["run_steps"]])
     for step in payload["run_steps"]:
         step["artifacts"] = folder.list_artifacts(step["index"])
-    return _page("run.html", run=payload, job_url=job_url)
+        step["nodes"] = nodes.get(step["index"])
+    return _page("run.html", run=payload, job_url=job_url, nodes=nodes)
+
+
+def artifact_page(
+    request: Request,
+    account_id: PathId,
+    project_id: PathId,
+    run_id: PathId,
+    step: PathId,
+    name: str,
+) -> FileResponse:
+    """Return a file that dbt wrote, as text: its scripts do not run."""
+    server = server_of(request)
+    with server.store.read() as session:
+        run = session.get(RunRow, run_id)
+        if not run or (run.account_id, run.project_id) != (account_id, project_id):
+            raise NotFoundError
+    file = RunFolder(server.settings.runs / str(run_id)).artifact(step, name)
+    if file is None:
+        raise NotFoundError
+    headers = {"X-Content-Type-Options": "nosniff"}
+    return FileResponse(file, media_type="text/plain; charset=utf-8", headers=headers)
 
 
 def missing_page(code: int) -> HTMLResponse:
