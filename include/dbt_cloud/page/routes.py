@@ -60,7 +60,9 @@ def router(accounts: Accounts, dag_id: str) -> APIRouter:
         return page(request, "jobs.html", table=table, most=LISTED, dag_id=dag_id)
 
     @routes.get("/jobs/{job_id}")
-    def show_job(request: Request, job_id: Id, user: GetUserDep, connection: str = "") -> Response:
+    def show_job(
+        request: Request, job_id: Id, user: GetUserDep, connection: str = "", models: str = ""
+    ) -> Response:
         find_dag_runs = dag_runs_for(user)
         shown, details = accounts.find(
             connection,
@@ -68,7 +70,7 @@ def router(accounts: Accounts, dag_id: str) -> APIRouter:
             f"Job {job_id}",
             "has no run: run it, or store one.",
         )
-        return page(request, "job.html", shown=shown, found=details)
+        return page(request, "job.html", shown=shown, found=details, all_models=models == "all")
 
     @routes.get("/jobs/{job_id}/runs/{run_id}")
     def show_run(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, datetime
 from html.parser import HTMLParser
 from typing import Any
@@ -81,9 +82,10 @@ def jobs_page(*overviews: Overview, dag_id: str = "keep", **view: str) -> str:
     return rendered("jobs.html", "./", table=table, most=LISTED, dag_id=dag_id).decode()
 
 
-def job_page(found: JobDetails, query: str = "") -> str:
+def job_page(found: JobDetails, query: str = "", all_models: bool = False) -> str:
     account = shown(problem=EVIL, query=query)
-    return rendered("job.html", "../", shown=account, found=found).decode()
+    values = {"shown": account, "found": found, "all_models": all_models}
+    return rendered("job.html", "../", **values).decode()
 
 
 @pytest.fixture
@@ -184,6 +186,19 @@ def test_job_page_limits_the_heat_map_to_fifty_nodes(details: JobDetails) -> Non
 
     assert text.count("<summary>model a</summary>") == 50
     assert "1 more nodes failed or warned" in text
+
+
+def test_job_page_shows_a_hundred_models_and_leads_to_all(details: JobDetails) -> None:
+    times = [RunTime(f"model_{place}", 1.0, []) for place in range(101)]
+    many = replace(details, times=times)
+
+    some = job_page(many, "?connection=x")
+    every = job_page(many, all_models=True)
+
+    link = '<a href="../jobs/65767?models=all&amp;connection=x">All 101 models</a>'
+    assert link in some
+    assert (some.count(">model_"), every.count(">model_")) == (100, 101)
+    assert "All 101 models" not in every + job_page(replace(many, times=times[:100]))
 
 
 def test_jobs_page_shows_a_job_without_runs_and_a_failed_list_of_jobs() -> None:
