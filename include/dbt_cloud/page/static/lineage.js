@@ -43,10 +43,13 @@ function visible() {
   const all = [...nodes.keys()].filter((place) => isShown(place) || place === chosen);
   if (new Set(all.map(unit)).size <= MOST) return [all, ""];
   const failed = all.filter((place) => nodes[place].state === "error");
-  const wanted = around(chosen === null ? failed : [chosen]);
-  const some = all.filter((place) => wanted.has(place)).slice(0, MOST);
-  const what = chosen === null ? "what failed, and its ancestors and descendants" : "the nodes around the chosen one";
-  return [some, `${some.length} of ${all.length} nodes are drawn: ${what}. Find a node to see those around it.`];
+  const starts = chosen === null ? failed : [chosen];
+  const wanted = starts.length ? around(starts) : new Set(all);
+  const some = all.filter((place) => wanted.has(place));
+  some.sort((one, other) => (other === chosen) - (one === chosen)); // never cut off
+  some.splice(MOST);
+  const what = failed.length ? "what failed, and its ancestors and descendants" : "the first ones";
+  return [some, `${some.length} of ${all.length} nodes are drawn: ${chosen === null ? what : "the nodes around the chosen one"}. Find a node to see those around it.`];
 }
 
 function element(name, attributes, parent, text) {

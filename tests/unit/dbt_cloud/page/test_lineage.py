@@ -197,6 +197,28 @@ def test_lineage_of_a_large_run_draws_what_failed(
     )
 
 
+@needs_browser
+def test_chosen_node_is_drawn_even_if_too_many_surround_it(
+    address: str, page: Page, history: History
+) -> None:
+    ids = [f"model.shop.m{place}" for place in range(700)]
+    manifest = {
+        "nodes": {
+            one: {"depends_on": {"nodes": ids[max(0, place - 1) : place]}}
+            for place, one in enumerate(ids)
+        }
+    }
+    keep(history, LARGE, [node(one, 1, 2) for one in ids], manifest)
+    use(page)
+    page.open(f"{address}{LARGE}/lineage", "500 of 700 nodes are drawn: the first ones.")
+
+    assert search(page, "m699").startswith("model m699 · success")
+    assert page.evaluate("document.querySelector('.is-chosen text:last-child').textContent") == (
+        "model m699"
+    )
+    assert page.evaluate(f"{DRAWN}.length") == 500
+
+
 def keep_folders(history: History) -> None:
     """Keep 100 nodes in two folders: each of the first is the parent of one of the second."""
     ids = [f"model.shop.m{place}" for place in range(100)]
