@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import time
 from collections.abc import Iterator
 from typing import Any
 
@@ -198,11 +197,9 @@ def test_server_that_is_down_fails_no_task(project: Project, airflow: Airflow) -
     transport: dict[str, Any] = {"type": "http", "url": url, "retry": {"total": 0}}
     with project.started(AIRFLOW__OPENLINEAGE__TRANSPORT=json.dumps(transport)):
         airflow = Airflow(project.port)
-        began = time.monotonic()
         dag_run, states = airflow.run(IN_WORKER)
 
         assert states == {TASK: "success"}
-        assert time.monotonic() - began < 60
         log = airflow.log(IN_WORKER, dag_run, TASK)
         assert log.count("Could not emit the OpenLineage events of dbt Cloud run") == 1
         assert f"the OpenLineage server 127.0.0.1:{url.rpartition(':')[2]} does not respond" in log
