@@ -47,6 +47,8 @@ PAGES: dict[str, Callable[..., Response]] = {
     "/": pages.home,
     f"{PROJECT_PAGES}/jobs/{{job_id}}": pages.job_page,
     f"{PROJECT_PAGES}/runs/{{run_id}}": pages.run_page,
+    f"{PROJECT_PAGES}/runs/{{run_id}}/lineage": pages.lineage_page,
+    f"{OPEN_PREFIX}scripts/{{name}}": pages.script,
     f"{PROJECT_PAGES}/runs/{{run_id}}/artifacts/{{step}}/{{name:path}}": pages.artifact_page,
 }
 

@@ -172,6 +172,38 @@ def test_run_page_draws_its_nodes(
     assert window.least_contrast() >= 4.5
 
 
+@needs_browser
+@pytest.mark.parametrize(("width", "theme"), [(1280, "light"), (400, "dark")])
+def test_lineage_page_begins_with_the_failed_node(
+    local_dbt_cloud: RunningDbtCloud,
+    failed_run: dict[str, Any],
+    window: Page,
+    width: int,
+    theme: str,
+) -> None:
+    window.size(width, 900)
+    scheme = {"name": "prefers-color-scheme", "value": theme}
+    window.command("Emulation.setEmulatedMedia", features=[scheme])
+    window.open(f"{local_dbt_cloud.url}{PLACE}/runs/{failed_run['id']}/", "Lineage")
+    window.evaluate("document.querySelector('main a[href$=lineage]').click()")
+
+    window.wait_for("model stg_stores \u00b7 error", "Table with name stores does not exist")
+
+    assert window.evaluate("document.documentElement.scrollWidth") == width
+    assert window.evaluate("document.querySelectorAll('.lineage g.near').length") >= 2
+    assert window.least_contrast() >= 4.5
+
+
+@pytest.mark.parametrize("name", ["x.js", "../pages.py", "page.js"])
+def test_only_the_scripts_of_the_lineage_are_served(
+    local_dbt_cloud: RunningDbtCloud, name: str
+) -> None:
+    address = f"{local_dbt_cloud.url}/deploy/scripts"
+
+    assert local_dbt_cloud.session.get(f"{address}/{name}", timeout=30).status_code == 404
+    assert local_dbt_cloud.session.get(f"{address}/lineage.js", timeout=30).ok
+
+
 @pytest.fixture(scope="module")
 def window() -> Iterator[Page]:
     with browser() as window:

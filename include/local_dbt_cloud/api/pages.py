@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from datetime import datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 from fastapi import Request
@@ -21,13 +22,19 @@ from include.local_dbt_cloud.api.errors import NotFoundError
 from include.local_dbt_cloud.api.handlers.accounts import list_accounts
 from include.local_dbt_cloud.api.payloads.jobs import job_payload
 from include.local_dbt_cloud.api.payloads.runs import RunView, run_payload
-from include.local_dbt_cloud.api.run_nodes import nodes_of_steps
+from include.local_dbt_cloud.api.run_nodes import lineage_of, nodes_of_steps
 from include.local_dbt_cloud.runs.run_folder import RunFolder
 from include.local_dbt_cloud.storage.runs import newest_run_ids
 from include.local_dbt_cloud.storage.statuses import Status
 from include.local_dbt_cloud.storage.tables import ACTIVE_STATE, JobRow, RunRow
 from include.local_dbt_cloud.times import humanized, now
 
+# The scripts of the library's page. Without them, as in a copy of this folder, there is no lineage.
+STATIC = Path(__file__).parents[2] / "dbt_cloud" / "page" / "static"
+SCRIPTS = {
+    file.name: file
+    for file in (STATIC / "lineage.js", STATIC / "lineage.css", STATIC / "vendor" / "dagre.min.js")
+}
 MAX_ROWS = 50  # jobs and runs on the home page, runs on a job page
 INCLUDE = frozenset({"trigger", "job", "environment", "run_steps"})
 IN_LIST = frozenset({"trigger", "job"})
@@ -85,19 +92,28 @@ def job_page(
 def run_page(
     request: Request, account_id: PathId, project_id: PathId, run_id: PathId
 ) -> HTMLResponse:
-    server = server_of(request)
-    with server.store.read() as session:
-        run = session.get(RunRow, run_id)
-        if not run or (run.account_id, run.project_id) != (account_id, project_id):
-            raise NotFoundError
-        payload = _run(request, run, INCLUDE)
-        job_url = _job_url(request, run.job)
-    folder = RunFolder(server.settings.runs / str(run_id))
+    payload, folder = _run_and_folder(request, account_id, project_id, run_id)
     nodes = nodes_of_steps(folder, [step["index"] for step in payload["run_steps"]])
     for step in payload["run_steps"]:
         step["artifacts"] = folder.list_artifacts(step["index"])
         step["nodes"] = nodes.get(step["index"])
-    return _page("run.html", run=payload, job_url=job_url, nodes=nodes)
+    has_lineage = bool(nodes) and all(file.exists() for file in SCRIPTS.values())
+    return _page("run.html", run=payload, nodes=nodes, has_lineage=has_lineage)
+
+
+def lineage_page(
+    request: Request, account_id: PathId, project_id: PathId, run_id: PathId
+) -> HTMLResponse:
+    payload, folder = _run_and_folder(request, account_id, project_id, run_id)
+    nodes = lineage_of(folder, [step["index"] for step in payload["run_steps"]])
+    return _page("lineage.html", run=payload, nodes=nodes)
+
+
+def script(name: str) -> FileResponse:
+    """Return a file of the lineage; the page in Airflow's UI has the same picture."""
+    if name not in SCRIPTS or not SCRIPTS[name].exists():
+        raise NotFoundError
+    return FileResponse(SCRIPTS[name])
 
 
 def artifact_page(
@@ -109,12 +125,8 @@ def artifact_page(
     name: str,
 ) -> FileResponse:
     """Return a file that dbt wrote, as text: its scripts do not run."""
-    server = server_of(request)
-    with server.store.read() as session:
-        run = session.get(RunRow, run_id)
-        if not run or (run.account_id, run.project_id) != (account_id, project_id):
-            raise NotFoundError
-    file = RunFolder(server.settings.runs / str(run_id)).artifact(step, name)
+    _, folder = _run_and_folder(request, account_id, project_id, run_id)
+    file = folder.artifact(step, name)
     if file is None:
         raise NotFoundError
     headers = {"X-Content-Type-Options": "nosniff"}
@@ -128,6 +140,18 @@ def missing_page(code: int) -> HTMLResponse:
 
 def _page(name: str, **content: Any) -> HTMLResponse:
     return HTMLResponse(templates.get_template(name).render(**content))
+
+
+def _run_and_folder(
+    request: Request, account_id: int, project_id: int, run_id: int
+) -> tuple[dict[str, Any], RunFolder]:
+    server = server_of(request)
+    with server.store.read() as session:
+        run = session.get(RunRow, run_id)
+        if not run or (run.account_id, run.project_id) != (account_id, project_id):
+            raise NotFoundError
+        payload = _run(request, run, INCLUDE) | {"job_url": _job_url(request, run.job)}
+    return payload, RunFolder(server.settings.runs / str(run_id))
 
 
 def _run(request: Request, run: RunRow, include: frozenset[str] = IN_LIST) -> dict[str, Any]:

@@ -16,6 +16,7 @@ from include.local_dbt_cloud.runs.run_folder import RunFolder
 BUILDING = frozenset({"build", "retry", "run", "seed", "snapshot", "test"})
 FAILED = frozenset({"error", "fail", "runtime error", "partial success"})
 WARNED = "warn"
+STATES = {**dict.fromkeys(FAILED, "error"), WARNED: "warn", "skipped": "skipped"}
 TESTS = ("test.", "unit_test.")
 LANE = 20  # pixels
 NARROWEST = 0.2  # percent
@@ -63,18 +64,66 @@ class StepNodes:
 
 def nodes_of_steps(folder: RunFolder, indexes: Iterable[int]) -> dict[int, StepNodes]:
     """Return index → nodes, of the steps that built or tested any."""
-    found: dict[int, StepNodes] = {}
+    return {
+        index: StepNodes(*_bars(results), [*_failures(folder, index, results)])
+        for index, results in _results_of(folder, indexes)
+    }
+
+
+def lineage_of(folder: RunFolder, indexes: Iterable[int]) -> list[dict[str, Any]]:
+    """Return each node with its last result, as ``lineage.js`` draws it; parents are places."""
+    found: dict[str, dict[str, Any]] = {}
+    manifest: dict[str, Any] = {}
+    for index, results in _results_of(folder, indexes):
+        found |= {one["unique_id"]: one for one in results}
+        manifest |= _read(folder.artifacts(index) / "manifest.json")
+    places = {unique_id: place for place, unique_id in enumerate(found)}
+    nodes = manifest.get("nodes", {}) | manifest.get("unit_tests", {})
+    return [
+        {
+            "unique_id": unique_id,
+            "name": name_of(unique_id),
+            "state": STATES.get(one["status"], "success"),
+            "status": one["status"],
+            "seconds": one.get("execution_time") or 0.0,
+            "message": one.get("message") or "",
+            "is_test": unique_id.startswith(TESTS),
+            "parents": sorted(_nearest(unique_id, manifest.get("parent_map", {}), places)),
+            "folder": "/".join(nodes.get(unique_id, {}).get("fqn", [])[1:-1]),
+        }
+        for unique_id, one in found.items()
+    ]
+
+
+def _nearest(unique_id: str, parents: dict[str, list[str]], places: dict[str, int]) -> set[int]:
+    """Return the places of the nearest ancestors in the run."""
+    found: set[int] = set()
+    seen = {unique_id}
+    waiting = [*parents.get(unique_id, ())]
+    while waiting:
+        one = waiting.pop()
+        if one in seen:
+            continue
+        seen.add(one)
+        if one in places:
+            found.add(places[one])
+        else:
+            waiting += parents.get(one, ())
+    return found
+
+
+def _results_of(
+    folder: RunFolder, indexes: Iterable[int]
+) -> Iterator[tuple[int, list[dict[str, Any]]]]:
+    """Yield index and results of the steps that built or tested nodes."""
     seen: set[str] = set()
     for index in indexes:
         artifact = _read(folder.artifacts(index) / "run_results.json")
         # A step without results of its own has a copy of those of the step before.
         invocation = str((artifact.get("metadata") or {}).get("invocation_id"))
-        if (artifact.get("args") or {}).get("which") not in BUILDING or invocation in seen:
-            continue
-        seen.add(invocation)
-        results = artifact.get("results") or []
-        found[index] = StepNodes(*_bars(results), [*_failures(folder, index, results)])
-    return found
+        if (artifact.get("args") or {}).get("which") in BUILDING and invocation not in seen:
+            seen.add(invocation)
+            yield index, artifact.get("results") or []
 
 
 def _read(file: Path) -> dict[str, Any]:

@@ -166,8 +166,9 @@ function describe(node, above, below) {
   const facts = [node.name, node.status, `${node.seconds.toFixed(2)} s`];
   line.textContent = [...facts, `ancestors: ${above}`, `descendants: ${below}`].join(" · ");
   byId("chosen").replaceChildren(line);
-  if (node.unique_id.startsWith("model.")) line.append(" · ", link(chart.dataset.model, node, "earlier runs"));
-  if (!node.unique_id.startsWith("seed.")) line.append(" · ", link(chart.dataset.sql, node, "SQL"));
+  const { model, sql } = chart.dataset; // pages, if there are any
+  if (model && node.unique_id.startsWith("model.")) line.append(" · ", link(model, node, "earlier runs"));
+  if (sql && !node.unique_id.startsWith("seed.")) line.append(" · ", link(sql, node, "SQL"));
   if (!node.message) return;
   const message = document.createElement("pre");
   message.textContent = node.message;

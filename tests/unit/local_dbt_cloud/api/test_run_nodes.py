@@ -8,14 +8,20 @@ from typing import Any
 
 import pytest
 
-from include.local_dbt_cloud.api.run_nodes import StepNodes, name_of, nodes_of_steps
+from include.local_dbt_cloud.api.run_nodes import StepNodes, lineage_of, name_of, nodes_of_steps
 from include.local_dbt_cloud.runs.run_folder import RunFolder
 
 A, B, C, D = (f"model.shop.{name}" for name in "abcd")
 TEST = "test.shop.unique_a.f00"
 MANIFEST = {
-    "nodes": {A: {"compiled_path": "/runs/1/target/compiled/shop/models/a.sql"}},
+    "nodes": {
+        A: {
+            "compiled_path": "/runs/1/target/compiled/shop/models/a.sql",
+            "fqn": ["shop", "marts", "daily", "a"],
+        }
+    },
     "child_map": {A: [TEST, B], B: [C], C: [], TEST: []},
+    "parent_map": {TEST: [A], B: [A], C: [B], A: ["source.shop.raw.a"]},
 }
 
 
@@ -86,6 +92,19 @@ def test_steps_without_results_of_their_own_have_no_nodes(tmp_path: Path) -> Non
     write(tmp_path, 6, [result(A, 0.0, 1.0)], which="retry")
 
     assert [*nodes_of_steps(RunFolder(tmp_path), [1, 3, 4, 5, 6])] == [3, 6]
+
+
+def test_lineage_has_last_results_nearest_parents_and_folders(tmp_path: Path) -> None:
+    """The parent of C is B, which is not in the run, and the parent of B is A."""
+    write(tmp_path, 3, [result(A, 0.0, 1.0, status="error", message="LINE 7"), result(C)])
+    write(tmp_path, 4, [result(A, 0.0, 2.0), result(TEST, 0.0, 1.0, status="warn")])
+
+    a, c, test = lineage_of(RunFolder(tmp_path), [3, 4])
+
+    assert (a["name"], a["state"], a["seconds"], a["message"]) == ("model a", "success", 2.0, "")
+    assert (a["parents"], a["folder"], a["is_test"]) == ([], "marts/daily", False)
+    assert (c["parents"], c["folder"]) == ([0], "")
+    assert (test["parents"], test["state"], test["is_test"]) == ([0], "warn", True)
 
 
 @pytest.mark.parametrize("content", ["", "[]", "{", '{"args": null, "metadata": null}'])
