@@ -50,5 +50,7 @@ class ShowDbtCloud(AirflowPlugin):
     def operator_extra_links(self) -> list[Any]:  # type: ignore[override]  # a list in Airflow
         """Return the link of dbt Cloud's operators; also only for the API server."""
         from include.dbt_cloud.page import RunTimelineLink
+        from include.dbt_cloud.pull_requests import DbtCloudCheckPullRequestOperator
 
-        return [RunTimelineLink(f"plugin/{ROUTE}/{PAGE}")]
+        # Name subclasses of your own here too.
+        return [RunTimelineLink(f"plugin/{ROUTE}/{PAGE}", DbtCloudCheckPullRequestOperator)]

@@ -23,6 +23,7 @@ class RunTimelineLink(BaseOperatorLink):
 
     Args:
         page_path: The page's path in Airflow's UI, without a slash at either end.
+        subclasses: More classes of operators whose tasks have the link.
     """
 
     name = "Run timeline"
@@ -32,8 +33,10 @@ class RunTimelineLink(BaseOperatorLink):
         DbtCloudFollowTriggeredRunOperator,
     ]
 
-    def __init__(self, page_path: str) -> None:
+    def __init__(self, page_path: str, *subclasses: type[DbtCloudRunJobOperator]) -> None:
         self.page_path = page_path
+        # Airflow declares a class variable, and reads it from the instance.
+        self.operators = [*type(self).operators, *subclasses]  # type: ignore[misc]
 
     def get_link(self, operator: Any, *, ti_key: Any) -> str:
         """Return the URL; empty as long as the task has no run."""
