@@ -17,6 +17,7 @@ pytestmark = pytest.mark.slow
 PROJECT, PRODUCTION = 36467, 29118
 VARIABLES = f"v3/accounts/{ACCOUNT_ID}/projects/{PROJECT}/environment-variables"
 NAME = "DBT_SHOP"
+SHOW_RUN = 'select \'run {{ env_var("DBT_CLOUD_RUN_ID") }} of {{ env_var("DBT_CLOUD_JOB_ID") }}\''
 
 
 @pytest.fixture(autouse=True)
@@ -134,6 +135,32 @@ def test_dbt_reads_the_value_of_the_most_specific_scope(make_local_dbt_cloud: Ma
         assert "from-env" in shown_by_dbt(server)
         api.post(VARIABLES, json=variable("job", "from-job", job_definition_id=DAILY_BUILD))
         assert "from-job" in shown_by_dbt(server)
+
+
+def test_dbt_gets_the_variables_that_dbt_cloud_sets(local_dbt_cloud: RunningDbtCloud) -> None:
+    cause = "A test, with 'quotes' and größe"
+    steps = ["dbt parse", f'dbt show --inline "{quoted(SHOW_RUN)}"']
+    run_id = local_dbt_cloud.trigger(cause=cause, steps_override=steps, github_pull_request_id=7)
+    run = local_dbt_cloud.wait(run_id)
+    manifest = f"runs/{run_id}/artifacts/manifest.json"
+    artifact = local_dbt_cloud.request("GET", manifest, params={"step": 4}).json()
+
+    assert run["is_success"], run["run_steps"][-1]["logs"]
+    assert f"run {run_id} of {DAILY_BUILD}" in run["run_steps"][-1]["logs"]
+    assert artifact["metadata"]["env"] == {
+        "DBT_CLOUD_ACCOUNT_ID": f"{ACCOUNT_ID}",
+        "DBT_CLOUD_PROJECT_ID": f"{PROJECT}",
+        "DBT_CLOUD_ENVIRONMENT_ID": f"{PRODUCTION}",
+        "DBT_CLOUD_ENVIRONMENT_NAME": "Production",
+        "DBT_CLOUD_ENVIRONMENT_TYPE": "deployment",
+        "DBT_CLOUD_INVOCATION_CONTEXT": "ci",
+        "DBT_CLOUD_JOB_ID": f"{DAILY_BUILD}",
+        "DBT_CLOUD_RUN_ID": f"{run_id}",
+        "DBT_CLOUD_RUN_REASON": cause,
+        "DBT_CLOUD_RUN_REASON_CATEGORY": "api",
+        "DBT_CLOUD_PR_ID": "7",
+        **({"DBT_CLOUD_GIT_SHA": run["git_sha"]} if run["git_sha"] else {}),
+    }
 
 
 def shown_by_dbt(server: RunningDbtCloud) -> str:

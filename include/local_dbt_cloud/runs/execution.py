@@ -13,6 +13,7 @@ from sqlalchemy.orm import Session
 
 from include.local_dbt_cloud.runs import steps as planning
 from include.local_dbt_cloud.runs.checkout import CheckoutError, check_out
+from include.local_dbt_cloud.runs.cloud_variables import cloud_variables
 from include.local_dbt_cloud.runs.deadline import Deadline
 from include.local_dbt_cloud.runs.deferral import (
     DeferralError,
@@ -213,7 +214,9 @@ class RunExecution:
 
     def _run_dbt(self, plan: RunPlan, index: int, arguments: list[str]) -> bool:
         step = self.folder.step(index)
-        variables = plan.variables | self.folder.dbt_environment(index)
+        with self._store.read() as session:
+            from_cloud = cloud_variables(session.get_one(RunRow, self.run_id))
+        variables = plan.variables | from_cloud | self.folder.dbt_environment(index)
         if self.folder.state.exists():
             variables = environment_to_defer(self.folder.state, arguments) | variables
         command = DbtCommand(

@@ -185,6 +185,12 @@ class RunRow(Row):
         return func.coalesce(*(cls.trigger[name].as_integer() for name in PULL_REQUEST_IDS))
 
     @property
+    def cause_category(self) -> str:
+        """Return what started the run: ``api``, ``rerun``, ``scheduled`` or a job's end."""
+        default = "rerun" if self.retrying_run_id else "api"
+        return str(self.trigger.get("cause_category") or default)
+
+    @property
     def is_ci(self) -> bool:
         """Return whether it builds a pull request: such runs wait for no slot."""
         return self.pull_request is not None

@@ -72,7 +72,7 @@ def trigger_payload(run: RunRow) -> dict[str, Any]:
     return {
         "id": run.id,
         "job_definition_id": run.job_id,
-        "cause_category": "rerun" if run.retrying_run_id else "api",
+        "cause_category": run.cause_category,
         "created_at": spaced(run.created_at),
         **run.trigger,
     }
