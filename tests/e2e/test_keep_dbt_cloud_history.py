@@ -80,7 +80,8 @@ def test_failed_run_is_kept_with_its_error_and_publishes_built_models(
 def test_models_already_published_by_their_tasks_are_not_published_again(
     airflow: Airflow, project: Project
 ) -> None:
-    run_id = airflow.xcom(PUBLISHED, airflow.first_run(PUBLISHED), "jaffle_shop.run_job")
+    published_by, _ = airflow.run(PUBLISHED)
+    run_id = airflow.xcom(PUBLISHED, published_by, "jaffle_shop.run_job")
 
     dag_run, _ = airflow.run(DAG, run_id=run_id)
 

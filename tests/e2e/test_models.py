@@ -158,7 +158,7 @@ def test_automatic_retry_of_a_model_task_rebuilds_the_model(
 def test_clearing_a_successful_model_rebuilds_it_and_its_downstream_tasks(
     airflow: Airflow, project: Project
 ) -> None:
-    dag_run = airflow.first_run(SHOWN)
+    dag_run, _ = airflow.run(SHOWN)
     before = newest(project)
 
     clear(airflow, SHOWN, dag_run, task("order_items"))

@@ -42,7 +42,7 @@ FRAME = "document.querySelector('iframe').contentDocument"
 @pytest.fixture(scope="module")
 def kept(airflow: Airflow, project: Project) -> str:
     """Keep runs of two jobs, one with documentation; return the Dag run that started one."""
-    dag_run = airflow.first_run(RUN)
+    dag_run, _ = airflow.run(RUN)  # the files of an earlier run may be deleted
     start_dbt_run(project, DOCUMENTED_JOB, EVIL)
     active = {"status__in": "[1,2,3]", "job_definition_id": DOCUMENTED_JOB}
     eventually(lambda: not project.dbt_runs(**active), "the run ends")
