@@ -13,7 +13,7 @@ from typing import Any
 
 from fastapi import Request
 from fastapi.responses import FileResponse, HTMLResponse, Response
-from jinja2 import Environment, PackageLoader
+from jinja2 import ChoiceLoader, Environment, FileSystemLoader, PackageLoader
 from sqlalchemy import select
 from sqlalchemy.orm import Session, selectinload
 
@@ -29,12 +29,11 @@ from include.local_dbt_cloud.storage.statuses import Status
 from include.local_dbt_cloud.storage.tables import ACTIVE_STATE, JobRow, RunRow
 from include.local_dbt_cloud.times import humanized, now
 
-# The scripts of the library's page. Without them, as in a copy of this folder, there is no lineage.
-STATIC = Path(__file__).parents[2] / "dbt_cloud" / "page" / "static"
-SCRIPTS = {
-    file.name: file
-    for file in (STATIC / "lineage.js", STATIC / "lineage.css", STATIC / "vendor" / "dagre.min.js")
-}
+# The library's page has the lineage too. Without its files, as in a copy of this folder alone,
+# there is none.
+PAGE = Path(__file__).parents[2] / "dbt_cloud" / "page"
+FILES = ("lineage.js", "lineage.css", "vendor/dagre.min.js")
+SCRIPTS = {file.name: file for file in map((PAGE / "static").joinpath, FILES) if file.exists()}
 MAX_ROWS = 50  # jobs and runs on the home page, runs on a job page
 INCLUDE = frozenset({"trigger", "job", "environment", "run_steps"})
 IN_LIST = frozenset({"trigger", "job"})
@@ -59,9 +58,8 @@ def clock_in_words(clock: str) -> str:
     return humanized(length) if length else "under a second"
 
 
-templates = Environment(
-    loader=PackageLoader("include.local_dbt_cloud.api"), autoescape=True, trim_blocks=True
-)
+loaders = [PackageLoader("include.local_dbt_cloud.api"), FileSystemLoader(PAGE / "templates")]
+templates = Environment(loader=ChoiceLoader(loaders), autoescape=True, trim_blocks=True)
 templates.filters |= {"time_ago": time_ago, "utc": utc, "clock_in_words": clock_in_words}
 
 
@@ -97,21 +95,22 @@ def run_page(
     for step in payload["run_steps"]:
         step["artifacts"] = folder.list_artifacts(step["index"])
         step["nodes"] = nodes.get(step["index"])
-    has_lineage = bool(nodes) and all(file.exists() for file in SCRIPTS.values())
-    return _page("run.html", run=payload, nodes=nodes, has_lineage=has_lineage)
+    return _page("run.html", run=payload, nodes=nodes, has_lineage=nodes and SCRIPTS)
 
 
 def lineage_page(
     request: Request, account_id: PathId, project_id: PathId, run_id: PathId
 ) -> HTMLResponse:
     payload, folder = _run_and_folder(request, account_id, project_id, run_id)
+    if not SCRIPTS:
+        raise NotFoundError
     nodes = lineage_of(folder, [step["index"] for step in payload["run_steps"]])
     return _page("lineage.html", run=payload, nodes=nodes)
 
 
 def script(name: str) -> FileResponse:
     """Return a file of the lineage; the page in Airflow's UI has the same picture."""
-    if name not in SCRIPTS or not SCRIPTS[name].exists():
+    if name not in SCRIPTS:
         raise NotFoundError
     return FileResponse(SCRIPTS[name])
 
