@@ -12,9 +12,8 @@ from include.local_dbt_cloud.storage.tables import RunRow
 IN_ARTIFACTS = "DBT_ENV_CUSTOM_ENV_"
 
 
-def cloud_variables(run: RunRow) -> dict[str, str]:
+def cloud_variables(run: RunRow, environment: Environment) -> dict[str, str]:
     """Return the variables of a run; those of pull request and commit only if it has them."""
-    environment = Environment.model_validate(run.environment.definition)
     values = {
         "ACCOUNT_ID": run.account_id,
         "PROJECT_ID": run.project_id,

@@ -215,7 +215,7 @@ class RunExecution:
     def _run_dbt(self, plan: RunPlan, index: int, arguments: list[str]) -> bool:
         step = self.folder.step(index)
         with self._store.read() as session:
-            from_cloud = cloud_variables(session.get_one(RunRow, self.run_id))
+            from_cloud = cloud_variables(session.get_one(RunRow, self.run_id), plan.environment)
         variables = plan.variables | from_cloud | self.folder.dbt_environment(index)
         if self.folder.state.exists():
             variables = environment_to_defer(self.folder.state, arguments) | variables
