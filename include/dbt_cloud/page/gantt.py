@@ -85,8 +85,10 @@ def state_of(one: TimedNode | LiveNode) -> str:
     """Return the bar's class: ``running``, ``error``, ``warn``, ``test`` or ``success``."""
     if isinstance(one, LiveNode) and one.is_busy:
         return "running"
-    if one.node.has_failed or one.node.status == "warn":
-        return "error" if one.node.has_failed else "warn"
+    if one.node.has_failed:
+        return "error"
+    if one.node.status == "warn":
+        return "warn"
     return "test" if one.is_test else "success"
 
 

@@ -64,21 +64,20 @@ const shortened = (name) => (name.length > LETTERS ? `${name.slice(0, LETTERS - 
 // A folder has the worst state of its nodes.
 function described(places) {
   const [{ name, folder, state, status }] = places.map((place) => nodes[place]);
-  if (!isFolded(places[0])) return { label: shortened(name), state, title: `${name}, ${status}` };
+  if (!isFolded(places[0])) return { places, label: shortened(name), state, title: `${name}, ${status}` };
   const count = (one) => places.filter((place) => nodes[place].state === one).length;
   const states = ["error", "warn", "skipped", "success"].filter(count);
   const title = `${folder}: ${states.map((one) => `${count(one)} ${one}`).join(", ")}`;
-  return { label: `${shortened(folder)} (${places.length})`, state: states[0], title, folder };
+  return { places, label: `${shortened(folder)} (${places.length})`, state: states[0], title, folder };
 }
 
 function placed(units) {
   const graph = new dagre.graphlib.Graph();
   graph.setGraph({ rankdir: "LR", nodesep: 10, ranksep: 48, marginx: 8, marginy: 8, ranker: "longest-path" });
-  for (const [name, places] of units) {
-    const width = 32 + LETTER * described(places).label.length;
-    graph.setNode(name, { width, height: HEIGHT });
+  for (const [name, { label }] of units) {
+    graph.setNode(name, { width: 32 + LETTER * label.length, height: HEIGHT });
   }
-  for (const [name, places] of units) {
+  for (const [name, { places }] of units) {
     for (const parent of places.flatMap((place) => parents[place]).map(unit)) {
       if (parent !== name && units.has(parent)) graph.setEdge(parent, name, {});
     }
@@ -91,7 +90,8 @@ function draw() {
   const [places, cut] = visible();
   byId("cut").hidden = !cut;
   byId("cut").textContent = cut;
-  const units = Map.groupBy(places, unit);
+  const units = new Map();
+  for (const [name, some] of Map.groupBy(places, unit)) units.set(name, described(some));
   const graph = placed(units);
   const { width = 0, height = 0 } = graph.graph();
   const svg = document.createElementNS(SVG, "svg");
@@ -103,17 +103,16 @@ function draw() {
   }
   drawn = new Map();
   folded = new Map();
-  for (const [name, members] of units) {
+  for (const [name, { places: [first], label, state, title, folder }] of units) {
     const { x, y, width: wide } = graph.node(name);
-    const { label, state, title, folder } = described(members);
-    const group = element("g", { class: state, "data-place": members[0], transform: `translate(${x - wide / 2} ${y - HEIGHT / 2})` }, svg);
+    const group = element("g", { class: state, "data-place": first, transform: `translate(${x - wide / 2} ${y - HEIGHT / 2})` }, svg);
     element("title", {}, group, title);
     element("rect", { width: wide, height: HEIGHT, rx: folder ? 0 : 4 }, group);
     if (folder) element("path", { class: "tab", d: "M0,0v-4h24v4" }, group);
     element("text", { class: "mark", x: 8, y: 16 }, group, MARKS[state]);
     element("text", { x: 24, y: 16 }, group, label);
     if (folder) folded.set(name, group);
-    else drawn.set(members[0], group);
+    else drawn.set(first, group);
   }
   chart.replaceChildren(svg);
   zoom(1);
@@ -128,16 +127,16 @@ function zoom(factor) {
 }
 
 function mark() {
-  const near = chosen === null ? new Set() : around([chosen]);
+  const starts = chosen === null ? [] : [chosen];
+  const [ancestors, descendants] = [reach(starts, parents), reach(starts, children)];
+  const near = new Set([...ancestors, ...descendants]);
   chart.classList.toggle("has-chosen", chosen !== null);
   for (const [place, group] of drawn) {
     group.classList.toggle("near", near.has(place));
     group.classList.toggle("is-chosen", place === chosen);
   }
-  const nearFolders = new Set([...near].map(unit));
-  for (const [name, group] of folded) group.classList.toggle("near", nearFolders.has(name));
-  const above = new Set(chosen === null ? [] : [...reach([chosen], parents)].map(unit));
-  const below = new Set(chosen === null ? [] : [...reach([chosen], children)].map(unit));
+  const [above, below] = [ancestors, descendants].map((some) => new Set([...some].map(unit)));
+  for (const [name, group] of folded) group.classList.toggle("near", above.has(name) || below.has(name));
   for (const path of chart.querySelectorAll("path[data-from]")) {
     const { from, to } = path.dataset;
     const isNear = (above.has(from) && above.has(to)) || (below.has(from) && below.has(to));
