@@ -41,6 +41,27 @@ def test_job_tasks_finds_a_job_by_its_constant(tmp_path: Path) -> None:
     assert {task.conn_id for task in tasks} == {"other"}
 
 
+@pytest.mark.parametrize(
+    "message",
+    [
+        "unclosed transport <_SelectorSocketTransport fd=25>",
+        "Unclosed client session <aiohttp.client.ClientSession object at 0x7f>",
+        "Implicitly cleaning up <TemporaryDirectory '/tmp/a'>",
+        "subprocess 25 is still running",
+    ],
+)
+def test_read_dags_reads_a_file_while_the_garbage_collector_warns(
+    tmp_path: Path, message: str
+) -> None:
+    warning = f"import warnings\nwarnings.warn({message!r}, ResourceWarning)\n"
+    (tmp_path / "waits.py").write_text(warning + WAITS)
+
+    dags, broken = read_dags(tmp_path)
+
+    assert [dag.dag_id for dag in dags] == ["waits"]
+    assert not broken
+
+
 TWO_ACCOUNTS = """
 from airflow.providers.dbt.cloud.sensors.dbt import DbtCloudJobRunSensor
 from airflow.sdk import Asset, dag
