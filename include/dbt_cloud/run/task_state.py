@@ -89,6 +89,8 @@ class TaskState:
         self.is_first_try = stored is None and current.number <= 1
         self._is_lost = stored is None and not self.is_first_try
         self.is_new_generation = stored is None or self._record.precedes_clear(current)
+        if not self.is_new_generation and self._record.clear_number != current.clear_number:
+            self._keep()  # another task was cleared: the next try compares with this one
 
     @property
     def after(self) -> int:

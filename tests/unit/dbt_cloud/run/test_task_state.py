@@ -68,6 +68,17 @@ def test_task_state_ignores_a_clear_of_another_task() -> None:
     assert not task.try_().is_new_generation
 
 
+def test_task_state_compares_a_clear_of_another_task_with_the_try_before() -> None:
+    task = TaskInstance(retries=2)
+    task.try_()
+
+    task.clear_number += 1
+    task.retries = 0
+
+    assert not task.try_().is_new_generation
+    assert not task.try_().is_new_generation  # now tries made and retries are max_tries
+
+
 def test_task_state_treats_a_deleted_record_as_a_clear() -> None:
     task = TaskInstance()
     task.try_()
