@@ -7,9 +7,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
+
+import msgspec
 
 from .client import DbtCloudClient
 from .commands import verb_of
@@ -27,8 +28,7 @@ SKIPPED = "skipped"
 BUILDING = {"build", "retry", "run", "seed", "snapshot", "test"}
 
 
-@dataclass(frozen=True)
-class Node:
+class Node(msgspec.Struct, frozen=True, gc=False):
     """One node of ``run_results.json``; ``message`` is dbt's or the warehouse's.
 
     ``relation`` is the quoted table or view, ``rows`` the number of affected rows, if reported.
@@ -38,8 +38,8 @@ class Node:
     unique_id: str
     status: str
     seconds: float
-    message: str
-    step: int
+    message: str = ""
+    step: int = 0
     relation: str = ""
     rows: int | None = None
     started_at: datetime | None = None

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cached_property
 from itertools import groupby
 
 from .run_graph import Graph, graph_of_step, in_order
@@ -49,7 +50,7 @@ class CriticalPath:
     unknown: int
     contradictions: int
 
-    @property
+    @cached_property
     def seconds(self) -> float:
         return sum(link.seconds for link in self.links)
 

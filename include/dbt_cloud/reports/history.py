@@ -180,20 +180,17 @@ def content_of(job: Any, run_id: int) -> StoredRun:
     return decoded((job / f"{run_id}.json").read_bytes())
 
 
-def results_in(stored: StoredRun) -> Results:
-    return Results(stored.run, [one.node() for one in stored.nodes])
-
-
 @lru_cache(maxsize=PARSED)
 def parsed(job: Any, run_id: int, _version: str) -> Results:
     """Return the results in the job's folder; the version is part of the cache's key."""
-    return results_in(content_of(job, run_id))
+    stored = content_of(job, run_id)
+    return Results(stored.run, stored.nodes)
 
 
 @lru_cache(maxsize=TIMELINES)
 def with_timeline(job: Any, run_id: int, _version: str) -> tuple[Results, Timeline | None]:
     stored = content_of(job, run_id)
-    results, timeline = results_in(stored), msgspec.json.decode(stored.timeline)
+    results, timeline = Results(stored.run, stored.nodes), msgspec.json.decode(stored.timeline)
     return results, None if timeline is None else Timeline.read(timeline, results.nodes)
 
 

@@ -78,7 +78,7 @@ def model_run_in(unique_id: str, stored: StoredRun) -> ModelRun | None:
         rows=timed[last].rows if timed else None,
         tests=None
         if timeline is None
-        else {one.unique_id: one.status for one in below if one.node().kind in TESTS},
+        else {one.unique_id: one.status for one in below if one.kind in TESTS},
     )
 
 

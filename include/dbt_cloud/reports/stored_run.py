@@ -18,19 +18,6 @@ from ..run.failures import shortened
 VERSION = 1
 
 
-class StoredNode(msgspec.Struct, gc=False):
-    """A node; only failures and warnings have a message."""
-
-    unique_id: str
-    status: str
-    seconds: float
-    step: int
-    message: str = ""
-
-    def node(self) -> Node:
-        return Node(self.unique_id, self.status, self.seconds, self.message, self.step)
-
-
 class StoredTimes(msgspec.Struct, array_like=True, gc=False):
     """A node's entry of the timeline, see ``timeline.py``."""
 
@@ -52,7 +39,7 @@ class StoredRun(msgspec.Struct):
 
     version: int
     run: dict[str, Any]
-    nodes: list[StoredNode]
+    nodes: list[Node]
     timeline: msgspec.Raw = msgspec.Raw(b"null")
 
 

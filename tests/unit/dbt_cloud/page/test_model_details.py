@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
 from airflow.sdk import ObjectStoragePath
 from fastapi.testclient import TestClient
+from msgspec.structs import replace
 
 from include.dbt_cloud.api.artifacts import Node
 from include.dbt_cloud.page.model_details import ModelDetails, model_details_of

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import json
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from airflow.sdk import ObjectStoragePath
+from msgspec.structs import replace
 
 from include.dbt_cloud.api.artifacts import Node
 from include.dbt_cloud.reports.history import History

@@ -18,7 +18,7 @@ def test_half_of_a_surrogate_pair_is_replaced_when_it_is_written() -> None:
     stored = decoded(encoded(RUN, [NODE], None).encode())
 
     assert stored.run["job"]["name"] == "größe \ufffd"
-    assert stored.nodes[0].node() == Node("model.shop.a\ufffd", "error", 1.0, "größe \ufffd", 4)
+    assert stored.nodes[0] == Node("model.shop.a\ufffd", "error", 1.0, "größe \ufffd", 4)
 
 
 def test_half_of_a_surrogate_pair_of_an_earlier_version_is_replaced() -> None:

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import json
 import logging
-from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
 from airflow.sdk import ObjectStoragePath
+from msgspec.structs import replace
 
 from include.dbt_cloud.api.artifacts import Node, nodes_in
 from include.dbt_cloud.reports.history import History
