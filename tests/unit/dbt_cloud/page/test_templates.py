@@ -160,6 +160,14 @@ def test_templates_use_only_relative_links(details: JobDetails) -> None:
     assert not [link for link in links if link and link.startswith("/")]
 
 
+def test_long_dag_name_breaks_after_an_underscore_and_stays_text() -> None:
+    dag_run = DagRun("load_<b>sales", "manual__1")
+
+    text = jobs_page(Overview(shown(), [job(1, run(dag_run=dag_run))], projects=[3]))
+
+    assert ">load_<wbr>&lt;b&gt;sales</a>" in text
+
+
 def test_job_page_flags_slower_and_unusual_models_and_marks_failures(details: JobDetails) -> None:
     text = job_page(details)
 
@@ -199,6 +207,19 @@ def test_job_page_shows_a_hundred_models_and_leads_to_all(details: JobDetails) -
     assert link in some
     assert (some.count(">model_"), every.count(">model_")) == (100, 101)
     assert "All 101 models" not in every + job_page(replace(many, times=times[:100]))
+
+
+@pytest.mark.parametrize(("length", "is_folded"), [(30, False), (31, True)])
+def test_run_page_folds_a_long_critical_path(length: int, is_folded: bool) -> None:
+    chain = [
+        node(f"model.shop.m{place}", place, place + 1, parents=(place - 1,) if place else ())
+        for place in range(length)
+    ]
+
+    text = run_page(run_details(chain))
+
+    assert (f"<summary>Table of the {length} nodes on the path</summary>" in text) is is_folded
+    assert text.count(", on the critical path") == length
 
 
 def test_jobs_page_shows_a_job_without_runs_and_a_failed_list_of_jobs() -> None:
