@@ -49,8 +49,10 @@ class ShowDbtCloud(AirflowPlugin):
     @property
     def operator_extra_links(self) -> list[Any]:  # type: ignore[override]  # a list in Airflow
         """Return the link of dbt Cloud's operators; also only for the API server."""
+        from include.dbt_cloud.freshness import WaitForFreshSourcesOperator
         from include.dbt_cloud.page import RunTimelineLink
         from include.dbt_cloud.pull_requests import DbtCloudCheckPullRequestOperator
 
         # Name subclasses of your own here too.
-        return [RunTimelineLink(f"plugin/{ROUTE}/{PAGE}", DbtCloudCheckPullRequestOperator)]
+        more = (DbtCloudCheckPullRequestOperator, WaitForFreshSourcesOperator)
+        return [RunTimelineLink(f"plugin/{ROUTE}/{PAGE}", *more)]

@@ -13,6 +13,7 @@ from typing import Any, NoReturn
 import pendulum
 from airflow.providers.dbt.cloud.hooks.dbt import DbtCloudHook
 from airflow.providers.dbt.cloud.hooks.dbt import DbtCloudJobRunStatus as Status
+from airflow.providers.dbt.cloud.operators.dbt import DbtCloudRunJobOperatorLink
 from airflow.providers.standard.triggers.temporal import TimeDeltaTrigger
 from airflow.sdk import BaseOperator
 
@@ -85,7 +86,8 @@ class WaitForFreshSourcesOperator(BaseOperator):
 
     Runs the freshness job, and repeats it every ``check_interval`` while a source is stale, or if
     the run was cancelled or failed before the check. It holds no worker slot meanwhile. The job
-    only reads, so an additional run is harmless. Returns the time of loading of each source.
+    only reads, so an additional run is harmless. Returns the time of loading of each source. The
+    XComs ``job_run_id`` and ``job_run_url`` are those of the last check.
 
     Args:
         job_id: A dbt Cloud job with the step ``dbt source freshness``.
@@ -98,6 +100,7 @@ class WaitForFreshSourcesOperator(BaseOperator):
     """
 
     template_fields: Sequence[str] = ("job_id", "max_wait")
+    operator_extra_links = (DbtCloudRunJobOperatorLink(),)
 
     def __init__(
         self,
@@ -126,6 +129,8 @@ class WaitForFreshSourcesOperator(BaseOperator):
         cause = f"Airflow: {context['ti'].dag_id}.{context['ti'].task_id}"
         run = self.client.post(f"jobs/{self.job_id}/run/", {"cause": cause})
         self.log.info("Checking the freshness of sources: %s", run["href"])
+        context["ti"].xcom_push(key="job_run_url", value=run["href"])
+        context["ti"].xcom_push(key="job_run_id", value=run["id"])
         trigger = DbtCloudRunTrigger(
             conn_id=self.dbt_cloud_conn_id,
             account_id=self.client.account_id,

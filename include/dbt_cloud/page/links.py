@@ -6,7 +6,7 @@ from typing import Any
 from urllib.parse import urlencode
 
 from airflow.providers.dbt.cloud.operators.dbt import DbtCloudRunJobOperator
-from airflow.sdk import BaseOperatorLink
+from airflow.sdk import BaseOperator, BaseOperatorLink
 from sqlalchemy import select
 
 from ..airflow.compat import conf
@@ -23,7 +23,7 @@ class RunTimelineLink(BaseOperatorLink):
 
     Args:
         page_path: The page's path in Airflow's UI, without a slash at either end.
-        subclasses: More classes of operators whose tasks have the link.
+        more: More classes of operators whose tasks have the link.
     """
 
     name = "Run timeline"
@@ -33,10 +33,10 @@ class RunTimelineLink(BaseOperatorLink):
         DbtCloudFollowTriggeredRunOperator,
     ]
 
-    def __init__(self, page_path: str, *subclasses: type[DbtCloudRunJobOperator]) -> None:
+    def __init__(self, page_path: str, *more: type[BaseOperator]) -> None:
         self.page_path = page_path
         # Airflow declares a class variable, and reads it from the instance.
-        self.operators = [*type(self).operators, *subclasses]  # type: ignore[misc]
+        self.operators = [*type(self).operators, *more]  # type: ignore[misc]
 
     def get_link(self, operator: Any, *, ti_key: Any) -> str:
         """Return the URL; empty as long as the task has no run."""

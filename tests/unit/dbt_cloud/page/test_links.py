@@ -10,6 +10,7 @@ from airflow import plugins_manager
 from airflow.sdk import DAG
 from airflow.serialization.serialized_objects import DagSerialization
 
+from include.dbt_cloud.freshness import WaitForFreshSourcesOperator
 from include.dbt_cloud.pull_requests import DbtCloudCheckPullRequestOperator
 from include.dbt_cloud.run.operator import DbtCloudRunJobExactlyOnceOperator
 from plugins.show_dbt_cloud import ShowDbtCloud
@@ -24,6 +25,7 @@ class OwnOperator(DbtCloudRunJobExactlyOnceOperator):
     [
         (DbtCloudRunJobExactlyOnceOperator, True),
         (DbtCloudCheckPullRequestOperator, True),
+        (WaitForFreshSourcesOperator, True),
         (OwnOperator, False),
     ],
 )
