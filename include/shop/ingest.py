@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -75,6 +76,13 @@ def ingest_files(
     return rows
 
 
+def main() -> None:
+    """Load the source files into the warehouse whose file is the argument."""
+    parser = argparse.ArgumentParser(prog="python -m include.shop.ingest", description=main.__doc__)
+    parser.add_argument("warehouse", type=Path)
+    load_raw_data(parser.parse_args().warehouse)
+
+
 def load_raw_data(path: Path | None = None) -> dict[str, int]:
     """Load ``include/raw_data`` in one transaction, unless the raw schema exists.
 
@@ -99,3 +107,7 @@ def load_raw_data(path: Path | None = None) -> dict[str, int]:
 def _has_raw_schema(warehouse: duckdb.DuckDBPyConnection) -> bool:
     query = "select 1 from information_schema.schemata where schema_name = 'raw'"
     return warehouse.execute(query).fetchone() is not None
+
+
+if __name__ == "__main__":
+    main()
