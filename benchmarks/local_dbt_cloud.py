@@ -18,13 +18,13 @@ from pathlib import Path
 from statistics import median
 
 from benchmarks.figures import Figure
+from include.local_dbt_cloud.serving.certificates import ensure_certificates
 from include.local_dbt_cloud.settings import JOBS_FILE
 from include.local_dbt_cloud.storage.jobs_file import read_jobs_file
 from include.local_dbt_cloud.storage.statuses import Status
 from include.local_dbt_cloud.storage.store import Store
 from include.local_dbt_cloud.storage.tables import RunRow
 from include.local_dbt_cloud.times import now
-from include.local_servers.certificates import ensure_certificates
 from tests.running_dbt_cloud import ACCOUNT_ID, DAILY_BUILD, TOKEN, RunningDbtCloud
 
 STORED_RUNS = 10_000

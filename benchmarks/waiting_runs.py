@@ -21,12 +21,12 @@ from statistics import quantiles
 from benchmarks.figures import Figure
 from benchmarks.local_dbt_cloud import on_own_core
 from benchmarks.waiting_triggers import POLL_INTERVAL
+from include.local_dbt_cloud.serving.certificates import ensure_certificates
 from include.local_dbt_cloud.settings import JOBS_FILE
 from include.local_dbt_cloud.storage.jobs_file import read_jobs_file
 from include.local_dbt_cloud.storage.statuses import Status
 from include.local_dbt_cloud.storage.store import Store
 from include.local_dbt_cloud.storage.tables import RunRow
-from include.local_servers.certificates import ensure_certificates
 from tests.running_dbt_cloud import RunningDbtCloud
 
 WAITING = (100, 1000)

@@ -35,7 +35,7 @@ if [ -z "${AIRFLOW_CONN_DBT_CLOUD_DEFAULT:-}" ]; then
   dbt_cloud=${DBT_CLOUD_PORT:-8580}
   fivetran_census=${FIVETRAN_CENSUS_PORT:-8581}
   if $serve; then
-    python -m include.local_servers.dbt_pythons
+    python -m include.local_dbt_cloud.serving.dbt_pythons
     [ -n "$account" ] || echo "dbt Cloud: the local one, https://localhost:$dbt_cloud (overrides the UI)." \
       "For a real account set AIRFLOW_CONN_DBT_CLOUD_DEFAULT in .env, then astro dev restart."
     # Other containers can reach the servers, so a secret token replaces the public defaults.
@@ -58,7 +58,7 @@ if [ -z "${AIRFLOW_CONN_DBT_CLOUD_DEFAULT:-}" ]; then
   if $receive && [ -z "${AIRFLOW_CONN_DBT_CLOUD_WEBHOOKS:-}" ]; then
     url=https://${LOCAL_DBT_CLOUD_NAME:-local-dbt-cloud}:$dbt_cloud
     # If it fails, Airflow starts anyway, without webhooks of runs started outside Airflow.
-    secret=$(LOCAL_DBT_CLOUD_TOKEN=$token python -m include.local_servers.subscription \
+    secret=$(LOCAL_DBT_CLOUD_TOKEN=$token python -m include.local_dbt_cloud.serving.subscription \
       "$url" http://api-server:8080/webhooks/dbt-cloud --data "$data") || secret=
     export AIRFLOW_CONN_DBT_CLOUD_WEBHOOKS='{"conn_type": "generic", "host": "localhost:'$dbt_cloud'", "password": "'$secret'"}'
   fi

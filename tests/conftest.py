@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from include.local_servers.certificates import ensure_certificates
+from include.local_dbt_cloud.serving.certificates import ensure_certificates
 from tests.running_dbt_cloud import RunningDbtCloud, prepare_data
 
 # requests and aiohttp must trust the local authority before Airflow, which imports them, is

@@ -15,7 +15,7 @@ from typing import Any, Self
 
 import requests
 
-from include.local_servers.connections import DBT_CLOUD
+from include.local_dbt_cloud.serving.connections import DBT_CLOUD
 from tests.free_ports import free_port
 
 PROJECT = Path(__file__).parents[1]

@@ -26,7 +26,7 @@ from include.local_airflow.supervisor.local_servers import (
     SERVERS,
     servers_supervisor,
 )
-from include.local_servers.connections import DBT_CLOUD as CONNECTION
+from include.local_dbt_cloud.serving.connections import DBT_CLOUD as CONNECTION
 
 HEARTBEAT_LIMIT = 30.0  # seconds without one until Airflow reports a component as unhealthy
 

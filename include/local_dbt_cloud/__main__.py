@@ -11,6 +11,16 @@ import sys
 from pathlib import Path
 
 from include.local_dbt_cloud.api.faults import parse_fault
+from include.local_dbt_cloud.serving.connections import DBT_CLOUD
+from include.local_dbt_cloud.serving.data_folder import DataFolderError, default_data, hold
+from include.local_dbt_cloud.serving.dbt_pythons import DbtPythonError, given_pythons
+from include.local_dbt_cloud.serving.serving import (
+    ANY_HOST,
+    LOOPBACK_HOSTS,
+    StartError,
+    listen,
+    serve,
+)
 from include.local_dbt_cloud.settings import (
     DBT_PROJECT,
     DEFAULT_TOKEN,
@@ -21,10 +31,6 @@ from include.local_dbt_cloud.settings import (
     default_dbt_python,
 )
 from include.local_dbt_cloud.storage.jobs_file import JobsFileError
-from include.local_servers.connections import DBT_CLOUD
-from include.local_servers.data_folder import DataFolderError, default_data, hold
-from include.local_servers.dbt_pythons import DbtPythonError, given_pythons
-from include.local_servers.serving import ANY_HOST, LOOPBACK_HOSTS, StartError, listen, serve
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -160,8 +166,8 @@ def start(settings: Settings, listener: socket.socket) -> None:
     # Imported here because FastAPI and SQLAlchemy take most of the startup time.
     from include.local_dbt_cloud.api.http_protocol import HttpProtocol
     from include.local_dbt_cloud.app import create_app, make_server
+    from include.local_dbt_cloud.serving.certificates import ensure_certificates
     from include.local_dbt_cloud.storage.jobs_file import read_jobs_file
-    from include.local_servers.certificates import ensure_certificates
 
     jobs_file = read_jobs_file(settings.jobs_file)
     certificates = ensure_certificates(settings.data, certificate_names(settings.host))

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from include.local_servers.connections import DBT_CLOUD
+from include.local_dbt_cloud.serving.connections import DBT_CLOUD
 
 PROJECT_ROOT = Path(__file__).resolve().parents[2]
 DEFAULT_TOKEN = DBT_CLOUD.password

@@ -8,12 +8,12 @@ import socket
 import sys
 from pathlib import Path
 
+from include.local_dbt_cloud.serving.certificates import ensure_certificates
+from include.local_dbt_cloud.serving.connections import FIVETRAN
+from include.local_dbt_cloud.serving.data_folder import VARIABLE, DataFolderError, default_data
+from include.local_dbt_cloud.serving.serving import LOOPBACK_HOSTS, StartError, listen, serve
 from include.local_fivetran_census.app import create_app
 from include.local_fivetran_census.settings import Settings
-from include.local_servers.certificates import ensure_certificates
-from include.local_servers.connections import FIVETRAN
-from include.local_servers.data_folder import VARIABLE, DataFolderError, default_data
-from include.local_servers.serving import LOOPBACK_HOSTS, StartError, listen, serve
 
 
 def main() -> int:

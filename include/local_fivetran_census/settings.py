@@ -6,7 +6,7 @@ import os
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from include.local_servers.connections import CENSUS, FIVETRAN
+from include.local_dbt_cloud.serving.connections import CENSUS, FIVETRAN
 
 
 def _variable(name: str, default: str) -> str:

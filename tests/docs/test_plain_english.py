@@ -20,11 +20,7 @@ GROUPS = {
 FOLDERS = {
     "the launcher": ["include/local_airflow", "include/eject"],
     "the library": ["include/dbt_cloud", "plugins"],
-    "the local servers": [
-        "include/local_dbt_cloud",
-        "include/local_fivetran_census",
-        "include/local_servers",
-    ],
+    "the local servers": ["include/local_dbt_cloud", "include/local_fivetran_census"],
     "the Dags": ["dags", "include/shop"],
     "the pages": ["docs", "README.md", "CONTRIBUTING.md", "CHANGELOG.md", "AGENTS.md", "skills"],
 }

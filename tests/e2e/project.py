@@ -25,7 +25,7 @@ from include.local_airflow.settings.launch import Launch
 from include.local_airflow.status import status
 from include.local_airflow.supervisor.client import State, Supervisor
 from include.local_airflow.supervisor.locks_and_ports import wait
-from include.local_servers.connections import DBT_CLOUD
+from include.local_dbt_cloud.serving.connections import DBT_CLOUD
 from tests.free_ports import free_port
 
 CHECKOUT = Path(__file__).parents[2]

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from include.local_servers.connections import DBT_CLOUD
+from include.local_dbt_cloud.serving.connections import DBT_CLOUD
 from tests.e2e.airflow_client import Airflow
 from tests.e2e.project import Project, eventually
 from tests.e2e.test_job_dags import missing_table

@@ -19,7 +19,7 @@ import pytest
 from include.local_airflow.settings.environment import airflow_environment
 from include.local_airflow.settings.launch import Launch
 from include.local_airflow.start.plan import database_of
-from include.local_servers.connections import DBT_CLOUD
+from include.local_dbt_cloud.serving.connections import DBT_CLOUD
 from tests.e2e.airflow_client import Airflow
 from tests.e2e.project import Project, eventually
 from tests.e2e.test_job_dags import missing_table

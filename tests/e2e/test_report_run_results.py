@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from include.local_servers.connections import DBT_CLOUD
+from include.local_dbt_cloud.serving.connections import DBT_CLOUD
 from tests.e2e.airflow_client import Airflow
 from tests.e2e.project import Project
 from tests.e2e.test_job_dags import missing_table

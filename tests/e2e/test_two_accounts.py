@@ -14,8 +14,8 @@ from airflow.sdk import Asset
 
 from include.dbt_cloud.events import account_runs
 from include.dbt_cloud.events.signature import sign
-from include.local_servers.connections import DBT_CLOUD
-from include.local_servers.subscription import RECEIVER_PATH
+from include.local_dbt_cloud.serving.connections import DBT_CLOUD
+from include.local_dbt_cloud.serving.subscription import RECEIVER_PATH
 from tests.e2e.airflow_client import Airflow
 from tests.e2e.project import Project, eventually
 from tests.e2e.variants import change_file, write_variant

@@ -11,8 +11,8 @@ import httpx
 from airflow.sdk import Asset
 
 from include.dbt_cloud.events.signature import sign
-from include.local_servers.connections import DBT_CLOUD
-from include.local_servers.subscription import FILE, RECEIVER_PATH
+from include.local_dbt_cloud.serving.connections import DBT_CLOUD
+from include.local_dbt_cloud.serving.subscription import FILE, RECEIVER_PATH
 from tests.e2e.airflow_client import Airflow
 from tests.e2e.project import Project, eventually
 

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from include.eject.dag_file import PROVIDER, DagFile, dag_files, named_dags
-from include.local_servers.certificates import ensure_certificates
+from include.local_dbt_cloud.serving.certificates import ensure_certificates
 from tests.matrix.airflows import AIRFLOWS, Airflow
 from tests.matrix.bare_project import BareProject
 from tests.matrix.results import (

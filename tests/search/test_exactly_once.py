@@ -39,11 +39,11 @@ from include.dbt_cloud.airflow.compat import AirflowException
 from include.local_dbt_cloud.__main__ import parse_settings
 from include.local_dbt_cloud.app import create_app, make_server
 from include.local_dbt_cloud.runs.outcomes import CANCELLED, FAILED, SUCCEEDED, Outcome, end_run
+from include.local_dbt_cloud.serving.certificates import ensure_certificates
 from include.local_dbt_cloud.storage.jobs_file import read_jobs_file
 from include.local_dbt_cloud.storage.runs import move_run
 from include.local_dbt_cloud.storage.statuses import FINISHED, Status
 from include.local_dbt_cloud.storage.tables import RunRow
-from include.local_servers.certificates import ensure_certificates
 from tests.conftest import CERTIFICATES
 from tests.running_dbt_cloud import RunningDbtCloud, prepare_data
 from tests.unit.dbt_cloud.conftest import Task, go_well, go_wrong

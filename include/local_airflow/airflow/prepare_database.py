@@ -30,8 +30,8 @@ from include.local_airflow.settings.airflow_settings import (
     read_settings,
 )
 from include.local_airflow.settings.launch import Launch
-from include.local_servers import data_folder
-from include.local_servers.connections import CENSUS, DBT_CLOUD, FIVETRAN
+from include.local_dbt_cloud.serving import data_folder
+from include.local_dbt_cloud.serving.connections import CENSUS, DBT_CLOUD, FIVETRAN
 
 LOCAL_WAREHOUSE = f"{data_folder.DEFAULT}/warehouse.duckdb"
 """As in ``airflow_settings.yaml``. dbt Core has another working folder and needs the full path."""

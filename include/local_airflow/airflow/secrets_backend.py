@@ -23,7 +23,7 @@ from include.local_airflow.settings.connection_variable import (
     check_extra,
     check_texts,
 )
-from include.local_servers.connections import ALL, DBT_CLOUD
+from include.local_dbt_cloud.serving.connections import ALL, DBT_CLOUD
 
 KWARGS = "AIRFLOW__SECRETS__BACKEND_KWARGS"
 

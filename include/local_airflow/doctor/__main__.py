@@ -36,8 +36,8 @@ from include.local_airflow.settings.dotenv_file import read_dotenv
 from include.local_airflow.settings.environment import TRUSTED
 from include.local_airflow.settings.launch import Launch
 from include.local_airflow.start.plan import airflow_supervisor, has_connections_of
-from include.local_servers.connections import DBT_CLOUD
-from include.local_servers.subscription import CONN_ID
+from include.local_dbt_cloud.serving.connections import DBT_CLOUD
+from include.local_dbt_cloud.serving.subscription import CONN_ID
 
 
 def findings(launch: Launch, airflow: str = "", dag_id: str = "") -> Iterator[Finding]:

@@ -18,7 +18,7 @@ import yaml
 from include.dbt_cloud.events.run_filter import SCHEME, RunFilter, conn_id_of
 from include.local_airflow.airflow.find_dag import DagBag
 from include.local_airflow.doctor import Finding
-from include.local_servers.connections import DBT_CLOUD
+from include.local_dbt_cloud.serving.connections import DBT_CLOUD
 
 JOBS_FILE = "include/local_dbt_cloud/jobs.yaml"
 CONNECTION = "DBT_CLOUD_CONN_ID"

@@ -13,7 +13,7 @@ from include.local_airflow.doctor.connections import ResolvedConnection
 from include.local_airflow.doctor.service import Service
 from include.local_airflow.settings.active_dbt_cloud import is_local
 from include.local_airflow.settings.launch import Launch
-from include.local_servers.subscription import RECEIVER_PATH, subscriptions
+from include.local_dbt_cloud.serving.subscription import RECEIVER_PATH, subscriptions
 
 FINISHED = "job.run.completed"
 BY_START = "Run make start, which subscribes Airflow again."

@@ -24,8 +24,8 @@ from include.local_airflow.settings.connection_variable import (
 from include.local_airflow.settings.environment import read_only_environment
 from include.local_airflow.settings.launch import Launch
 from include.local_airflow.settings.metadata_database import sqlite_database
-from include.local_servers.connections import CENSUS, DBT_CLOUD, FIVETRAN
-from include.local_servers.dbt_pythons import DbtPythonError, given_pythons
+from include.local_dbt_cloud.serving.connections import CENSUS, DBT_CLOUD, FIVETRAN
+from include.local_dbt_cloud.serving.dbt_pythons import DbtPythonError, given_pythons
 
 _PROVIDERS_HOST = "cloud.getdbt.com"  # the default of a connection without a host
 LOCAL_LOGINS = ("", DBT_CLOUD.login, FIVETRAN.login, CENSUS.login)

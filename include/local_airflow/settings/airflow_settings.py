@@ -17,7 +17,7 @@ from pydantic_core import ErrorDetails
 
 from include.local_airflow.errors import LaunchError
 from include.local_airflow.settings.connection_variable import is_object
-from include.local_servers.yaml_lines import line_of
+from include.local_dbt_cloud.serving.yaml_lines import line_of
 
 NAME = "airflow_settings.yaml"
 

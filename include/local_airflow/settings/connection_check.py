@@ -20,7 +20,7 @@ from include.local_airflow.settings.connection_variable import (
     UnusableConnectionError,
     read_connection,
 )
-from include.local_servers.connections import DBT_CLOUD
+from include.local_dbt_cloud.serving.connections import DBT_CLOUD
 
 PLACEHOLDER = re.compile(r"\.\.\.|\*+|dbt\w_\.\.\.|(YOUR|THE)_[A-Z_]+|<.*>")
 TOKEN_PATTERN = re.compile(r"dbt[a-z]_|[A-Za-z0-9_-]{32,}$")

@@ -13,7 +13,7 @@ from tempfile import TemporaryDirectory
 from include.local_airflow.settings.dotenv_file import read_dotenv
 from include.local_airflow.settings.launch import EXECUTORS, Launch
 from include.local_airflow.settings.metadata_database import MetadataDatabase
-from include.local_servers import data_folder
+from include.local_dbt_cloud.serving import data_folder
 
 DEFAULTS = Path(__file__).with_name("airflow_defaults.env")
 TRUSTED = ("REQUESTS_CA_BUNDLE", "SSL_CERT_FILE")

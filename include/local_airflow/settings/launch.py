@@ -10,8 +10,8 @@ from pathlib import Path
 from include.local_airflow.errors import LaunchError
 from include.local_airflow.settings.connection_variable import PREFIX
 from include.local_airflow.settings.dotenv_file import read_dotenv
-from include.local_servers import data_folder
-from include.local_servers.connections import CENSUS, DBT_CLOUD, FIVETRAN
+from include.local_dbt_cloud.serving import data_folder
+from include.local_dbt_cloud.serving.connections import CENSUS, DBT_CLOUD, FIVETRAN
 
 ROOT = Path(__file__).absolute().parents[3]
 EXECUTORS = {  # the value of EXECUTOR, and the one that Airflow imports

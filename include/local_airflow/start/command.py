@@ -21,7 +21,7 @@ from include.local_airflow.supervisor.client import Supervisor, last_lines
 from include.local_airflow.supervisor.local_servers import servers_supervisor
 from include.local_airflow.supervisor.locks_and_ports import exclusive_lock, require_free_port
 from include.local_airflow.supervisor.sockets import remove_socket_folder
-from include.local_servers.connections import DBT_CLOUD
+from include.local_dbt_cloud.serving.connections import DBT_CLOUD
 
 STARTUP_TIMEOUT = 300.0  # seconds until all components have to be healthy, on a busy machine
 LISTING_TIMEOUT = 60.0  # seconds without a new Dag; a file may be in .airflowignore

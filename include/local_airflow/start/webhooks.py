@@ -9,8 +9,8 @@ from include.local_airflow.errors import LaunchError
 from include.local_airflow.settings.active_dbt_cloud import is_local
 from include.local_airflow.settings.launch import Launch
 from include.local_airflow.supervisor.local_servers import DBT_CLOUD_SERVER
-from include.local_servers.connections import DBT_CLOUD
-from include.local_servers.subscription import (
+from include.local_dbt_cloud.serving.connections import DBT_CLOUD
+from include.local_dbt_cloud.serving.subscription import (
     CONN_ID,
     RECEIVER_PATH,
     subscribe,

@@ -8,8 +8,8 @@ from typing import Self
 import yaml
 from pydantic import ValidationError, model_validator
 
+from include.local_dbt_cloud.serving.yaml_lines import line_of
 from include.local_dbt_cloud.storage.schemas import Account, Environment, Job, Project, Schema
-from include.local_servers.yaml_lines import line_of
 
 
 class JobsFileError(Exception):

@@ -12,10 +12,10 @@ from sqlalchemy import Engine, create_engine, event, inspect
 from sqlalchemy.exc import DatabaseError
 from sqlalchemy.orm import Session
 
+from include.local_dbt_cloud.serving.data_folder import DataFolderError
 from include.local_dbt_cloud.storage import jobs_file_sync
 from include.local_dbt_cloud.storage.jobs_file import JobsFile
 from include.local_dbt_cloud.storage.tables import Row
-from include.local_servers.data_folder import DataFolderError
 
 
 class Store:

@@ -11,7 +11,7 @@ import pytest
 from include.local_dbt_cloud.__main__ import announce, main, parse_settings
 from include.local_dbt_cloud.api.readme import README, with_endpoints
 from include.local_dbt_cloud.api.routes import ROUTES
-from include.local_servers.data_folder import hold
+from include.local_dbt_cloud.serving.data_folder import hold
 
 
 @pytest.fixture(autouse=True)

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from airflow.providers.common.compat.sdk import AirflowFailException
 
-from include.local_servers.connections import DBT_CLOUD, DOCKER_NAME
+from include.local_dbt_cloud.serving.connections import DBT_CLOUD, DOCKER_NAME
 from include.shop.local_warehouse import LOCAL_ACCOUNT, LOCAL_HOSTS, open_local_warehouse
 
 

@@ -11,7 +11,7 @@ from airflow.configuration import secrets_backend_list
 from include.local_airflow.airflow.secrets_backend import KWARGS, dbt_cloud_in_backend
 from include.local_airflow.errors import LaunchError
 from include.local_airflow.settings.active_dbt_cloud import BACKEND
-from include.local_servers.connections import CENSUS, DBT_CLOUD
+from include.local_dbt_cloud.serving.connections import CENSUS, DBT_CLOUD
 
 FILE = "airflow.secrets.local_filesystem.LocalFilesystemBackend"
 VAULT = "airflow.secrets.no_such_module.VaultBackend"

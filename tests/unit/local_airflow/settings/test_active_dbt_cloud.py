@@ -15,7 +15,7 @@ from include.local_airflow.settings.active_dbt_cloud import (
     check_connections,
 )
 from include.local_airflow.settings.launch import Launch
-from include.local_servers.connections import DBT_CLOUD
+from include.local_dbt_cloud.serving.connections import DBT_CLOUD
 from tests.unit.local_airflow.conftest import REAL_ACCOUNT, ROOT
 
 NAME = "AIRFLOW_CONN_DBT_CLOUD_DEFAULT"

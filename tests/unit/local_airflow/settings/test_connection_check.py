@@ -12,7 +12,7 @@ from airflow.sdk import Connection
 from include.local_airflow.errors import LaunchError
 from include.local_airflow.settings.connection_check import check_connection, check_variables
 from include.local_airflow.settings.connection_variable import UnusableConnectionError
-from include.local_servers.connections import DBT_CLOUD
+from include.local_dbt_cloud.serving.connections import DBT_CLOUD
 from tests.unit.local_airflow.conftest import ROOT, Checkout
 from tests.unit.local_airflow.connection_forms import (
     FORMS,

@@ -7,7 +7,7 @@ import pytest
 from include.local_airflow.errors import LaunchError
 from include.local_airflow.settings.connection_check import check_variables
 from include.local_airflow.settings.launch import Launch
-from include.local_servers.connections import DBT_CLOUD
+from include.local_dbt_cloud.serving.connections import DBT_CLOUD
 from tests.unit.local_airflow.conftest import REAL_ACCOUNT, ROOT
 
 

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from include.local_dbt_cloud.__main__ import dbt_python
-from include.local_servers.certificates import ensure_certificates
+from include.local_dbt_cloud.serving.certificates import ensure_certificates
 from tests.running_dbt_cloud import RunningDbtCloud
 
 FOLDER = Path(__file__).parent

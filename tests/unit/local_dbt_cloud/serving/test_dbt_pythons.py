@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from include.local_dbt_cloud.__main__ import main, parse_settings
-from include.local_servers.dbt_pythons import VARIABLE, DbtPythonError, given_pythons
+from include.local_dbt_cloud.serving.dbt_pythons import VARIABLE, DbtPythonError, given_pythons
 
 WRONG = ["1.12", "/bin/sh", "=/bin/sh", "1.12=", "1.12=/bin/sh,2.0", "a/b=/bin/sh"]
 
@@ -57,7 +57,7 @@ def test_local_dbt_cloud_does_not_start_with_an_invalid_dbt_python(
 
 def test_dbt_pythons_module_exits_with_an_error_for_an_invalid_value() -> None:
     done = subprocess.run(
-        [sys.executable, "-m", "include.local_servers.dbt_pythons"],
+        [sys.executable, "-m", "include.local_dbt_cloud.serving.dbt_pythons"],
         env={VARIABLE: "1.12"},
         capture_output=True,
         text=True,

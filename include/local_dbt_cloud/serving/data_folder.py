@@ -14,7 +14,7 @@ DEFAULT = "include/.local"  # below the project's root
 
 def default_data() -> Path:
     """Return ``LOCAL_DBT_CLOUD_DATA``, else ``include/.local`` of this checkout."""
-    return Path(os.environ.get(VARIABLE) or Path(__file__).resolve().parents[2] / DEFAULT)
+    return Path(os.environ.get(VARIABLE) or Path(__file__).resolve().parents[3] / DEFAULT)
 
 
 class DataFolderError(Exception):

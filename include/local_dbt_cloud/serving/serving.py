@@ -7,7 +7,7 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from include.local_servers.certificates import Certificates
+    from include.local_dbt_cloud.serving.certificates import Certificates
 
 LOOPBACK_HOSTS = frozenset({"127.0.0.1", "::1", "localhost"})
 ANY_HOST = frozenset({"0.0.0.0", "::"})  # to listen on, not to call

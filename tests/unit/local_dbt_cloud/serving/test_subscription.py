@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from include.local_servers.subscription import FILE, subscribe
+from include.local_dbt_cloud.serving.subscription import FILE, subscribe
 from tests.running_dbt_cloud import ACCOUNT_ID, TOKEN, RunningDbtCloud
 
 AIRFLOW = "http://127.0.0.1:9/webhooks/dbt-cloud"

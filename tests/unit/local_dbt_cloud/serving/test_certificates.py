@@ -8,9 +8,9 @@ from pathlib import Path
 import certifi
 import pytest
 
-from include.local_servers import certificates
-from include.local_servers.certificates import ensure_certificates
-from include.local_servers.data_folder import DataFolderError
+from include.local_dbt_cloud.serving import certificates
+from include.local_dbt_cloud.serving.certificates import ensure_certificates
+from include.local_dbt_cloud.serving.data_folder import DataFolderError
 
 
 def test_ensure_certificates_reuses_existing_files(tmp_path: Path) -> None:

@@ -1,6 +1,6 @@
 """Subscribe Airflow to the local dbt Cloud's webhooks, with the calls that a user would make.
 
-    python -m include.local_servers.subscription URL RECEIVER --data FOLDER
+    python -m include.local_dbt_cloud.serving.subscription URL RECEIVER --data FOLDER
 
 prints the secret. dbt Cloud returns it only once, so the data folder keeps it too.
 """
@@ -19,8 +19,8 @@ import requests
 from requests.adapters import HTTPAdapter
 from urllib3.util import Retry
 
-from include.local_servers.connections import DBT_CLOUD
-from include.local_servers.data_folder import default_data
+from include.local_dbt_cloud.serving.connections import DBT_CLOUD
+from include.local_dbt_cloud.serving.data_folder import default_data
 
 RECEIVER_PATH = "/webhooks/dbt-cloud"  # plugins/receive_dbt_cloud_webhooks.py
 CONN_ID = "dbt_cloud_webhooks"  # its password is the secret
@@ -93,7 +93,7 @@ def _store_subscription(data: Path, subscription: dict[str, str]) -> None:
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(prog="python -m include.local_servers.subscription")
+    parser = argparse.ArgumentParser(prog="python -m include.local_dbt_cloud.serving.subscription")
     parser.add_argument("url", help="of the local dbt Cloud")
     parser.add_argument("receiver", help="the URL of Airflow's webhook receiver")
     parser.add_argument("--data", type=Path, default=default_data())

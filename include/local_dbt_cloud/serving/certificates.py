@@ -21,8 +21,8 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
-from include.local_servers.connections import DOCKER_NAME
-from include.local_servers.data_folder import writing
+from include.local_dbt_cloud.serving.connections import DOCKER_NAME
+from include.local_dbt_cloud.serving.data_folder import writing
 
 NAMES = ("localhost", "127.0.0.1", "::1", DOCKER_NAME)
 CA_LIFE = timedelta(days=3650)

@@ -11,13 +11,19 @@ from pathlib import Path
 import pytest
 import yaml
 
+from include.local_dbt_cloud.serving.connections import (
+    ALL,
+    CENSUS,
+    DBT_CLOUD,
+    DOCKER_NAME,
+    FIVETRAN,
+)
+from include.local_dbt_cloud.serving.data_folder import DEFAULT, VARIABLE, default_data
 from include.local_dbt_cloud.settings import JOBS_FILE
 from include.local_dbt_cloud.storage.jobs_file import read_jobs_file
-from include.local_servers.connections import ALL, CENSUS, DBT_CLOUD, DOCKER_NAME, FIVETRAN
-from include.local_servers.data_folder import DEFAULT, VARIABLE, default_data
 from include.shop.warehouse import warehouse_path
 
-PROJECT = Path(__file__).parents[3]
+PROJECT = Path(__file__).parents[4]
 
 
 def test_dbt_cloud_login_is_the_account_of_the_jobs_file() -> None:
