@@ -18,7 +18,7 @@ LAUNCHER = .venv/bin/python -m include.local_airflow
 PYTEST = .venv/bin/python -m pytest -n 3 --dist loadfile --no-loadscope-reorder
 
 .DEFAULT_GOAL := help
-.PHONY: help run start status doctor logs stop second-account test test-all test-slow test-next test-astro check bench readme constraints eject matrix pictures frontend lineage install
+.PHONY: help run start status doctor logs stop second-account test test-all test-slow test-next test-astro check bench package readme constraints eject matrix pictures frontend lineage install
 
 help: ## Show this list
 	@echo "make TARGET [DAG=id] [PORT=8080] [DBT_CLOUD_PORT=8580] [PYTHON=python3]"
@@ -99,8 +99,12 @@ frontend: ## Update the scripts of others that the page and its tests use, from 
 	cp $(FRONTEND)/node_modules/axe-core/LICENSE $(AXE)/axe.LICENSE
 	rm -r $(FRONTEND)/node_modules
 
-readme: install ## Update the list of endpoints in the local dbt Cloud's README
+readme: install ## Update the lists of endpoints in the local dbt Cloud's README and COVERAGE.md
 	.venv/bin/python -m include.local_dbt_cloud.api.readme
+	.venv/bin/python -m include.local_dbt_cloud.api.coverage
+
+package: install ## Build the local dbt Cloud for other projects: a wheel and an sdist in dist/
+	.venv/bin/uv build --quiet --out-dir dist include/local_dbt_cloud
 
 constraints: install ## Pin the newest versions of all packages in constraints.txt
 	printf 'dbt-core==1.11.*\ndbt-duckdb==1.11.*\n' | .venv/bin/uv pip compile --universal \

@@ -42,6 +42,7 @@ if [ -z "${AIRFLOW_CONN_DBT_CLOUD_DEFAULT:-}" ]; then
     [ -s "$data/token" ] || (umask 077 && python -c 'import secrets; print(secrets.token_hex())' > "$data/token")
     token=$(< "$data/token")
     LOCAL_DBT_CLOUD_TOKEN=$token LOCAL_DBT_CLOUD_PUBLIC_URL=https://localhost:$dbt_cloud \
+      LOCAL_DBT_CLOUD_AIRFLOW_PAGE=${LOCAL_DBT_CLOUD_AIRFLOW_PAGE:-http://localhost:8080/plugin/dbt-cloud/dbt-cloud-page} \
       keep_up include.local_dbt_cloud --port "$dbt_cloud" &
     LOCAL_FIVETRAN_SECRET=$token LOCAL_CENSUS_TOKEN=$token \
       keep_up include.local_fivetran_census --port "$fivetran_census" &

@@ -5,14 +5,14 @@ from __future__ import annotations
 import os
 import shutil
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 
 import pytest
 
 from include.local_dbt_cloud.serving.certificates import ensure_certificates
-from tests.running_dbt_cloud import RunningDbtCloud, prepare_data
+from include.local_dbt_cloud.testing import LocalDbtCloud
 
 # requests and aiohttp must trust the local authority before Airflow, which imports them, is
 # imported. They trust only this one: reading the usual roots takes 45 ms for each new connection.
@@ -30,8 +30,7 @@ with suppress(ImportError):  # not installed in the Astro image
     settings.register_profile("tests", deadline=None, suppress_health_check=[HealthCheck.too_slow])
     settings.load_profile("tests")
 
-MakeDbtCloud = Callable[..., RunningDbtCloud]
-
+pytest_plugins = ["include.local_dbt_cloud.pytest_plugin"]
 
 # The time limit of a test in seconds, including the servers it starts, on two busy cores.
 LIMIT = 300
@@ -62,32 +61,15 @@ def session_folder() -> Iterator[Path]:
 
 
 @pytest.fixture(scope="session")
-def local_dbt_cloud(session_folder: Path) -> Iterator[RunningDbtCloud]:
-    """Yield one server for the whole session."""
-    with RunningDbtCloud(session_folder / "data") as server:
-        yield server
-
-
-@pytest.fixture
-def make_local_dbt_cloud(tmp_path: Path) -> Iterator[MakeDbtCloud]:
-    """Yield a function that starts a separate server with command-line options."""
-    servers: list[RunningDbtCloud] = []
-
-    def make(*options: str) -> RunningDbtCloud:
-        data = tmp_path / f"data-{len(servers)}"
-        prepare_data(CERTIFICATES.ca.parent, data)
-        servers.append(RunningDbtCloud(data, options))
-        return servers[-1].start()
-
-    yield make
-    for server in servers:
-        server.end()
+def local_dbt_cloud_data(session_folder: Path) -> Path:
+    """Replace the plugin's folder by the one whose authority the tests trust."""
+    return session_folder / "data"
 
 
 @pytest.fixture
 def dbt_cloud_connection(
-    local_dbt_cloud: RunningDbtCloud, monkeypatch: pytest.MonkeyPatch
-) -> RunningDbtCloud:
+    local_dbt_cloud: LocalDbtCloud, monkeypatch: pytest.MonkeyPatch
+) -> LocalDbtCloud:
     """Set Airflow's connection ``dbt_cloud_default`` to the local dbt Cloud."""
     monkeypatch.setenv("AIRFLOW_CONN_DBT_CLOUD_DEFAULT", local_dbt_cloud.connection)
     return local_dbt_cloud

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hmac
 import logging
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from typing import Any
 
@@ -12,32 +12,40 @@ from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse, Response
 from fastapi.routing import APIRoute
+from starlette.concurrency import run_in_threadpool
 from starlette.exceptions import HTTPException
 from starlette.routing import Match
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from include.local_dbt_cloud.api import pages
-from include.local_dbt_cloud.api.dependencies import Server
-from include.local_dbt_cloud.api.envelope import failure
-from include.local_dbt_cloud.api.errors import (
+from .api import pages
+from .api.access import SERVICE_TOKEN
+from .api.dependencies import Server
+from .api.envelope import failure
+from .api.errors import (
     ApiError,
     InvalidRequestError,
     InvalidTokenError,
     MethodNotAllowedError,
     NotFoundError,
     NotImplementedHereError,
+    PermissionDeniedError,
 )
-from include.local_dbt_cloud.api.fault_injection import FaultInjection
-from include.local_dbt_cloud.api.faults import Faults, parse_fault
-from include.local_dbt_cloud.api.openapi import describe
-from include.local_dbt_cloud.api.routes import ROUTES
-from include.local_dbt_cloud.runs.runner import Runner
-from include.local_dbt_cloud.runs.scheduler import Scheduler
-from include.local_dbt_cloud.settings import Settings
-from include.local_dbt_cloud.storage.jobs_file import JobsFile
-from include.local_dbt_cloud.storage.store import Store
-from include.local_dbt_cloud.webhooks.events import record_events
-from include.local_dbt_cloud.webhooks.sender import Sender
+from .api.fault_injection import FaultInjection
+from .api.faults import Faults, parse_fault
+from .api.openapi import describe
+from .api.request_log import RequestLog
+from .api.routes import ROUTES
+from .runs.runner import Runner
+from .runs.scheduler import Scheduler
+from .runs.warehouse import Warehouse
+from .settings import Settings
+from .start_checks import with_run_slots
+from .storage.jobs_file import JobsFile
+from .storage.profiles import Output
+from .storage.store import Store
+from .storage.without_effect import fields_without_effect
+from .webhooks.events import record_events
+from .webhooks.sender import Sender
 
 SCHEMES = frozenset({"token", "bearer"})
 OPEN_PATHS = frozenset({"/", "/health", "/openapi.json"})
@@ -55,13 +63,21 @@ PAGES: dict[str, Callable[..., Response]] = {
 log = logging.getLogger(__name__)
 
 
-def make_server(settings: Settings, jobs_file: JobsFile) -> Server:
+def make_server(settings: Settings, jobs_file: JobsFile, outputs: Mapping[int, Output]) -> Server:
     """Return the objects that every call uses; the store records webhook events at each commit."""
+    jobs_file = with_run_slots(jobs_file, outputs.values())
     store = Store(settings.database, before_commit=record_events)
     store.apply_jobs_file(jobs_file)
-    runner = Runner(settings, store, jobs_file.account.run_slots)
+    own = None if settings.profiles_dir else settings.warehouse
+    runner = Runner(
+        settings, store, Warehouse(own, jobs_file.before_runs), jobs_file.account.run_slots
+    )
     faults = Faults(map(parse_fault, settings.faults))
-    return Server(settings, store, runner, jobs_file.account.id, faults)
+    server = Server(settings, store, runner, jobs_file, outputs, faults)
+    for job in jobs_file.jobs:
+        for name in fields_without_effect(job):
+            server.announce(name)
+    return server
 
 
 def create_app(server: Server) -> FastAPI:
@@ -99,10 +115,17 @@ def create_app(server: Server) -> FastAPI:
     app.add_exception_handler(RequestValidationError, handle_validation_error)
     app.add_exception_handler(HTTPException, handle_http_error)
     app.add_exception_handler(Exception, handle_unexpected_error)
-    app.add_middleware(FaultInjection, faults=server.faults)
-    app.add_middleware(TokenRequired, token=settings.token)
-    app.add_middleware(TrailingSlash)
+    add_layers(app, server)
     return app
+
+
+def add_layers(app: FastAPI, server: Server) -> None:
+    """Add what every call passes through; the last one added is the first to see it."""
+    app.add_middleware(FaultInjection, faults=server.faults)
+    app.add_middleware(TokenRequired, token=server.settings.token, find_token=server.find_token)
+    app.add_middleware(TrailingSlash)
+    if server.settings.log_requests:
+        app.add_middleware(RequestLog)
 
 
 def health(server: Server) -> dict[str, Any]:
@@ -127,25 +150,45 @@ class TrailingSlash:
 
 
 class TokenRequired:
-    """Returns 401 for every call without the token, except for pages and ``/health``."""
+    """Returns 401 for every call without a valid token, except for pages and ``/health``.
 
-    def __init__(self, app: ASGIApp, token: str) -> None:
+    ``find_token`` returns the id of a service token. Such tokens open dbt Cloud's API only: faults
+    and the reset need the token of the start.
+    """
+
+    def __init__(self, app: ASGIApp, token: str, find_token: Callable[[str], int | None]) -> None:
         self._app = app
         self._token = token.encode()
+        self._find_token = find_token
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] == "http" and not self._is_allowed(scope):
-            await failure(InvalidTokenError())(scope, receive, send)
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
             return
-        await self._app(scope, receive, send)
+        sent, path = sent_token(scope), scope["path"]
+        if (sent is None and is_open(path)) or (
+            sent is not None and hmac.compare_digest(sent, self._token)
+        ):
+            await self._app(scope, receive, send)
+        elif (token_id := await self._service_token(sent)) is None:
+            await failure(InvalidTokenError())(scope, receive, send)
+        elif path.startswith("/api/") or is_open(path):
+            await self._app({**scope, SERVICE_TOKEN: token_id}, receive, send)
+        else:
+            await failure(PermissionDeniedError())(scope, receive, send)
 
-    def _is_allowed(self, scope: Scope) -> bool:
-        sent = next((value for name, value in scope["headers"] if name == b"authorization"), None)
-        if sent is None:
-            return is_open(scope["path"])
-        scheme, _, token = sent.partition(b" ")
-        is_accepted = scheme.decode("latin-1").lower() in SCHEMES
-        return is_accepted and hmac.compare_digest(token.strip(), self._token)
+    async def _service_token(self, sent: bytes | None) -> int | None:
+        text = (sent or b"").decode("latin-1")
+        return await run_in_threadpool(self._find_token, text) if text else None
+
+
+def sent_token(scope: Scope) -> bytes | None:
+    """Return the token; None without the header, and empty for an unknown scheme."""
+    sent = next((value for name, value in scope["headers"] if name == b"authorization"), None)
+    if sent is None:
+        return None
+    scheme, _, token = sent.partition(b" ")
+    return bytes(token.strip()) if scheme.decode("latin-1").lower() in SCHEMES else b""
 
 
 def is_open(path: str) -> bool:
@@ -173,10 +216,10 @@ async def handle_http_error(request: Request, error: Exception) -> Response:
     """Return the router's own errors in the envelope."""
     assert isinstance(error, HTTPException)
     path = request.scope["path"]
+    if error.status_code in (404, 405) and path.startswith("/api/"):
+        return failure(NotImplementedHereError(request.method, path))
     if error.status_code == 405:
         return failure(MethodNotAllowedError(), {"Allow": ", ".join(_methods_of(request))})
-    if error.status_code == 404 and path.startswith("/api/"):
-        return failure(NotImplementedHereError(request.method, path))
     if error.status_code == 404:
         return await handle_api_error(request, NotFoundError())
     return failure(InvalidRequestError(str(error.detail)))
@@ -189,7 +232,7 @@ async def handle_unexpected_error(request: Request, error: Exception) -> JSONRes
 
 def _methods_of(request: Request) -> list[str]:
     """Return all methods of the URL; each is a separate route."""
-    routes = [route for route in request.app.routes if isinstance(route, APIRoute)]
+    routes = (route for route in request.app.routes if isinstance(route, APIRoute))
     matching = (route for route in routes if route.matches(request.scope)[0] is not Match.NONE)
     return sorted({method for route in matching for method in route.methods})
 

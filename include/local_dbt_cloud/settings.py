@@ -6,30 +6,27 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from include.local_dbt_cloud.serving.connections import DBT_CLOUD
+from .serving.connections import DBT_CLOUD
 
-PROJECT_ROOT = Path(__file__).resolve().parents[2]
 DEFAULT_TOKEN = DBT_CLOUD.password
-DBT_PROJECT = PROJECT_ROOT / "include" / "jaffle_shop"
-JOBS_FILE = Path(__file__).with_name("jobs.yaml")
 WEBHOOK_WAITS = (1.0, 5.0, 25.0, 125.0)  # between five attempts; undocumented by dbt Cloud
 WEBHOOK_TIMEOUT = 10.0
-
-
-def default_dbt_python() -> Path:
-    """Return the Python of ``dbt_venv``, which has dbt."""
-    return PROJECT_ROOT / "dbt_venv" / "bin" / "python"
 
 
 @dataclass(frozen=True)
 class Settings:
     """Options of the server.
 
-    ``dbt_python`` has the default dbt, ``dbt_pythons`` the other versions by name; ``keep_runs`` is
-    the number of run folders to keep; ``public_url`` replaces the address of the request in links;
+    ``certificate_names`` are further host names of the certificate; ``dbt_python`` has the default
+    dbt, ``dbt_pythons`` the other versions by name; ``dbt_projects`` are folders by dbt Cloud's
+    project id, ``dbt_project`` is that of all others, if given; ``profiles_dir`` has a
+    ``profiles.yml``, in which ``target`` names an output, or is None for the server's own DuckDB;
+    without a ``jobs_file`` each folder has one job, ``dbt build``; ``keep_runs`` is the number of
+    run folders to keep; ``public_url`` replaces the address of the request in links;
+    ``airflow_page`` is the address of the page "dbt Cloud" in Airflow's UI, for links to its runs;
     ``webhook_waits`` are the seconds before each further attempt of a delivery, and
     ``webhook_timeout`` the seconds for a receiver's response; ``faults`` are injected from the
-    start, as with ``--fault``.
+    start, as with ``--fault``; ``log_requests`` is whether each request is logged.
     """
 
     data: Path
@@ -37,13 +34,19 @@ class Settings:
     host: str
     port: int
     dbt_python: Path
-    dbt_project: Path
-    jobs_file: Path
+    dbt_project: Path | None
+    jobs_file: Path | None
     keep_runs: int
+    dbt_projects: Mapping[int, Path] = field(default_factory=dict)
+    certificate_names: tuple[str, ...] = ()
+    profiles_dir: Path | None = None
+    target: str | None = None
     public_url: str | None = None
+    airflow_page: str | None = None
     webhook_waits: tuple[float, ...] = WEBHOOK_WAITS
     webhook_timeout: float = WEBHOOK_TIMEOUT
     faults: tuple[str, ...] = ()
+    log_requests: bool = False
     dbt_pythons: Mapping[str, Path] = field(default_factory=dict)
 
     @property
@@ -54,13 +57,21 @@ class Settings:
     def warehouse(self) -> Path:
         return self.data / "warehouse.duckdb"
 
+    def folder_of(self, project_id: int, subdirectory: str | None) -> Path:
+        """Return the dbt project that the runs of a project build, in its repository's folder.
+
+        A project that is in no option has the folder of the first one.
+        """
+        folder = self.dbt_projects.get(project_id) or self.dbt_project
+        return (folder or next(iter(self.dbt_projects.values()))) / (subdirectory or "").strip("/")
+
     @property
     def runs(self) -> Path:
         return self.data / "runs"
 
-    def partial_parse(self, dbt_version: str) -> Path:
-        """Return dbt's parse cache, shared by all runs so that a warm run parses only changes.
+    def partial_parse(self, dbt_project: str, dbt_version: str) -> Path:
+        """Return a dbt project's parse cache, so that a warm run parses only changes.
 
         Each dbt version has its own, because another version cannot read it.
         """
-        return self.data / f"partial_parse_{dbt_version}.msgpack"
+        return self.data / f"partial_parse_{dbt_project}_{dbt_version}.msgpack"

@@ -22,6 +22,11 @@ def iso(moment: datetime | None) -> str | None:
     return moment.isoformat("T", "microseconds") if moment else None
 
 
+def zulu(moment: datetime | None) -> str | None:
+    """Return ``2024-05-27T10:42:16.179903Z``, for the job inside a run."""
+    return moment.strftime("%Y-%m-%dT%H:%M:%S.%fZ") if moment else None
+
+
 def clock(length: timedelta) -> str:
     """Return ``HH:MM:SS``; the hours may exceed 23."""
     minutes, seconds = divmod(max(0, int(length.total_seconds())), 60)

@@ -10,10 +10,11 @@ from pathlib import Path
 
 from include.local_dbt_cloud.serving.certificates import ensure_certificates
 from include.local_dbt_cloud.serving.connections import FIVETRAN
-from include.local_dbt_cloud.serving.data_folder import VARIABLE, DataFolderError, default_data
-from include.local_dbt_cloud.serving.serving import LOOPBACK_HOSTS, StartError, listen, serve
+from include.local_dbt_cloud.serving.data_folder import VARIABLE, DataFolderError
+from include.local_dbt_cloud.serving.https_server import LOOPBACK_HOSTS, StartError, listen, serve
 from include.local_fivetran_census.app import create_app
 from include.local_fivetran_census.settings import Settings
+from include.shop.warehouse import warehouse_path
 
 
 def main() -> int:
@@ -21,7 +22,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="include.local_fivetran_census", description=__doc__)
     parser.add_argument("--host", default="127.0.0.1", help="default: %(default)s")
     parser.add_argument("--port", type=int, default=FIVETRAN.port, help="0 selects a free port")
-    parser.add_argument("--data", type=Path, default=default_data())
+    parser.add_argument("--data", type=Path, default=warehouse_path().parent)
     options = parser.parse_args()
     data = options.data.resolve()
     os.environ[VARIABLE] = str(data)  # include.shop.warehouse reads it

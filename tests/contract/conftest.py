@@ -8,20 +8,20 @@ from collections.abc import Iterator
 import httpx
 import pytest
 
-from tests.running_dbt_cloud import RunningDbtCloud
+from include.local_dbt_cloud.testing import LocalDbtCloud
 
 
-def http_client(server: RunningDbtCloud) -> httpx.Client:
+def http_client(server: LocalDbtCloud) -> httpx.Client:
     return httpx.Client(
         base_url=f"{server.url}/api",
         headers={"Authorization": f"Bearer {server.token}"},
-        verify=ssl.create_default_context(cafile=server.authority),
+        verify=ssl.create_default_context(cafile=server.ca_file),
         timeout=30,  # seconds
     )
 
 
 @pytest.fixture(scope="session")
-def api(local_dbt_cloud: RunningDbtCloud) -> Iterator[httpx.Client]:
+def api(local_dbt_cloud: LocalDbtCloud) -> Iterator[httpx.Client]:
     """Yield a client for paths below ``/api``; it does not follow redirects."""
     with http_client(local_dbt_cloud) as client:
         yield client

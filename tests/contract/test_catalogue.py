@@ -9,8 +9,9 @@ import httpx
 import pytest
 from airflow.providers.dbt.cloud.hooks.dbt import DbtCloudHook
 
+from include.local_dbt_cloud.testing import LocalDbtCloud
+from tests.bundled import ACCOUNT_ID, DAILY_BUILD
 from tests.contract.conftest import http_client
-from tests.running_dbt_cloud import ACCOUNT_ID, DAILY_BUILD, RunningDbtCloud
 
 V2, V3 = f"v2/accounts/{ACCOUNT_ID}", f"v3/accounts/{ACCOUNT_ID}"
 PROJECT, PRODUCTION = 36467, 29118
@@ -37,7 +38,7 @@ def test_accounts_endpoints_return_the_only_account(api: httpx.Client, version: 
     assert listed["data"] == [api.get(f"{version}/accounts/{ACCOUNT_ID}/").json()["data"]]
 
 
-def test_the_hook_reads_projects_and_environments(dbt_cloud_connection: RunningDbtCloud) -> None:
+def test_the_hook_reads_projects_and_environments(dbt_cloud_connection: LocalDbtCloud) -> None:
     hook = DbtCloudHook()
     [projects] = [page.json() for page in hook.list_projects(name_contains="jaffle")]
     assert [one["id"] for one in projects["data"]] == [PROJECT]
@@ -177,20 +178,39 @@ def test_deleting_a_project_deletes_its_environments_and_jobs(
 
 
 def test_an_unknown_endpoint_is_501_and_named(api: httpx.Client) -> None:
-    response = api.get(f"{V3}/service-tokens/")
+    response = api.get(f"{V3}/audit-logs/")
     assert response.status_code == response.json()["status"]["code"] == 501
     message = response.json()["status"]["user_message"]
-    assert f"GET /api/{V3}/service-tokens" in message
+    assert f"GET /api/{V3}/audit-logs" in message
     assert "README.md lists" in message
 
 
-def test_a_wrong_method_is_405_and_lists_the_right_ones(api: httpx.Client) -> None:
-    response = api.patch(f"{V2}/jobs/{DAILY_BUILD}/")
+@pytest.mark.parametrize(
+    ("method", "path"),
+    [
+        ("POST", V2),
+        ("PATCH", V2),
+        ("GET", f"{V3}/projects/36467/environment-variables/user/"),
+        ("PATCH", f"{V2}/jobs/{DAILY_BUILD}/"),
+        ("POST", f"{V3}/connections/test/"),  # dbtc calls it
+    ],
+)
+def test_a_method_that_is_not_served_is_501(api: httpx.Client, method: str, path: str) -> None:
+    response = api.request(method, path)
+    assert response.status_code == 501
+    assert f"{method} /api/{path.rstrip('/')}" in response.json()["status"]["user_message"]
+
+
+def test_a_wrong_method_of_a_page_is_405_and_lists_the_right_ones(
+    local_dbt_cloud: LocalDbtCloud,
+) -> None:
+    response = local_dbt_cloud.request("PUT", "/faults")
     assert response.status_code == response.json()["status"]["code"] == 405
     assert response.headers["allow"] == "DELETE, GET, POST"
+    assert local_dbt_cloud.request("DELETE", "/health").headers["allow"] == "GET"
 
 
-def test_the_openapi_document_needs_no_token(local_dbt_cloud: RunningDbtCloud) -> None:
+def test_the_openapi_document_needs_no_token(local_dbt_cloud: LocalDbtCloud) -> None:
     with http_client(local_dbt_cloud) as client:
         del client.headers["Authorization"]
         document = client.get(f"{local_dbt_cloud.url}/openapi.json").json()
@@ -198,8 +218,7 @@ def test_the_openapi_document_needs_no_token(local_dbt_cloud: RunningDbtCloud) -
     schema = operation["requestBody"]["content"]["application/json"]["schema"]
     assert schema == {"$ref": "#/components/schemas/JobRequest"}
     required = document["components"]["schemas"]["JobRequest"]["required"]
-    expected = {"account_id", "project_id", "environment_id", "name", "execute_steps"}
-    assert set(required) == expected
+    assert set(required) == {"project_id", "environment_id", "name"}
 
 
 def ids(response: httpx.Response) -> list[int]:

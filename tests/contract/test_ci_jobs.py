@@ -9,14 +9,9 @@ from typing import Any
 import duckdb
 import pytest
 
+from include.local_dbt_cloud.testing import LocalDbtCloud, share_authority
+from tests.bundled import DAILY_BUILD, PROJECT, PULL_REQUEST_CHECK
 from tests.contract.git_project import TWO, GitProject
-from tests.running_dbt_cloud import (
-    DAILY_BUILD,
-    PROJECT,
-    PULL_REQUEST_CHECK,
-    RunningDbtCloud,
-    prepare_data,
-)
 
 pytestmark = pytest.mark.slow
 
@@ -31,35 +26,35 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> GitProject:
 
 @pytest.fixture(scope="module")
 def server(
-    session_folder: Path, project: GitProject, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[RunningDbtCloud]:
+    local_dbt_cloud_data: Path, project: GitProject, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[LocalDbtCloud]:
     data = tmp_path_factory.mktemp("data")
-    prepare_data(session_folder / "data", data)
-    with RunningDbtCloud(data, ("--dbt-project", str(project.dbt_project))) as server:
+    share_authority(local_dbt_cloud_data, data)
+    with LocalDbtCloud(data, ("--dbt-project", str(project.dbt_project))) as server:
         yield server
 
 
-def results(server: RunningDbtCloud, run_id: int) -> dict[str, dict[str, Any]]:
+def results(server: LocalDbtCloud, run_id: int) -> dict[str, dict[str, Any]]:
     """Return model → its result in the run's last step."""
     response = server.request("GET", f"runs/{run_id}/artifacts/run_results.json").json()
     return {result["unique_id"].split(".")[2]: result for result in response["results"]}
 
 
-def built(server: RunningDbtCloud, run_id: int) -> str:
+def built(server: LocalDbtCloud, run_id: int) -> str:
     """Return the SQL of the model ``two`` that the run has built."""
     return str(results(server, run_id)["two"]["compiled_code"])
 
 
 @pytest.mark.parametrize("by", ["git_sha", "git_branch"])
 def test_run_builds_the_requested_commit_or_branch(
-    server: RunningDbtCloud, project: GitProject, by: str
+    server: LocalDbtCloud, project: GitProject, by: str
 ) -> None:
     sha = project.commit_on_branch(by, "models/two.sql", CHANGED)
     project.write("models/one.sql", "select 2 as id -- not committed\n")
     before = project.git("status", "--branch", "--porcelain"), project.git("stash", "list")
 
     overrides: dict[str, Any] = {by: sha if by == "git_sha" else by}
-    run = server.wait(server.trigger(**overrides))
+    run = server.wait(server.trigger(DAILY_BUILD, **overrides))
 
     assert run["is_success"], run["run_steps"][-1]["logs"]
     assert "'branch'" in built(server, run["id"])
@@ -71,10 +66,10 @@ def test_run_builds_the_requested_commit_or_branch(
 
 
 def test_run_without_a_commit_builds_uncommitted_changes(
-    server: RunningDbtCloud, project: GitProject
+    server: LocalDbtCloud, project: GitProject
 ) -> None:
     project.write("models/two.sql", TWO.replace("main", "uncommitted"))
-    run = server.wait(server.trigger())
+    run = server.wait(server.trigger(DAILY_BUILD))
     project.git("checkout", "--quiet", ".")
 
     assert "'uncommitted'" in built(server, run["id"])
@@ -83,9 +78,9 @@ def test_run_without_a_commit_builds_uncommitted_changes(
 
 
 def test_run_of_an_unknown_commit_fails_in_its_first_step(
-    server: RunningDbtCloud,
+    server: LocalDbtCloud,
 ) -> None:
-    run = server.wait(server.trigger(git_sha="0" * 40))
+    run = server.wait(server.trigger(DAILY_BUILD, git_sha="0" * 40))
 
     assert run["is_error"]
     [clone] = run["run_steps"]
@@ -93,7 +88,7 @@ def test_run_of_an_unknown_commit_fails_in_its_first_step(
 
 
 def test_run_builds_the_custom_branch_of_its_environment(
-    server: RunningDbtCloud, project: GitProject
+    server: LocalDbtCloud, project: GitProject
 ) -> None:
     sha = project.commit_on_branch("staging", "models/two.sql", CHANGED)
     environment = {"name": "Staging", "use_custom_branch": True, "custom_branch": "staging"}
@@ -108,13 +103,13 @@ def test_run_builds_the_custom_branch_of_its_environment(
 
 
 @pytest.fixture(scope="module")
-def production(server: RunningDbtCloud, project: GitProject) -> int:
+def production(server: LocalDbtCloud, project: GitProject) -> int:
     """Return a run that has built all models from main."""
-    return int(server.wait(server.trigger(git_branch="main"), until={10})["id"])
+    return int(server.wait(server.trigger(DAILY_BUILD, git_branch="main"), until={10})["id"])
 
 
 def test_deferring_job_builds_modified_models_and_reads_the_rest_from_production(
-    server: RunningDbtCloud, project: GitProject, production: int
+    server: LocalDbtCloud, project: GitProject, production: int
 ) -> None:
     sha = project.commit_on_branch("feature", "models/two.sql", CHANGED)
     commit: dict[str, Any] = {"git_sha": sha, "github_pull_request_id": 7}
@@ -134,7 +129,7 @@ def test_deferring_job_builds_modified_models_and_reads_the_rest_from_production
 
 
 def test_deferring_job_builds_nothing_when_nothing_is_modified(
-    server: RunningDbtCloud, production: int
+    server: LocalDbtCloud, production: int
 ) -> None:
     run = server.wait(server.trigger(PULL_REQUEST_CHECK, git_branch="main"))
 
@@ -142,7 +137,7 @@ def test_deferring_job_builds_nothing_when_nothing_is_modified(
     assert results(server, run["id"]) == {}
 
 
-def test_deferring_job_runs_every_dbt_command(server: RunningDbtCloud, production: int) -> None:
+def test_deferring_job_runs_every_dbt_command(server: LocalDbtCloud, production: int) -> None:
     steps = ["dbt parse", "dbt ls --select state:modified+", "dbt compile", "dbt test", "dbt seed"]
     steps += ["dbt show --select one", "dbt clone --select one", "dbt snapshot"]
     steps += ["dbt build --no-defer", "dbt source freshness", "dbt retry"]
@@ -159,7 +154,7 @@ def test_deferring_job_runs_every_dbt_command(server: RunningDbtCloud, productio
 
 
 def test_retry_of_a_deferring_run_also_defers(
-    server: RunningDbtCloud, project: GitProject, production: int
+    server: LocalDbtCloud, project: GitProject, production: int
 ) -> None:
     project.write("models/two.sql", "select * from {{ ref('one') }}, no_such_table\n")
     failed = server.wait(server.trigger(PULL_REQUEST_CHECK), until={20})
@@ -175,7 +170,7 @@ def test_retry_of_a_deferring_run_also_defers(
 
 
 def test_drop_pull_request_schema_also_drops_custom_schemas(
-    server: RunningDbtCloud, project: GitProject, production: int
+    server: LocalDbtCloud, project: GitProject, production: int
 ) -> None:
     project.write("macros/drop.sql", MACRO.read_text())
     three = "{{ config(schema='marketing') }} select 3 as id"
@@ -198,7 +193,7 @@ def test_drop_pull_request_schema_also_drops_custom_schemas(
 
 
 def test_deferring_run_without_a_manifest_fails_and_suggests_dbt_parse(
-    server: RunningDbtCloud,
+    server: LocalDbtCloud,
 ) -> None:
     place = {"account_id": server.account_id, "project_id": 36467, "environment_id": 29119}
     own = {"name": "Never run", "execute_steps": ["dbt build"]}

@@ -8,9 +8,10 @@ from typing import Any
 import httpx
 import pytest
 
-from tests.conftest import MakeDbtCloud
+from include.local_dbt_cloud.pytest_plugin import MakeLocalDbtCloud
+from include.local_dbt_cloud.testing import LocalDbtCloud
+from tests.bundled import ACCOUNT_ID, DAILY_BUILD
 from tests.contract.conftest import http_client
-from tests.running_dbt_cloud import ACCOUNT_ID, DAILY_BUILD, RunningDbtCloud
 
 pytestmark = pytest.mark.slow
 
@@ -59,7 +60,8 @@ def test_bulk_endpoint_creates_updates_and_deletes_all_values_of_a_variable(
     body = {"env_var": {"new_name": NAME, "project": "all", "Production": "europe"}}
     made = api.post(f"{VARIABLES}/bulk/", json=body)
     assert (made.status_code, len(made.json()["data"]["new_var_ids"])) == (201, 2)
-    body = {"env_var": {"name": NAME, "new_name": "DBT_STORE", "project": "none"}}
+    # The Terraform provider updates below another name than it creates.
+    body = {"env_vars": {"name": NAME, "new_name": "DBT_STORE", "project": "none"}}
     assert api.put(f"{VARIABLES}/bulk", json=body).status_code == 200
     table = api.get(f"{VARIABLES}/environment/").json()["data"]
     assert table["environments"][:2] == ["project", "Production"]
@@ -68,6 +70,17 @@ def test_bulk_endpoint_creates_updates_and_deletes_all_values_of_a_variable(
     gone = api.request("DELETE", f"{VARIABLES}/bulk/", json={"name": "DBT_STORE"})
     assert gone.status_code == 200
     assert api.get(f"{VARIABLES}/environment").json()["data"]["variables"] == {}
+
+
+def test_bulk_endpoint_sets_and_deletes_a_value_by_its_id(api: httpx.Client) -> None:
+    body = {"env_var": {"new_name": NAME, "project": "all", "Production": "europe"}}
+    api.post(f"{VARIABLES}/bulk/", json=body)
+    before = api.get(f"{VARIABLES}/environment/").json()["data"]["variables"][NAME]
+    ids = {place: str(cell["id"]) for place, cell in before.items()}
+    body = {"env_vars": {"name": NAME, ids["project"]: "asia", ids["Production"]: ""}}
+    assert api.put(f"{VARIABLES}/bulk/", json=body).status_code == 200
+    after = api.get(f"{VARIABLES}/environment/").json()["data"]["variables"][NAME]
+    assert {place: cell["value"] for place, cell in after.items()} == {"project": "asia"}
 
 
 def test_bulk_endpoint_creates_all_variables_or_none(api: httpx.Client) -> None:
@@ -124,7 +137,9 @@ def test_secrets_are_not_shown(api: httpx.Client) -> None:
     assert "hunter2" not in shown
 
 
-def test_dbt_reads_the_value_of_the_most_specific_scope(make_local_dbt_cloud: MakeDbtCloud) -> None:
+def test_dbt_reads_the_value_of_the_most_specific_scope(
+    make_local_dbt_cloud: MakeLocalDbtCloud,
+) -> None:
     """dbt sees the value, and no variable redirects its files out of the run's folder."""
     server = make_local_dbt_cloud()
     with http_client(server) as api:
@@ -137,10 +152,12 @@ def test_dbt_reads_the_value_of_the_most_specific_scope(make_local_dbt_cloud: Ma
         assert "from-job" in shown_by_dbt(server)
 
 
-def test_dbt_gets_the_variables_that_dbt_cloud_sets(local_dbt_cloud: RunningDbtCloud) -> None:
+def test_dbt_gets_the_variables_that_dbt_cloud_sets(local_dbt_cloud: LocalDbtCloud) -> None:
     cause = "A test, with 'quotes' and größe"
     steps = ["dbt parse", f'dbt show --inline "{quoted(SHOW_RUN)}"']
-    run_id = local_dbt_cloud.trigger(cause=cause, steps_override=steps, github_pull_request_id=7)
+    run_id = local_dbt_cloud.trigger(
+        DAILY_BUILD, cause=cause, steps_override=steps, github_pull_request_id=7
+    )
     run = local_dbt_cloud.wait(run_id)
     manifest = f"runs/{run_id}/artifacts/manifest.json"
     artifact = local_dbt_cloud.request("GET", manifest, params={"step": 4}).json()
@@ -163,10 +180,24 @@ def test_dbt_gets_the_variables_that_dbt_cloud_sets(local_dbt_cloud: RunningDbtC
     }
 
 
-def shown_by_dbt(server: RunningDbtCloud) -> str:
+def test_artifacts_have_the_variables_of_their_own_run(local_dbt_cloud: LocalDbtCloud) -> None:
+    """Dagster finds the run of a ``run_results.json`` by them."""
+    for _ in range(2):
+        run_id = local_dbt_cloud.trigger(
+            DAILY_BUILD, steps_override=["dbt show --inline 'select 1'"]
+        )
+        assert local_dbt_cloud.wait(run_id)["is_success"]
+        path = f"runs/{run_id}/artifacts/run_results.json"
+        results = local_dbt_cloud.request("GET", path).json()
+        assert results["metadata"]["env"]["DBT_CLOUD_RUN_ID"] == f"{run_id}"
+
+
+def shown_by_dbt(server: LocalDbtCloud) -> str:
     """Return the log of a dbt command that prints the variable."""
     sql = f'select \'{{{{ env_var("{NAME}", "unset") }}}}\' as shop'
-    run = server.wait(server.trigger(steps_override=[f'dbt show --inline "{quoted(sql)}"']))
+    run = server.wait(
+        server.trigger(DAILY_BUILD, steps_override=[f'dbt show --inline "{quoted(sql)}"'])
+    )
     assert run["is_success"], run["run_steps"][-1]["logs"]
     logs: str = run["run_steps"][-1]["logs"]
     return logs

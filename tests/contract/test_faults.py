@@ -12,8 +12,9 @@ import httpx
 import pytest
 import requests
 
-from tests.conftest import MakeDbtCloud
-from tests.running_dbt_cloud import ACCOUNT_ID, BUILD_AFTER_LOAD, RunningDbtCloud
+from include.local_dbt_cloud.pytest_plugin import MakeLocalDbtCloud
+from include.local_dbt_cloud.testing import LocalDbtCloud
+from tests.bundled import ACCOUNT_ID, BUILD_AFTER_LOAD
 
 JOBS = f"/api/v2/accounts/{ACCOUNT_ID}/jobs"
 RUN = f"{JOBS}/{BUILD_AFTER_LOAD}/run"
@@ -28,7 +29,7 @@ CUT = (
 class Faults:
     """The endpoint ``/faults`` of one server."""
 
-    def __init__(self, server: RunningDbtCloud) -> None:
+    def __init__(self, server: LocalDbtCloud) -> None:
         self.server = server
         self.headers = {"Authorization": f"Token {server.token}"}
 
@@ -45,16 +46,16 @@ class Faults:
 
 
 @pytest.fixture
-def faults(local_dbt_cloud: RunningDbtCloud) -> Iterator[Faults]:
+def faults(local_dbt_cloud: LocalDbtCloud) -> Iterator[Faults]:
     endpoint = Faults(local_dbt_cloud)
     yield endpoint
     endpoint.call("DELETE")
 
 
-def fetch_with(client: str, server: RunningDbtCloud) -> int:
+def fetch_with(client: str, server: LocalDbtCloud) -> int:
     """Return the status code of the list of jobs, read to the end; raise the client's errors."""
     url, headers = f"{server.url}{JOBS}/", {"Authorization": f"Token {server.token}"}
-    context = ssl.create_default_context(cafile=server.authority)
+    context = ssl.create_default_context(cafile=server.ca_file)
 
     async def fetch() -> int:
         async with (
@@ -143,7 +144,7 @@ def test_close_after_triggers_the_run_and_close_before_does_not(
     server = faults.server
     before = server.get("runs/", job_definition_id=BUILD_AFTER_LOAD, order_by="-id", limit=100)
     faults.add(kind, path=RUN, method="post")
-    with pytest.raises(requests.ConnectionError):
+    with pytest.raises(httpx.RemoteProtocolError):
         server.trigger(BUILD_AFTER_LOAD, steps_override=["dbt deps"])
     after = server.get("runs/", job_definition_id=BUILD_AFTER_LOAD, order_by="-id", limit=100)
     assert len({run["id"] for run in after} - {run["id"] for run in before}) == runs
@@ -198,7 +199,7 @@ def test_invalid_fault_is_400(faults: Faults, body: dict[str, Any]) -> None:
     assert faults.call("POST", json=body).status_code == 400
 
 
-def test_fault_options_apply_from_server_start(make_local_dbt_cloud: MakeDbtCloud) -> None:
+def test_fault_options_apply_from_server_start(make_local_dbt_cloud: MakeLocalDbtCloud) -> None:
     server = make_local_dbt_cloud("--fault", f"503 GET {JOBS} times=2", "--fault", "429 POST")
     codes = [server.request("GET", "jobs/").status_code for _ in range(3)]
     assert codes == [503, 503, 200]

@@ -5,13 +5,14 @@ from __future__ import annotations
 import shutil
 from collections.abc import Iterator
 from contextlib import suppress
+from pathlib import Path
 from typing import Any
 
 import pytest
 import requests
 
-from tests.conftest import CERTIFICATES
-from tests.running_dbt_cloud import ACCOUNT_ID, DAILY_BUILD, RunningDbtCloud, prepare_data
+from include.local_dbt_cloud.testing import LocalDbtCloud, share_authority
+from tests.bundled import ACCOUNT_ID, DAILY_BUILD
 
 schemathesis = pytest.importorskip("schemathesis")  # not in the Astro image
 from hypothesis import HealthCheck, Phase, given, settings  # noqa: E402  # comes with schemathesis
@@ -39,19 +40,21 @@ PARAMETERS = [
 
 
 @pytest.fixture(scope="module")
-def fuzzed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningDbtCloud]:
+def fuzzed(
+    local_dbt_cloud_data: Path, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[LocalDbtCloud]:
     """Yield a separate server, because the test destroys its jobs."""
     data = tmp_path_factory.mktemp("fuzz")
-    prepare_data(CERTIFICATES.ca.parent, data)
-    with RunningDbtCloud(data, ("--webhook-waits", "0")) as server:
+    share_authority(local_dbt_cloud_data, data)
+    with LocalDbtCloud(data, ("--webhook-waits", "0")) as server:
         yield server
     shutil.rmtree(data, ignore_errors=True)
 
 
 @pytest.fixture(scope="module")
-def existing_values(fuzzed: RunningDbtCloud) -> dict[str, Any]:
+def existing_values(fuzzed: LocalDbtCloud) -> dict[str, Any]:
     """Return existing values of parameters and fields that must refer to something."""
-    run_id = fuzzed.trigger(steps_override=["dbt parse"])
+    run_id = fuzzed.trigger(DAILY_BUILD, steps_override=["dbt parse"])
     run = fuzzed.wait(run_id)
     webhooks = f"{fuzzed.url}/api/v3/accounts/{ACCOUNT_ID}/webhooks"
     body = {"name": "fuzz", "client_url": UNREACHABLE, "event_types": EVENTS, "active": True}
@@ -78,13 +81,15 @@ def existing_values(fuzzed: RunningDbtCloud) -> dict[str, Any]:
 
 
 @pytest.fixture(scope="module")
-def operations(fuzzed: RunningDbtCloud, existing_values: dict[str, Any]) -> list[Any]:
-    """Return all operations but ``/faults``, which would inject the faults it is sent."""
+def operations(fuzzed: LocalDbtCloud, existing_values: dict[str, Any]) -> list[Any]:
+    """Return all operations but those for tests: faults would come back, and a reset end runs."""
     document = requests.get(f"{fuzzed.url}/openapi.json", headers=HEADERS, timeout=30).json()
     fill_in(document, existing_values)
     loaded = schemathesis.openapi.from_dict(document)
     loaded.config.update(base_url=fuzzed.url)
-    return [result.ok() for result in loaded.exclude(path="/faults").get_all_operations()]
+    return [
+        result.ok() for result in loaded.exclude(path=["/faults", "/reset"]).get_all_operations()
+    ]
 
 
 def fill_in(part: Any, existing_values: dict[str, Any]) -> None:
@@ -148,7 +153,7 @@ def test_documented_operations_cause_no_server_error(
 @QUIETLY
 @given(query=st.lists(st.tuples(st.sampled_from(PARAMETERS), st.text(max_size=40)), max_size=6))
 def test_list_queries_cause_no_server_error(
-    fuzzed: RunningDbtCloud, listing: str, query: list[tuple[str, str]]
+    fuzzed: LocalDbtCloud, listing: str, query: list[tuple[str, str]]
 ) -> None:
     path = listing.format(f"accounts/{ACCOUNT_ID}")
     encodable = [(name, value.encode(errors="replace").decode()) for name, value in query]
@@ -157,7 +162,7 @@ def test_list_queries_cause_no_server_error(
 
 @QUIETLY
 @given(body=st.binary(max_size=200))
-def test_binary_bodies_cause_no_server_error(fuzzed: RunningDbtCloud, body: bytes) -> None:
+def test_binary_bodies_cause_no_server_error(fuzzed: LocalDbtCloud, body: bytes) -> None:
     address = f"{fuzzed.url}/api/v3/accounts/{ACCOUNT_ID}/webhooks/subscriptions"
     for kind in ("application/json", "application/x-www-form-urlencoded", "multipart/form-data"):
         headers = {**HEADERS, "Content-Type": kind}

@@ -9,9 +9,10 @@ import httpx
 import pytest
 from airflow.providers.dbt.cloud.hooks.dbt import DbtCloudHook
 
-from tests.conftest import MakeDbtCloud
+from include.local_dbt_cloud.pytest_plugin import MakeLocalDbtCloud
+from include.local_dbt_cloud.testing import LocalDbtCloud
+from tests.bundled import ACCOUNT_ID, DAILY_BUILD
 from tests.contract.conftest import http_client
-from tests.running_dbt_cloud import ACCOUNT_ID, DAILY_BUILD, RunningDbtCloud
 
 JOBS = f"v2/accounts/{ACCOUNT_ID}/jobs"
 JOB: dict[str, Any] = {
@@ -51,7 +52,7 @@ def job(api: httpx.Client) -> Iterator[dict[str, Any]]:
     api.delete(f"{JOBS}/{made.json()['data']['id']}")
 
 
-def test_the_hook_lists_jobs(dbt_cloud_connection: RunningDbtCloud) -> None:
+def test_the_hook_lists_jobs(dbt_cloud_connection: LocalDbtCloud) -> None:
     hook = DbtCloudHook()
     pages = hook.list_jobs(project_id=36467, environment_id=29118, name_contains="daily BUILD")
     assert [job["id"] for page in pages for job in page.json()["data"]] == [DAILY_BUILD]
@@ -82,13 +83,44 @@ def test_job_update_stores_settings_that_have_no_effect(
     recorded = {
         "run_lint": True,
         "triggers_on_draft_pr": True,
-        "cost_optimization_features": ["state_aware_orchestration"],
-        "force_node_selection": True,
         "lifecycle_webhooks": True,
         "lifecycle_webhooks_url": "https://example.com/hook",
     }
     changed = api.post(f"{JOBS}/{job['id']}", json={**JOB, **recorded}).json()["data"]
     assert changed | recorded == changed
+
+
+@pytest.mark.parametrize(
+    ("features", "flag", "stored"),
+    [
+        (None, None, ([], True)),
+        (None, True, ([], True)),
+        (None, False, (["state_aware_orchestration"], False)),
+        ([], False, ([], True)),  # the list wins
+        (["state_aware_orchestration"], True, (["state_aware_orchestration"], False)),
+        (["efficient_testing"], None, (["efficient_testing"], True)),
+        (["dbt_state", "efficient_testing"], None, (["dbt_state"], False)),
+    ],
+)
+def test_job_has_list_and_flag_of_its_cost_optimization(
+    api: httpx.Client, job: dict[str, Any], features: Any, flag: Any, stored: Any
+) -> None:
+    body = {**JOB, "cost_optimization_features": features, "force_node_selection": flag}
+    changed = api.post(f"{JOBS}/{job['id']}", json=body).json()["data"]
+    assert (changed["cost_optimization_features"], changed["force_node_selection"]) == stored
+
+
+@pytest.mark.parametrize("without", ["account_id", "execute_steps"])
+def test_job_creation_needs_neither_account_nor_commands(api: httpx.Client, without: str) -> None:
+    """Prefect sends no account, Dagster no commands."""
+    made = api.post(JOBS, json={name: value for name, value in JOB.items() if name != without})
+    assert made.status_code == 201, made.text
+    data = made.json()["data"]
+    assert (data["account_id"], data["execute_steps"]) == (
+        ACCOUNT_ID,
+        [] if without == "execute_steps" else JOB["execute_steps"],
+    )
+    api.delete(f"{JOBS}/{data['id']}")
 
 
 def test_job_creation_ignores_nulls_ids_and_unknown_keys(
@@ -137,12 +169,10 @@ def test_deleted_job_is_404_but_listed_by_state(
 @pytest.mark.parametrize(
     ("change", "field"),
     [
-        ({"account_id": None}, "account_id"),
         ({"account_id": 1}, "account_id"),
         ({"project_id": 1}, "project_id"),
         ({"environment_id": 1}, "environment_id"),
         ({"name": ""}, "name"),
-        ({"execute_steps": []}, "execute_steps"),
         ({"execute_steps": ["echo no"]}, "execute_steps"),
         ({"execute_steps": "dbt build"}, "execute_steps"),
         ({"execution": {"timeout_seconds": -1}}, "execution"),
@@ -243,7 +273,7 @@ def test_jobs_list_rejects_invalid_filters(api: httpx.Client, query: str) -> Non
 
 
 def test_job_embeds_requested_related_objects(
-    api: httpx.Client, job: dict[str, Any], local_dbt_cloud: RunningDbtCloud
+    api: httpx.Client, job: dict[str, Any], local_dbt_cloud: LocalDbtCloud
 ) -> None:
     first = local_dbt_cloud.trigger(job["id"], steps_override=["dbt deps"])
     local_dbt_cloud.wait(first)
@@ -258,7 +288,7 @@ def test_job_embeds_requested_related_objects(
 
 
 def test_the_job_inside_a_run_has_a_flat_schedule(
-    job: dict[str, Any], local_dbt_cloud: RunningDbtCloud
+    job: dict[str, Any], local_dbt_cloud: LocalDbtCloud
 ) -> None:
     run_id = local_dbt_cloud.trigger(job["id"], steps_override=["dbt deps"])
     inside = local_dbt_cloud.get(f"runs/{run_id}", include_related="job")["job"]
@@ -266,7 +296,7 @@ def test_the_job_inside_a_run_has_a_flat_schedule(
     assert inside["schedule"] == {"cron": "0 * * * *", "date": "every_day", "time": "every_hour"}
 
 
-def test_job_changes_survive_a_restart(make_local_dbt_cloud: MakeDbtCloud) -> None:
+def test_job_changes_survive_a_restart(make_local_dbt_cloud: MakeLocalDbtCloud) -> None:
     server = make_local_dbt_cloud()
     with http_client(server) as api:
         made = api.post(JOBS, json=JOB).json()["data"]
@@ -284,3 +314,17 @@ def test_job_changes_survive_a_restart(make_local_dbt_cloud: MakeDbtCloud) -> No
 def ids(response: httpx.Response) -> list[int]:
     assert response.status_code == 200, response.text
     return [one["id"] for one in response.json()["data"]]
+
+
+def test_field_without_effect_is_announced_once(
+    make_local_dbt_cloud: MakeLocalDbtCloud, capfd: pytest.CaptureFixture[str]
+) -> None:
+    plain = {"run_lint": False, "errors_on_lint_failure": True, "force_node_selection": None}
+    linting = {"run_lint": True, "triggers": {"github_webhook": True}}
+    with http_client(make_local_dbt_cloud()) as api:
+        for more in (plain, linting, linting):
+            assert api.post(f"{JOBS}/", json=JOB | more).status_code == 201
+
+    printed = capfd.readouterr().err
+    announced = [line for line in printed.splitlines() if "without effect here" in line]
+    assert sorted(line.split()[1] for line in announced) == ["github_webhook:", "run_lint:"]

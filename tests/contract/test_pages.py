@@ -12,9 +12,12 @@ import httpx
 import pytest
 
 from include.local_dbt_cloud.api.pages import clock_in_words, time_ago
+from include.local_dbt_cloud.pytest_plugin import MakeLocalDbtCloud
+from include.local_dbt_cloud.testing import LocalDbtCloud
 from include.local_dbt_cloud.times import now
+from tests.bundled import DAILY_BUILD
 from tests.pictures.browser import Page, browser, needs_browser
-from tests.running_dbt_cloud import DAILY_BUILD, RunningDbtCloud, wait_until
+from tests.waiting import eventually
 
 JOBS = "/v2/accounts/16173/jobs"
 DASH = "\u2013"
@@ -37,15 +40,15 @@ JOB: dict[str, Any] = {
 }
 
 
-def page(server: RunningDbtCloud, path: str) -> str:
-    response = server.session.get(server.url + path, timeout=30)
-    assert response.ok, response.text
+def page(server: LocalDbtCloud, path: str) -> str:
+    response = server.client.get(server.url + path)
+    assert response.is_success, response.text
     assert response.headers["content-type"].startswith("text/html")
     return response.text
 
 
 def test_job_page_shows_triggers_and_commands_with_escaped_markup(
-    local_dbt_cloud: RunningDbtCloud, api: httpx.Client
+    local_dbt_cloud: LocalDbtCloud, api: httpx.Client
 ) -> None:
     job_id = api.post(JOBS, json=JOB).json()["data"]["id"]
     path = f"{PLACE}/jobs/{job_id}"
@@ -66,8 +69,10 @@ def test_job_page_shows_triggers_and_commands_with_escaped_markup(
     assert ESCAPED not in page(local_dbt_cloud, "/")
 
 
-def test_home_page_lists_jobs_and_runs(local_dbt_cloud: RunningDbtCloud) -> None:
-    run = local_dbt_cloud.wait(local_dbt_cloud.trigger(cause=MARKUP, steps_override=["dbt parse"]))
+def test_home_page_lists_jobs_and_runs(local_dbt_cloud: LocalDbtCloud) -> None:
+    run = local_dbt_cloud.wait(
+        local_dbt_cloud.trigger(DAILY_BUILD, cause=MARKUP, steps_override=["dbt parse"])
+    )
 
     first = page(local_dbt_cloud, "/")
     jobs, runs = first.split("<h1>Runs</h1>")
@@ -80,12 +85,15 @@ def test_home_page_lists_jobs_and_runs(local_dbt_cloud: RunningDbtCloud) -> None
     assert "alert(1)</script>" not in first
 
 
-def test_run_page_follows_its_run_until_the_end(local_dbt_cloud: RunningDbtCloud) -> None:
+def test_run_page_follows_its_run_until_the_end(local_dbt_cloud: LocalDbtCloud) -> None:
     warehouse = local_dbt_cloud.data / "warehouse.duckdb"
-    local_dbt_cloud.wait(local_dbt_cloud.trigger(steps_override=["dbt deps"]))
+    local_dbt_cloud.wait(local_dbt_cloud.trigger(DAILY_BUILD, steps_override=["dbt deps"]))
     with duckdb.connect(warehouse):  # dbt waits for it
-        run_id = local_dbt_cloud.trigger(steps_override=["dbt run --select stg_stores"])
-        next_id = local_dbt_cloud.trigger(steps_override=["dbt deps"])  # waits for that one
+        run_id = local_dbt_cloud.trigger(
+            DAILY_BUILD, steps_override=["dbt run --select stg_stores"]
+        )
+        # The next one waits for that one.
+        next_id = local_dbt_cloud.trigger(DAILY_BUILD, steps_override=["dbt deps"])
         path = f"{PLACE}/runs/{run_id}/"
         going_on = page(local_dbt_cloud, path)
         queued = page(local_dbt_cloud, f"{PLACE}/runs/{next_id}/")
@@ -103,26 +111,26 @@ def test_run_page_follows_its_run_until_the_end(local_dbt_cloud: RunningDbtCloud
 
 
 @pytest.fixture(scope="module")
-def failed_run(local_dbt_cloud: RunningDbtCloud) -> dict[str, Any]:
+def failed_run(local_dbt_cloud: LocalDbtCloud) -> dict[str, Any]:
     """Return a run of which a model fails, since its source is missing."""
-    local_dbt_cloud.wait(local_dbt_cloud.trigger(steps_override=["dbt deps"]))
+    local_dbt_cloud.wait(local_dbt_cloud.trigger(DAILY_BUILD, steps_override=["dbt deps"]))
     rename = "alter table raw.{} rename to {}"
     with duckdb.connect(local_dbt_cloud.data / "warehouse.duckdb") as warehouse:
         warehouse.sql(rename.format("stores", "stores_away"))
     steps = ["dbt build --select stg_stores+ stg_orders"]
-    run = local_dbt_cloud.wait(local_dbt_cloud.trigger(steps_override=steps))
+    run = local_dbt_cloud.wait(local_dbt_cloud.trigger(DAILY_BUILD, steps_override=steps))
     with duckdb.connect(local_dbt_cloud.data / "warehouse.duckdb") as warehouse:
         warehouse.sql(rename.format("stores_away", "stores"))
     return run
 
 
 def test_run_page_begins_with_the_failure_and_links_its_files(
-    local_dbt_cloud: RunningDbtCloud, failed_run: dict[str, Any]
+    local_dbt_cloud: LocalDbtCloud, failed_run: dict[str, Any]
 ) -> None:
     output = page(local_dbt_cloud, f"{PLACE}/runs/{failed_run['id']}/")
     failure, steps = output.split("<h1>Steps</h1>")
     links = re.findall(r'href="([^"]+/artifacts/[^"]+)"', output)
-    sql = local_dbt_cloud.session.get(links[0], timeout=30)
+    sql = local_dbt_cloud.client.get(links[0])
 
     assert '<h2>model stg_stores <span class="status Error">error</span></h2>' in failure
     assert "Table with name stores does not exist" in failure
@@ -133,7 +141,15 @@ def test_run_page_begins_with_the_failure_and_links_its_files(
     assert "select" in sql.text
     assert sql.headers["content-type"] == "text/plain; charset=utf-8"
     assert sql.headers["x-content-type-options"] == "nosniff"
-    assert {local_dbt_cloud.session.get(one, timeout=30).status_code for one in links} == {200}
+    assert {local_dbt_cloud.client.get(one).status_code for one in links} == {200}
+
+
+def test_run_page_links_to_its_page_in_airflow(make_local_dbt_cloud: MakeLocalDbtCloud) -> None:
+    server = make_local_dbt_cloud("--airflow-page", "http://localhost:8080/plugin/page/")
+    run_id = server.trigger(DAILY_BUILD)
+
+    link = f"http://localhost:8080/plugin/page/jobs/{DAILY_BUILD}/runs/{run_id}"
+    assert f'<a href="{link}">' in page(server, f"{PLACE}/runs/{run_id}/")
 
 
 @pytest.mark.parametrize(
@@ -149,17 +165,17 @@ def test_run_page_begins_with_the_failure_and_links_its_files(
     ],
 )
 def test_only_the_artifacts_of_a_run_are_readable(
-    local_dbt_cloud: RunningDbtCloud, failed_run: dict[str, Any], path: str
+    local_dbt_cloud: LocalDbtCloud, failed_run: dict[str, Any], path: str
 ) -> None:
     address = f"{local_dbt_cloud.url}{PLACE}/{path.format(failed_run['id'])}"
 
-    assert local_dbt_cloud.session.get(address, timeout=30).status_code == 404
+    assert local_dbt_cloud.client.get(address).status_code == 404
 
 
 @needs_browser
 @pytest.mark.parametrize("width", [1280, 400])
 def test_run_page_draws_its_nodes(
-    local_dbt_cloud: RunningDbtCloud, failed_run: dict[str, Any], window: Page, width: int
+    local_dbt_cloud: LocalDbtCloud, failed_run: dict[str, Any], window: Page, width: int
 ) -> None:
     window.size(width, 900)
     window.open(f"{local_dbt_cloud.url}{PLACE}/runs/{failed_run['id']}/", "Table of")
@@ -175,7 +191,7 @@ def test_run_page_draws_its_nodes(
 @needs_browser
 @pytest.mark.parametrize(("width", "theme"), [(1280, "light"), (400, "dark")])
 def test_lineage_page_begins_with_the_failed_node(
-    local_dbt_cloud: RunningDbtCloud,
+    local_dbt_cloud: LocalDbtCloud,
     failed_run: dict[str, Any],
     window: Page,
     width: int,
@@ -196,12 +212,12 @@ def test_lineage_page_begins_with_the_failed_node(
 
 @pytest.mark.parametrize("name", ["x.js", "../pages.py", "page.js"])
 def test_only_the_scripts_of_the_lineage_are_served(
-    local_dbt_cloud: RunningDbtCloud, name: str
+    local_dbt_cloud: LocalDbtCloud, name: str
 ) -> None:
     address = f"{local_dbt_cloud.url}/deploy/scripts"
 
-    assert local_dbt_cloud.session.get(f"{address}/{name}", timeout=30).status_code == 404
-    assert local_dbt_cloud.session.get(f"{address}/lineage.js", timeout=30).ok
+    assert local_dbt_cloud.client.get(f"{address}/{name}").status_code == 404
+    assert local_dbt_cloud.client.get(f"{address}/lineage.js").is_success
 
 
 @pytest.fixture(scope="module")
@@ -213,12 +229,14 @@ def window() -> Iterator[Page]:
 @needs_browser
 @pytest.mark.parametrize("has_scripts", [True, False])
 def test_run_page_refreshes_in_a_browser_with_and_without_scripts(
-    local_dbt_cloud: RunningDbtCloud, window: Page, has_scripts: bool
+    local_dbt_cloud: LocalDbtCloud, window: Page, has_scripts: bool
 ) -> None:
-    local_dbt_cloud.wait(local_dbt_cloud.trigger(steps_override=["dbt deps"]))
+    local_dbt_cloud.wait(local_dbt_cloud.trigger(DAILY_BUILD, steps_override=["dbt deps"]))
     window.command("Emulation.setScriptExecutionDisabled", value=not has_scripts)
     with duckdb.connect(local_dbt_cloud.data / "warehouse.duckdb"):  # dbt waits for it
-        run_id = local_dbt_cloud.trigger(steps_override=["dbt run --select stg_stores"])
+        run_id = local_dbt_cloud.trigger(
+            DAILY_BUILD, steps_override=["dbt run --select stg_stores"]
+        )
         window.open(
             f"{local_dbt_cloud.url}{PLACE}/runs/{run_id}/", f"run #{run_id}", f"Finished\n{DASH}"
         )
@@ -227,15 +245,17 @@ def test_run_page_refreshes_in_a_browser_with_and_without_scripts(
         shown = window.evaluate("document.body?.innerText") or ""
         return "Finished\n" in shown and f"Finished\n{DASH}" not in shown
 
-    wait_until(shows_the_end)
+    eventually(shows_the_end, "the page shows the end")
     window.wait_for("Success")
     window.command("Emulation.setScriptExecutionDisabled", value=False)
 
 
 @needs_browser
-def test_the_pages_fit_a_narrow_window(local_dbt_cloud: RunningDbtCloud, window: Page) -> None:
+def test_the_pages_fit_a_narrow_window(local_dbt_cloud: LocalDbtCloud, window: Page) -> None:
     steps = ["dbt run --select stg_stores", "dbt run-operation no_such_macro"]
-    run = local_dbt_cloud.wait(local_dbt_cloud.trigger(cause=MARKUP, steps_override=steps))
+    run = local_dbt_cloud.wait(
+        local_dbt_cloud.trigger(DAILY_BUILD, cause=MARKUP, steps_override=steps)
+    )
     window.size(400, 800)
 
     for path, shown in (
@@ -250,10 +270,10 @@ def test_the_pages_fit_a_narrow_window(local_dbt_cloud: RunningDbtCloud, window:
 @needs_browser
 @pytest.mark.parametrize(("theme", "ground"), [("light", "246, 247, 249"), ("dark", "17, 19, 24")])
 def test_pages_are_readable_in_both_colour_schemes(
-    local_dbt_cloud: RunningDbtCloud, window: Page, theme: str, ground: str
+    local_dbt_cloud: LocalDbtCloud, window: Page, theme: str, ground: str
 ) -> None:
     steps = ["dbt run --select stg_stores", "dbt run-operation no_such_macro"]
-    run = local_dbt_cloud.wait(local_dbt_cloud.trigger(steps_override=steps))
+    run = local_dbt_cloud.wait(local_dbt_cloud.trigger(DAILY_BUILD, steps_override=steps))
     scheme = {"name": "prefers-color-scheme", "value": theme}
     window.command("Emulation.setEmulatedMedia", features=[scheme])
 
@@ -269,9 +289,9 @@ def test_pages_are_readable_in_both_colour_schemes(
     "path", ["/jobs/1", "/jobs/x", "/runs/999999", f"/../1/jobs/{DAILY_BUILD}"]
 )
 def test_page_of_an_unknown_job_or_run_is_404_with_an_explanation(
-    local_dbt_cloud: RunningDbtCloud, path: str
+    local_dbt_cloud: LocalDbtCloud, path: str
 ) -> None:
-    response = local_dbt_cloud.session.get(local_dbt_cloud.url + PLACE + path)
+    response = local_dbt_cloud.client.get(local_dbt_cloud.url + PLACE + path)
 
     assert response.status_code == 404
     assert response.headers["content-type"].startswith("text/html")

@@ -20,7 +20,8 @@ from airflow.providers.dbt.cloud.sensors.dbt import DbtCloudJobRunSensor
 from airflow.providers.dbt.cloud.triggers.dbt import DbtCloudRunJobTrigger
 from airflow.sdk import DAG
 
-from tests.running_dbt_cloud import BUILD_AFTER_LOAD, DAILY_BUILD, RunningDbtCloud
+from include.local_dbt_cloud.testing import LocalDbtCloud
+from tests.bundled import BUILD_AFTER_LOAD, DAILY_BUILD
 
 
 @pytest.fixture
@@ -35,7 +36,7 @@ def context() -> dict[str, Any]:
 
 
 @pytest.fixture
-def hook(dbt_cloud_connection: RunningDbtCloud) -> DbtCloudHook:
+def hook(dbt_cloud_connection: LocalDbtCloud) -> DbtCloudHook:
     return DbtCloudHook()
 
 
@@ -54,7 +55,7 @@ def test_run_job_operator_returns_a_successful_run(hook: DbtCloudHook, context: 
 
 
 def test_run_job_operator_reports_the_dbt_error(
-    dbt_cloud_connection: RunningDbtCloud,
+    dbt_cloud_connection: LocalDbtCloud,
     context: Any,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
@@ -77,9 +78,9 @@ def test_run_job_operator_reports_the_dbt_error(
     [("dbt parse", "success"), ("dbt run-operation no_such_macro", "error")],
 )
 def test_run_job_trigger_reports_the_final_status(
-    dbt_cloud_connection: RunningDbtCloud, command: str, status: str
+    dbt_cloud_connection: LocalDbtCloud, command: str, status: str
 ) -> None:
-    run_id = dbt_cloud_connection.trigger(steps_override=[command])
+    run_id = dbt_cloud_connection.trigger(DAILY_BUILD, steps_override=[command])
     trigger = DbtCloudRunJobTrigger(
         conn_id="dbt_cloud_default",
         run_id=run_id,
@@ -96,10 +97,12 @@ def test_run_job_trigger_reports_the_final_status(
 
 
 def test_job_run_sensor_succeeds_or_raises_for_a_failed_run(
-    dbt_cloud_connection: RunningDbtCloud, context: Any
+    dbt_cloud_connection: LocalDbtCloud, context: Any
 ) -> None:
-    good = dbt_cloud_connection.trigger(steps_override=["dbt parse"])
-    bad = dbt_cloud_connection.trigger(steps_override=["dbt run-operation no_such_macro"])
+    good = dbt_cloud_connection.trigger(DAILY_BUILD, steps_override=["dbt parse"])
+    bad = dbt_cloud_connection.trigger(
+        DAILY_BUILD, steps_override=["dbt run-operation no_such_macro"]
+    )
     dbt_cloud_connection.wait(bad)
     assert DbtCloudJobRunSensor(task_id="good", run_id=good).poke(context)
     with pytest.raises(DbtCloudJobRunException):
@@ -107,9 +110,9 @@ def test_job_run_sensor_succeeds_or_raises_for_a_failed_run(
 
 
 def test_get_artifact_operator_downloads_run_results(
-    dbt_cloud_connection: RunningDbtCloud, context: Any, tmp_path: Path
+    dbt_cloud_connection: LocalDbtCloud, context: Any, tmp_path: Path
 ) -> None:
-    run_id = dbt_cloud_connection.trigger()
+    run_id = dbt_cloud_connection.trigger(DAILY_BUILD)
     dbt_cloud_connection.wait(run_id)
     download = DbtCloudGetJobRunArtifactOperator(
         task_id="download",
@@ -123,7 +126,7 @@ def test_get_artifact_operator_downloads_run_results(
 
 
 def test_list_job_runs_operator_reads_every_page(
-    dbt_cloud_connection: RunningDbtCloud, context: Any
+    dbt_cloud_connection: LocalDbtCloud, context: Any
 ) -> None:
     """dbt Cloud returns at most 100 runs per page."""
     server = dbt_cloud_connection

@@ -12,17 +12,11 @@ from typing import Any
 import psutil
 import pytest
 
-from include.local_dbt_cloud.settings import JOBS_FILE
-from tests.conftest import MakeDbtCloud
+from include.local_dbt_cloud.pytest_plugin import MakeLocalDbtCloud
+from include.local_dbt_cloud.testing import LocalDbtCloud, share_authority
+from tests.bundled import ACCOUNT_ID, BUILD_AFTER_LOAD, DAILY_BUILD, JOBS_FILE
 from tests.contract.slow_project import SLOW, write_slow_project
-from tests.running_dbt_cloud import (
-    ACCOUNT_ID,
-    BUILD_AFTER_LOAD,
-    DAILY_BUILD,
-    RunningDbtCloud,
-    prepare_data,
-    wait_until,
-)
+from tests.waiting import eventually
 
 pytestmark = pytest.mark.slow
 
@@ -31,30 +25,30 @@ QUICK = ["dbt deps"]
 
 @pytest.fixture(scope="module")
 def server(
-    session_folder: Path, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[RunningDbtCloud]:
+    local_dbt_cloud_data: Path, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[LocalDbtCloud]:
     data = tmp_path_factory.mktemp("data")
-    prepare_data(session_folder / "data", data)
+    share_authority(local_dbt_cloud_data, data)
     project = write_slow_project(tmp_path_factory.mktemp("project"))
-    with RunningDbtCloud(data, ("--dbt-project", project)) as server:
+    with LocalDbtCloud(data, ("--dbt-project", project)) as server:
         yield server
 
 
 @pytest.fixture
-def slow_run(server: RunningDbtCloud) -> Iterator[int]:
+def slow_run(server: LocalDbtCloud) -> Iterator[int]:
     """Yield a run that holds the warehouse for a minute."""
-    run_id = server.trigger(steps_override=[SLOW])
+    run_id = server.trigger(DAILY_BUILD, steps_override=[SLOW])
     wait_for_command(server, run_id)
     yield run_id
     cancel(server, run_id)
 
 
 def test_pull_request_runs_skip_the_queue_but_share_the_warehouse(
-    server: RunningDbtCloud, slow_run: int
+    server: LocalDbtCloud, slow_run: int
 ) -> None:
-    queued = server.trigger()
-    parse = server.trigger(steps_override=["dbt parse"], github_pull_request_id=7)
-    build = server.trigger(github_pull_request_id=8)
+    queued = server.trigger(DAILY_BUILD)
+    parse = server.trigger(DAILY_BUILD, steps_override=["dbt parse"], github_pull_request_id=7)
+    build = server.trigger(DAILY_BUILD, github_pull_request_id=8)
     assert server.wait(parse)["is_success"]
     wait_for_command(server, build)
 
@@ -70,11 +64,11 @@ def test_pull_request_runs_skip_the_queue_but_share_the_warehouse(
     assert server.wait(queued)["is_success"]
 
 
-def test_runs_of_one_pull_request_run_one_at_a_time(server: RunningDbtCloud, slow_run: int) -> None:
-    first = server.trigger(github_pull_request_id=9)
+def test_runs_of_one_pull_request_run_one_at_a_time(server: LocalDbtCloud, slow_run: int) -> None:
+    first = server.trigger(DAILY_BUILD, github_pull_request_id=9)
     wait_for_command(server, first)
-    second = server.trigger(github_pull_request_id=9, steps_override=["dbt parse"])
-    other = server.trigger(github_pull_request_id=10, steps_override=["dbt parse"])
+    second = server.trigger(DAILY_BUILD, github_pull_request_id=9, steps_override=["dbt parse"])
+    other = server.trigger(DAILY_BUILD, github_pull_request_id=10, steps_override=["dbt parse"])
     assert server.wait(other)["is_success"]
 
     waiting = server.get(f"runs/{second}/")
@@ -85,7 +79,7 @@ def test_runs_of_one_pull_request_run_one_at_a_time(server: RunningDbtCloud, slo
     assert server.wait(second)["is_success"]
 
 
-def test_run_slot_is_shared_by_all_jobs(server: RunningDbtCloud, slow_run: int) -> None:
+def test_run_slot_is_shared_by_all_jobs(server: LocalDbtCloud, slow_run: int) -> None:
     other = server.trigger(BUILD_AFTER_LOAD, steps_override=QUICK)
     waiting = server.get(f"runs/{other}/")
     assert (waiting["status"], waiting["blocked_by"]) == (1, [])
@@ -94,7 +88,7 @@ def test_run_slot_is_shared_by_all_jobs(server: RunningDbtCloud, slow_run: int) 
 
 
 def test_two_run_slots_run_two_jobs_at_once(
-    make_local_dbt_cloud: MakeDbtCloud, tmp_path_factory: pytest.TempPathFactory
+    make_local_dbt_cloud: MakeLocalDbtCloud, tmp_path_factory: pytest.TempPathFactory
 ) -> None:
     folder = tmp_path_factory.mktemp("two_slots")
     jobs_file = folder / "jobs.yaml"
@@ -102,41 +96,45 @@ def test_two_run_slots_run_two_jobs_at_once(
     (folder / "project").mkdir()
     project = write_slow_project(folder / "project")
     server = make_local_dbt_cloud("--jobs", str(jobs_file), "--dbt-project", project)
-    slow = server.trigger(steps_override=[SLOW])
-    same_job = server.trigger(steps_override=QUICK)
+    slow = server.trigger(DAILY_BUILD, steps_override=[SLOW])
+    same_job = server.trigger(DAILY_BUILD, steps_override=QUICK)
     assert server.wait(server.trigger(BUILD_AFTER_LOAD, steps_override=QUICK))["is_success"]
     assert server.get(f"runs/{same_job}/")["blocked_by"] == [slow]
     cancel(server, slow)
 
 
 def test_a_run_that_waits_for_the_warehouse_can_time_out_and_be_cancelled(
-    server: RunningDbtCloud, slow_run: int
+    server: LocalDbtCloud, slow_run: int
 ) -> None:
-    late = server.trigger(github_pull_request_id=7, timeout_seconds_override=1)
+    late = server.trigger(DAILY_BUILD, github_pull_request_id=7, timeout_seconds_override=1)
     run = server.wait(late)
     assert (run["status"], run["run_steps"][-1]["status"]) == (30, 30)
     assert "exceeded the configured timeout of 1 seconds" in run["status_message"]
-    waiting = server.trigger(github_pull_request_id=7)
+    waiting = server.trigger(DAILY_BUILD, github_pull_request_id=7)
     wait_for_command(server, waiting)
     assert cancel(server, waiting)["status"] == 30
     assert server.get(f"runs/{slow_run}/")["status"] == 3
 
 
-def test_hanging_command_is_cancelled_at_its_timeout(server: RunningDbtCloud) -> None:
-    run_id = server.trigger(steps_override=[SLOW], timeout_seconds_override=3)
+def test_hanging_command_is_cancelled_at_its_timeout(server: LocalDbtCloud) -> None:
+    run_id = server.trigger(DAILY_BUILD, steps_override=[SLOW], timeout_seconds_override=3)
     server.wait(run_id, until={3})
-    for process in children(server):
+    suspended = children(server)
+    for process in suspended:
         with suppress(psutil.NoSuchProcess):  # git has just ended
             process.suspend()
     run = server.wait(run_id)
     assert (run["status"], run["is_cancelled"]) == (30, True)
     assert run["status_message"].startswith("This run timed out after running for 3 seconds")
+    for process in suspended:  # those of other slots still exist
+        with suppress(psutil.NoSuchProcess):
+            process.resume()
 
 
-def test_cancel_ends_a_starting_run(server: RunningDbtCloud) -> None:
-    server.wait(server.trigger(steps_override=QUICK))
+def test_cancel_ends_a_starting_run(server: LocalDbtCloud) -> None:
+    server.wait(server.trigger(DAILY_BUILD, steps_override=QUICK))
     kill_dbt(server)  # so that the next run has to wait for dbt to be imported
-    run_id = server.trigger()
+    run_id = server.trigger(DAILY_BUILD)
     server.wait(run_id, until={2})
     run = cancel(server, run_id)
     assert (run["status"], run["started_at"]) == (30, None)
@@ -145,8 +143,8 @@ def test_cancel_ends_a_starting_run(server: RunningDbtCloud) -> None:
 
 
 @pytest.mark.parametrize("seconds", [0.0, 0.05, 0.2, 0.8])
-def test_cancel_ends_a_run_at_any_moment(server: RunningDbtCloud, seconds: float) -> None:
-    run_id = server.trigger(generate_docs_override=True)
+def test_cancel_ends_a_run_at_any_moment(server: LocalDbtCloud, seconds: float) -> None:
+    run_id = server.trigger(DAILY_BUILD, generate_docs_override=True)
     time.sleep(seconds)
     run = cancel(server, run_id)
     assert run["status"] in {10, 30}  # the result depends on the machine's load
@@ -154,13 +152,13 @@ def test_cancel_ends_a_run_at_any_moment(server: RunningDbtCloud, seconds: float
     assert cancel(server, run_id)["finished_at"] == run["finished_at"]
 
 
-def test_orphaned_active_run_is_ended_with_an_error(server: RunningDbtCloud) -> None:
+def test_orphaned_active_run_is_ended_with_an_error(server: LocalDbtCloud) -> None:
     """A full disk can prevent storing a run's end; its job must not wait for it forever."""
-    run_id = server.trigger(steps_override=QUICK)
+    run_id = server.trigger(DAILY_BUILD, steps_override=QUICK)
     server.wait(run_id)
     with sqlite3.connect(server.data / "dbt_cloud.db", timeout=30) as database:
         database.execute("update runs set status = 3, finished_at = null where id = ?", [run_id])
-    assert server.wait(server.trigger(steps_override=QUICK))["is_success"]
+    assert server.wait(server.trigger(DAILY_BUILD, steps_override=QUICK))["is_success"]
     run = server.wait(run_id)
     assert run["is_error"]
     assert "could not store how this run ended" in run["status_message"]
@@ -175,12 +173,12 @@ def test_orphaned_active_run_is_ended_with_an_error(server: RunningDbtCloud) -> 
     ],
 )
 def test_job_completion_trigger_starts_jobs_by_final_status(
-    server: RunningDbtCloud, status: int, overrides: dict[str, Any]
+    server: LocalDbtCloud, status: int, overrides: dict[str, Any]
 ) -> None:
     followers = {one: create_follower(server, [one]) for one in (10, 20, 30)}
     always = create_follower(server, [10, 20, 30])
     try:
-        ended = server.wait(server.trigger(**overrides))
+        ended = server.wait(server.trigger(DAILY_BUILD, **overrides))
         assert ended["status"] == status
         runs = [run for job_id in (followers[status], always) for run in runs_of(server, job_id)]
         assert [run["trigger"]["cause_category"] for run in runs] == ["job completion"] * 2
@@ -194,7 +192,7 @@ def test_job_completion_trigger_starts_jobs_by_final_status(
 
 
 def test_cancelling_a_queued_run_starts_the_following_job(
-    server: RunningDbtCloud, slow_run: int
+    server: LocalDbtCloud, slow_run: int
 ) -> None:
     follower = create_follower(server, [30], BUILD_AFTER_LOAD)
     queued = cancel(server, server.trigger(BUILD_AFTER_LOAD))
@@ -207,20 +205,20 @@ def test_cancelling_a_queued_run_starts_the_following_job(
 
 
 def test_job_completion_trigger_ignores_pull_requests_and_deleted_jobs(
-    server: RunningDbtCloud,
+    server: LocalDbtCloud,
 ) -> None:
     deleted, waiting = create_follower(server, [10]), create_follower(server, [10])
     server.request("DELETE", f"jobs/{deleted}/")
-    server.wait(server.trigger(steps_override=QUICK, github_pull_request_id=7))
+    server.wait(server.trigger(DAILY_BUILD, steps_override=QUICK, github_pull_request_id=7))
     assert not runs_of(server, waiting)
-    server.wait(server.trigger(steps_override=QUICK))
+    server.wait(server.trigger(DAILY_BUILD, steps_override=QUICK))
     assert runs_of(server, waiting)
     assert not runs_of(server, deleted)
     server.request("DELETE", f"jobs/{waiting}/")
 
 
 def create_follower(
-    server: RunningDbtCloud, statuses: list[int], after_job: int = DAILY_BUILD
+    server: LocalDbtCloud, statuses: list[int], after_job: int = DAILY_BUILD
 ) -> int:
     condition = {"job_id": after_job, "project_id": 36467, "statuses": statuses}
     job = {
@@ -235,32 +233,33 @@ def create_follower(
     return job_id
 
 
-def runs_of(server: RunningDbtCloud, job_id: int) -> list[dict[str, Any]]:
+def runs_of(server: LocalDbtCloud, job_id: int) -> list[dict[str, Any]]:
     runs: list[dict[str, Any]] = server.get(
         "runs/", job_definition_id=job_id, include_related="trigger"
     )
     return runs
 
 
-def cancel(server: RunningDbtCloud, run_id: int) -> dict[str, Any]:
+def cancel(server: LocalDbtCloud, run_id: int) -> dict[str, Any]:
     response = server.request("POST", f"runs/{run_id}/cancel/")
-    assert response.ok, response.text
+    assert response.is_success, response.text
     run: dict[str, Any] = server.get(f"runs/{run_id}/", include_related="run_steps")
     return run
 
 
-def wait_for_command(server: RunningDbtCloud, run_id: int) -> None:
+def wait_for_command(server: LocalDbtCloud, run_id: int) -> None:
     """Wait until the run executes the first command of its job."""
-    wait_until(
-        lambda: len(server.get(f"runs/{run_id}/", include_related="run_steps")["run_steps"]) == 4
+    eventually(
+        lambda: len(server.get(f"runs/{run_id}/", include_related="run_steps")["run_steps"]) == 4,
+        "the run has its fourth step",
     )
 
 
-def kill_dbt(server: RunningDbtCloud) -> None:
+def kill_dbt(server: LocalDbtCloud) -> None:
     killed = children(server)
     for process in killed:
         process.kill()
-    wait_until(lambda: all(map(is_dead, killed)))
+    eventually(lambda: all(map(is_dead, killed)), "all processes have ended")
 
 
 def is_dead(process: psutil.Process) -> bool:
@@ -271,7 +270,7 @@ def is_dead(process: psutil.Process) -> bool:
         return True
 
 
-def children(server: RunningDbtCloud) -> list[psutil.Process]:
+def children(server: LocalDbtCloud) -> list[psutil.Process]:
     """Return dbt's processes and their children."""
     assert server.process
     return psutil.Process(server.process.pid).children(recursive=True)

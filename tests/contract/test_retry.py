@@ -9,15 +9,11 @@ from typing import Any
 
 import pytest
 
+from include.local_dbt_cloud.testing import LocalDbtCloud, share_authority
+from tests.bundled import BUILD_AFTER_LOAD, DAILY_BUILD
 from tests.contract.slow_project import SLOW, write_slow_project
 from tests.contract.test_queue import children, is_dead
-from tests.running_dbt_cloud import (
-    BUILD_AFTER_LOAD,
-    DAILY_BUILD,
-    RunningDbtCloud,
-    prepare_data,
-    wait_until,
-)
+from tests.waiting import eventually
 
 pytestmark = pytest.mark.slow
 
@@ -34,20 +30,20 @@ def dbt_project(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def server(
-    session_folder: Path, dbt_project: Path, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[RunningDbtCloud]:
+    local_dbt_cloud_data: Path, dbt_project: Path, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[LocalDbtCloud]:
     data = tmp_path_factory.mktemp("data")
-    prepare_data(session_folder / "data", data)
-    with RunningDbtCloud(data, ("--dbt-project", str(dbt_project))) as server:
+    share_authority(local_dbt_cloud_data, data)
+    with LocalDbtCloud(data, ("--dbt-project", str(dbt_project))) as server:
         yield server
 
 
-def fail_at_two(server: RunningDbtCloud, project: Path) -> dict[str, Any]:
+def fail_at_two(server: LocalDbtCloud, project: Path) -> dict[str, Any]:
     """Return a run that failed at the model `two` in its first command; the model is repaired."""
     broken = project / "models" / "two.sql"
     broken.write_text("select * from no_such_table\n")
     run_id = server.trigger(
-        steps_override=["dbt build", "dbt run --select one"], threads_override=2
+        DAILY_BUILD, steps_override=["dbt build", "dbt run --select one"], threads_override=2
     )
     failed = server.wait(run_id)
     broken.write_text("select 2 as id\n")
@@ -55,12 +51,12 @@ def fail_at_two(server: RunningDbtCloud, project: Path) -> dict[str, Any]:
     return failed
 
 
-def retry(server: RunningDbtCloud, run_id: int, method: str = "POST") -> Any:
+def retry(server: LocalDbtCloud, run_id: int, method: str = "POST") -> Any:
     return server.request(method, f"runs/{run_id}/retry/")
 
 
 def test_a_retry_resumes_the_failed_step_and_runs_the_skipped_ones(
-    server: RunningDbtCloud, dbt_project: Path
+    server: LocalDbtCloud, dbt_project: Path
 ) -> None:
     failed = fail_at_two(server, dbt_project)
     assert failed["can_retry"] is True
@@ -93,9 +89,9 @@ def test_a_retry_resumes_the_failed_step_and_runs_the_skipped_ones(
     ids=str,
 )
 def test_run_that_cannot_be_retried_reports_the_reason(
-    server: RunningDbtCloud, steps: list[str], reason: str
+    server: LocalDbtCloud, steps: list[str], reason: str
 ) -> None:
-    run = server.wait(server.trigger(steps_override=steps))
+    run = server.wait(server.trigger(DAILY_BUILD, steps_override=steps))
 
     refused = retry(server, run["id"])
 
@@ -105,11 +101,9 @@ def test_run_that_cannot_be_retried_reports_the_reason(
     assert retry(server, run["id"], "GET").status_code == 404
 
 
-def test_only_the_newest_run_of_a_job_is_retried(
-    server: RunningDbtCloud, dbt_project: Path
-) -> None:
+def test_only_the_newest_run_of_a_job_is_retried(server: LocalDbtCloud, dbt_project: Path) -> None:
     failed = fail_at_two(server, dbt_project)
-    server.wait(server.trigger(steps_override=["dbt deps"]))
+    server.wait(server.trigger(DAILY_BUILD, steps_override=["dbt deps"]))
 
     run = server.get(f"runs/{failed['id']}/")
 
@@ -117,7 +111,7 @@ def test_only_the_newest_run_of_a_job_is_retried(
     assert retry(server, failed["id"]).status_code == 400
 
 
-def test_a_retry_that_fails_can_be_retried(server: RunningDbtCloud, dbt_project: Path) -> None:
+def test_a_retry_that_fails_can_be_retried(server: LocalDbtCloud, dbt_project: Path) -> None:
     failed = fail_at_two(server, dbt_project)
     broken = dbt_project / "models" / "two.sql"
     broken.write_text("select * from no_such_table\n")
@@ -138,15 +132,15 @@ def test_a_retry_that_fails_can_be_retried(server: RunningDbtCloud, dbt_project:
     assert server.wait(fresh["id"])["is_success"]
 
 
-def test_rerun_of_an_interrupted_run_starts_from_the_beginning(server: RunningDbtCloud) -> None:
+def test_rerun_of_an_interrupted_run_starts_from_the_beginning(server: LocalDbtCloud) -> None:
     """The server's end also ends dbt; queued runs start after the next start."""
-    run_id = server.trigger(steps_override=["dbt run --select one", SLOW])
+    run_id = server.trigger(DAILY_BUILD, steps_override=["dbt run --select one", SLOW])
     while len(server.wait(run_id, until={1, 2, 3})["run_steps"]) < 5:
         time.sleep(0.05)
     queued = server.trigger(BUILD_AFTER_LOAD, steps_override=["dbt deps"])
     family = children(server)
     server.end()
-    wait_until(lambda: all(map(is_dead, family)))
+    eventually(lambda: all(map(is_dead, family)), "all processes have ended")
     server.start()
     cut_off = server.wait(run_id)
     assert cut_off["is_error"]
@@ -161,13 +155,13 @@ def test_rerun_of_an_interrupted_run_starts_from_the_beginning(server: RunningDb
     assert server.wait(rerun["id"])["is_success"]
 
 
-def test_retry_of_an_unknown_run_is_404(local_dbt_cloud: RunningDbtCloud) -> None:
+def test_retry_of_an_unknown_run_is_404(local_dbt_cloud: LocalDbtCloud) -> None:
     for method in ("GET", "POST"):
         assert retry(local_dbt_cloud, 999_999, method).status_code == 404
 
 
-def test_a_step_is_read_by_its_id(local_dbt_cloud: RunningDbtCloud) -> None:
-    run_id = local_dbt_cloud.trigger(steps_override=["dbt deps"])
+def test_a_step_is_read_by_its_id(local_dbt_cloud: LocalDbtCloud) -> None:
+    run_id = local_dbt_cloud.trigger(DAILY_BUILD, steps_override=["dbt deps"])
     step = local_dbt_cloud.wait(run_id)["run_steps"][-1]
 
     assert local_dbt_cloud.get(f"steps/{step['id']}/") == step
@@ -178,7 +172,7 @@ def test_a_step_is_read_by_its_id(local_dbt_cloud: RunningDbtCloud) -> None:
 
 
 def test_job_artifact_comes_from_the_newest_matching_run(
-    local_dbt_cloud: RunningDbtCloud,
+    local_dbt_cloud: LocalDbtCloud,
 ) -> None:
     path = f"jobs/{BUILD_AFTER_LOAD}/artifacts/run_results.json"
     for model in ("stg_orders", "stg_stores"):

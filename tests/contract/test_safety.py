@@ -17,17 +17,20 @@ from pathlib import Path
 from typing import Any
 
 import certifi
+import httpx
 import pytest
 import requests
 
-from tests.conftest import CERTIFICATES, MakeDbtCloud
-from tests.running_dbt_cloud import ACCOUNT_ID, DAILY_BUILD, PROJECT, RunningDbtCloud
+from include.local_dbt_cloud.pytest_plugin import MakeLocalDbtCloud
+from include.local_dbt_cloud.testing import LocalDbtCloud
+from tests.bundled import ACCOUNT_ID, DAILY_BUILD, PROJECT
+from tests.conftest import CERTIFICATES
 
 RUN = f"jobs/{DAILY_BUILD}/run/"
 NESTED = b'{"cause": ' + b"[" * 50 + b"]" * 50 + b"}"
 
 
-def assert_refused(response: requests.Response) -> None:
+def assert_refused(response: httpx.Response) -> None:
     assert response.status_code == 400, response.text
     assert response.json()["status"]["code"] == 400
     assert "Traceback" not in response.text
@@ -54,9 +57,9 @@ def assert_refused(response: requests.Response) -> None:
         b"null",
     ],
 )
-def test_a_broken_body_is_refused(local_dbt_cloud: RunningDbtCloud, body: bytes) -> None:
+def test_a_broken_body_is_refused(local_dbt_cloud: LocalDbtCloud, body: bytes) -> None:
     headers = {"Content-Type": "application/json"}
-    assert_refused(local_dbt_cloud.request("POST", RUN, data=body, headers=headers))
+    assert_refused(local_dbt_cloud.request("POST", RUN, content=body, headers=headers))
 
 
 @pytest.mark.parametrize(
@@ -69,12 +72,12 @@ def test_a_broken_body_is_refused(local_dbt_cloud: RunningDbtCloud, body: bytes)
         ("application/json; charset=no-such", b"\x80"),
     ],
 )
-def test_a_broken_form_is_refused(local_dbt_cloud: RunningDbtCloud, kind: str, body: bytes) -> None:
+def test_a_broken_form_is_refused(local_dbt_cloud: LocalDbtCloud, kind: str, body: bytes) -> None:
     headers = {"Content-Type": kind}
-    assert_refused(local_dbt_cloud.request("POST", RUN, data=body, headers=headers))
+    assert_refused(local_dbt_cloud.request("POST", RUN, content=body, headers=headers))
 
 
-def test_a_large_body_is_refused_before_it_is_read(local_dbt_cloud: RunningDbtCloud) -> None:
+def test_a_large_body_is_refused_before_it_is_read(local_dbt_cloud: LocalDbtCloud) -> None:
     """The response arrives before any part of the body is sent."""
     head = (
         f"POST /api/v2/accounts/{ACCOUNT_ID}/{RUN} HTTP/1.1\r\nHost: localhost\r\n"
@@ -83,21 +86,21 @@ def test_a_large_body_is_refused_before_it_is_read(local_dbt_cloud: RunningDbtCl
     assert exchange(local_dbt_cloud, head.encode()).startswith(b"HTTP/1.1 400")
 
 
-def test_a_large_body_without_length_is_refused(local_dbt_cloud: RunningDbtCloud) -> None:
+def test_a_large_body_without_length_is_refused(local_dbt_cloud: LocalDbtCloud) -> None:
     chunks = (b"x" * 65536 for _ in range(32))  # sent chunked, 2 MiB
-    assert_refused(local_dbt_cloud.request("POST", RUN, data=chunks))
+    assert_refused(local_dbt_cloud.request("POST", RUN, content=chunks))
 
 
-def test_malformed_http_is_rejected_in_the_envelope(local_dbt_cloud: RunningDbtCloud) -> None:
+def test_malformed_http_is_rejected_in_the_envelope(local_dbt_cloud: LocalDbtCloud) -> None:
     head, _, body = exchange(local_dbt_cloud, b"\x01 nonsense\r\n\r\n").partition(b"\r\n\r\n")
     assert head.startswith(b"HTTP/1.1 400")
     assert json.loads(body)["status"]["code"] == 400
 
 
-def exchange(server: RunningDbtCloud, request: bytes) -> bytes:
+def exchange(server: LocalDbtCloud, request: bytes) -> bytes:
     """Return the server's response to some bytes, up to its first pause."""
     host, _, port = server.host.partition(":")
-    context = ssl.create_default_context(cafile=server.authority)
+    context = ssl.create_default_context(cafile=server.ca_file)
     with (
         socket.create_connection((host, int(port)), timeout=10) as plain,
         context.wrap_socket(plain, server_hostname=host) as connection,
@@ -118,14 +121,14 @@ def exchange(server: RunningDbtCloud, request: bytes) -> bytes:
         "order_by=id;drop",
     ],
 )
-def test_a_broken_query_is_refused(local_dbt_cloud: RunningDbtCloud, query: str) -> None:
+def test_a_broken_query_is_refused(local_dbt_cloud: LocalDbtCloud, query: str) -> None:
     assert_refused(local_dbt_cloud.request("GET", f"runs/?{query}"))
 
 
 @pytest.fixture(scope="module")
-def parsed_run(local_dbt_cloud: RunningDbtCloud) -> int:
+def parsed_run(local_dbt_cloud: LocalDbtCloud) -> int:
     """Return a run with artifacts."""
-    run_id = local_dbt_cloud.trigger(steps_override=["dbt parse"])
+    run_id = local_dbt_cloud.trigger(DAILY_BUILD, steps_override=["dbt parse"])
     assert local_dbt_cloud.wait(run_id)["artifacts_saved"]
     return run_id
 
@@ -149,7 +152,7 @@ def parsed_run(local_dbt_cloud: RunningDbtCloud) -> int:
     ],
 )
 def test_artifact_path_cannot_leave_the_run_folder(
-    local_dbt_cloud: RunningDbtCloud, parsed_run: int, name: str
+    local_dbt_cloud: LocalDbtCloud, parsed_run: int, name: str
 ) -> None:
     path = f"/api/v2/accounts/{ACCOUNT_ID}/runs/{parsed_run}/artifacts/{name}"
     head = f"GET {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n"
@@ -159,7 +162,7 @@ def test_artifact_path_cannot_leave_the_run_folder(
 
 
 def test_unexpected_error_details_are_only_in_the_log(
-    make_local_dbt_cloud: MakeDbtCloud, capfd: pytest.CaptureFixture[str]
+    make_local_dbt_cloud: MakeLocalDbtCloud, capfd: pytest.CaptureFixture[str]
 ) -> None:
     server = make_local_dbt_cloud()
     with sqlite3.connect(server.data / "dbt_cloud.db") as database:
@@ -193,35 +196,37 @@ def test_startup_does_not_print_a_custom_token(
     command += ["--data", str(tmp_path)]
     with subprocess.Popen(command, cwd=PROJECT, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout
-        lines = [process.stdout.readline() for _ in range(4)]
+        lines: list[str] = []
+        while not lines or not lines[-1].startswith("  export SSL_CERT_FILE="):
+            lines.append(process.stdout.readline())
         process.terminate()
     assert "$LOCAL_DBT_CLOUD_TOKEN" in lines[1]
-    assert '-H "Authorization: Token $LOCAL_DBT_CLOUD_TOKEN"' in lines[3]
+    assert '-H "Authorization: Token $LOCAL_DBT_CLOUD_TOKEN"' in lines[5]
     assert not any("confidential" in line for line in lines)
 
 
-def test_dbt_environment_does_not_contain_the_token(local_dbt_cloud: RunningDbtCloud) -> None:
+def test_dbt_environment_does_not_contain_the_token(local_dbt_cloud: LocalDbtCloud) -> None:
     command = (
         """dbt show --inline "select '{{ env_var('LOCAL_DBT_CLOUD_TOKEN', 'hidden') }}' as t\""""
     )
-    run = local_dbt_cloud.wait(local_dbt_cloud.trigger(steps_override=[command]))
+    run = local_dbt_cloud.wait(local_dbt_cloud.trigger(DAILY_BUILD, steps_override=[command]))
     assert run["is_success"], run["run_steps"][-1]["logs"]
     assert "hidden" in run["run_steps"][-1]["logs"]
 
 
-def test_database_file_is_accessible_only_to_its_owner(local_dbt_cloud: RunningDbtCloud) -> None:
+def test_database_file_is_accessible_only_to_its_owner(local_dbt_cloud: LocalDbtCloud) -> None:
     """The file contains the secrets of webhooks."""
     assert (local_dbt_cloud.data / "dbt_cloud.db").stat().st_mode & 0o077 == 0
 
 
-def test_links_begin_with_the_public_url(make_local_dbt_cloud: MakeDbtCloud) -> None:
+def test_links_begin_with_the_public_url(make_local_dbt_cloud: MakeLocalDbtCloud) -> None:
     server = make_local_dbt_cloud("--public-url", "https://dbt.example.com:8580/")
-    run: dict[str, Any] = server.get(f"runs/{server.trigger()}/")
+    run: dict[str, Any] = server.get(f"runs/{server.trigger(DAILY_BUILD)}/")
     assert run["href"].startswith("https://dbt.example.com:8580/deploy/")
 
 
 def test_ctrl_c_stops_the_server_without_an_error(
-    make_local_dbt_cloud: MakeDbtCloud, capfd: pytest.CaptureFixture[str]
+    make_local_dbt_cloud: MakeLocalDbtCloud, capfd: pytest.CaptureFixture[str]
 ) -> None:
     server = make_local_dbt_cloud()
     process = server.process
@@ -232,7 +237,7 @@ def test_ctrl_c_stops_the_server_without_an_error(
 
 
 def test_server_certificate_is_verified_by_the_local_authority(
-    local_dbt_cloud: RunningDbtCloud,
+    local_dbt_cloud: LocalDbtCloud,
 ) -> None:
     """Clients need not disable verification."""
     address = f"{local_dbt_cloud.url}/health"
@@ -243,11 +248,11 @@ def test_server_certificate_is_verified_by_the_local_authority(
 
 
 def test_server_keeps_a_connection_longer_than_clients_pause(
-    local_dbt_cloud: RunningDbtCloud,
+    local_dbt_cloud: LocalDbtCloud,
 ) -> None:
     """Many clients poll every 5 seconds; closing after 5 seconds would break their next request."""
     host, _, port = local_dbt_cloud.host.partition(":")
-    context = ssl.create_default_context(cafile=str(local_dbt_cloud.authority))
+    context = ssl.create_default_context(cafile=str(local_dbt_cloud.ca_file))
     with closing(HTTPSConnection(host, int(port), context=context, timeout=30)) as connection:
         connection.request("GET", "/health")
         connection.getresponse().read()
@@ -256,3 +261,18 @@ def test_server_keeps_a_connection_longer_than_clients_pause(
         connection.request("GET", "/health")
         assert connection.getresponse().status == 200
         assert connection.sock is used
+
+
+def test_certificate_has_the_given_names(make_local_dbt_cloud: MakeLocalDbtCloud) -> None:
+    server = make_local_dbt_cloud("--certificate-name", "cloud.getdbt.com")
+    trusted = ssl.create_default_context(cafile=server.ca_file)
+    with (
+        socket.create_connection(("127.0.0.1", server.port)) as plain,
+        trusted.wrap_socket(plain, server_hostname="cloud.getdbt.com") as connection,
+    ):
+        assert connection.version()
+    with (
+        socket.create_connection(("127.0.0.1", server.port)) as plain,
+        pytest.raises(ssl.SSLCertVerificationError, match=r"emea\.dbt\.com"),
+    ):
+        trusted.wrap_socket(plain, server_hostname="emea.dbt.com")

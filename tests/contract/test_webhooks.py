@@ -8,21 +8,17 @@ import shutil
 import signal
 import time
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
 
-from tests.conftest import CERTIFICATES, MakeDbtCloud
+from include.local_dbt_cloud.pytest_plugin import MakeLocalDbtCloud
+from include.local_dbt_cloud.testing import LocalDbtCloud, share_authority
+from tests.bundled import ACCOUNT_ID, BUILD_AFTER_LOAD, DAILY_BUILD
 from tests.contract.conftest import http_client
 from tests.contract.slow_project import SLOW, write_slow_project
-from tests.running_dbt_cloud import (
-    ACCOUNT_ID,
-    BUILD_AFTER_LOAD,
-    DAILY_BUILD,
-    RunningDbtCloud,
-    prepare_data,
-)
 from tests.webhook_receiver import WebhookReceiver
 
 pytestmark = pytest.mark.slow
@@ -34,17 +30,19 @@ SUBSCRIPTION = f"/v3/accounts/{ACCOUNT_ID}/webhooks/subscription"
 
 
 @pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningDbtCloud]:
+def server(
+    local_dbt_cloud_data: Path, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[LocalDbtCloud]:
     """Yield a server that retries after tenths of a second."""
     data = tmp_path_factory.mktemp("webhooks")
-    prepare_data(CERTIFICATES.ca.parent, data)
-    with RunningDbtCloud(data, QUICK) as running:
+    share_authority(local_dbt_cloud_data, data)
+    with LocalDbtCloud(data, QUICK) as running:
         yield running
     shutil.rmtree(data, ignore_errors=True)
 
 
 @pytest.fixture
-def api(server: RunningDbtCloud) -> Iterator[httpx.Client]:
+def api(server: LocalDbtCloud) -> Iterator[httpx.Client]:
     """Yield a client, and delete the test's subscriptions afterwards."""
     with http_client(server) as client:
         yield client
@@ -78,7 +76,7 @@ def log_of(api: httpx.Client, subscription: dict[str, Any], count: int = 1) -> l
     raise TimeoutError(events)
 
 
-def cancelled_run(server: RunningDbtCloud, job_id: int = DAILY_BUILD) -> int:
+def cancelled_run(server: LocalDbtCloud, job_id: int = DAILY_BUILD) -> int:
     """Return a cancelled run, which is the fastest way to an event."""
     run_id = server.trigger(job_id, steps_override=["dbt deps"])
     server.request("POST", f"runs/{run_id}/cancel/")
@@ -145,10 +143,10 @@ def test_a_wrong_subscription_is_400(api: httpx.Client, field: str, value: Any) 
 
 
 def test_run_sends_started_and_completed_events_in_the_documented_format(
-    server: RunningDbtCloud, api: httpx.Client, receiver: WebhookReceiver
+    server: LocalDbtCloud, api: httpx.Client, receiver: WebhookReceiver
 ) -> None:
     subscription = subscribe(api, receiver.url, name="mine")
-    run_id = server.trigger(cause="because", steps_override=["dbt deps"])
+    run_id = server.trigger(DAILY_BUILD, cause="because", steps_override=["dbt deps"])
     started, completed = receiver.wait(2)
     run = server.wait(run_id)
     assert started.summary == ("job.run.started", "Running", 3)
@@ -186,10 +184,10 @@ def test_run_sends_started_and_completed_events_in_the_documented_format(
 
 
 def test_failed_run_sends_an_errored_and_a_completed_event(
-    server: RunningDbtCloud, api: httpx.Client, receiver: WebhookReceiver
+    server: LocalDbtCloud, api: httpx.Client, receiver: WebhookReceiver
 ) -> None:
     subscribe(api, receiver.url)
-    server.trigger(steps_override=["dbt run-operation no_such_macro"])
+    server.trigger(DAILY_BUILD, steps_override=["dbt run-operation no_such_macro"])
     started, errored, completed = receiver.wait(3)
     assert started.summary == ("job.run.started", "Running", 3)
     assert errored.summary == ("job.run.errored", "Errored", 20)
@@ -200,7 +198,7 @@ def test_failed_run_sends_an_errored_and_a_completed_event(
 
 
 def test_cancelled_run_sends_a_completed_event(
-    server: RunningDbtCloud, api: httpx.Client, receiver: WebhookReceiver
+    server: LocalDbtCloud, api: httpx.Client, receiver: WebhookReceiver
 ) -> None:
     subscribe(api, receiver.url, event_types=["job.run.completed"])
     cancelled_run(server)
@@ -208,7 +206,7 @@ def test_cancelled_run_sends_a_completed_event(
 
 
 def test_subscription_receives_only_its_jobs_and_event_types(
-    server: RunningDbtCloud, api: httpx.Client, receiver: WebhookReceiver
+    server: LocalDbtCloud, api: httpx.Client, receiver: WebhookReceiver
 ) -> None:
     subscribe(api, receiver.url, job_ids=[BUILD_AFTER_LOAD], event_types=["job.run.completed"])
     subscribe(api, receiver.url, active=False)
@@ -218,7 +216,7 @@ def test_subscription_receives_only_its_jobs_and_event_types(
 
 
 def test_failed_delivery_is_retried_unchanged(
-    server: RunningDbtCloud, api: httpx.Client, receiver: WebhookReceiver
+    server: LocalDbtCloud, api: httpx.Client, receiver: WebhookReceiver
 ) -> None:
     receiver.status_codes = [500, 302]
     subscription = subscribe(api, receiver.url, event_types=["job.run.completed"])
@@ -241,7 +239,7 @@ def test_failed_delivery_is_retried_unchanged(
 
 
 def test_five_failures_in_a_row_deactivate_a_webhook(
-    server: RunningDbtCloud, api: httpx.Client, receiver: WebhookReceiver
+    server: LocalDbtCloud, api: httpx.Client, receiver: WebhookReceiver
 ) -> None:
     receiver.status_codes = [410] * 5
     subscription = subscribe(api, receiver.url, event_types=["job.run.completed"])
@@ -259,7 +257,7 @@ def test_five_failures_in_a_row_deactivate_a_webhook(
 
 
 def test_delivery_fails_when_the_receiver_times_out(
-    server: RunningDbtCloud, api: httpx.Client, receiver: WebhookReceiver
+    server: LocalDbtCloud, api: httpx.Client, receiver: WebhookReceiver
 ) -> None:
     receiver.hang.set()
     subscription = subscribe(api, receiver.url, event_types=["job.run.completed"])
@@ -284,7 +282,7 @@ def test_webhook_test_endpoint_returns_the_receiver_s_status_code(
 
 
 def test_a_killed_server_loses_no_event_and_repeats_no_acknowledged_one(
-    make_local_dbt_cloud: MakeDbtCloud, receiver: WebhookReceiver
+    make_local_dbt_cloud: MakeLocalDbtCloud, receiver: WebhookReceiver
 ) -> None:
     server = make_local_dbt_cloud(*QUICK)
     with http_client(server) as api:
@@ -304,7 +302,7 @@ def test_a_killed_server_loses_no_event_and_repeats_no_acknowledged_one(
 
 
 def test_run_interrupted_by_a_crash_sends_errored_and_completed_events(
-    make_local_dbt_cloud: MakeDbtCloud,
+    make_local_dbt_cloud: MakeLocalDbtCloud,
     receiver: WebhookReceiver,
     tmp_path_factory: pytest.TempPathFactory,
 ) -> None:
@@ -312,7 +310,7 @@ def test_run_interrupted_by_a_crash_sends_errored_and_completed_events(
     server = make_local_dbt_cloud(*QUICK, "--dbt-project", project)
     with http_client(server) as api:
         subscription = subscribe(api, receiver.url)
-        server.trigger(steps_override=[SLOW])
+        server.trigger(DAILY_BUILD, steps_override=[SLOW])
         log_of(api, subscription)  # the receiver has acknowledged the start
     server.end(signal.SIGKILL)
     server.start()

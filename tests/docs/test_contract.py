@@ -10,7 +10,8 @@ import pytest
 FOLDER = Path(__file__).parents[2] / "include" / "local_dbt_cloud"
 SECTIONS = set(re.findall(r"^##+ (\d+(?:\.\d+)?)\.? ", (FOLDER / "CONTRACT.md").read_text(), re.M))
 CITATION = re.compile(r"CONTRACT\.md, sections? (\d+(?:\.\d+)?)(?: to (\d+(?:\.\d+)?))?")
-CITING = [path for path in sorted(FOLDER.rglob("*.py")) if "contract" in path.read_text().lower()]
+MODULES = set(FOLDER.rglob("*.py")) - {FOLDER / "api" / "coverage.py"}  # it writes a page's links
+CITING = [path for path in sorted(MODULES) if "contract" in path.read_text().lower()]
 
 
 def test_contract_is_cited_by_more_than_ten_modules() -> None:

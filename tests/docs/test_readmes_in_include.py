@@ -6,7 +6,7 @@ import re
 from importlib import import_module
 from pathlib import Path
 
-from include.local_dbt_cloud.__main__ import command_line
+from include.local_dbt_cloud.command_line import command_line
 
 INCLUDE = Path(__file__).parents[2] / "include"
 LIBRARY = (INCLUDE / "dbt_cloud" / "README.md").read_text()
@@ -42,6 +42,6 @@ def test_readme_lists_every_module_of_the_library() -> None:
 
 def test_readme_lists_exactly_the_options_of_the_local_dbt_cloud() -> None:
     listed = [cell.strip("`") for cell in first_cells(SERVER, "## Start it")]
-    options = [action.option_strings[-1] for action in command_line()._actions]
+    options = [action.option_strings[0] for action in command_line()._actions]
 
-    assert sorted(listed) == sorted({*options} - {"--help"})
+    assert sorted(listed) == sorted({*options} - {"-h"})

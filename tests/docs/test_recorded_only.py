@@ -9,6 +9,7 @@ from pathlib import Path
 
 from pydantic import BaseModel
 
+from include.local_dbt_cloud.api.kinds import RESOURCES, SETTINGS
 from include.local_dbt_cloud.storage.schemas import (
     PULL_REQUEST_IDS,
     CompletionCondition,
@@ -18,12 +19,14 @@ from include.local_dbt_cloud.storage.schemas import (
     RunRequest,
     Triggers,
 )
+from include.local_dbt_cloud.storage.without_effect import FIELDS, TRIGGERS
 
 FOLDER = Path(__file__).parents[2] / "include" / "local_dbt_cloud"
 MODELS = (Job, Execution, JobSettings, Triggers, CompletionCondition, RunRequest)
 # Fields that the code reads by another name.
 READ_AS = {"job_type": "computed_job_type"} | dict.fromkeys(PULL_REQUEST_IDS, "pull_request")
 WORDS = {"description", "cause"}  # what people read, and no more
+UNREAD = {"schemas", "without_effect"}  # these only check and name fields
 # Where things are done; what only answers a call is in api/, and schemas.py says what may come.
 ROOMS = ("runs", "storage")
 
@@ -50,7 +53,16 @@ def test_readme_lists_exactly_the_fields_without_effect() -> None:
     listed = {name for row in rows for name in re.findall(r"`(\w+)`", row)}
 
     files = [file for room in ROOMS for file in (FOLDER / room).glob("*.py")]
-    read = {name for file in files if file.stem != "schemas" for name in names_in(file)}
+    read = {name for file in files if file.stem not in UNREAD for name in names_in(file)}
     fields = {name for model in MODELS for name in leaves(model)} - WORDS
 
     assert {field for field in fields if READ_AS.get(field, field) not in read} == listed
+    assert {*FIELDS, *TRIGGERS} == listed
+
+
+def test_readme_lists_every_resource_without_effect() -> None:
+    section = (FOLDER / "README.md").read_text().split("## What it does not do")[1].split("##")[0]
+    stored = [kind.path for kind in RESOURCES if not kind.has_effect]
+    names = [path.rpartition("/")[2] for path in (*stored, *(one.path for one in SETTINGS))]
+
+    assert [name for name in names if f"`{name}`" not in section] == []

@@ -29,11 +29,10 @@ from include.local_airflow.settings.airflow_settings import (
     ConnectionSettings,
     read_settings,
 )
-from include.local_airflow.settings.launch import Launch
-from include.local_dbt_cloud.serving import data_folder
+from include.local_airflow.settings.launch import DATA, Launch
 from include.local_dbt_cloud.serving.connections import CENSUS, DBT_CLOUD, FIVETRAN
 
-LOCAL_WAREHOUSE = f"{data_folder.DEFAULT}/warehouse.duckdb"
+LOCAL_WAREHOUSE = f"{DATA}/warehouse.duckdb"
 """As in ``airflow_settings.yaml``. dbt Core has another working folder and needs the full path."""
 
 LOCAL_HOSTS = (DBT_CLOUD.host, FIVETRAN.host, CENSUS.host, LOCAL_WAREHOUSE)

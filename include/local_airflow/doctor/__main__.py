@@ -33,10 +33,9 @@ from include.local_airflow.doctor.webhooks import receiver_of
 from include.local_airflow.errors import LaunchError
 from include.local_airflow.settings.airflow_settings import NAME, AirflowSettings, read_settings
 from include.local_airflow.settings.dotenv_file import read_dotenv
-from include.local_airflow.settings.environment import TRUSTED
 from include.local_airflow.settings.launch import Launch
 from include.local_airflow.start.plan import airflow_supervisor, has_connections_of
-from include.local_dbt_cloud.serving.connections import DBT_CLOUD
+from include.local_dbt_cloud.serving.connections import DBT_CLOUD, TRUSTED
 from include.local_dbt_cloud.serving.subscription import CONN_ID
 
 

@@ -14,9 +14,9 @@ from include.local_airflow.settings.dotenv_file import read_dotenv
 from include.local_airflow.settings.launch import EXECUTORS, Launch
 from include.local_airflow.settings.metadata_database import MetadataDatabase
 from include.local_dbt_cloud.serving import data_folder
+from include.local_dbt_cloud.serving.connections import TRUSTED
 
 DEFAULTS = Path(__file__).with_name("airflow_defaults.env")
-TRUSTED = ("REQUESTS_CA_BUNDLE", "SSL_CERT_FILE")
 KEYS = {  # Airflow's settings, and the files in its home that hold their secrets
     "AIRFLOW__API__SECRET_KEY": "api",
     "AIRFLOW__API_AUTH__JWT_SECRET": "jwt",

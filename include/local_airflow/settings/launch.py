@@ -14,6 +14,7 @@ from include.local_dbt_cloud.serving import data_folder
 from include.local_dbt_cloud.serving.connections import CENSUS, DBT_CLOUD, FIVETRAN
 
 ROOT = Path(__file__).absolute().parents[3]
+DATA = "include/.local"
 EXECUTORS = {  # the value of EXECUTOR, and the one that Airflow imports
     "LocalExecutor": "include.local_airflow.airflow.executor.LocalExecutor",
     "CeleryExecutor": "CeleryExecutor",
@@ -85,7 +86,7 @@ class Launch:
     @property
     def data(self) -> Path:
         """Return the data folder of the local dbt Cloud, with the warehouse."""
-        return self.root / self.variables.get(data_folder.VARIABLE, data_folder.DEFAULT)
+        return self.root / self.variables.get(data_folder.VARIABLE, DATA)
 
     @property
     def dags_folder(self) -> Path:

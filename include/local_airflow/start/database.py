@@ -15,7 +15,7 @@ from include.local_airflow.settings.metadata_database import public_name
 from include.local_airflow.start import postgres
 from include.local_airflow.start.plan import StartPlan
 from include.local_airflow.supervisor.client import Supervisor, last_lines
-from include.local_airflow.supervisor.locks_and_ports import free_port
+from include.local_dbt_cloud.serving.ports import free_port
 
 GO = b"go\n"  # the line that ``airflow/prepare_database.py`` waits for
 

@@ -68,7 +68,9 @@ class LocalServer:
         require_free_port(self.port_of(launch), self.variable, command)
         print_line(f"Starting the {self.name} on {self.url(launch)} ...")
         if not state:
-            environment = launch.variables | {"PYTHONUNBUFFERED": "1"}
+            page = f"http://localhost:{launch.port}/plugin/dbt-cloud/dbt-cloud-page"
+            defaults = {"LOCAL_DBT_CLOUD_AIRFLOW_PAGE": page}
+            environment = defaults | launch.variables | {"PYTHONUNBUFFERED": "1"}
             supervisor.launch([each.program(launch) for each in SERVERS], environment)
         supervisor.start(self.program_name)
 

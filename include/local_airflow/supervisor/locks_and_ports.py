@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import fcntl
-import secrets
 import socket
 import time
 from collections.abc import Iterator, Sequence
@@ -13,8 +12,6 @@ from pathlib import Path
 import psutil
 
 from include.local_airflow.errors import LaunchError
-
-FREE_PORTS = range(10_000, 32_768)
 
 
 @contextlib.contextmanager
@@ -60,18 +57,6 @@ def is_alive(process: psutil.Process) -> bool:
     with contextlib.suppress(psutil.NoSuchProcess):
         return bool(process.is_running() and process.status() != psutil.STATUS_ZOMBIE)
     return False
-
-
-def free_port(among: Sequence[int] = FREE_PORTS) -> int:
-    """Return a random loopback port without a listener.
-
-    It lies below the ports of outgoing connections: 32768 and up on Linux, 49152 and up on macOS.
-    """
-    while True:
-        port = secrets.choice(among)
-        with socket.socket() as probe, contextlib.suppress(OSError):
-            probe.bind(("127.0.0.1", port))
-            return port
 
 
 def require_free_port(port: int, variable: str, command: str) -> None:

@@ -6,7 +6,7 @@ from typing import Any
 
 from fastapi.responses import JSONResponse
 
-from include.local_dbt_cloud.api.errors import ApiError
+from .errors import ApiError
 
 
 def success(data: Any, extra: dict[str, Any] | None = None, code: int = 200) -> JSONResponse:

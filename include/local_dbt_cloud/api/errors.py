@@ -42,6 +42,14 @@ class AccessDeniedError(ApiError):
     developer_message = None
 
 
+class PermissionDeniedError(ApiError):
+    """The service token's permission sets do not allow the call."""
+
+    code = 403
+    user_message = "You do not have permission to perform this action."
+    developer_message = None
+
+
 class NotFoundError(ApiError):
     code = 404
     user_message = (
@@ -64,6 +72,5 @@ class NotImplementedHereError(ApiError):
 
     def __init__(self, method: str, path: str) -> None:
         super().__init__(
-            f"The local dbt Cloud does not have {method} {path}. "
-            "include/local_dbt_cloud/README.md lists its endpoints."
+            f"The local dbt Cloud does not have {method} {path}. Its README.md lists its endpoints."
         )

@@ -7,8 +7,8 @@ import asyncio
 from fastapi.responses import HTMLResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from include.local_dbt_cloud.api.envelope import failure
-from include.local_dbt_cloud.api.errors import (
+from .envelope import failure
+from .errors import (
     AccessDeniedError,
     ApiError,
     InvalidRequestError,
@@ -16,10 +16,10 @@ from include.local_dbt_cloud.api.errors import (
     NotFoundError,
     TooManyRequestsError,
 )
-from include.local_dbt_cloud.api.faults import Fault, Faults
-from include.local_dbt_cloud.api.http_protocol import transport_of
+from .faults import Fault, Faults
+from .http_protocol import transport_of
 
-FAULTS_PATH = "/faults"
+EXEMPT = frozenset({"/faults", "/reset"})
 REFUSALS: dict[str, type[ApiError]] = {
     "400": InvalidRequestError,
     "401": InvalidTokenError,
@@ -38,7 +38,7 @@ class FaultInjection:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         fault = None
-        if scope["type"] == "http" and scope["path"] != FAULTS_PATH:
+        if scope["type"] == "http" and scope["path"] not in EXEMPT:
             fault = self._faults.take(scope["method"], scope["path"])
         if fault:
             await self._inject(fault, scope, receive, send)

@@ -41,7 +41,8 @@ class Faults:
     """Pending faults; each call takes the oldest one that matches."""
 
     def __init__(self, faults: Iterable[Fault] = ()) -> None:
-        self._faults = list(faults)
+        self._first = tuple(faults)
+        self._faults = list(self._first)
         self._lock = threading.Lock()
 
     def add(self, fault: Fault) -> None:
@@ -55,6 +56,11 @@ class Faults:
     def clear(self) -> None:
         with self._lock:
             self._faults.clear()
+
+    def reset(self) -> None:
+        """Return to the faults of the start."""
+        with self._lock:
+            self._faults[:] = self._first
 
     def take(self, method: str, path: str) -> Fault | None:
         """Return the fault for this call, counted down; None if no fault matches."""

@@ -7,8 +7,8 @@ import asyncio
 from starlette.types import ASGIApp, Receive, Scope, Send
 from uvicorn.protocols.http.auto import AutoHTTPProtocol
 
-from include.local_dbt_cloud.api.envelope import failure
-from include.local_dbt_cloud.api.errors import InvalidRequestError
+from .envelope import failure
+from .errors import InvalidRequestError
 
 TRANSPORT = "local_dbt_cloud.transport"
 

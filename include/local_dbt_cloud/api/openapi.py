@@ -15,9 +15,9 @@ from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
 from pydantic.json_schema import models_json_schema
 
-from include.local_dbt_cloud.api.query import MAX_LIMIT, Listing
-from include.local_dbt_cloud.api.routes import Route
-from include.local_dbt_cloud.storage.schemas import MAX_ID
+from ..storage.schemas import MAX_ID
+from .query import MAX_LIMIT, Listing
+from .routes import Route
 
 JsonSchema = dict[str, Any]
 

@@ -17,17 +17,17 @@ from jinja2 import ChoiceLoader, Environment, FileSystemLoader, PackageLoader
 from sqlalchemy import select
 from sqlalchemy.orm import Session, selectinload
 
-from include.local_dbt_cloud.api.dependencies import PathId, base_url_of, server_of
-from include.local_dbt_cloud.api.errors import NotFoundError
-from include.local_dbt_cloud.api.handlers.accounts import list_accounts
-from include.local_dbt_cloud.api.payloads.jobs import job_payload
-from include.local_dbt_cloud.api.payloads.runs import RunView, run_payload
-from include.local_dbt_cloud.api.run_nodes import lineage_of, nodes_of_steps
-from include.local_dbt_cloud.runs.run_folder import RunFolder
-from include.local_dbt_cloud.storage.runs import newest_run_ids
-from include.local_dbt_cloud.storage.statuses import Status
-from include.local_dbt_cloud.storage.tables import ACTIVE_STATE, JobRow, RunRow
-from include.local_dbt_cloud.times import humanized, now
+from ..runs.run_folder import RunFolder
+from ..storage.runs import newest_run_ids
+from ..storage.statuses import Status
+from ..storage.tables import ACTIVE_STATE, JobRow, RunRow
+from ..times import humanized, now
+from .dependencies import PathId, base_url_of, server_of
+from .errors import NotFoundError
+from .handlers.accounts import list_accounts
+from .payloads.jobs import job_payload
+from .payloads.runs import RunView, run_payload
+from .run_nodes import lineage_of, nodes_of_steps
 
 # The library's page has the lineage too. Without its files, as in a copy of this folder alone,
 # there is none.
@@ -58,7 +58,7 @@ def clock_in_words(clock: str) -> str:
     return humanized(length) if length else "under a second"
 
 
-loaders = [PackageLoader("include.local_dbt_cloud.api"), FileSystemLoader(PAGE / "templates")]
+loaders = [PackageLoader(__package__), FileSystemLoader(PAGE / "templates")]
 templates = Environment(loader=ChoiceLoader(loaders), autoescape=True, trim_blocks=True)
 templates.filters |= {"time_ago": time_ago, "utc": utc, "clock_in_words": clock_in_words}
 
@@ -95,7 +95,10 @@ def run_page(
     for step in payload["run_steps"]:
         step["artifacts"] = folder.list_artifacts(step["index"])
         step["nodes"] = nodes.get(step["index"])
-    return _page("run.html", run=payload, nodes=nodes, has_lineage=nodes and SCRIPTS)
+    page = server_of(request).settings.airflow_page
+    timeline = page and f"{page}/jobs/{payload['job_definition_id']}/runs/{run_id}"
+    content = {"run": payload, "nodes": nodes, "timeline": timeline}
+    return _page("run.html", **content, has_lineage=nodes and SCRIPTS)
 
 
 def lineage_page(

@@ -12,9 +12,9 @@ from sqlalchemy import ColumnElement, Select, func
 from sqlalchemy.orm import InstrumentedAttribute, Session
 from starlette.datastructures import QueryParams
 
-from include.local_dbt_cloud.api.errors import InvalidRequestError
-from include.local_dbt_cloud.storage.schemas import MAX_ID
-from include.local_dbt_cloud.storage.tables import Row
+from ..storage.schemas import MAX_ID
+from ..storage.tables import Row
+from .errors import InvalidRequestError
 
 MAX_LIMIT = 100
 MAX_WORDS = 1000  # in one filter; SQLite limits them too
@@ -48,12 +48,13 @@ class Filter:
 
 @dataclass(frozen=True)
 class Listing:
-    """The filters and orders of one kind of list."""
+    """The filters and orders of one kind of list; ``project`` limits it to a token's projects."""
 
     filters: Mapping[str, Filter]
     order: Mapping[str, Column]
     state: Column | None = None
     default_state: str = "active"
+    project: Column | None = None
 
 
 @dataclass(frozen=True)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-from include.local_dbt_cloud.api.routes import ROUTES
+from .routes import ROUTES
 
 README = Path(__file__).parents[1] / "README.md"
 TABLE = re.compile(r"(?<=\| method \| path \|\n\|---\|---\|\n)(?:\|.*\|\n)*")

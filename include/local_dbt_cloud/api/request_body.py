@@ -10,7 +10,7 @@ from typing import Annotated, Any, NoReturn, TypeVar
 from fastapi import Depends, Request
 from pydantic import BaseModel, ValidationError
 
-from include.local_dbt_cloud.api.errors import InvalidRequestError
+from .errors import InvalidRequestError
 
 MAX_BYTES = 1024 * 1024
 TOO_LARGE = "The body is larger than 1 MiB."
@@ -24,7 +24,7 @@ SURROGATES = "\ud800", "\udfff"
 class RequestBody:
     """A parsed body; ``strict`` is false for forms, whose numbers are text."""
 
-    values: dict[str, Any]
+    values: Any
     strict: bool = True
 
     def parse(self, model: type[Model]) -> Model:
@@ -49,7 +49,13 @@ async def read_body(request: Request) -> RequestBody:
     return RequestBody(parse_json_object(content))
 
 
+async def read_list(request: Request) -> RequestBody:
+    """Read a JSON body that is a list of objects."""
+    return RequestBody(parse_json(await _read_bytes(request)))
+
+
 Body = Annotated[RequestBody, Depends(read_body)]
+ListBody = Annotated[RequestBody, Depends(read_list)]
 
 
 async def _read_bytes(request: Request) -> bytes:
@@ -92,7 +98,15 @@ def _messages(error: ValidationError) -> dict[str, Any]:
 
 
 def parse_json_object(content: bytes) -> dict[str, Any]:
-    """Return the JSON object; raise InvalidRequestError for any other content.
+    """Return the JSON object; raise InvalidRequestError for any other content."""
+    values = parse_json(content)
+    if not isinstance(values, dict):
+        raise InvalidRequestError("The body must be a JSON object.")
+    return values
+
+
+def parse_json(content: bytes) -> Any:
+    """Return the JSON value; raise InvalidRequestError for any other content.
 
     Also rejected: duplicate keys, NaN and infinite numbers, integers beyond 64 bits, null bytes,
     unpaired surrogates, and more than 32 levels.
@@ -101,8 +115,6 @@ def parse_json_object(content: bytes) -> dict[str, Any]:
         values = json.loads(content, object_pairs_hook=_unique, parse_constant=_refuse)
     except (ValueError, RecursionError):
         raise InvalidRequestError("The body is not valid JSON.") from None
-    if not isinstance(values, dict):
-        raise InvalidRequestError("The body must be a JSON object.")
     check_values(values)
     return values
 

@@ -9,40 +9,21 @@ import ipaddress
 from typing import Annotated, Any, Literal
 from urllib.parse import urlsplit
 
-from pydantic import AfterValidator, Field
+from pydantic import AfterValidator, AliasChoices, Field
 
-from include.local_dbt_cloud.storage.commands import REFUSED_OPTIONS
-from include.local_dbt_cloud.storage.schedule import Schedule
-from include.local_dbt_cloud.storage.schemas import (
+from ..storage.schedule import Schedule
+from ..storage.schemas import (
     EnvironmentFields,
     Id,
     JobFields,
     ProjectFields,
     Schema,
+    VariableName,
+    VariableValue,
 )
 
 State = Literal[1, 2]  # active, deleted
-
-# dbt reads its options from variables too; these options are set by the server.
-RESERVED_VARIABLES = frozenset(
-    prefix + option.removeprefix("--").replace("-", "_").upper()
-    for option in REFUSED_OPTIONS
-    for prefix in ("DBT_", "DBT_ENGINE_")
-) | {"DBT_ARTIFACT_STATE_PATH", "DBT_ENGINE_ARTIFACT_STATE_PATH", "DBT_ENGINE_RECORDER_FILE_PATH"}
 EventType = Literal["job.run.started", "job.run.completed", "job.run.errored"]
-
-
-def free_variable_name(name: str) -> str:
-    """Return the name unchanged; raise ValueError if the server sets that variable itself."""
-    if name in RESERVED_VARIABLES:
-        raise ValueError(f"each run sets {name} itself")
-    return name
-
-
-VariableName = Annotated[
-    str, Field(pattern=r"^DBT_[A-Za-z0-9_]+$", max_length=255), AfterValidator(free_variable_name)
-]
-VariableValue = Annotated[str, Field(pattern=r"^[^\x00]*$", max_length=65536)]
 
 
 class ProjectRequest(ProjectFields):
@@ -60,7 +41,7 @@ class EnvironmentRequest(EnvironmentFields):
 
 
 class JobRequest(JobFields):
-    account_id: Id
+    account_id: Id | None = None
     state: State = 1
     schedule: Schedule = Schedule()
 
@@ -99,10 +80,19 @@ class VariableValues(Schema, extra="allow"):
         return dict(self.__pydantic_extra__)
 
 
-class BulkVariables(Schema):
-    """One variable or several: clients send either form."""
+class AssignedGroups(Schema):
+    """All groups of a user."""
 
-    env_var: VariableValues | list[VariableValues]
+    user_id: Id
+    desired_group_ids: list[Id]
+
+
+class BulkVariables(Schema):
+    """One variable or several: clients send either form, below either name."""
+
+    env_var: VariableValues | list[VariableValues] = Field(
+        validation_alias=AliasChoices("env_var", "env_vars")
+    )
 
     @property
     def variables(self) -> list[VariableValues]:

@@ -8,8 +8,9 @@ from typing import Any
 
 from pydantic import BaseModel
 
-from include.local_dbt_cloud.api.faults import Fault
-from include.local_dbt_cloud.api.handlers import (
+from ..storage.schemas import RunRequest
+from .faults import Fault
+from .handlers import (
     accounts,
     artifacts,
     bulk_variables,
@@ -17,12 +18,19 @@ from include.local_dbt_cloud.api.handlers import (
     faults,
     jobs,
     projects,
+    reset,
     runs,
+    users,
     variables,
     webhooks,
 )
-from include.local_dbt_cloud.api.query import INTEGER, Listing, many
-from include.local_dbt_cloud.api.request_schemas import (
+from .handlers.grants import GrantList
+from .handlers.resources import Resources
+from .handlers.settings import Setting
+from .kinds import GRANTS, PROJECT, RESOURCES, SETTINGS, V2, V3
+from .query import INTEGER, Listing, many
+from .request_schemas import (
+    AssignedGroups,
     BulkVariables,
     EnvironmentRequest,
     JobRequest,
@@ -31,10 +39,7 @@ from include.local_dbt_cloud.api.request_schemas import (
     VariableNamed,
     VariableRequest,
 )
-from include.local_dbt_cloud.storage.schemas import RunRequest
-
-V2 = "/api/v2/accounts/{account_id}"
-V3 = "/api/v3/accounts/{account_id}"
+from .resource_schemas import Grants
 
 
 @dataclass(frozen=True)
@@ -99,7 +104,32 @@ def environment_routes(parent: str) -> tuple[Route, ...]:
     )
 
 
-PROJECT = f"{V3}/projects/{{project_id}}"
+def resource_routes(kind: Resources) -> tuple[Route, ...]:
+    one = f"{kind.path}/{{resource_id}}"
+    handlers = {"POST": kind.replace, "PUT": kind.replace, "PATCH": kind.merge}
+    return (
+        Route("GET", kind.path, kind.list_all, listing=kind.listing),
+        Route("POST", kind.path, kind.create, kind.schema, code=201),
+        Route("GET", one, kind.get),
+        *(Route(method, one, handlers[method], kind.schema) for method in kind.updates),
+        Route("DELETE", one, kind.delete),
+    )
+
+
+def grant_routes(grants: GrantList) -> tuple[Route, ...]:
+    return (
+        Route("GET", grants.path, grants.list_all),
+        Route("POST", grants.path, grants.replace, Grants),
+    )
+
+
+def setting_routes(setting: Setting) -> tuple[Route, ...]:
+    return (
+        Route("GET", setting.path, setting.get),
+        Route(setting.update, setting.path, setting.change, setting.schema),
+    )
+
+
 ENVIRONMENTS = f"{V3}/environments"
 VARIABLES = f"{PROJECT}/environment-variables"
 BULK = f"{VARIABLES}/bulk"
@@ -168,7 +198,15 @@ ROUTES = (
     Route("GET", f"{WEBHOOK}/test", webhooks.send_test_event),
     Route("GET", f"{WEBHOOK}/events", webhooks.list_events, listing=webhooks.EVENT_LISTING),
     Route("GET", f"{WEBHOOK}/event/{{event_id}}/receipt", webhooks.get_receipt),
+    *(route for setting in SETTINGS for route in setting_routes(setting)),
+    *(route for grants in GRANTS for route in grant_routes(grants)),
+    *(route for kind in RESOURCES for route in resource_routes(kind)),
+    Route("GET", f"{V3}/users", users.list_users),
+    Route("GET", f"{V2}/users", users.list_users),
+    Route("GET", f"{V2}/users/{{user_id}}", users.get_user),
+    Route("POST", f"{V3}/assign-groups", users.assign_groups, AssignedGroups),
     Route("GET", "/faults", faults.list_faults),
     Route("POST", "/faults", faults.add_fault, Fault, code=201),
     Route("DELETE", "/faults", faults.clear_faults),
+    Route("POST", "/reset", reset.reset),
 )

@@ -10,7 +10,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from include.local_dbt_cloud.runs.run_folder import RunFolder
+from ..runs.run_folder import RunFolder
 
 # Other commands, such as `dbt docs generate`, write results of compiling only.
 BUILDING = frozenset({"build", "retry", "run", "seed", "snapshot", "test"})

@@ -8,8 +8,8 @@ import subprocess
 from dataclasses import dataclass
 from pathlib import Path
 
-from include.local_dbt_cloud.runs.run_folder import RunFolder
-from include.local_dbt_cloud.storage.schemas import Environment, RunRequest
+from ..storage.schemas import Environment, RunRequest
+from .run_folder import RunFolder
 
 GIT_SECONDS = 60.0
 FOLDER = "Copied the dbt project {source} as it is in the folder{why}.\n"

@@ -5,8 +5,8 @@ https://docs.getdbt.com/docs/build/environment-variables#special-environment-var
 
 from __future__ import annotations
 
-from include.local_dbt_cloud.storage.schemas import Environment
-from include.local_dbt_cloud.storage.tables import RunRow
+from ..storage.schemas import Environment
+from ..storage.tables import RunRow
 
 # dbt copies variables with this prefix, without it, into the `metadata.env` of its artifacts.
 IN_ARTIFACTS = "DBT_ENV_CUSTOM_ENV_"

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import Self
 
-from include.local_dbt_cloud.times import humanized
+from ..times import humanized
 
 
 @dataclass(frozen=True)

@@ -10,11 +10,11 @@ from shutil import copyfile
 from sqlalchemy import ColumnElement, select
 from sqlalchemy.orm import Session
 
-from include.local_dbt_cloud.runs.run_folder import RunFolder
-from include.local_dbt_cloud.storage.commands import without_leading_flags
-from include.local_dbt_cloud.storage.schemas import Job
-from include.local_dbt_cloud.storage.statuses import Status
-from include.local_dbt_cloud.storage.tables import RunRow
+from ..storage.commands import without_leading_flags
+from ..storage.schemas import Job
+from ..storage.statuses import Status
+from ..storage.tables import RunRow
+from .run_folder import RunFolder
 
 MANIFEST = "manifest.json"
 # Files that `state:`, `result:` and `source_status:` selections compare with.

@@ -7,10 +7,10 @@ starts with the first run that needs it.
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 
-from include.local_dbt_cloud.runs.worker_process import WorkerProcess
-from include.local_dbt_cloud.settings import Settings
-from include.local_dbt_cloud.storage.schemas import Environment, Job, RunRequest
+from ..settings import Settings
+from .worker_process import WorkerProcess
 
 # Release tracks of dbt Cloud, which do not name a fixed version.
 TRACKS = frozenset({"latest", "compatible", "extended", "versionless"})
@@ -18,11 +18,6 @@ TRACKS = frozenset({"latest", "compatible", "extended", "versionless"})
 
 class EngineError(Exception):
     """The version is not installed; the message becomes the run's status message."""
-
-
-def effective_version(environment: Environment, job: Job, request: RunRequest) -> str:
-    """Return the version of the trigger, else of the job, else of its environment."""
-    return request.dbt_version_override or job.dbt_version or environment.dbt_version
 
 
 def minor_version(version: str) -> str | None:
@@ -41,16 +36,20 @@ class Engines:
             for name, python in settings.dbt_pythons.items()
         }
 
-    def choose(self, version: str) -> WorkerProcess:
+    def choose(self, version: str, check: Callable[[], None]) -> WorkerProcess:
         """Return the process of that name, else of that minor version, else the default one.
 
-        Raises EngineError if the version is not installed.
+        ``check`` raises if the run must end before a process starts. Raises EngineError if the
+        version is not installed.
         """
         if worker := self._named.get(version) or self._named.get(minor_version(version) or ""):
             return worker
-        if version in TRACKS or minor_version(version) == minor_version(self._default_version()):
+        if version in TRACKS:
             return self.default
-        installed = sorted({self._default_version(), *self._named})
+        default = self._default_version(check)
+        if minor_version(version) == minor_version(default):
+            return self.default
+        installed = sorted({default, *self._named})
         raise EngineError(
             f"dbt {version} is not installed here. Start the local dbt Cloud with --dbt-python "
             f"{minor_version(version) or version}=PATH, or choose one of: {', '.join(installed)}."
@@ -60,7 +59,7 @@ class Engines:
         for worker in (self.default, *self._named.values()):
             worker.close()
 
-    def _default_version(self) -> str:
+    def _default_version(self, check: Callable[[], None]) -> str:
         if self.default.dbt_version is None:
-            self.default.start()
+            self.default.start(check)
         return self.default.dbt_version or ""

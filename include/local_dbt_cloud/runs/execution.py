@@ -5,83 +5,56 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from shutil import copyfile
 
-from sqlalchemy.orm import Session
-
-from include.local_dbt_cloud.runs import steps as planning
-from include.local_dbt_cloud.runs.checkout import CheckoutError, check_out
-from include.local_dbt_cloud.runs.cloud_variables import cloud_variables
-from include.local_dbt_cloud.runs.deadline import Deadline
-from include.local_dbt_cloud.runs.deferral import (
+from ..settings import Settings
+from ..storage.commands import is_retryable
+from ..storage.dbt_project import DbtProject, DbtProjectError, read_dbt_project
+from ..storage.profiles import ProfileError
+from ..storage.runs import effective_version, end_step, move_run
+from ..storage.schemas import Job
+from ..storage.statuses import Status
+from ..storage.store import Store
+from ..storage.tables import RunRow, StepRow
+from . import steps as planning
+from .checkout import CheckoutError, check_out
+from .cloud_variables import cloud_variables
+from .deadline import Deadline
+from .deferral import (
     DeferralError,
     environment_to_defer,
     find_deferred_run,
 )
-from include.local_dbt_cloud.runs.engines import EngineError, Engines, effective_version
-from include.local_dbt_cloud.runs.outcomes import (
+from .engines import EngineError, Engines
+from .outcomes import (
     FAILED,
     SUCCEEDED,
     InterruptedRunError,
     Outcome,
     end_run,
 )
-from include.local_dbt_cloud.runs.retries import failed_index, plan_of
-from include.local_dbt_cloud.runs.run_folder import RunFolder
-from include.local_dbt_cloud.runs.steps import Step
-from include.local_dbt_cloud.runs.warehouse import WarehouseLock, ensure_raw_data
-from include.local_dbt_cloud.runs.worker_process import (
+from .run_folder import RunFolder
+from .run_plan import RunPlan, load_plan
+from .run_profile import RunProfile, write_profile
+from .steps import Step
+from .warehouse import Warehouse, WarehouseError
+from .worker_process import (
     DbtCommand,
     WorkerError,
     WorkerTimeoutError,
 )
-from include.local_dbt_cloud.settings import Settings
-from include.local_dbt_cloud.storage.commands import is_retryable, parse_command
-from include.local_dbt_cloud.storage.runs import end_step, move_run
-from include.local_dbt_cloud.storage.schemas import Environment, Job, RunRequest
-from include.local_dbt_cloud.storage.statuses import Status
-from include.local_dbt_cloud.storage.store import Store
-from include.local_dbt_cloud.storage.tables import RunRow, StepRow
-from include.local_dbt_cloud.storage.variables import environment_of_job
 
 log = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True)
-class RunPlan:
-    """A run as it was stored at its start; ``resumed`` has the artifacts that a retry needs."""
-
-    job: Job
-    request: RunRequest
-    environment: Environment
-    variables: dict[str, str]
-    steps: list[Step]
-    resumed: Path | None
-
-    def arguments(self, step: Step) -> list[str]:
-        """Return dbt's arguments for a step; empty if dbt does not run it."""
-        if step.resumes and self.resumed:
-            return ["retry", "--state", str(self.resumed)]
-        return parse_command(step.command) if step.command else []
-
-
-def load_plan(session: Session, run_id: int, runs: Path) -> RunPlan:
-    """Return the plan of a stored run; ``runs`` is the folder of all run folders."""
-    run = session.get_one(RunRow, run_id)
-    resumed = None
-    if run.retrying_run_id is not None:
-        previous = session.get_one(RunRow, run.retrying_run_id)
-        resumed = RunFolder(runs / str(previous.id)).artifacts(failed_index(previous))
-    return RunPlan(
-        job=run.job_settings,
-        request=RunRequest.model_validate(run.trigger),
-        environment=Environment.model_validate(run.environment.definition),
-        variables=environment_of_job(session, run.job),
-        steps=plan_of(session, run),
-        resumed=resumed,
-    )
+STEP_ERRORS = (
+    WorkerError,
+    CheckoutError,
+    DeferralError,
+    DbtProjectError,
+    ProfileError,
+    WarehouseError,
+)
 
 
 class RunExecution:
@@ -93,7 +66,7 @@ class RunExecution:
         settings: Settings,
         store: Store,
         engines: Engines,
-        warehouse_lock: WarehouseLock,
+        warehouse: Warehouse,
     ) -> None:
         self.run_id = run_id
         self.folder = RunFolder(settings.runs / str(run_id))
@@ -102,7 +75,8 @@ class RunExecution:
         self._store = store
         self._engines = engines
         self._worker = engines.default
-        self._warehouse_lock = warehouse_lock
+        self._warehouse = warehouse
+        self._profile = RunProfile({}, {})
         self._interruption: Outcome | None = None
         self._deadline = Deadline.after(None)
 
@@ -131,11 +105,11 @@ class RunExecution:
 
     def _run_steps(self) -> Outcome:
         with self._store.read() as session:
-            plan = load_plan(session, self.run_id, self._settings.runs)
+            plan = load_plan(session, self.run_id, self._settings)
         self.folder.create()
         version = effective_version(plan.environment, plan.job, plan.request)
-        self._worker = self._engines.choose(version)
-        self._worker.start()
+        self._worker = self._engines.choose(version, self._check)
+        self._worker.start(self._check)
         self._check()
         with self._store.write() as session:
             run = session.get_one(RunRow, self.run_id)
@@ -159,7 +133,7 @@ class RunExecution:
                 self._check_out(plan, index)
             else:
                 self._write_profile(plan, index)
-        except (WorkerError, CheckoutError, DeferralError, OSError) as error:
+        except (*STEP_ERRORS, OSError) as error:
             self._check()
             self.folder.append_log(index, str(error))
             succeeded = False
@@ -179,28 +153,28 @@ class RunExecution:
             return row.id
 
     def _check_out(self, plan: RunPlan, index: int) -> None:
-        source = self._settings.dbt_project
-        checkout = check_out(self.folder, source, plan.request, plan.environment)
+        checkout = check_out(self.folder, plan.source, plan.request, plan.environment)
         self.folder.write_log(index, checkout.log)
         with self._store.write() as session:
             run = session.get_one(RunRow, self.run_id)
             run.git_branch, run.git_sha = checkout.branch, checkout.sha
 
     def _write_profile(self, plan: RunPlan, index: int) -> None:
-        job, request, warehouse = plan.job, plan.request, self._settings.warehouse
-        ensure_raw_data(warehouse)
-        output = planning.profile_output(job, plan.environment, request, warehouse)
-        name = planning.profile_name(self.folder.project)
-        text = planning.profile_yaml(name, output, planning.target_name(job, request))
-        (self.folder.path / "profiles.yml").write_text(text)
+        self._warehouse.prepare()
+        self._profile = write_profile(self.folder, self._settings, self._project, plan)
         if self._parse_cache.exists():
             copyfile(self._parse_cache, self.folder.parse_cache)
-        log = f"Profile {name}: schema {output['schema']}, {output['threads']} threads.\n"
-        self.folder.write_log(index, log + self._defer(job))
+        log = f"Profile {self._project.profile_name}: {self._profile.description}.\n"
+        self.folder.write_log(index, log + self._defer(plan.job))
+
+    @cached_property
+    def _project(self) -> DbtProject:
+        """Return the project that was checked out."""
+        return read_dbt_project(self.folder.project)
 
     @property
     def _parse_cache(self) -> Path:
-        return self._settings.partial_parse(self._worker.dbt_version or "")
+        return self._settings.partial_parse(self._project.name, self._worker.dbt_version or "")
 
     def _defer(self, job: Job) -> str:
         """Copy the state that the job defers to into the run's folder; return a log line."""
@@ -216,17 +190,21 @@ class RunExecution:
         step = self.folder.step(index)
         with self._store.read() as session:
             from_cloud = cloud_variables(session.get_one(RunRow, self.run_id), plan.environment)
-        variables = plan.variables | from_cloud | self.folder.dbt_environment(index)
+        own = self.folder.dbt_environment(index)
+        variables = self._profile.variables | plan.variables | from_cloud | own
+        if not self._project.profile:
+            variables["DBT_PROFILE"] = self._project.profile_name
         if self.folder.state.exists():
             variables = environment_to_defer(self.folder.state, arguments) | variables
         command = DbtCommand(
             arguments=arguments,
+            folder=str(self.folder.project),
             environment=variables,
             logs=str(step / "logs.txt"),
             debug_logs=str(step / "debug_logs.txt"),
         )
-        with self._warehouse_lock.take(arguments, self._check):
-            self._worker.start()
+        with self._warehouse.take(self._profile.adapter, arguments, self._check):
+            self._worker.start(self._check)
             try:
                 return self._worker.run(command, self._deadline.seconds_left, self._check)
             except WorkerTimeoutError:

@@ -8,10 +8,10 @@ from dataclasses import dataclass
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from include.local_dbt_cloud.storage.runs import create_run, end_open_steps, move_run, started_runs
-from include.local_dbt_cloud.storage.schemas import RunRequest
-from include.local_dbt_cloud.storage.statuses import Status
-from include.local_dbt_cloud.storage.tables import ACTIVE_STATE, JobRow, RunRow
+from ..storage.runs import create_run, end_open_steps, move_run, started_runs
+from ..storage.schemas import RunRequest
+from ..storage.statuses import Status
+from ..storage.tables import ACTIVE_STATE, JobRow, RunRow
 
 COMPLETION_CATEGORY = "job completion"
 AWAITED_JOB = JobRow.definition[("job_completion_trigger_condition", "condition", "job_id")]

@@ -7,11 +7,11 @@ from __future__ import annotations
 
 from sqlalchemy.orm import Session
 
-from include.local_dbt_cloud.runs.steps import Step, plan, plan_retry
-from include.local_dbt_cloud.storage.runs import create_run, newest_run_id
-from include.local_dbt_cloud.storage.schemas import RunRequest
-from include.local_dbt_cloud.storage.statuses import Status
-from include.local_dbt_cloud.storage.tables import JobRow, RunRow
+from ..storage.runs import create_run, newest_run_id
+from ..storage.schemas import RunRequest
+from ..storage.statuses import Status
+from ..storage.tables import JobRow, RunRow
+from .steps import Step, plan, plan_retry
 
 RERUN_CAUSE = "Rerun by API"
 
@@ -32,12 +32,15 @@ def create_retry(session: Session, failed: RunRow) -> RunRow:
     return retry
 
 
-def plan_of(session: Session, run: RunRow) -> list[Step]:
-    """Return all steps of a run; a retry has those of the original run from the failed one on."""
+def plan_of(session: Session, run: RunRow, connection: str = "") -> list[Step]:
+    """Return all steps of a run; a retry has those of the original run from the failed one on.
+
+    ``connection`` is for the name of the second step.
+    """
     if run.retrying_run_id is None:
-        return plan(run.job_settings, RunRequest.model_validate(run.trigger))
+        return plan(run.job_settings, RunRequest.model_validate(run.trigger), connection)
     previous = session.get_one(RunRow, run.retrying_run_id)
-    return plan_retry(plan_of(session, previous), failed_index(previous))
+    return plan_retry(plan_of(session, previous, connection), failed_index(previous))
 
 
 def steps_to_retry(session: Session, run: RunRow) -> list[Step]:

@@ -49,7 +49,14 @@ class RunFolder:
         self.target.mkdir(parents=True)
 
     def copy_project(self, source: Path) -> None:
-        shutil.copytree(source, self.project, ignore=LEFTOVERS)
+        """Copy the folder without dbt's leftovers, and without this server's data inside it."""
+        data = self.path.parents[1].resolve()
+
+        def ignored(folder: str, names: list[str]) -> set[str]:
+            own = {name for name in names if (Path(folder) / name).resolve() == data}
+            return own | LEFTOVERS(folder, names)
+
+        shutil.copytree(source, self.project, ignore=ignored)
 
     def open_step(self, index: int) -> None:
         self.step(index).mkdir(parents=True)

@@ -8,23 +8,24 @@ from __future__ import annotations
 import logging
 import threading
 
-from include.local_dbt_cloud.runs.engines import Engines
-from include.local_dbt_cloud.runs.execution import RunExecution
-from include.local_dbt_cloud.runs.outcomes import (
+from ..settings import Settings
+from ..storage.jobs_file import JobsFile
+from ..storage.runs import claim_next_run
+from ..storage.statuses import Status
+from ..storage.store import Store
+from ..storage.tables import RunRow
+from .engines import Engines
+from .execution import RunExecution
+from .outcomes import (
     CANCELLED,
     LOST,
     SERVER_STOPPED,
     end_abandoned_runs,
     end_run,
 )
-from include.local_dbt_cloud.runs.run_folder import remove_old_runs
-from include.local_dbt_cloud.runs.warehouse import WarehouseLock, ensure_raw_data
-from include.local_dbt_cloud.runs.worker_process import WorkerError
-from include.local_dbt_cloud.settings import Settings
-from include.local_dbt_cloud.storage.runs import claim_next_run
-from include.local_dbt_cloud.storage.statuses import Status
-from include.local_dbt_cloud.storage.store import Store
-from include.local_dbt_cloud.storage.tables import RunRow
+from .run_folder import remove_old_runs
+from .warehouse import Warehouse, WarehouseError
+from .worker_process import WorkerError
 
 CANCEL_SECONDS = 10.0  # a killed command ends within milliseconds; the rest is for busy machines
 WORKER_STOP_SECONDS = 1.5
@@ -35,20 +36,22 @@ log = logging.getLogger(__name__)
 
 
 class Runner:
-    """One thread and one dbt process per run slot, and more for pull requests."""
+    """One thread and one dbt process per run slot, and more for pull requests.
 
-    def __init__(self, settings: Settings, store: Store, slots: int) -> None:
+    The first process starts with the server, the others with their first runs.
+    """
+
+    def __init__(self, settings: Settings, store: Store, warehouse: Warehouse, slots: int) -> None:
         self._settings = settings
         self._store = store
-        self._warehouse_lock = WarehouseLock()
+        self._warehouse = warehouse
         self._engines: list[Engines] = []
         self._threads: list[threading.Thread] = []
-        for ci in [False] * slots + [True] * CI_RUNS:
+        for number in range(slots + CI_RUNS):
             engines = Engines(settings)
             self._engines.append(engines)
-            self._threads.append(
-                threading.Thread(target=self._work, args=(engines, ci), daemon=True)
-            )
+            arguments = (engines, number >= slots, number == 0)
+            self._threads.append(threading.Thread(target=self._work, args=arguments, daemon=True))
         self._executions: dict[int, RunExecution] = {}
         self._changed = threading.Condition()
         self._stopping = False
@@ -74,6 +77,15 @@ class Runner:
             execution.interrupt(CANCELLED)
             execution.finished.wait(CANCEL_SECONDS)
 
+    def reset(self, jobs_file: JobsFile) -> None:
+        """End all runs, then delete everything that is not in the jobs file."""
+        with self._changed:  # no worker takes a run meanwhile
+            for execution in self._executions.values():
+                execution.interrupt(CANCELLED)
+            for execution in self._executions.values():
+                execution.finished.wait(CANCEL_SECONDS)
+            self._store.reset(jobs_file)
+
     def stop(self) -> None:
         """End active runs as errors and every dbt process; queued runs wait for the next start."""
         with self._changed:
@@ -94,8 +106,8 @@ class Runner:
                 end_run(session, run, CANCELLED)
                 self._changed.notify_all()  # another run may wait for this one
 
-    def _work(self, engines: Engines, ci: bool) -> None:
-        if not ci:
+    def _work(self, engines: Engines, ci: bool, is_first: bool) -> None:
+        if is_first:
             self._warm_up(engines)
         while not self._stopping:
             try:
@@ -117,9 +129,9 @@ class Runner:
     def _warm_up(self, engines: Engines) -> None:
         """Prepare for the first run, which repeats failed preparations and reports the error."""
         try:
-            ensure_raw_data(self._settings.warehouse)
-        except Exception as error:
-            log.warning("Could not load the raw data yet: %s", error)
+            self._warehouse.prepare()
+        except WarehouseError as error:
+            log.warning("%s", error)
         try:
             engines.default.start()
         except WorkerError as error:
@@ -135,9 +147,7 @@ class Runner:
             if run_id is None:
                 self._wait()
                 return None
-            execution = RunExecution(
-                run_id, self._settings, self._store, engines, self._warehouse_lock
-            )
+            execution = RunExecution(run_id, self._settings, self._store, engines, self._warehouse)
             self._executions[run_id] = execution
             return execution
 

@@ -10,14 +10,14 @@ from datetime import datetime
 from sqlalchemy import Select, select
 from sqlalchemy.orm import Session
 
-from include.local_dbt_cloud.runs.outcomes import SUPERSEDED, end_run
-from include.local_dbt_cloud.storage.runs import create_run
-from include.local_dbt_cloud.storage.schedule import cron_of, next_time
-from include.local_dbt_cloud.storage.schemas import RunRequest
-from include.local_dbt_cloud.storage.statuses import Status
-from include.local_dbt_cloud.storage.store import Store
-from include.local_dbt_cloud.storage.tables import ACTIVE_STATE, JobRow, RunRow
-from include.local_dbt_cloud.times import now
+from ..storage.runs import create_run
+from ..storage.schedule import cron_of, next_time
+from ..storage.schemas import RunRequest
+from ..storage.statuses import Status
+from ..storage.store import Store
+from ..storage.tables import ACTIVE_STATE, JobRow, RunRow
+from ..times import now
+from .outcomes import SUPERSEDED, end_run
 
 SCHEDULED_CATEGORY = "scheduled"
 IS_SCHEDULED = RunRow.trigger["cause_category"].as_string() == SCHEDULED_CATEGORY

@@ -35,9 +35,10 @@ class WorkerTimeoutError(WorkerError):
 
 @dataclass(frozen=True)
 class DbtCommand:
-    """One dbt command, its environment variables, and the files its logs go to."""
+    """One dbt command, its folder and variables, and the files its logs go to."""
 
     arguments: list[str]
+    folder: str
     environment: dict[str, str]
     logs: str
     debug_logs: str
@@ -55,9 +56,13 @@ class WorkerProcess:
         self._lock = threading.Lock()
         self.dbt_version: str | None = None
 
-    def start(self) -> None:
-        """Start the process if none is running and wait until dbt is imported."""
+    def start(self, check: Callable[[], None] = lambda: None) -> None:
+        """Start the process if none is running and wait until dbt is imported.
+
+        ``check`` raises if no process is needed any more; a later interruption kills the process.
+        """
         with self._lock:
+            check()
             if self._closed:
                 raise WorkerError("The local dbt Cloud is stopping.")
             if self._process and self._process.poll() is None:

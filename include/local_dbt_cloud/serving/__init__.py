@@ -1,1 +1,1 @@
-"""Code that the local dbt Cloud and the local Fivetran and Census share."""
+"""Certificates, data folder and addresses: what other local servers and the launcher share."""

@@ -21,8 +21,8 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
-from include.local_dbt_cloud.serving.connections import DOCKER_NAME
-from include.local_dbt_cloud.serving.data_folder import writing
+from .connections import DOCKER_NAME, TRUSTED
+from .data_folder import writing
 
 NAMES = ("localhost", "127.0.0.1", "::1", DOCKER_NAME)
 CA_LIFE = timedelta(days=3650)
@@ -135,7 +135,7 @@ def _key_usage(signs_certificates: bool) -> x509.KeyUsage:
 
 def _bundle(files: Certificates, environment: Mapping[str, str]) -> bytes:
     """Return our authority and the roots that this process already trusts, else certifi's."""
-    named = (environment.get(name) for name in ("REQUESTS_CA_BUNDLE", "SSL_CERT_FILE"))
+    named = (environment.get(name) for name in TRUSTED)
     roots = {Path(path).resolve() for path in named if path and Path(path).is_file()}
     roots -= {files.bundle.resolve(), files.ca.resolve()}
     parts = [files.ca, *sorted(roots or {Path(certifi.where())})]

@@ -6,8 +6,10 @@ repeat them in their own formats; a test compares.
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass
 
+TRUSTED = ("REQUESTS_CA_BUNDLE", "SSL_CERT_FILE")  # what requests trusts; aiohttp, httpx and Go
 DOCKER_NAME = "local-dbt-cloud"  # of the container with the servers, for the other containers
 
 
@@ -39,3 +41,9 @@ FIVETRAN = LocalConnection(
 )
 CENSUS = LocalConnection("census_default", "census", 8581, login="", password="local-census-token")
 ALL = (DBT_CLOUD, FIVETRAN, CENSUS)
+
+
+def dbt_cloud_connection(host: str, account_id: int, token: str) -> str:
+    """Return Airflow's connection to a local dbt Cloud, as the value of ``AIRFLOW_CONN_…``."""
+    login = {"login": f"{account_id}", "password": token}
+    return json.dumps({"conn_type": DBT_CLOUD.conn_type, "host": host, **login})

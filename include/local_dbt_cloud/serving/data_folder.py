@@ -1,4 +1,4 @@
-"""The data folder: where it is, and the lock that keeps it to one local dbt Cloud."""
+"""The data folder, and the lock that keeps it to one local dbt Cloud."""
 
 from __future__ import annotations
 
@@ -9,12 +9,6 @@ from contextlib import contextmanager
 from pathlib import Path
 
 VARIABLE = "LOCAL_DBT_CLOUD_DATA"
-DEFAULT = "include/.local"  # below the project's root
-
-
-def default_data() -> Path:
-    """Return ``LOCAL_DBT_CLOUD_DATA``, else ``include/.local`` of this checkout."""
-    return Path(os.environ.get(VARIABLE) or Path(__file__).resolve().parents[3] / DEFAULT)
 
 
 class DataFolderError(Exception):
@@ -39,6 +33,8 @@ def hold(data: Path) -> Iterator[None]:
     """Create the folder and lock it for this process; raise DataFolderError on failure."""
     with writing(data):
         (data / "runs").mkdir(exist_ok=True)
+        if not (data / ".gitignore").exists():  # it has keys, and may be in a project's checkout
+            (data / ".gitignore").write_text("*\n")
         lock = (data / "server.lock").open("a+")
     with lock:
         try:

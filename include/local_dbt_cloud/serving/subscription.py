@@ -19,8 +19,7 @@ import requests
 from requests.adapters import HTTPAdapter
 from urllib3.util import Retry
 
-from include.local_dbt_cloud.serving.connections import DBT_CLOUD
-from include.local_dbt_cloud.serving.data_folder import default_data
+from .connections import DBT_CLOUD
 
 RECEIVER_PATH = "/webhooks/dbt-cloud"  # plugins/receive_dbt_cloud_webhooks.py
 CONN_ID = "dbt_cloud_webhooks"  # its password is the secret
@@ -96,7 +95,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m include.local_dbt_cloud.serving.subscription")
     parser.add_argument("url", help="of the local dbt Cloud")
     parser.add_argument("receiver", help="the URL of Airflow's webhook receiver")
-    parser.add_argument("--data", type=Path, default=default_data())
+    parser.add_argument("--data", type=Path, required=True)
     arguments = parser.parse_args()
     token = os.environ.get("LOCAL_DBT_CLOUD_TOKEN") or DBT_CLOUD.password
     try:

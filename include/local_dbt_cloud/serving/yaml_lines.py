@@ -1,10 +1,30 @@
-"""Line numbers in YAML files, for error messages."""
+"""YAML files, and line numbers in them for error messages."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
 
 import yaml
+
+
+class YamlError(Exception):
+    """The file cannot be read; the message has file, line and reason."""
+
+
+def read_yaml(file: Path) -> Any:
+    """Return the content of a file; raise YamlError if it cannot be read."""
+    try:
+        return yaml.safe_load(file.read_text())
+    except (OSError, UnicodeDecodeError) as error:
+        reason = getattr(error, "strerror", None) or "it is not UTF-8 text"
+        raise YamlError(f"{file} cannot be read: {reason}.") from None
+    except yaml.YAMLError as error:
+        mark = getattr(error, "problem_mark", None)
+        line = f", line {mark.line + 1}" if mark else ""
+        reason = getattr(error, "problem", None) or "not YAML"
+        raise YamlError(f"{file}{line}: {reason}.") from None
 
 
 def line_of(root: yaml.Node | None, location: Sequence[int | str]) -> int:

@@ -7,14 +7,15 @@ from typing import TypeVar
 from sqlalchemy import ColumnElement, func, select, update
 from sqlalchemy.orm import Session
 
-from include.local_dbt_cloud.storage.schemas import Environment, Job, Project
-from include.local_dbt_cloud.storage.tables import (
+from .schemas import Environment, Job, Project
+from .tables import (
     ACTIVE_STATE,
     DELETED_STATE,
     DefinedRow,
     EnvironmentRow,
     JobRow,
     ProjectRow,
+    ResourceRow,
 )
 
 # Between the short ids of dbt Cloud's oldest accounts and the long ones of today's, so that the ids
@@ -24,7 +25,7 @@ CREATED_IDS = range(1_000_000_001, 2_000_000_000)
 AnyRow = TypeVar("AnyRow", bound=DefinedRow)
 
 
-def next_id(session: Session, row_type: type[DefinedRow]) -> int:
+def next_id(session: Session, row_type: type[DefinedRow] | type[ResourceRow]) -> int:
     """Return the id of the next row of a kind that is created over the API."""
     created = row_type.id.between(CREATED_IDS.start, CREATED_IDS.stop)
     newest = session.scalar(select(func.max(row_type.id)).where(created))
@@ -45,6 +46,7 @@ def set_state(session: Session, row: DefinedRow, state: int) -> None:
     if state == DELETED_STATE and isinstance(row, ProjectRow):
         _delete(session, EnvironmentRow, EnvironmentRow.project_id == row.id)
         _delete(session, JobRow, JobRow.project_id == row.id)
+        _delete(session, ResourceRow, ResourceRow.project_id == row.id)
     if state == DELETED_STATE and isinstance(row, EnvironmentRow):
         _delete(session, JobRow, JobRow.environment_id == row.id)
 
@@ -54,5 +56,9 @@ def find_active(session: Session, row_type: type[AnyRow], row_id: int | None) ->
     return row if row and row.state == ACTIVE_STATE else None
 
 
-def _delete(session: Session, row_type: type[DefinedRow], condition: ColumnElement[bool]) -> None:
+def _delete(
+    session: Session,
+    row_type: type[DefinedRow] | type[ResourceRow],
+    condition: ColumnElement[bool],
+) -> None:
     session.execute(update(row_type).where(condition).values(state=DELETED_STATE))

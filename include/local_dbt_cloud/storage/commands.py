@@ -23,6 +23,7 @@ ACCEPTED = frozenset(
         ("show",),
         ("snapshot",),
         ("source", "freshness"),
+        ("source", "snapshot-freshness"),  # its older name
         ("test",),
     }
 )
@@ -45,6 +46,7 @@ REFUSED_OPTIONS = frozenset(
 
 # One-letter options may be combined, as in `-dxr FILE`: -r is --record-timing-info, and only
 # `dbt source freshness` has -o, --output, for the file of its results.
+FRESHNESS = frozenset({"freshness", "snapshot-freshness"})
 TIMING_FILE = re.compile(r"-[dfhqvxV]*r")
 RESULTS_FILE = re.compile(r"-[dfhqvxV]*o|--output$")
 
@@ -92,7 +94,7 @@ def _check_options(command: str, arguments: list[str]) -> None:
     for argument in arguments:
         option = argument.partition("=")[0]
         names_file = TIMING_FILE.match(option) or (
-            "freshness" in arguments and RESULTS_FILE.match(option)
+            FRESHNESS.intersection(arguments) and RESULTS_FILE.match(option)
         )
         if option in REFUSED_OPTIONS or names_file:
             raise ValueError(f"`{command}` is not accepted: each run sets {option} itself.")

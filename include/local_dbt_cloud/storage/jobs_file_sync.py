@@ -8,18 +8,21 @@ from __future__ import annotations
 
 import logging
 
+from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from include.local_dbt_cloud.storage.jobs_file import JobsFile
-from include.local_dbt_cloud.storage.schemas import Schema
-from include.local_dbt_cloud.storage.tables import (
+from .jobs_file import JobsFile
+from .schemas import JobVariable, Schema
+from .tables import (
     ACTIVE_STATE,
     AccountRow,
     DefinedRow,
     EnvironmentRow,
+    EnvironmentVariableRow,
     JobRow,
     ProjectRow,
 )
+from .variables import same_scope
 
 log = logging.getLogger(__name__)
 
@@ -35,6 +38,24 @@ def apply(session: Session, jobs_file: JobsFile) -> None:
     for job in jobs_file.jobs:
         columns = home | {"project_id": job.project_id, "environment_id": job.environment_id}
         _apply_entry(session, JobRow, job, **columns)
+    projects = {job.id: job.project_id for job in jobs_file.jobs}
+    for variable in jobs_file.variables:
+        _apply_variable(session, variable, home | {"project_id": projects[variable.job_id]})
+
+
+def _apply_variable(session: Session, variable: JobVariable, place: dict[str, int]) -> None:
+    """Write the value; over the API it can be changed until the next start."""
+    row = EnvironmentVariableRow(
+        **place,
+        type="job",
+        job_definition_id=variable.job_id,
+        name=variable.name,
+        value=variable.value,
+    )
+    if existing := session.scalar(select(EnvironmentVariableRow).where(same_scope(row))):
+        existing.value = variable.value
+    else:
+        session.add(row)
 
 
 def _apply_entry(

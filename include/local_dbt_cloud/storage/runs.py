@@ -7,10 +7,10 @@ from collections.abc import Collection, Sequence
 from sqlalchemy import exists, func, select
 from sqlalchemy.orm import Session, aliased
 
-from include.local_dbt_cloud.storage.schemas import RunRequest
-from include.local_dbt_cloud.storage.statuses import TIMESTAMPS, TRANSITIONS, Status
-from include.local_dbt_cloud.storage.tables import JobRow, RunRow, StepRow
-from include.local_dbt_cloud.times import now
+from ..times import now
+from .schemas import Environment, Job, RunRequest
+from .statuses import TIMESTAMPS, TRANSITIONS, Status
+from .tables import JobRow, RunRow, StepRow
 
 STARTED_STATUSES = (int(Status.STARTING), int(Status.RUNNING))
 
@@ -23,6 +23,7 @@ def create_run(
     **columns: object,
 ) -> RunRow:
     """Create a queued run of ``job``, with the job's current definition."""
+    environment = Environment.model_validate(job.environment.definition)
     category = {"cause_category": cause_category} if cause_category else {}
     run = RunRow(
         account_id=job.account_id,
@@ -31,11 +32,20 @@ def create_run(
         job_id=job.id,
         trigger=request.model_dump(mode="json") | category,
         job_definition=job.definition,
+        dbt_version=effective_version(environment, job.settings, request),
         **columns,
     )
     session.add(run)
     session.flush()
     return run
+
+
+def effective_version(environment: Environment, job: Job, request: RunRequest) -> str:
+    """Return the dbt version of the trigger, else of the job, else of its environment.
+
+    The version that runs replaces it when the run starts (CONTRACT.md, section 3.3).
+    """
+    return request.dbt_version_override or job.dbt_version or environment.dbt_version
 
 
 def move_run(run: RunRow, status: Status, message: str | None = None) -> None:

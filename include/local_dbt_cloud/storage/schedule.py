@@ -80,9 +80,23 @@ def checked_schedule(schedule: dict[str, Any]) -> dict[str, Any]:
 
 
 def with_defaults(schedule: dict[str, Any]) -> dict[str, Any]:
-    """Return the posted schedule with the parts that clients read: ``cron``, ``date``, ``time``."""
+    """Return the posted schedule with the parts that clients read: ``cron``, ``date``, ``time``.
+
+    The days of ``interval_cron`` are only in its cron expression: clients read them from ``days``.
+    """
     given = {name: value for name, value in schedule.items() if value or name not in DEFAULT}
-    return {**DEFAULT, **given, "cron": cron_of(schedule)}
+    cron = cron_of(schedule)
+    filled = {**DEFAULT, **given, "cron": cron}
+    if filled["date"]["type"] == "interval_cron" and not filled["date"].get("days"):
+        filled["date"] = {**filled["date"], "days": _days_in(cron)}
+    return filled
+
+
+def _days_in(cron: str) -> list[int]:
+    from croniter import croniter  # only jobs with their own schedule need it
+
+    days: list[Any] = croniter.expand(cron)[0][4]
+    return list(range(7)) if "*" in days else days
 
 
 def cron_of(schedule: dict[str, Any]) -> str:

@@ -17,8 +17,8 @@ from pydantic import (
     model_validator,
 )
 
-from include.local_dbt_cloud.storage.commands import parse_command
-from include.local_dbt_cloud.storage.schedule import checked_schedule
+from .commands import REFUSED_OPTIONS, parse_command
+from .schedule import checked_schedule
 
 MAX_ID = 2**63 - 1
 # Fields that mark a run as CI: it builds a pull request, beside production.
@@ -28,6 +28,13 @@ PULL_REQUEST_IDS = (
     "azure_pull_request_id",
     "non_native_pull_request_id",
 )
+STATE_AWARE, DBT_STATE = "state_aware_orchestration", "dbt_state"  # cost optimization features
+# dbt reads its options from variables too; these options are set by the server.
+RESERVED_VARIABLES = frozenset(
+    prefix + option.removeprefix("--").replace("-", "_").upper()
+    for option in REFUSED_OPTIONS
+    for prefix in ("DBT_", "DBT_ENGINE_")
+) | {"DBT_ARTIFACT_STATE_PATH", "DBT_ENGINE_ARTIFACT_STATE_PATH", "DBT_ENGINE_RECORDER_FILE_PATH"}
 Id = Annotated[int, Field(ge=1, le=MAX_ID)]
 Seconds = Annotated[int, Field(ge=0, le=86400)]
 Name = Annotated[str, Field(min_length=1, max_length=255)]
@@ -38,6 +45,26 @@ def accepted_command(command: str) -> str:
     """Return the command unchanged; raise ValueError if it is not an accepted dbt command."""
     parse_command(command)
     return command
+
+
+def free_variable_name(name: str) -> str:
+    """Return the name unchanged; raise ValueError if the server sets that variable itself."""
+    if name in RESERVED_VARIABLES:
+        raise ValueError(f"each run sets {name} itself")
+    return name
+
+
+def folder_inside(folder: str | None) -> str | None:
+    """Return the subdirectory unchanged; raise ValueError if it is not inside its repository."""
+    if folder and ".." in folder.split("/"):
+        raise ValueError("must be a folder inside the repository")
+    return folder
+
+
+VariableName = Annotated[
+    str, Field(pattern=r"^DBT_[A-Za-z0-9_]+$", max_length=255), AfterValidator(free_variable_name)
+]
+VariableValue = Annotated[str, Field(pattern=r"^[^\x00]*$", max_length=65536)]
 
 
 JobCommand = Annotated[str, AfterValidator(accepted_command)]
@@ -59,7 +86,7 @@ class Schema(BaseModel):
 class Account(Schema):
     id: Id
     name: str
-    run_slots: int = Field(default=1, ge=1, le=16)
+    run_slots: int = Field(default=0, ge=0, le=16)  # 0: what the adapter allows
 
 
 class ProjectFields(Schema):
@@ -68,7 +95,7 @@ class ProjectFields(Schema):
     connection_id: int | None = None
     repository_id: int | None = None
     semantic_layer_config_id: int | None = None
-    dbt_project_subdirectory: str | None = None
+    dbt_project_subdirectory: Annotated[str | None, AfterValidator(folder_inside)] = None
     docs_job_id: int | None = None
     freshness_job_id: int | None = None
     type: Literal[0, 1] = 0
@@ -89,15 +116,19 @@ class EnvironmentFields(Schema):
     credentials_id: int | None = None
     connection_id: int | None = None
     extended_attributes_id: int | None = None
+    primary_profile_id: int | None = None
     enable_model_query_history: bool = False
 
 
 class Environment(EnvironmentFields):
-    """``schema`` is the schema of its models; dbt Cloud keeps it with the credentials."""
+    """``schema`` is the schema of its models; dbt Cloud keeps it with the credentials.
+
+    Empty, it is that of the profile.
+    """
 
     id: Id
     project_id: Id
-    schema_name: str = Field(default="analytics", alias="schema")
+    schema_name: str = Field(default="", alias="schema")
 
 
 class Execution(Schema):
@@ -139,7 +170,7 @@ class JobFields(Schema):
     project_id: Id
     environment_id: Id
     name: Name
-    execute_steps: list[JobCommand] = Field(min_length=1)
+    execute_steps: list[JobCommand] = []
     description: str = ""
     dbt_version: str | None = None
     execution: Execution = Execution()
@@ -160,6 +191,30 @@ class JobFields(Schema):
     force_node_selection: bool | None = None
     job_completion_trigger_condition: CompletionTrigger | None = None
     job_type: JobType | None = None
+
+    @model_validator(mode="after")
+    def with_both_fields_of_optimization(self) -> Self:
+        """Set the list and the older flag, which is true without state-aware orchestration.
+
+        dbt Cloud reads the flag if a client sends no list, and stores ``dbt_state`` alone.
+        """
+        if "cost_optimization_features" not in self.model_fields_set:
+            off = self.force_node_selection is not False
+            self.cost_optimization_features = [] if off else [STATE_AWARE]
+        elif DBT_STATE in self.cost_optimization_features:
+            self.cost_optimization_features = [DBT_STATE]
+        self.force_node_selection = not {STATE_AWARE, DBT_STATE}.intersection(
+            self.cost_optimization_features
+        )
+        return self
+
+
+class JobVariable(Schema):
+    """A value of a variable for one job."""
+
+    job_id: Id
+    name: VariableName
+    value: VariableValue
 
 
 class Job(JobFields):

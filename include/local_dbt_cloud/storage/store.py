@@ -8,14 +8,14 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import Engine, create_engine, event, inspect
+from sqlalchemy import Engine, create_engine, delete, event, inspect
 from sqlalchemy.exc import DatabaseError
 from sqlalchemy.orm import Session
 
-from include.local_dbt_cloud.serving.data_folder import DataFolderError
-from include.local_dbt_cloud.storage import jobs_file_sync
-from include.local_dbt_cloud.storage.jobs_file import JobsFile
-from include.local_dbt_cloud.storage.tables import Row
+from ..serving.data_folder import DataFolderError
+from . import jobs_file_sync
+from .jobs_file import JobsFile
+from .tables import Row
 
 
 class Store:
@@ -52,6 +52,13 @@ class Store:
             has_more_to_do = self._before_commit(session)
         if has_more_to_do:
             self.after_commit()
+
+    def reset(self, jobs_file: JobsFile) -> None:
+        """Delete everything that is not in the jobs file; ids of runs are not used again."""
+        with self.write() as session:
+            for table in reversed(Row.metadata.sorted_tables):
+                session.execute(delete(table))
+            jobs_file_sync.apply(session, jobs_file)
 
     def close(self) -> None:
         self._engine.dispose()

@@ -20,9 +20,9 @@ from sqlalchemy.ext.hybrid import hybrid_property
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column, relationship
 from sqlalchemy.types import TypeDecorator
 
-from include.local_dbt_cloud.storage.schemas import PULL_REQUEST_IDS, Job, RunRequest
-from include.local_dbt_cloud.storage.statuses import ACTIVE, Status
-from include.local_dbt_cloud.times import now
+from ..times import now
+from .schemas import PULL_REQUEST_IDS, Job, RunRequest
+from .statuses import ACTIVE, Status
 
 ACTIVE_STATE, DELETED_STATE = 1, 2
 
@@ -112,6 +112,28 @@ class EnvironmentVariableRow(Row):
     name: Mapped[str]
     type: Mapped[str]
     value: Mapped[str]
+    created_at: Mapped[datetime] = mapped_column(default=now)
+    updated_at: Mapped[datetime] = mapped_column(default=now, onupdate=now)
+
+
+class ResourceRow(Row):
+    """A stored resource, such as a connection or a group; ``kind`` names its schema.
+
+    ``owner_id`` is the resource that a part belongs to, such as the group of a permission.
+    ``token_hash`` is the SHA-256 of a service token, the only trace of it.
+    """
+
+    __tablename__ = "stored_resources"
+    __table_args__ = (Index("resources_of_kind", "kind", "account_id", "id"),)
+
+    id: Mapped[int] = mapped_column(BigId, primary_key=True)
+    account_id: Mapped[int] = mapped_column(BigId)
+    project_id: Mapped[int | None] = mapped_column(BigId, index=True)
+    owner_id: Mapped[int | None] = mapped_column(BigId, index=True)
+    kind: Mapped[str]
+    definition: Mapped[dict[str, Any]]
+    token_hash: Mapped[str | None] = mapped_column(index=True)
+    state: Mapped[int] = mapped_column(default=ACTIVE_STATE)
     created_at: Mapped[datetime] = mapped_column(default=now)
     updated_at: Mapped[datetime] = mapped_column(default=now, onupdate=now)
 

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from sqlalchemy import ColumnElement, and_, or_, select
 from sqlalchemy.orm import Session
 
-from include.local_dbt_cloud.storage.tables import (
+from .tables import (
     ACTIVE_STATE,
     EnvironmentRow,
     EnvironmentVariableRow,

@@ -13,9 +13,9 @@ from typing import Any
 from sqlalchemy import event, select
 from sqlalchemy.orm import Session, object_session
 
-from include.local_dbt_cloud.storage.statuses import Status
-from include.local_dbt_cloud.storage.tables import ProjectRow, RunRow
-from include.local_dbt_cloud.webhooks.tables import DeliveryRow, SubscriptionRow, new_id
+from ..storage.statuses import Status
+from ..storage.tables import ProjectRow, RunRow
+from .tables import DeliveryRow, SubscriptionRow, new_id
 
 STARTED, COMPLETED, ERRORED = "job.run.started", "job.run.completed", "job.run.errored"
 

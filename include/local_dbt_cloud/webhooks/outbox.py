@@ -9,8 +9,8 @@ from datetime import datetime, timedelta
 from sqlalchemy import delete, func, select, update
 from sqlalchemy.orm import Session
 
-from include.local_dbt_cloud.times import now
-from include.local_dbt_cloud.webhooks.tables import AttemptRow, DeliveryRow, SubscriptionRow
+from ..times import now
+from .tables import AttemptRow, DeliveryRow, SubscriptionRow
 
 MAX_FAILED_ATTEMPTS = 5  # in a row; then dbt Cloud deactivates a webhook
 LOG_DAYS = 30

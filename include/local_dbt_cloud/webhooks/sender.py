@@ -17,9 +17,9 @@ from typing import TYPE_CHECKING
 
 from sqlalchemy.exc import SQLAlchemyError
 
-from include.local_dbt_cloud.storage.store import Store
-from include.local_dbt_cloud.times import now
-from include.local_dbt_cloud.webhooks.outbox import (
+from ..storage.store import Store
+from ..times import now
+from .outbox import (
     Attempt,
     PendingDelivery,
     delete_old_deliveries,

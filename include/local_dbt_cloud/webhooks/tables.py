@@ -8,8 +8,8 @@ from datetime import datetime
 from sqlalchemy import ForeignKey, Index
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 
-from include.local_dbt_cloud.storage.tables import BigId, Row
-from include.local_dbt_cloud.times import now
+from ..storage.tables import BigId, Row
+from ..times import now
 
 OWNED = "all, delete-orphan"
 

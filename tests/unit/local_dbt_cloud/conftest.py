@@ -5,9 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from include.local_dbt_cloud.settings import JOBS_FILE
 from include.local_dbt_cloud.storage.jobs_file import read_jobs_file
 from include.local_dbt_cloud.storage.store import Store
+from tests.bundled import JOBS_FILE
 
 
 @pytest.fixture

@@ -5,10 +5,10 @@ from __future__ import annotations
 from fastapi import Request
 from fastapi.responses import JSONResponse
 
-from include.local_dbt_cloud.api.dependencies import Call, server_of
-from include.local_dbt_cloud.api.envelope import success
-from include.local_dbt_cloud.api.payloads.accounts import account_payload
-from include.local_dbt_cloud.storage.tables import AccountRow
+from ...storage.tables import AccountRow
+from ..dependencies import Call, server_of
+from ..envelope import success
+from ..payloads.accounts import account_payload
 
 USER_ID = 1  # the token's user; there are no others
 

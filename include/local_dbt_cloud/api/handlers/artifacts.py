@@ -8,12 +8,12 @@ from fastapi.responses import FileResponse, JSONResponse
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from include.local_dbt_cloud.api.dependencies import ApiCall, Call, PathId
-from include.local_dbt_cloud.api.envelope import success
-from include.local_dbt_cloud.api.errors import NotFoundError
-from include.local_dbt_cloud.api.handlers.runs import LISTING, find_run, folder_of
-from include.local_dbt_cloud.api.query import parse_integer
-from include.local_dbt_cloud.storage.tables import RunRow
+from ...storage.tables import RunRow
+from ..dependencies import ApiCall, Call, PathId
+from ..envelope import success
+from ..errors import NotFoundError
+from ..query import parse_integer
+from .runs import LISTING, find_run, folder_of
 
 
 def list_artifacts(call: Call, run_id: PathId) -> JSONResponse:

@@ -8,14 +8,14 @@ from typing import Any
 from fastapi.responses import JSONResponse
 from sqlalchemy.orm import Session
 
-from include.local_dbt_cloud.api.dependencies import ApiCall, Call, PathId
-from include.local_dbt_cloud.api.envelope import success
-from include.local_dbt_cloud.api.errors import InvalidRequestError, NotFoundError
-from include.local_dbt_cloud.api.handlers.projects import find_project
-from include.local_dbt_cloud.api.request_body import Body, RequestBody
-from include.local_dbt_cloud.api.request_schemas import BulkVariables, VariableNamed, VariableValues
-from include.local_dbt_cloud.storage.tables import EnvironmentVariableRow
-from include.local_dbt_cloud.storage.variables import environment_named, named
+from ...storage.tables import EnvironmentVariableRow
+from ...storage.variables import environment_named, named
+from ..dependencies import ApiCall, Call, PathId
+from ..envelope import success
+from ..errors import InvalidRequestError, NotFoundError
+from ..request_body import Body, RequestBody
+from ..request_schemas import BulkVariables, VariableNamed, VariableValues
+from .projects import find_project
 
 Change = Callable[[Session, ApiCall, int, VariableValues], list[int]]
 
@@ -26,7 +26,10 @@ def create_variables(call: Call, project_id: PathId, body: Body) -> JSONResponse
 
 
 def update_variables(call: Call, project_id: PathId, body: Body) -> JSONResponse:
-    """Set the given values, keep the others, and rename if ``new_name`` is given."""
+    """Set the given values, keep the others, and rename if ``new_name`` is given.
+
+    A key is an environment's name or the id of a value, which empty text then deletes.
+    """
     return _change(call, project_id, body, _update, 200)
 
 
@@ -91,21 +94,24 @@ def _update(
         raise InvalidRequestError(data={"new_name": f"{name} exists already"})
     for row in rows:
         row.name = name
-    return _set_values(session, call, project_id, name, variable)
+    by_id = {str(row.id): row for row in rows if str(row.id) in variable.environments}
+    for key, row in by_id.items():
+        row.value = variable.environments[key]
+        if not row.value:
+            session.delete(row)
+    return _set_values(session, call, project_id, name, variable, frozenset(by_id))
 
 
 def _set_values(
-    session: Session, call: ApiCall, project_id: int, name: str, variable: VariableValues
+    session: Session,
+    call: ApiCall,
+    project_id: int,
+    name: str,
+    variable: VariableValues,
+    done: frozenset[str] = frozenset(),
 ) -> list[int]:
-    """Set each value in its scope and return the ids of new values."""
-    places: dict[int | None, str] = {} if variable.project is None else {None: variable.project}
-    for environment, value in variable.environments.items():
-        found = environment_named(session, project_id, environment)
-        if found is None:
-            raise InvalidRequestError(data={environment: "is not an environment of the project"})
-        places[found.id] = value
-    if not places:
-        raise InvalidRequestError(data={"project": "a variable needs at least one value"})
+    """Set each value in its scope, but for the keys that are done; return the ids of new values."""
+    places = _places(session, project_id, variable, done)
     old = {
         row.environment_id: row
         for row in named(session, project_id, name)
@@ -128,3 +134,20 @@ def _set_values(
         added.append(row)
     session.flush()
     return [row.id for row in added]
+
+
+def _places(
+    session: Session, project_id: int, variable: VariableValues, done: frozenset[str]
+) -> dict[int | None, str]:
+    """Return environment id → value; None is the project's own value."""
+    places: dict[int | None, str] = {} if variable.project is None else {None: variable.project}
+    for environment, value in variable.environments.items():
+        if environment in done:
+            continue
+        found = environment_named(session, project_id, environment)
+        if found is None:
+            raise InvalidRequestError(data={environment: "is not an environment of the project"})
+        places[found.id] = value
+    if not places and not done:
+        raise InvalidRequestError(data={"project": "a variable needs at least one value"})
+    return places

@@ -3,40 +3,55 @@
 from __future__ import annotations
 
 import re
-from typing import Annotated, Any
+from collections.abc import Mapping
+from types import MappingProxyType
+from typing import Any
 
-from fastapi import Depends, Request
 from fastapi.responses import JSONResponse
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from include.local_dbt_cloud.api.dependencies import ApiCall, Call, PathId
-from include.local_dbt_cloud.api.envelope import success
-from include.local_dbt_cloud.api.errors import InvalidRequestError, NotFoundError
-from include.local_dbt_cloud.api.handlers.projects import find_project
-from include.local_dbt_cloud.api.payloads.accounts import (
+from ...storage.changes import define, find_active, next_id, set_state
+from ...storage.profiles import Output
+from ...storage.resources import find_resource
+from ...storage.schemas import Environment
+from ...storage.tables import DELETED_STATE, EnvironmentRow, ProjectRow
+from ...times import iso, spaced
+from ..connection_schemas import Connection
+from ..credential_schemas import Credentials
+from ..dependencies import ApiCall, Call, InProject, PathId
+from ..envelope import success
+from ..errors import InvalidRequestError, NotFoundError
+from ..payloads.accounts import (
     connection_payload,
     environment_payload,
     project_payload,
 )
-from include.local_dbt_cloud.api.query import (
+from ..payloads.resources import resource_payload
+from ..query import (
     Listing,
     above,
     contains,
     equals,
     page_of,
-    parse_integer,
     text_equals,
     text_within,
     within,
 )
-from include.local_dbt_cloud.api.request_body import Body
-from include.local_dbt_cloud.api.request_schemas import EnvironmentRequest, fields_of
-from include.local_dbt_cloud.storage.changes import define, find_active, next_id, set_state
-from include.local_dbt_cloud.storage.schemas import Environment
-from include.local_dbt_cloud.storage.tables import DELETED_STATE, EnvironmentRow, ProjectRow
-from include.local_dbt_cloud.times import iso, spaced
+from ..request_body import Body
+from ..request_schemas import EnvironmentRequest, fields_of
+from ..stored_schemas import Stored
+from .projects import find_project
+from .resources import check_exist
 
+REFERENCES = {
+    "connection_id": "connection",
+    "credentials_id": "credentials",
+    "extended_attributes_id": "extended_attributes",
+    "primary_profile_id": "profile",
+}
+ID_OF = {kind: field for field, kind in REFERENCES.items()}
+EMBEDDED: Mapping[str, type[Stored]] = {"connection": Connection, "credentials": Credentials}
 DEFINED = EnvironmentRow.definition
 LISTING = Listing(
     filters={
@@ -60,19 +75,8 @@ LISTING = Listing(
         "created_at": EnvironmentRow.created_at,
     },
     state=EnvironmentRow.state,
+    project=EnvironmentRow.project_id,
 )
-
-
-def project_of(request: Request) -> int | None:
-    """Return the project id in the URL; None in URLs of the whole account."""
-    text = request.path_params.get("project_id")
-    try:
-        return None if text is None else parse_integer(text)
-    except ValueError:
-        raise NotFoundError from None
-
-
-InProject = Annotated[int | None, Depends(project_of)]
 
 
 def list_environments(call: Call, project_id: InProject) -> JSONResponse:
@@ -97,6 +101,8 @@ def create_environment(call: Call, project_id: InProject, body: Body) -> JSONRes
     call.check_account(request.account_id)
     with call.server.store.write() as session:
         home = _owning_project(session, project_id, request.project_id)
+        call.check_project(home)
+        check_ids(session, request, home)
         schema = request.schema_name or default_schema(request.name)
         definition = _definition(next_id(session, EnvironmentRow), home, schema, request)
         row = EnvironmentRow(account_id=call.account_id, project_id=home, state=request.state)
@@ -117,6 +123,7 @@ def update_environment(
     with call.server.store.write() as session:
         row = _find(session, project_id, environment_id)
         home = _owning_project(session, row.project_id, request.project_id)
+        check_ids(session, request, home, row.definition)
         schema = request.schema_name or row.definition["schema"]
         define(row, _definition(row.id, home, schema, request))
         set_state(session, row, request.state)
@@ -131,6 +138,21 @@ def delete_environment(call: Call, project_id: InProject, environment_id: PathId
         set_state(session, row, DELETED_STATE)
         session.flush()
         return success(_describe(session, call, row))
+
+
+def check_ids(
+    session: Session,
+    request: EnvironmentRequest,
+    home: int,
+    before: Mapping[str, Any] = MappingProxyType({}),
+) -> None:
+    """Raise InvalidRequestError for an unknown connection, profile, or the like.
+
+    Ids that the environment has already, such as those in ``jobs.yaml``, may be of another account.
+    """
+    ids = {name: getattr(request, name) for name in REFERENCES}
+    changed = {name: one for name, one in ids.items() if one != before.get(name)}
+    check_exist(session, {name: (REFERENCES[name], one) for name, one in changed.items()}, home)
 
 
 def default_schema(environment: str) -> str:
@@ -167,12 +189,32 @@ def _find(session: Session, project_id: int | None, environment_id: int) -> Envi
 
 def _describe(session: Session, call: ApiCall, row: EnvironmentRow) -> dict[str, Any]:
     payload = environment_payload(row, iso if call.version == "v2" else spaced)
-    warehouse = str(call.server.settings.warehouse)
     project = session.get_one(ProjectRow, row.project_id)
+    output = call.server.output_of(project.id)
     if "project" in call.include:
-        payload["project"] = project_payload(project, warehouse)
-    if "connection" in call.include:
-        payload["connection"] = connection_payload(project, warehouse)
+        payload["project"] = project_payload(project, output)
+    if call.version == "v2":
+        payload |= _only_in_v2(project, output)
+    elif "connection" in call.include:
+        payload["connection"] = connection_payload(project, output)
+    for name in call.include & EMBEDDED.keys():
+        stored = find_resource(session, name, payload[ID_OF[name]])
+        if stored is not None:
+            payload[name] = resource_payload(session, EMBEDDED[name], stored, call.version)
     if "repository" in call.include:
         payload["repository"] = None  # there is no git integration
     return payload
+
+
+def _only_in_v2(project: ProjectRow, output: Output) -> dict[str, Any]:
+    """Return the fields that v3 does not have: v2 always embeds the connection."""
+    connection = connection_payload(project, output)
+    return {
+        "dbt_project_subdirectory": project.definition["dbt_project_subdirectory"],
+        "repository_id": None,
+        "repository": None,
+        "connection": connection | {"dbt_project_id": project.id},
+        "created_by_id": None,
+        "jobs": None,
+        "custom_environment_variables": None,
+    }

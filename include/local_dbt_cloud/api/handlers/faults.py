@@ -5,10 +5,10 @@ from __future__ import annotations
 from fastapi import Request
 from fastapi.responses import JSONResponse
 
-from include.local_dbt_cloud.api.dependencies import server_of
-from include.local_dbt_cloud.api.envelope import success
-from include.local_dbt_cloud.api.faults import Fault
-from include.local_dbt_cloud.api.request_body import Body
+from ..dependencies import server_of
+from ..envelope import success
+from ..faults import Fault
+from ..request_body import Body
 
 
 def list_faults(request: Request) -> JSONResponse:

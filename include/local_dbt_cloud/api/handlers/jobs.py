@@ -9,29 +9,12 @@ from fastapi.responses import JSONResponse
 from sqlalchemy import func, literal, select
 from sqlalchemy.orm import Session
 
-from include.local_dbt_cloud.api.dependencies import ApiCall, Call, PathId
-from include.local_dbt_cloud.api.envelope import success
-from include.local_dbt_cloud.api.errors import InvalidRequestError, NotFoundError
-from include.local_dbt_cloud.api.handlers.runs import created_run, describe_runs
-from include.local_dbt_cloud.api.payloads.jobs import job_payload
-from include.local_dbt_cloud.api.payloads.variables import variable_payload
-from include.local_dbt_cloud.api.query import (
-    Listing,
-    contains,
-    equals,
-    is_true,
-    page_of,
-    text_within,
-    within,
-)
-from include.local_dbt_cloud.api.request_body import Body
-from include.local_dbt_cloud.api.request_schemas import JobRequest, fields_of
-from include.local_dbt_cloud.runs.retries import create_rerun
-from include.local_dbt_cloud.storage.changes import define, find_active, next_id, set_state
-from include.local_dbt_cloud.storage.runs import create_run
-from include.local_dbt_cloud.storage.schemas import Job, RunRequest
-from include.local_dbt_cloud.storage.statuses import FINISHED, Status
-from include.local_dbt_cloud.storage.tables import (
+from ...runs.retries import create_rerun
+from ...storage.changes import define, find_active, next_id, set_state
+from ...storage.runs import create_run
+from ...storage.schemas import Job, RunRequest
+from ...storage.statuses import FINISHED, Status
+from ...storage.tables import (
     ACTIVE_STATE,
     DELETED_STATE,
     EnvironmentRow,
@@ -40,6 +23,24 @@ from include.local_dbt_cloud.storage.tables import (
     ProjectRow,
     RunRow,
 )
+from ...storage.without_effect import fields_without_effect
+from ..dependencies import ApiCall, Call, PathId
+from ..envelope import success
+from ..errors import InvalidRequestError, NotFoundError
+from ..payloads.jobs import job_payload
+from ..payloads.variables import variable_payload
+from ..query import (
+    Listing,
+    contains,
+    equals,
+    is_true,
+    page_of,
+    text_within,
+    within,
+)
+from ..request_body import Body, RequestBody
+from ..request_schemas import JobRequest, fields_of
+from .runs import created_run, describe_runs
 
 DEFINED = JobRow.definition
 LISTING = Listing(
@@ -61,6 +62,7 @@ LISTING = Listing(
         "updated_at": JobRow.updated_at,
     },
     state=JobRow.state,
+    project=JobRow.project_id,
 )
 ANY = frozenset(Status)
 NEWEST = {"most_recent_run": ANY, "most_recent_completed_run": FINISHED}
@@ -80,8 +82,15 @@ def get_job(call: Call, job_id: PathId) -> JSONResponse:
         return success(describe_jobs(session, call, [find_job(session, call, job_id)])[0])
 
 
-def create_job(call: Call, body: Body) -> JSONResponse:
+def parse_job(call: ApiCall, body: RequestBody) -> JobRequest:
     request = body.parse(JobRequest)
+    for name in fields_without_effect(request):
+        call.server.announce(name)
+    return request
+
+
+def create_job(call: Call, body: Body) -> JSONResponse:
+    request = parse_job(call, body)
     with call.server.store.write() as session:
         check_references(session, call, request)
         row = JobRow(account_id=call.account_id)
@@ -93,7 +102,7 @@ def create_job(call: Call, body: Body) -> JSONResponse:
 
 def update_job(call: Call, job_id: PathId, body: Body) -> JSONResponse:
     """Replace the job; omitted fields get their defaults. State 2 deletes it."""
-    request = body.parse(JobRequest)
+    request = parse_job(call, body)
     with call.server.store.write() as session:
         row = find_job(session, call, job_id)
         check_references(session, call, request)
@@ -114,6 +123,7 @@ def delete_job(call: Call, job_id: PathId) -> JSONResponse:
 def check_references(session: Session, call: ApiCall, request: JobRequest) -> None:
     """Raise InvalidRequestError unless account, project and environment belong together."""
     call.check_account(request.account_id)
+    call.check_project(request.project_id)
     environment = find_active(session, EnvironmentRow, request.environment_id)
     if find_active(session, ProjectRow, request.project_id) is None:
         message = f"project {request.project_id} does not exist"

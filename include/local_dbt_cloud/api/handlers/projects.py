@@ -8,21 +8,24 @@ from fastapi.responses import JSONResponse
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from include.local_dbt_cloud.api.dependencies import ApiCall, Call, PathId
-from include.local_dbt_cloud.api.envelope import success
-from include.local_dbt_cloud.api.errors import NotFoundError
-from include.local_dbt_cloud.api.payloads.accounts import project_payload
-from include.local_dbt_cloud.api.query import Listing, above, contains, equals, page_of, within
-from include.local_dbt_cloud.api.request_body import Body
-from include.local_dbt_cloud.api.request_schemas import ProjectRequest, fields_of
-from include.local_dbt_cloud.storage.changes import define, find_active, next_id, set_state
-from include.local_dbt_cloud.storage.schemas import Project
-from include.local_dbt_cloud.storage.tables import (
+from ...storage.changes import define, find_active, next_id, set_state
+from ...storage.resources import find_resource
+from ...storage.schemas import Project
+from ...storage.tables import (
     ACTIVE_STATE,
     DELETED_STATE,
     EnvironmentRow,
     ProjectRow,
 )
+from ..dependencies import ApiCall, Call, PathId
+from ..envelope import success
+from ..errors import NotFoundError
+from ..payloads.accounts import project_payload
+from ..payloads.resources import resource_payload
+from ..query import Listing, above, contains, equals, page_of, within
+from ..request_body import Body
+from ..request_schemas import ProjectRequest, fields_of
+from ..resource_schemas import Repository
 
 LISTING = Listing(
     filters={
@@ -33,6 +36,7 @@ LISTING = Listing(
     },
     order={"id": ProjectRow.id, "name": ProjectRow.name, "created_at": ProjectRow.created_at},
     state=ProjectRow.state,
+    project=ProjectRow.id,
 )
 
 
@@ -95,4 +99,8 @@ def describe_project(session: Session, call: ApiCall, row: ProjectRow) -> dict[s
         EnvironmentRow.project_id == row.id, EnvironmentRow.state == ACTIVE_STATE
     )
     embedded = session.scalars(environments) if "environments" in call.include else ()
-    return project_payload(row, str(call.server.settings.warehouse), embedded)
+    payload = project_payload(row, call.server.output_of(row.id), embedded)
+    repository = find_resource(session, "repository", payload["repository_id"])
+    if repository is not None:
+        payload["repository"] = resource_payload(session, Repository, repository, call.version)
+    return payload

@@ -11,12 +11,21 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session, defer, selectinload
 from sqlalchemy.orm.interfaces import ORMOption
 
-from include.local_dbt_cloud.api.dependencies import ApiCall, Call, PathId
-from include.local_dbt_cloud.api.envelope import success
-from include.local_dbt_cloud.api.errors import InvalidRequestError, NotFoundError
-from include.local_dbt_cloud.api.payloads.runs import RunView, run_payload
-from include.local_dbt_cloud.api.payloads.steps import step_payload
-from include.local_dbt_cloud.api.query import (
+from ...runs.retries import (
+    create_retry,
+    retry_not_supported_reason,
+    steps_to_retry,
+)
+from ...runs.run_folder import RunFolder
+from ...storage.runs import newest_run_id, newest_run_ids
+from ...storage.statuses import ACTIVE, Status
+from ...storage.tables import RunRow, StepRow
+from ..dependencies import ApiCall, Call, PathId
+from ..envelope import success
+from ..errors import InvalidRequestError, NotFoundError
+from ..payloads.runs import RunView, run_payload
+from ..payloads.steps import step_payload
+from ..query import (
     Listing,
     above,
     between,
@@ -27,15 +36,6 @@ from include.local_dbt_cloud.api.query import (
     text_within,
     within,
 )
-from include.local_dbt_cloud.runs.retries import (
-    create_retry,
-    retry_not_supported_reason,
-    steps_to_retry,
-)
-from include.local_dbt_cloud.runs.run_folder import RunFolder
-from include.local_dbt_cloud.storage.runs import newest_run_id, newest_run_ids
-from include.local_dbt_cloud.storage.statuses import ACTIVE, Status
-from include.local_dbt_cloud.storage.tables import RunRow, StepRow
 
 LISTING = Listing(
     filters={
@@ -61,6 +61,7 @@ LISTING = Listing(
         "created_at": RunRow.created_at,
         "finished_at": RunRow.finished_at,
     },
+    project=RunRow.project_id,
 )
 # Relations that `include_related` reads, loaded once per page.
 RELATED = {"run_steps": RunRow.steps, "job": RunRow.job, "environment": RunRow.environment}

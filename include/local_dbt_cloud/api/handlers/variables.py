@@ -8,27 +8,27 @@ from fastapi.responses import JSONResponse
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from include.local_dbt_cloud.api.dependencies import ApiCall, Call, PathId
-from include.local_dbt_cloud.api.envelope import success
-from include.local_dbt_cloud.api.errors import InvalidRequestError, NotFoundError
-from include.local_dbt_cloud.api.handlers.projects import find_project
-from include.local_dbt_cloud.api.payloads.variables import value_payload, variable_payload
-from include.local_dbt_cloud.api.query import parse_integer
-from include.local_dbt_cloud.api.request_body import Body
-from include.local_dbt_cloud.api.request_schemas import VariableRequest
-from include.local_dbt_cloud.storage.changes import find_active
-from include.local_dbt_cloud.storage.tables import (
+from ...storage.changes import find_active
+from ...storage.tables import (
     ACTIVE_STATE,
     DELETED_STATE,
     EnvironmentRow,
     EnvironmentVariableRow,
     JobRow,
 )
-from include.local_dbt_cloud.storage.variables import (
+from ...storage.variables import (
     find_duplicate,
     variables_of_job,
     variables_of_project,
 )
+from ..dependencies import ApiCall, Call, PathId
+from ..envelope import success
+from ..errors import InvalidRequestError, NotFoundError
+from ..payloads.variables import value_payload, variable_payload
+from ..query import parse_integer
+from ..request_body import Body
+from ..request_schemas import VariableRequest
+from .projects import find_project
 
 OWNERS: dict[str, tuple[str, type[EnvironmentRow] | type[JobRow]]] = {
     "environment": ("environment_id", EnvironmentRow),

@@ -10,21 +10,21 @@ from fastapi.responses import JSONResponse
 from sqlalchemy import select
 from sqlalchemy.orm import Session, selectinload
 
-from include.local_dbt_cloud.api.dependencies import ApiCall, Call
-from include.local_dbt_cloud.api.errors import NotFoundError
-from include.local_dbt_cloud.api.payloads.webhooks import (
+from ...times import now
+from ...webhooks.events import delivery_of
+from ...webhooks.outbox import deactivate, pending_delivery, record_attempt
+from ...webhooks.sender import post_once
+from ...webhooks.tables import DeliveryRow, SubscriptionRow
+from ..dependencies import ApiCall, Call
+from ..errors import NotFoundError
+from ..payloads.webhooks import (
     event_payload,
     receipt_payload,
     subscription_payload,
 )
-from include.local_dbt_cloud.api.query import Listing, ListQuery, page_of
-from include.local_dbt_cloud.api.request_body import Body
-from include.local_dbt_cloud.api.request_schemas import SubscriptionRequest
-from include.local_dbt_cloud.times import now
-from include.local_dbt_cloud.webhooks.events import delivery_of
-from include.local_dbt_cloud.webhooks.outbox import deactivate, pending_delivery, record_attempt
-from include.local_dbt_cloud.webhooks.sender import post_once
-from include.local_dbt_cloud.webhooks.tables import DeliveryRow, SubscriptionRow
+from ..query import Listing, ListQuery, page_of
+from ..request_body import Body
+from ..request_schemas import SubscriptionRequest
 
 # Ids are random: ordering by id uses the row's number, oldest first as in other lists.
 SUBSCRIPTION_LISTING = Listing(filters={}, order={"id": SubscriptionRow.number})

@@ -7,12 +7,11 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from include.local_dbt_cloud.storage.schemas import Environment, Project
-from include.local_dbt_cloud.storage.tables import AccountRow, EnvironmentRow, ProjectRow
-from include.local_dbt_cloud.times import iso, spaced
-
-CONNECTION_ID = 1  # the one warehouse
-
+from ...storage.profiles import Output, connection_details, connection_name
+from ...storage.resources import CONNECTION_ID
+from ...storage.schemas import Environment, Project
+from ...storage.tables import AccountRow, EnvironmentRow, ProjectRow
+from ...times import iso, spaced
 
 # Account fields that have no meaning in the local dbt Cloud.
 NOTHING = (
@@ -61,21 +60,23 @@ def account_payload(row: AccountRow) -> dict[str, Any]:
     }
 
 
-def connection_payload(project: ProjectRow, warehouse: str) -> dict[str, Any]:
-    """Return the connection; OpenLineage names datasets after ``type`` and ``details.path``.
+def connection_payload(project: ProjectRow, output: Output) -> dict[str, Any]:
+    """Return the connection; OpenLineage names datasets after ``type`` and ``details``.
 
-    The path starts at the working directory if it is inside, so that it is the same everywhere.
+    A path starts at the working directory if it is inside, so that it is the same everywhere.
     """
-    path, here = Path(warehouse), Path.cwd()
+    details, here = connection_details(output), Path.cwd()
+    if Path(details.get("path", "")).is_relative_to(here):
+        details["path"] = str(Path(details["path"]).relative_to(here))
     return {
         "id": CONNECTION_ID,
         "account_id": project.account_id,
         "project_id": project.id,
-        "name": "DuckDB",
-        "type": "duckdb",
+        "name": connection_name(output),
+        "type": output["type"],
         "created_by_id": None,
         "created_by_service_token_id": None,
-        "details": {"path": str(path.relative_to(here) if path.is_relative_to(here) else path)},
+        "details": details,
         "state": 1,
         "created_at": spaced(project.created_at),
         "updated_at": spaced(project.updated_at),
@@ -83,7 +84,7 @@ def connection_payload(project: ProjectRow, warehouse: str) -> dict[str, Any]:
 
 
 def project_payload(
-    row: ProjectRow, warehouse: str, environments: Iterable[EnvironmentRow] = ()
+    row: ProjectRow, output: Output, environments: Iterable[EnvironmentRow] = ()
 ) -> dict[str, Any]:
     return {
         "id": row.id,
@@ -93,7 +94,7 @@ def project_payload(
         "state": row.state,
         "created_at": spaced(row.created_at),
         "updated_at": spaced(row.updated_at),
-        "connection": connection_payload(row, warehouse),
+        "connection": connection_payload(row, output),
         "environments": [environment_payload(one) for one in environments],
         "repository": None,
         "group_permissions": [],
@@ -113,7 +114,6 @@ def environment_payload(
         "id": row.id,
         **environment.model_dump(exclude={"schema_name"}),
         "account_id": row.account_id,
-        "connection_id": CONNECTION_ID,
         "raw_dbt_version": environment.dbt_version,
         "is_deferrable": environment.type == "deployment",
         "enable_dbt_state": False,
@@ -121,7 +121,6 @@ def environment_payload(
         "created_at": moment(row.created_at),
         "updated_at": moment(row.updated_at),
         "project": None,
-        "primary_profile_id": None,
         "credentials": None,
         "fusion_readiness": None,
     }

@@ -4,16 +4,16 @@ from __future__ import annotations
 
 from typing import Any
 
-from include.local_dbt_cloud.api.payloads.accounts import environment_payload
-from include.local_dbt_cloud.storage.schedule import (
+from ...storage.schedule import (
     cron_of,
     describe_cron,
     next_time,
     with_defaults,
 )
-from include.local_dbt_cloud.storage.schemas import Job
-from include.local_dbt_cloud.storage.tables import DELETED_STATE, JobRow
-from include.local_dbt_cloud.times import humanized, iso, now
+from ...storage.schemas import Job
+from ...storage.tables import DELETED_STATE, JobRow
+from ...times import humanized, iso, now, zulu
+from .accounts import environment_payload
 
 
 def job_payload(row: JobRow, include: frozenset[str] = frozenset()) -> dict[str, Any]:
@@ -61,8 +61,8 @@ def embedded_job_payload(row: JobRow, job: Job) -> dict[str, Any]:
         "run_failure_count": 0,
         "is_deferrable": False,
         "job_type": job.computed_job_type,
-        "created_at": iso(row.created_at),
-        "updated_at": iso(row.updated_at),
+        "created_at": zulu(row.created_at),
+        "updated_at": zulu(row.updated_at),
     }
 
 

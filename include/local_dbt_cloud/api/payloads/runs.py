@@ -5,14 +5,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from include.local_dbt_cloud.api.payloads.accounts import environment_payload
-from include.local_dbt_cloud.api.payloads.jobs import embedded_job_payload
-from include.local_dbt_cloud.api.payloads.steps import step_payload
-from include.local_dbt_cloud.runs.retries import retry_not_supported_reason
-from include.local_dbt_cloud.runs.run_folder import RunFolder
-from include.local_dbt_cloud.storage.statuses import ACTIVE, Status
-from include.local_dbt_cloud.storage.tables import RunRow
-from include.local_dbt_cloud.times import ago, clock, humanized, now, spaced
+from ...runs.retries import retry_not_supported_reason
+from ...runs.run_folder import RunFolder
+from ...storage.statuses import ACTIVE, Status
+from ...storage.tables import RunRow
+from ...times import ago, clock, humanized, now, spaced
+from .accounts import environment_payload
+from .jobs import embedded_job_payload
+from .steps import step_payload
 
 
 @dataclass(frozen=True)
@@ -74,6 +74,8 @@ def trigger_payload(run: RunRow) -> dict[str, Any]:
         "job_definition_id": run.job_id,
         "cause_category": run.cause_category,
         "created_at": spaced(run.created_at),
+        "cause_humanized": run.trigger["cause"],
+        "job": None,
         **run.trigger,
     }
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from include.local_dbt_cloud.storage.tables import EnvironmentVariableRow
-from include.local_dbt_cloud.times import iso
+from ...storage.tables import EnvironmentVariableRow
+from ...times import iso
 
 SECRET_PREFIX = "DBT_ENV_SECRET"  # dbt hides these values in its logs
 HIDDEN = "*" * 10

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Any
 
-from include.local_dbt_cloud.webhooks.tables import AttemptRow, DeliveryRow, SubscriptionRow
+from ...webhooks.tables import AttemptRow, DeliveryRow, SubscriptionRow
 
 
 def subscription_payload(row: SubscriptionRow, with_secret: bool = False) -> dict[str, Any]:

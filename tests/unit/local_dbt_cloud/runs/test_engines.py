@@ -12,8 +12,8 @@ from pathlib import Path
 
 import pytest
 
-from include.local_dbt_cloud.__main__ import parse_settings
-from include.local_dbt_cloud.runs.engines import EngineError, Engines, effective_version
+from include.local_dbt_cloud.command_line import parse_settings
+from include.local_dbt_cloud.runs.engines import EngineError, Engines
 from include.local_dbt_cloud.runs.outcomes import CANCELLED, InterruptedRunError
 from include.local_dbt_cloud.runs.worker_process import (
     DbtCommand,
@@ -21,7 +21,6 @@ from include.local_dbt_cloud.runs.worker_process import (
     WorkerProcess,
     WorkerTimeoutError,
 )
-from include.local_dbt_cloud.storage.schemas import Environment, Job, RunRequest
 
 
 @pytest.fixture
@@ -54,34 +53,14 @@ def test_choose_returns_the_process_of_a_version(
     engines: Engines, version: str, name: str | None
 ) -> None:
     expected = engines.default if name is None else engines._named[name]
-    assert engines.choose(version) is expected
+    assert engines.choose(version, not_interrupted) is expected
 
 
 @pytest.mark.parametrize("version", ["1.1", "1.10", "1.120", "2.1", "latest-next", "", "dbt"])
 def test_choose_refuses_a_version_that_is_not_installed(engines: Engines, version: str) -> None:
     with pytest.raises(EngineError, match=f"dbt {version} is not installed here") as raised:
-        engines.choose(version)
+        engines.choose(version, not_interrupted)
     assert "choose one of: 1.11.16, 1.12, 2.0, extended, latest-fusion." in str(raised.value)
-
-
-@pytest.mark.parametrize(
-    ("of_job", "of_trigger", "expected"),
-    [(None, None, "1.11"), ("1.12", None, "1.12"), ("1.12", "2.0", "2.0"), (None, "2.0", "2.0")],
-)
-def test_trigger_replaces_the_version_of_the_job_and_that_of_the_environment(
-    of_job: str | None, of_trigger: str | None, expected: str
-) -> None:
-    environment = Environment(id=1, project_id=1, name="Production", dbt_version="1.11")
-    job = Job(
-        id=1,
-        project_id=1,
-        environment_id=1,
-        name="Daily",
-        execute_steps=["dbt build"],
-        dbt_version=of_job,
-    )
-    request = RunRequest(cause="test", dbt_version_override=of_trigger)
-    assert effective_version(environment, job, request) == expected
 
 
 @pytest.mark.parametrize(
@@ -137,6 +116,7 @@ def command(folder: Path, *arguments: str) -> DbtCommand:
     folder.mkdir()
     return DbtCommand(
         arguments=list(arguments),
+        folder=str(folder),
         environment={"DBT_LOG_PATH": str(folder), "DBT_REGION": "europe"},
         logs=str(folder / "logs.txt"),
         debug_logs=str(folder / "debug_logs.txt"),
@@ -145,6 +125,10 @@ def command(folder: Path, *arguments: str) -> DbtCommand:
 
 def not_interrupted() -> None:
     """Pass the check of a run that is not interrupted."""
+
+
+def interrupted() -> None:
+    raise InterruptedRunError(CANCELLED)
 
 
 def test_worker_runs_a_dbt_that_is_a_program(worker: WorkerProcess, tmp_path: Path) -> None:
@@ -187,13 +171,18 @@ def test_interrupted_command_ends_with_its_process(worker: WorkerProcess, tmp_pa
 def test_command_interrupted_before_its_start_does_not_run(
     worker: WorkerProcess, tmp_path: Path
 ) -> None:
-    def interrupted() -> None:
-        raise InterruptedRunError(CANCELLED)
-
     with pytest.raises(InterruptedRunError):
         worker.run(command(tmp_path / "step", "build"), 30, interrupted)
     assert not (tmp_path / "step" / "logs.txt").exists()
     assert worker.run(command(tmp_path / "next", "build"), 30, not_interrupted)
+
+
+def test_no_process_starts_for_an_interrupted_run(program: Path, tmp_path: Path) -> None:
+    """Otherwise each run of a queue that is cancelled waits until dbt is imported."""
+    worker = WorkerProcess(program, tmp_path)
+    with pytest.raises(InterruptedRunError):
+        worker.start(interrupted)
+    assert worker._process is None
 
 
 def test_command_that_takes_too_long_ends_with_its_process(

@@ -22,6 +22,20 @@ def test_keep_artifacts_ignores_links_in_target(tmp_path: Path) -> None:
     assert folder.artifact(1, "link.txt") is None
 
 
+def test_copied_project_has_no_data_folder_and_no_leftovers(tmp_path: Path) -> None:
+    source, data = tmp_path / "project", tmp_path / "project" / ".local_dbt_cloud"
+    (source / "models").mkdir(parents=True)
+    (source / "logs").mkdir()
+    (source / "models" / "a.sql").touch()
+    folder = RunFolder(data / "runs" / "1")
+    folder.create()
+    (data / "ca-key.pem").touch()
+
+    folder.copy_project(source)
+
+    assert [path.name for path in sorted(folder.project.rglob("*"))] == ["models", "a.sql"]
+
+
 def test_artifact_does_not_follow_a_link(tmp_path: Path) -> None:
     (tmp_path / "secret.txt").write_text("outside")
     folder = RunFolder(tmp_path / "runs" / "1")

@@ -11,6 +11,8 @@ from pathlib import Path
 import pytest
 import yaml
 
+from include.local_airflow.settings.launch import DATA
+from include.local_dbt_cloud.command_line import parse_settings
 from include.local_dbt_cloud.serving.connections import (
     ALL,
     CENSUS,
@@ -18,10 +20,10 @@ from include.local_dbt_cloud.serving.connections import (
     DOCKER_NAME,
     FIVETRAN,
 )
-from include.local_dbt_cloud.serving.data_folder import DEFAULT, VARIABLE, default_data
-from include.local_dbt_cloud.settings import JOBS_FILE
+from include.local_dbt_cloud.serving.data_folder import VARIABLE
 from include.local_dbt_cloud.storage.jobs_file import read_jobs_file
 from include.shop.warehouse import warehouse_path
+from tests.bundled import JOBS_FILE
 
 PROJECT = Path(__file__).parents[4]
 
@@ -81,6 +83,6 @@ def test_the_shop_s_warehouse_is_in_the_servers_data_folder(
 ) -> None:
     # It has a copy of the path, because a Dag is copied with include/shop/ only.
     monkeypatch.delenv(VARIABLE, raising=False)
-    assert warehouse_path().parent == default_data() == PROJECT / DEFAULT
+    assert warehouse_path().parent == parse_settings([]).data == PROJECT / DATA
     monkeypatch.setenv(VARIABLE, str(tmp_path))
-    assert warehouse_path().parent == default_data() == tmp_path
+    assert warehouse_path().parent == parse_settings([]).data == tmp_path

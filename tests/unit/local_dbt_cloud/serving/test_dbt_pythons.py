@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from include.local_dbt_cloud.__main__ import main, parse_settings
+from include.local_dbt_cloud.__main__ import main
+from include.local_dbt_cloud.command_line import parse_settings
 from include.local_dbt_cloud.serving.dbt_pythons import VARIABLE, DbtPythonError, given_pythons
 
 WRONG = ["1.12", "/bin/sh", "=/bin/sh", "1.12=", "1.12=/bin/sh,2.0", "a/b=/bin/sh"]

@@ -10,34 +10,35 @@ from typing import Any
 import pytest
 
 from include.local_dbt_cloud.serving.subscription import FILE, subscribe
-from tests.running_dbt_cloud import ACCOUNT_ID, TOKEN, RunningDbtCloud
+from include.local_dbt_cloud.testing import LocalDbtCloud
+from tests.bundled import ACCOUNT_ID, TOKEN
 
 AIRFLOW = "http://127.0.0.1:9/webhooks/dbt-cloud"
-PATH = f"../../../v3/accounts/{ACCOUNT_ID}/webhooks/subscription"
+PATH = f"/api/v3/accounts/{ACCOUNT_ID}/webhooks/subscription"
 
 
 @pytest.fixture
-def server(local_dbt_cloud: RunningDbtCloud) -> Iterator[RunningDbtCloud]:
+def server(local_dbt_cloud: LocalDbtCloud) -> Iterator[LocalDbtCloud]:
     yield local_dbt_cloud
     for one in subscriptions(local_dbt_cloud):
         local_dbt_cloud.request("DELETE", f"{PATH}/{one['id']}")
     (local_dbt_cloud.data / FILE).unlink()
 
 
-def subscriptions(server: RunningDbtCloud) -> list[dict[str, Any]]:
+def subscriptions(server: LocalDbtCloud) -> list[dict[str, Any]]:
     listed: list[dict[str, Any]] = server.get(f"{PATH}s")
     return listed
 
 
-def start(server: RunningDbtCloud, receiver: str = AIRFLOW) -> str:
+def start(server: LocalDbtCloud, receiver: str = AIRFLOW) -> str:
     return subscribe(server.url, TOKEN, server.data, receiver)
 
 
-def file_of(server: RunningDbtCloud) -> Path:
+def file_of(server: LocalDbtCloud) -> Path:
     return server.data / FILE
 
 
-def test_subscribe_reuses_and_reactivates_its_subscription(server: RunningDbtCloud) -> None:
+def test_subscribe_reuses_and_reactivates_its_subscription(server: LocalDbtCloud) -> None:
     secret = start(server)
     [made] = subscriptions(server)
     server.request("PUT", f"{PATH}/{made['id']}", json=made | {"active": False})
@@ -51,7 +52,7 @@ def test_subscribe_reuses_and_reactivates_its_subscription(server: RunningDbtClo
     assert file_of(server).stat().st_mode & 0o077 == 0
 
 
-def test_subscribe_recreates_a_deleted_subscription(server: RunningDbtCloud) -> None:
+def test_subscribe_recreates_a_deleted_subscription(server: LocalDbtCloud) -> None:
     secret = start(server)
     [made] = subscriptions(server)
     server.request("DELETE", f"{PATH}/{made['id']}")
@@ -60,7 +61,7 @@ def test_subscribe_recreates_a_deleted_subscription(server: RunningDbtCloud) -> 
     assert len(subscriptions(server)) == 1
 
 
-def test_subscribe_replaces_an_unreadable_file(server: RunningDbtCloud) -> None:
+def test_subscribe_replaces_an_unreadable_file(server: LocalDbtCloud) -> None:
     file_of(server).write_text("{")
 
     assert start(server) == json.loads(file_of(server).read_text())["hmac_secret"]

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from include.local_dbt_cloud.settings import JOBS_FILE
 from include.local_dbt_cloud.storage.jobs_file import JobsFileError, read_jobs_file
+from tests.bundled import JOBS_FILE
 
 
 def test_shipped_jobs_file_defines_the_jobs_of_the_dags() -> None:
@@ -39,6 +39,8 @@ def test_read_jobs_file_reports_the_line_of_a_mistake(
         ("  - id: 30605", "  - id: 65767", "id 65767 is used twice"),
         ("    environment_id: 29118", "    environment_id: 1", "job 65767: environment_id"),
         ("    name: Production", "    nam: Production", "environments.0.nam"),
+        ("before_runs: python -m", 'before_runs: "\'python -m" #', "before_runs: .*quotation"),
+        ("before_runs: python -m", 'before_runs: " " #', "before_runs: .*is not a command"),
     ],
 )
 def test_read_jobs_file_rejects_inconsistent_entries(

@@ -8,12 +8,12 @@ from pathlib import Path
 import pytest
 
 from include.local_dbt_cloud.serving.data_folder import DataFolderError
-from include.local_dbt_cloud.settings import JOBS_FILE
 from include.local_dbt_cloud.storage.changes import CREATED_IDS, define, next_id, set_state
 from include.local_dbt_cloud.storage.jobs_file import JobsFile, read_jobs_file
 from include.local_dbt_cloud.storage.schemas import Job
 from include.local_dbt_cloud.storage.store import Store
 from include.local_dbt_cloud.storage.tables import DELETED_STATE, JobRow
+from tests.bundled import JOBS_FILE
 
 DAILY_BUILD, BUILD_AFTER_LOAD = 65767, 30605
 

@@ -1,0 +1,1 @@
+"""The local dbt Cloud as an installed package, outside this checkout."""
