@@ -20,8 +20,9 @@ import httpx
 import pytest
 
 from tests.e2e.airflow_client import Airflow
-from tests.e2e.project import CHECKOUT, eventually
+from tests.e2e.project import CHECKOUT
 from tests.e2e.test_all_dags_at_once import DAGS, approve_what_waits, dags_as_cloned
+from tests.waiting import eventually
 
 NORMAL_USER = 1000  # owns the clone if root runs the tests, so that root's files stand out
 COMMAND_SECONDS = 3600.0  # the first build and the tests take 10 minutes on an idle machine
@@ -32,7 +33,6 @@ FOR_TRYING_OUT = (
     "local_airflow",
     "local_dbt_cloud",
     "local_fivetran_census",
-    "local_servers",
     "in_docker.sh",
 )
 

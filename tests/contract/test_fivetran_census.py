@@ -24,10 +24,9 @@ pytest.importorskip("airflow_provider_census")
 pytest.importorskip("supervisor", reason="needs requirements-dev.txt")
 
 import plugins.fivetran_host  # noqa: F401 - Airflow loads it, and the local Fivetran needs it
-from tests.conftest import CERTIFICATES
-from tests.e2e.project import eventually
-from tests.free_ports import free_port
-from tests.running_dbt_cloud import PROJECT, prepare_data
+from include.local_dbt_cloud.testing import free_port, share_authority
+from tests.bundled import PROJECT
+from tests.waiting import eventually
 
 # Warnings of the vendors' packages about their own names and aiohttp.
 pytestmark = pytest.mark.filterwarnings("default")
@@ -58,9 +57,11 @@ class Servers:
 
 
 @pytest.fixture
-def servers(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Servers]:
+def servers(
+    local_dbt_cloud_data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[Servers]:
     """Yield new servers without a sync, and Airflow's connections to them."""
-    prepare_data(CERTIFICATES.ca.parent, tmp_path)
+    share_authority(local_dbt_cloud_data, tmp_path)
     port = str(free_port())
     command = [sys.executable, "-m", "include.local_fivetran_census", "--port", port]
     process = subprocess.Popen([*command, "--data", tmp_path], cwd=PROJECT)

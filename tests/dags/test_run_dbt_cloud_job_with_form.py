@@ -9,13 +9,14 @@ from types import SimpleNamespace
 import pytest
 from airflow.providers.common.compat.sdk import AirflowFailException
 
-from tests.running_dbt_cloud import DAILY_BUILD, RunningDbtCloud
+from include.local_dbt_cloud.testing import LocalDbtCloud
+from tests.bundled import DAILY_BUILD
 
 FILE = Path(__file__).parents[2] / "dags" / "run_dbt_cloud_job_with_form.py"
 
 
 def test_run_that_fails_before_deferral_is_not_retried(
-    dbt_cloud_connection: RunningDbtCloud,
+    dbt_cloud_connection: LocalDbtCloud,
 ) -> None:
     task = runpy.run_path(str(FILE))["RunJobOperator"](
         task_id="run_job",

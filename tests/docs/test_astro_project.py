@@ -17,7 +17,7 @@ from typing import Any
 import pytest
 import yaml
 
-from tests.free_ports import free_port
+from include.local_dbt_cloud.testing import free_port
 
 pytestmark = pytest.mark.slow
 

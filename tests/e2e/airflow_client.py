@@ -8,7 +8,7 @@ from typing import Any
 
 import httpx
 
-from tests.e2e.project import PATIENCE, eventually
+from tests.waiting import PATIENCE, eventually
 
 ENDED = ("success", "failed")
 

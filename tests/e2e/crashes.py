@@ -14,7 +14,7 @@ from packaging.version import Version
 
 from include.dbt_cloud.events import job_runs
 from tests.e2e.airflow_client import Airflow
-from tests.e2e.project import Project, eventually
+from tests.e2e.project import Project
 from tests.e2e.variants import SHOWN, build_one_model, change_file, changed
 from tests.e2e.watching import (
     QUICK,
@@ -24,6 +24,7 @@ from tests.e2e.watching import (
     no_webhooks,
     run_outside,
 )
+from tests.waiting import eventually
 
 DAG = "run_dbt_cloud_job_exactly_once"
 TASK = "trigger_dbt_cloud_job_run"

@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from tests.e2e.project import Project, eventually
+from tests.e2e.project import Project
+from tests.waiting import eventually
 
 # A model's task ends in the triggerer, where Airflow emits nothing, also if it began in a worker.
 OF_MODEL = re.compile(r"\.(staging|marts)\.")

@@ -8,13 +8,12 @@ import shutil
 import ssl
 import subprocess
 import sys
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import duckdb
 import httpx
@@ -26,27 +25,10 @@ from include.local_airflow.status import status
 from include.local_airflow.supervisor.client import State, Supervisor
 from include.local_airflow.supervisor.locks_and_ports import wait
 from include.local_dbt_cloud.serving.connections import DBT_CLOUD
-from tests.free_ports import free_port
+from include.local_dbt_cloud.testing import free_port
+from tests.waiting import eventually
 
 CHECKOUT = Path(__file__).parents[2]
-PATIENCE = 300.0  # seconds; for a busy machine, a Dag run takes about ten
-
-T = TypeVar("T")
-
-
-def eventually(
-    look: Callable[[], T | None], what: str, patience: float = PATIENCE, pause: float = 0.5
-) -> T:
-    """Look until there is something to see, and fail with ``what`` was expected otherwise.
-
-    ``pause`` is in seconds: each look takes its share of a busy machine.
-    """
-    deadline = time.monotonic() + patience
-    while time.monotonic() < deadline:
-        if found := look():
-            return found
-        time.sleep(pause)
-    raise AssertionError(f"after {patience:.0f} s: {what}")
 
 
 @dataclass(frozen=True)

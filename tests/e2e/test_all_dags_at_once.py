@@ -8,7 +8,8 @@ from __future__ import annotations
 import pytest
 
 from tests.e2e.airflow_client import Airflow
-from tests.e2e.project import CHECKOUT, Project, eventually
+from tests.e2e.project import CHECKOUT, Project
+from tests.waiting import eventually
 
 pytestmark = pytest.mark.group(name="airflow-a")
 

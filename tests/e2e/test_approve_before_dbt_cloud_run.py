@@ -10,9 +10,10 @@ import pytest
 
 from tests.e2e.airflow_client import Airflow
 from tests.e2e.git import git
-from tests.e2e.project import Project, eventually
+from tests.e2e.project import Project
 from tests.e2e.receiver import messages
 from tests.e2e.variants import ASKING, ASKING_IN_VAIN
+from tests.waiting import eventually
 from tests.webhook_receiver import WebhookReceiver
 
 pytestmark = [pytest.mark.slow, pytest.mark.group(name="airflow-a")]

@@ -14,7 +14,8 @@ import pytest
 from tests.docs.ci_cd_page import check_workflow, filled_in, pieces
 from tests.e2e.airflow_client import Airflow
 from tests.e2e.git import git
-from tests.e2e.project import Project, eventually
+from tests.e2e.project import Project
+from tests.waiting import eventually
 
 pytestmark = [pytest.mark.slow, pytest.mark.group(name="airflow-a")]
 

@@ -10,9 +10,10 @@ import pytest
 from include.dbt_cloud.api.advice import BY_STATUS, NOT_REACHED
 from include.dbt_cloud.run.retry_policy import IN_THE_CODE
 from tests.e2e.airflow_client import Airflow
-from tests.e2e.project import Project, eventually
+from tests.e2e.project import Project
 from tests.e2e.receiver import messages
 from tests.e2e.variants import MISSING_JOB, TELLING, UNREADABLE
+from tests.waiting import eventually
 from tests.webhook_receiver import WebhookReceiver
 
 pytestmark = [pytest.mark.slow, pytest.mark.group(name="airflow-a")]

@@ -8,8 +8,9 @@ from contextlib import contextmanager
 import pytest
 
 from tests.e2e.airflow_client import Airflow
-from tests.e2e.project import Project, eventually
+from tests.e2e.project import Project
 from tests.e2e.receiver import messages
+from tests.waiting import eventually
 from tests.webhook_receiver import WebhookReceiver
 
 pytestmark = [pytest.mark.slow, pytest.mark.group(name="airflow-b")]
@@ -17,7 +18,7 @@ pytestmark = [pytest.mark.slow, pytest.mark.group(name="airflow-b")]
 DAG = "gate_on_fresh_sources"
 GATE, DBT, CHECKS = "wait_for_sources", "trigger_dbt_cloud_job_run", "check_marts"
 TASKS = {"ingest", GATE, DBT, CHECKS, "notify_consumers"}
-JOB_ID = 30605
+JOB_ID, CHECK_JOB_ID = 30605, 48620
 
 
 @pytest.fixture(scope="module")
@@ -55,6 +56,13 @@ def test_fresh_sources_are_built_checked_and_reported_to_consumers(
         source.removeprefix("jaffle_shop.") for source in airflow.xcom(DAG, green_run, GATE)
     }
     assert project.query("select count(*) > 1000 from analytics.customers") == [(True,)]
+    url = airflow.xcom(DAG, green_run, GATE, "job_run_url")
+    checks = {run["href"]: run["id"] for run in project.dbt_runs(job_definition_id=CHECK_JOB_ID)}
+    assert airflow.xcom(DAG, green_run, GATE, "job_run_id") == checks[url]
+    task = f"/dags/{DAG}/dagRuns/{green_run}/taskInstances/{GATE}"
+    links = airflow.call("GET", f"{task}/links")["extra_links"]
+    assert links["Monitor Job Run"] == url
+    assert "run_url=" in links["Run timeline"]
     (success,) = messages(receiver, green_run, "task.succeeded")
     assert success["task_id"] == "notify_consumers"
 

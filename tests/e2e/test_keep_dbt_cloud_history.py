@@ -11,10 +11,11 @@ import pytest
 
 from include.local_dbt_cloud.serving.connections import DBT_CLOUD
 from tests.e2e.airflow_client import Airflow
-from tests.e2e.project import Project, eventually
+from tests.e2e.project import Project
 from tests.e2e.test_job_dags import missing_table
 from tests.e2e.test_models import MARTS, NAMESPACE, STAGING, published
 from tests.e2e.watching import run_outside
+from tests.waiting import eventually
 
 pytestmark = [pytest.mark.slow, pytest.mark.group(name="airflow-b")]
 

@@ -10,13 +10,13 @@ import pytest
 
 pytest.importorskip("airflow.providers.openlineage", reason="needs requirements-dev.txt")
 
+from include.local_dbt_cloud.testing import free_port
 from tests.e2e.airflow_client import Airflow
 from tests.e2e.emitted import Emitted, Event, below, job_runs, kind, parent, repeated
 from tests.e2e.project import Project
 from tests.e2e.test_job_dags import missing_table
 from tests.e2e.variants import SHOWN, write_variant
 from tests.e2e.watching import run_outside
-from tests.free_ports import free_port
 from tests.openlineage_spec import problems
 
 pytestmark = [pytest.mark.slow, pytest.mark.group(name="openlineage")]

@@ -7,6 +7,7 @@ prefix, as behind a proxy.
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -20,12 +21,13 @@ from include.local_airflow.settings.environment import airflow_environment
 from include.local_airflow.settings.launch import Launch
 from include.local_airflow.start.plan import database_of
 from include.local_dbt_cloud.serving.connections import DBT_CLOUD
+from include.local_dbt_cloud.testing import free_port
 from tests.e2e.airflow_client import Airflow
-from tests.e2e.project import Project, eventually
+from tests.e2e.project import Project
 from tests.e2e.test_job_dags import missing_table
 from tests.e2e.watching import run_outside
-from tests.free_ports import free_port
 from tests.pictures.browser import BrowserError, Page, browser, needs_browser
+from tests.waiting import eventually
 
 pytestmark = [pytest.mark.slow, pytest.mark.group(name="airflow-b")]
 
@@ -315,6 +317,19 @@ def test_task_links_to_the_page_of_its_run(airflow: Airflow, page: Page, kept: s
     path = f"{PAGE}{RUN_PATH.format(run_id=run_of(airflow, kept))}"
     assert page.evaluate(f"{FRAME}.location.pathname") == path
     assert links.keys() == {"Monitor Job Run", "Run timeline"}
+
+
+@needs_browser
+def test_page_of_the_local_dbt_cloud_links_to_airflow_s(
+    airflow: Airflow, project: Project, page: Page, kept: str
+) -> None:
+    run_id = run_of(airflow, kept)
+    text = project.dbt_cloud.get(airflow.xcom(RUN, kept, TASK, "job_run_url")).text
+    (link,) = re.findall(r'<a href="(http:[^"]+)">Run timeline and Dag run in Airflow</a>', text)
+
+    page.open(link.replace("localhost", "127.0.0.1"), f"Run {run_id}", "Phases")
+
+    assert page.evaluate(f"{FRAME}.location.pathname") == f"{PAGE}{RUN_PATH.format(run_id=run_id)}"
 
 
 @needs_browser

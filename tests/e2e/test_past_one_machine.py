@@ -17,10 +17,11 @@ import pytest
 
 from include.local_airflow.settings.metadata_database import DRIVER, MetadataDatabase
 from include.local_airflow.start import postgres
+from include.local_dbt_cloud.testing import free_port
 from tests.e2e import crashes
 from tests.e2e.crashes import Scene
-from tests.e2e.project import Project, eventually
-from tests.free_ports import free_port
+from tests.e2e.project import Project
+from tests.waiting import eventually
 
 pytestmark = [pytest.mark.slow, pytest.mark.group(name="celery")]
 

@@ -10,9 +10,10 @@ import pytest
 
 from include.dbt_cloud.events import job_runs
 from tests.e2e.airflow_client import Airflow
-from tests.e2e.project import Project, eventually
+from tests.e2e.project import Project
 from tests.e2e.test_job_dags import missing_table
 from tests.e2e.webhooks import Sender, events_of
+from tests.waiting import eventually
 from tests.webhook_receiver import WebhookReceiver
 
 pytestmark = [pytest.mark.slow, pytest.mark.group(name="airflow-b")]

@@ -10,10 +10,9 @@ from pathlib import Path
 import pytest
 
 from include.dbt_cloud.api.advice import BY_STATUS, NOT_REACHED, NOT_TRUSTED
-from tests.conftest import CERTIFICATES
+from include.local_dbt_cloud.testing import LocalDbtCloud, share_authority
 from tests.e2e.project import CHECKOUT, Project
 from tests.e2e.variants import change_file
-from tests.running_dbt_cloud import RunningDbtCloud, prepare_data
 
 pytestmark = [pytest.mark.slow, pytest.mark.group(name="second-account")]
 
@@ -23,17 +22,17 @@ NAME = "AIRFLOW_CONN_DBT_CLOUD_DEFAULT"
 
 
 @pytest.fixture(scope="module")
-def account(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningDbtCloud]:
+def account(
+    local_dbt_cloud_data: Path, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[LocalDbtCloud]:
     data = tmp_path_factory.mktemp("second") / "data"
-    prepare_data(CERTIFICATES.ca.parent, data)
-    with RunningDbtCloud(data, ("--jobs", str(JOBS_FILE)), account_id=20042) as server:
+    share_authority(local_dbt_cloud_data, data)
+    with LocalDbtCloud(data, ("--jobs", str(JOBS_FILE))) as server:
         yield server
 
 
 @pytest.fixture(scope="module")
-def project(
-    account: RunningDbtCloud, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[Project]:
+def project(account: LocalDbtCloud, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Project]:
     """Yield a clone with the second account in .env and the example's job ids."""
     project = Project.copy_to(tmp_path_factory.mktemp("clone"), retries=2)
     bundle = account.data / "ca-bundle.pem"
@@ -52,7 +51,7 @@ def trust(bundle: Path) -> dict[str, str]:
 
 
 @pytest.fixture
-def runs_none(account: RunningDbtCloud) -> Iterator[None]:
+def runs_none(account: LocalDbtCloud) -> Iterator[None]:
     """Check that the test starts no dbt Cloud run."""
     before = [run["id"] for run in account.get("runs/")]
     yield
@@ -91,7 +90,7 @@ def test_dag_rejects_the_local_warehouse_before_the_job_runs(project: Project) -
     assert "waiting to retry" not in result.stdout
 
 
-def test_own_job_runs_once_its_id_is_set(project: Project, account: RunningDbtCloud) -> None:
+def test_own_job_runs_once_its_id_is_set(project: Project, account: LocalDbtCloud) -> None:
     change_file(project.root / "dags" / f"{DAG}.py", {"JOB_ID = 65767": f"JOB_ID = {OWN_JOB}"})
 
     doctor = project.launcher("doctor")
@@ -120,7 +119,7 @@ def test_own_job_runs_once_its_id_is_set(project: Project, account: RunningDbtCl
 )
 def test_mistake_ends_with_its_advice_and_without_a_run(
     project: Project,
-    account: RunningDbtCloud,
+    account: LocalDbtCloud,
     change: dict[str, str | int],
     job_id: int,
     message: str,

@@ -18,7 +18,8 @@ from include.local_airflow.airflow.rest_api import COMPONENTS
 from include.local_airflow.settings.launch import Launch
 from include.local_airflow.status import status
 from tests.e2e.airflow_client import Airflow
-from tests.e2e.project import Project, eventually
+from tests.e2e.project import Project
+from tests.waiting import eventually
 
 pytestmark = [pytest.mark.slow, pytest.mark.group(name="airflow-b")]
 

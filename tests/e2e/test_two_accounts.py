@@ -16,12 +16,14 @@ from include.dbt_cloud.events import account_runs
 from include.dbt_cloud.events.signature import sign
 from include.local_dbt_cloud.serving.connections import DBT_CLOUD
 from include.local_dbt_cloud.serving.subscription import RECEIVER_PATH
+from include.local_dbt_cloud.testing import LocalDbtCloud, share_authority
+from tests.bundled import DAILY_BUILD
 from tests.e2e.airflow_client import Airflow
-from tests.e2e.project import Project, eventually
+from tests.e2e.project import Project
 from tests.e2e.variants import change_file, write_variant
 from tests.e2e.watching import begin_to_watch, event_counts
 from tests.e2e.webhooks import Sender, events_of
-from tests.running_dbt_cloud import DAILY_BUILD, RunningDbtCloud, prepare_data
+from tests.waiting import eventually
 
 pytestmark = [pytest.mark.slow, pytest.mark.group(name="second-account")]
 
@@ -51,19 +53,19 @@ def airflow(project: Project) -> Airflow:
 
 
 @pytest.fixture(scope="module")
-def europe(project: Project, tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningDbtCloud]:
+def europe(project: Project, tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalDbtCloud]:
     """Start the second account's dbt Cloud, with the same jobs and authority."""
     data = tmp_path_factory.mktemp("europe") / "data"
-    prepare_data(project.root / "include" / ".local", data)
+    share_authority(project.root / "include" / ".local", data)
     jobs = data / "jobs.yaml"
     jobs.write_text((project.root / "include" / "local_dbt_cloud" / "jobs.yaml").read_text())
     change_file(jobs, {f"id: {DBT_CLOUD.login}\n": f"id: {EU_ACCOUNT}\n"})
-    with RunningDbtCloud(data, ("--jobs", str(jobs)), account_id=EU_ACCOUNT) as server:
+    with LocalDbtCloud(data, ("--jobs", str(jobs))) as server:
         yield server
 
 
 @pytest.fixture(scope="module")
-def secret(airflow: Airflow, project: Project, europe: RunningDbtCloud) -> str:
+def secret(airflow: Airflow, project: Project, europe: LocalDbtCloud) -> str:
     """Connect the second account with the secret of its webhook, and return that."""
     subscription = {
         "name": "Airflow",
@@ -73,7 +75,7 @@ def secret(airflow: Airflow, project: Project, europe: RunningDbtCloud) -> str:
         "job_ids": [],
         "active": True,
     }
-    path = f"../../../v3/accounts/{EU_ACCOUNT}/webhooks/subscriptions"
+    path = f"/api/v3/accounts/{EU_ACCOUNT}/webhooks/subscriptions"
     made = europe.request("POST", path, json=subscription).json()["data"]
     extra = json.dumps({"webhook_secret": made["hmac_secret"]})
     airflow.call("POST", "/connections", connection_id=EU, **fields_of(europe), extra=extra)
@@ -81,7 +83,7 @@ def secret(airflow: Airflow, project: Project, europe: RunningDbtCloud) -> str:
 
 
 @pytest.fixture(scope="module")
-def run_id(airflow: Airflow, project: Project, europe: RunningDbtCloud, secret: str) -> int:
+def run_id(airflow: Airflow, project: Project, europe: LocalDbtCloud, secret: str) -> int:
     """Return the id of a run of each account, which Airflow did not start."""
     for dag_id, asset in zip((KEEP, KEEP_EU), ASSETS, strict=True):
         begin_to_watch(airflow, dag_id, asset)
@@ -98,7 +100,7 @@ def has_event(airflow: Airflow, asset: Asset, run_id: int) -> bool:
     return event_counts(airflow, asset)[run_id] > 0
 
 
-def fields_of(server: RunningDbtCloud) -> dict[str, Any]:
+def fields_of(server: LocalDbtCloud) -> dict[str, Any]:
     fields: dict[str, Any] = json.loads(server.connection)
     return fields
 
@@ -116,7 +118,7 @@ def get_page(project: Project, path: str = "") -> httpx.Response:
 
 
 def test_run_of_each_account_has_one_event_and_is_kept_by_its_own_dag(
-    airflow: Airflow, project: Project, europe: RunningDbtCloud, run_id: int
+    airflow: Airflow, project: Project, europe: LocalDbtCloud, run_id: int
 ) -> None:
     ours = f"localhost:{project.dbt_cloud_port}", int(DBT_CLOUD.login)
     theirs = europe.host, EU_ACCOUNT
@@ -133,7 +135,7 @@ def test_run_of_each_account_has_one_event_and_is_kept_by_its_own_dag(
 
 
 def test_webhook_with_the_secret_of_the_other_account_is_refused(
-    airflow: Airflow, project: Project, europe: RunningDbtCloud, secret: str, run_id: int
+    airflow: Airflow, project: Project, europe: LocalDbtCloud, secret: str, run_id: int
 ) -> None:
     with Sender(project) as sender:
         ours, theirs = (sender.finished(run_id + 9, DAILY_BUILD, x) for x in (16173, EU_ACCOUNT))
@@ -149,7 +151,7 @@ def test_webhook_with_the_secret_of_the_other_account_is_refused(
 
 
 def test_page_shows_both_accounts_and_asks_which_one_for_a_shared_id(
-    project: Project, europe: RunningDbtCloud, run_id: int
+    project: Project, europe: LocalDbtCloud, run_id: int
 ) -> None:
     overview = get_page(project).text
     theirs = get_page(project, f"jobs/{DAILY_BUILD}?connection={EU}").text
@@ -166,7 +168,7 @@ def test_page_shows_both_accounts_and_asks_which_one_for_a_shared_id(
 
 
 def test_doctor_checks_the_connection_of_each_account(
-    project: Project, europe: RunningDbtCloud, run_id: int
+    project: Project, europe: LocalDbtCloud, run_id: int
 ) -> None:
     result = project.launcher("doctor")
 
@@ -177,7 +179,7 @@ def test_doctor_checks_the_connection_of_each_account(
 
 
 def test_wrong_token_of_one_account_is_reported_and_hides_no_other(
-    airflow: Airflow, project: Project, europe: RunningDbtCloud, secret: str, run_id: int
+    airflow: Airflow, project: Project, europe: LocalDbtCloud, secret: str, run_id: int
 ) -> None:
     fields = fields_of(europe) | {"extra": json.dumps({"webhook_secret": secret})}
     path = f"/connections/{EU}"

@@ -11,8 +11,9 @@ from airflow.sdk import Asset
 
 from include.dbt_cloud.events.watcher import CURSOR_KEY
 from tests.e2e.airflow_client import Airflow
-from tests.e2e.project import Project, eventually
+from tests.e2e.project import Project
 from tests.e2e.webhooks import events_of
+from tests.waiting import eventually
 
 QUICK = "dbt deps"  # a command that leaves the warehouse alone
 

@@ -11,10 +11,11 @@ import httpx
 
 from include.dbt_cloud.events import job_runs
 from tests.e2e.airflow_client import Airflow
-from tests.e2e.project import Project, eventually
+from tests.e2e.project import Project
 from tests.e2e.test_react_to_dbt_cloud_run import JOB, run_in
 from tests.e2e.watching import activate_webhooks
 from tests.e2e.webhooks import Sender, events_of
+from tests.waiting import eventually
 
 NO_ANSWER = 0
 LAST_TRY = 300.0  # seconds; dbt Cloud's fourth comes after 31, its fifth and last after 156

@@ -14,7 +14,8 @@ from include.dbt_cloud.events.signature import sign
 from include.local_dbt_cloud.serving.connections import DBT_CLOUD
 from include.local_dbt_cloud.serving.subscription import FILE, RECEIVER_PATH
 from tests.e2e.airflow_client import Airflow
-from tests.e2e.project import Project, eventually
+from tests.e2e.project import Project
+from tests.waiting import eventually
 
 
 class Sender:

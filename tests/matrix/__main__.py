@@ -17,6 +17,7 @@ from pathlib import Path
 
 from include.eject.dag_file import PROVIDER, DagFile, dag_files, named_dags
 from include.local_dbt_cloud.serving.certificates import ensure_certificates
+from include.local_dbt_cloud.testing import LocalDbtCloud
 from tests.matrix.airflows import AIRFLOWS, Airflow
 from tests.matrix.bare_project import BareProject
 from tests.matrix.results import (
@@ -29,7 +30,6 @@ from tests.matrix.results import (
     version,
     with_table,
 )
-from tests.running_dbt_cloud import RunningDbtCloud
 
 PROVIDER_VERSION = f"import importlib.metadata as m; print(m.version({PROVIDER!r}))"
 
@@ -45,7 +45,7 @@ class Lane:
     def test_dags(self) -> Column:
         """Test every Dag, one after the other."""
         authority = str(ensure_certificates(self.folder / "dbt_cloud").ca)
-        with RunningDbtCloud(self.folder / "dbt_cloud") as dbt_cloud:
+        with LocalDbtCloud(self.folder / "dbt_cloud") as dbt_cloud:
             variables = {
                 "AIRFLOW_CONN_DBT_CLOUD_DEFAULT": dbt_cloud.connection,
                 "REQUESTS_CA_BUNDLE": authority,

@@ -10,7 +10,7 @@ import duckdb
 import pytest
 import yaml
 
-from include.local_dbt_cloud.runs.steps import LOCK_ATTEMPTS
+from include.local_dbt_cloud.storage.profiles import LOCK_ATTEMPTS
 from include.shop.ingest import load_raw_data
 from tests.unit.warm_dbt import PROJECT, PYTHON, RunDbt, Statuses, warm_dbt
 

@@ -13,7 +13,8 @@ import pytest
 from tenacity import retry, retry_if_exception_type, stop_after_delay, wait_fixed
 
 from include.dbt_cloud import DbtCloudRunJobExactlyOnceOperator
-from tests.running_dbt_cloud import BUILD_AFTER_LOAD, DAILY_BUILD, RunningDbtCloud
+from include.local_dbt_cloud.testing import LocalDbtCloud
+from tests.bundled import BUILD_AFTER_LOAD, DAILY_BUILD
 from tests.unit.dbt_cloud.made_jobs import MadeJobs, made_jobs
 
 RETRIES = 2
@@ -26,7 +27,7 @@ class Task:
 
     def __init__(
         self,
-        server: RunningDbtCloud,
+        server: LocalDbtCloud,
         kind: Callable[..., DbtCloudRunJobExactlyOnceOperator] = DbtCloudRunJobExactlyOnceOperator,
         **arguments: Any,
     ) -> None:
@@ -60,7 +61,7 @@ class Task:
     def retry_as_a_person(self) -> int:
         """Retry the newest run as the button in dbt Cloud does; return the new run's id."""
         answer = self.server.request("POST", f"runs/{self.runs[-1]['id']}/retry/")
-        assert answer.ok, answer.text
+        assert answer.is_success, answer.text
         run_id: int = answer.json()["data"]["id"]
         return run_id
 
@@ -107,7 +108,7 @@ MakeTask = Callable[..., Task]
 
 
 @pytest.fixture
-def make_task(dbt_cloud_connection: RunningDbtCloud) -> Iterator[MakeTask]:
+def make_task(dbt_cloud_connection: LocalDbtCloud) -> Iterator[MakeTask]:
     """Create tasks, and end their runs after the test.
 
     Wait for active runs, since a killed dbt makes the next run six times slower.
@@ -129,7 +130,7 @@ def make_task(dbt_cloud_connection: RunningDbtCloud) -> Iterator[MakeTask]:
 
 
 @pytest.fixture
-def jobs(dbt_cloud_connection: RunningDbtCloud) -> Iterator[MadeJobs]:
+def jobs(dbt_cloud_connection: LocalDbtCloud) -> Iterator[MadeJobs]:
     """Create jobs, and delete them after the test."""
     with made_jobs(dbt_cloud_connection) as jobs:
         yield jobs
@@ -143,7 +144,7 @@ def held_warehouse(make_task: MakeTask) -> Iterator[None]:
 
 
 @contextmanager
-def missing_table(server: RunningDbtCloud, table: str) -> Iterator[None]:
+def missing_table(server: LocalDbtCloud, table: str) -> Iterator[None]:
     """Remove a source for the block, so that models that read it fail."""
     with open_warehouse(server) as warehouse:
         warehouse.execute(f"alter table raw.{table} rename to {table}_away")
@@ -159,24 +160,24 @@ def missing_table(server: RunningDbtCloud, table: str) -> Iterator[None]:
     wait=wait_fixed(0.2),
     stop=stop_after_delay(60),
 )
-def open_warehouse(server: RunningDbtCloud) -> duckdb.DuckDBPyConnection:
+def open_warehouse(server: LocalDbtCloud) -> duckdb.DuckDBPyConnection:
     """Open the warehouse with all tables, once it is free."""
     load_tables(server)
     return duckdb.connect(server.data / "warehouse.duckdb")
 
 
 @cache
-def load_tables(server: RunningDbtCloud) -> None:
+def load_tables(server: LocalDbtCloud) -> None:
     """Load the tables by a run of another job, since a run of this one would prevent a retry."""
     server.wait(server.trigger(BUILD_AFTER_LOAD, steps_override=["dbt deps"]))
 
 
-def go_well(server: RunningDbtCloud) -> None:
+def go_well(server: LocalDbtCloud) -> None:
     """Let all calls succeed."""
-    assert server.request("DELETE", "../../../../faults").ok
+    assert server.request("DELETE", "/faults").is_success
 
 
-def go_wrong(server: RunningDbtCloud, kind: str, **fault: Any) -> None:
+def go_wrong(server: LocalDbtCloud, kind: str, **fault: Any) -> None:
     """Inject faults as described in README.md of the local dbt Cloud."""
-    answer = server.request("POST", "../../../../faults", json={"kind": kind, **fault})
-    assert answer.ok, answer.text
+    answer = server.request("POST", "/faults", json={"kind": kind, **fault})
+    assert answer.is_success, answer.text

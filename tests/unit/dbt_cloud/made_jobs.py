@@ -6,7 +6,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from tests.running_dbt_cloud import ACCOUNT_ID, RunningDbtCloud
+from include.local_dbt_cloud.testing import LocalDbtCloud
+from tests.bundled import ACCOUNT_ID
 
 PROJECT_ID, PRODUCTION = 36467, 29118
 
@@ -14,7 +15,7 @@ PROJECT_ID, PRODUCTION = 36467, 29118
 class MadeJobs:
     """Creates jobs; ``delete`` removes them all."""
 
-    def __init__(self, server: RunningDbtCloud) -> None:
+    def __init__(self, server: LocalDbtCloud) -> None:
         self.server = server
         self.ids: list[int] = []
 
@@ -32,7 +33,7 @@ class MadeJobs:
             **fields,
         }
         answer = self.server.request("POST", "jobs/", json=job)
-        assert answer.ok, answer.text
+        assert answer.is_success, answer.text
         self.ids.append(answer.json()["data"]["id"])
         return self.ids[-1]
 
@@ -42,7 +43,7 @@ class MadeJobs:
 
 
 @contextmanager
-def made_jobs(server: RunningDbtCloud) -> Iterator[MadeJobs]:
+def made_jobs(server: LocalDbtCloud) -> Iterator[MadeJobs]:
     jobs = MadeJobs(server)
     try:
         yield jobs

@@ -16,8 +16,9 @@ from airflow.providers.common.compat.sdk import (
 
 from include.dbt_cloud import changes
 from include.dbt_cloud.changes import LIST_ALL, LIST_CHANGES, Change
+from include.local_dbt_cloud.testing import LocalDbtCloud, share_authority
+from tests.bundled import DAILY_BUILD
 from tests.contract.git_project import TWO, GitProject
-from tests.running_dbt_cloud import DAILY_BUILD, RunningDbtCloud, prepare_data
 
 LISTS, BUILDS = 48621, 48622
 
@@ -29,23 +30,23 @@ def checkout(tmp_path_factory: pytest.TempPathFactory) -> GitProject:
 
 @pytest.fixture(scope="module")
 def server(
-    session_folder: Path, checkout: GitProject, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[RunningDbtCloud]:
+    local_dbt_cloud_data: Path, checkout: GitProject, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[LocalDbtCloud]:
     """Start a dbt Cloud without any builds."""
     data = tmp_path_factory.mktemp("data")
-    prepare_data(session_folder / "data", data)
-    with RunningDbtCloud(data, ("--dbt-project", str(checkout.dbt_project))) as server:
+    share_authority(local_dbt_cloud_data, data)
+    with LocalDbtCloud(data, ("--dbt-project", str(checkout.dbt_project))) as server:
         yield server
 
 
 @pytest.fixture(autouse=True)
 def connection(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
     if "server" in request.fixturenames:
-        server: RunningDbtCloud = request.getfixturevalue("server")
+        server: LocalDbtCloud = request.getfixturevalue("server")
         monkeypatch.setenv("AIRFLOW_CONN_DBT_CLOUD_DEFAULT", server.connection)
 
 
-def listed(server: RunningDbtCloud, listing: dict[str, Any], **more: Any) -> dict[str, Any]:
+def listed(server: LocalDbtCloud, listing: dict[str, Any], **more: Any) -> dict[str, Any]:
     """Run the listing and return its changes."""
     overrides = {"steps_override": listing["steps"], "schema_override": listing["schema"], **more}
     run = server.wait(server.trigger(listing["job_id"], **overrides))
@@ -54,7 +55,7 @@ def listed(server: RunningDbtCloud, listing: dict[str, Any], **more: Any) -> dic
 
 
 def test_changes_list_every_model_until_production_has_a_state(
-    server: RunningDbtCloud, checkout: GitProject
+    server: LocalDbtCloud, checkout: GitProject
 ) -> None:
     for _ in range(2):  # the listing itself is not a state
         listing = changes.how_to_list(LISTS, BUILDS)
@@ -74,7 +75,7 @@ def test_changes_list_every_model_until_production_has_a_state(
 
 
 def test_changes_build_a_modified_model_by_name_from_its_commit(
-    server: RunningDbtCloud, checkout: GitProject
+    server: LocalDbtCloud, checkout: GitProject
 ) -> None:
     assert server.wait(server.trigger(DAILY_BUILD))["is_success"]
     sha = checkout.commit_on_branch("release", "models/two.sql", TWO.replace("main", "release"))
@@ -87,7 +88,7 @@ def test_changes_build_a_modified_model_by_name_from_its_commit(
     assert "| `two` | model, view |" in found["body"]
 
 
-def test_how_to_list_rejects_unsuitable_jobs(server: RunningDbtCloud) -> None:
+def test_how_to_list_rejects_unsuitable_jobs(server: LocalDbtCloud) -> None:
     with pytest.raises(AirflowFailException, match="does not compare with environment 29118"):
         changes.how_to_list(DAILY_BUILD, BUILDS)
     job = server.get(f"jobs/{DAILY_BUILD}/") | {"id": None, "deferring_environment_id": 29118}

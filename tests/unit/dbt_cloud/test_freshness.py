@@ -16,7 +16,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from include.dbt_cloud.freshness import SourceFreshness, WaitForFreshSourcesOperator, still_stale
-from tests.running_dbt_cloud import DAILY_BUILD, RunningDbtCloud
+from include.local_dbt_cloud.testing import LocalDbtCloud
+from tests.bundled import DAILY_BUILD
 from tests.unit.dbt_cloud.conftest import BUILD
 from tests.unit.dbt_cloud.loose_json import MOMENTS, objects
 
@@ -27,7 +28,7 @@ def gate(**arguments: Any) -> WaitForFreshSourcesOperator:
     return WaitForFreshSourcesOperator(task_id="wait", job_id=DAILY_BUILD, **arguments)
 
 
-def loaded(server: RunningDbtCloud, **tables: str | None) -> None:
+def loaded(server: LocalDbtCloud, **tables: str | None) -> None:
     """Log loads of tables with the given age; None is never."""
     with duckdb.connect(server.data / "warehouse.duckdb") as warehouse:
         for table, ago in tables.items():
@@ -39,15 +40,17 @@ def loaded(server: RunningDbtCloud, **tables: str | None) -> None:
 
 
 @pytest.fixture
-def server(dbt_cloud_connection: RunningDbtCloud) -> Iterator[RunningDbtCloud]:
-    dbt_cloud_connection.wait(dbt_cloud_connection.trigger(steps_override=["dbt deps"]))
+def server(dbt_cloud_connection: LocalDbtCloud) -> Iterator[LocalDbtCloud]:
+    dbt_cloud_connection.wait(
+        dbt_cloud_connection.trigger(DAILY_BUILD, steps_override=["dbt deps"])
+    )
     yield dbt_cloud_connection
     loaded(dbt_cloud_connection, orders="1 hour", payments="1 hour", stores="1 hour")
 
 
-def test_sources_of_reads_status_age_and_limit_of_each_source(server: RunningDbtCloud) -> None:
+def test_sources_of_reads_status_age_and_limit_of_each_source(server: LocalDbtCloud) -> None:
     loaded(server, orders="30 hours", payments="74 hours", stores=None)
-    run_id = server.trigger(steps_override=[FRESHNESS])
+    run_id = server.trigger(DAILY_BUILD, steps_override=[FRESHNESS])
     server.wait(run_id)
 
     sources = {source.name: source for source in gate().sources_of(run_id)}
@@ -64,8 +67,8 @@ def test_sources_of_reads_status_age_and_limit_of_each_source(server: RunningDbt
     assert str(sources["jaffle_shop.stores"]) == "jaffle_shop.stores was never loaded"
 
 
-def test_sources_of_raises_for_a_run_without_results(server: RunningDbtCloud) -> None:
-    run_id = server.trigger(steps_override=[f"{FRESHNESS} --no-such-option"])
+def test_sources_of_raises_for_a_run_without_results(server: LocalDbtCloud) -> None:
+    run_id = server.trigger(DAILY_BUILD, steps_override=[f"{FRESHNESS} --no-such-option"])
     server.wait(run_id)
 
     with pytest.raises(Exception, match=f"dbt Cloud run {run_id} failed"):
@@ -80,9 +83,9 @@ def test_sources_of_raises_for_a_run_without_results(server: RunningDbtCloud) ->
     ],
 )
 def test_sources_of_rejects_a_run_that_checked_no_source(
-    server: RunningDbtCloud, command: str, reason: str
+    server: LocalDbtCloud, command: str, reason: str
 ) -> None:
-    run_id = server.trigger(steps_override=[command])
+    run_id = server.trigger(DAILY_BUILD, steps_override=[command])
     server.wait(run_id)
 
     with pytest.raises(AirflowFailException, match=reason):
@@ -116,16 +119,16 @@ def checks_again(run_id: int) -> bool:
     return deferred.value.method_name == "look"
 
 
-def cancelled(server: RunningDbtCloud, run_id: int) -> None:
-    assert server.request("POST", f"runs/{run_id}/cancel/").ok
+def cancelled(server: LocalDbtCloud, run_id: int) -> None:
+    assert server.request("POST", f"runs/{run_id}/cancel/").is_success
     assert server.wait(run_id)["is_cancelled"]
 
 
 def test_wait_for_fresh_sources_retries_after_a_cancelled_run(
-    server: RunningDbtCloud, held_warehouse: None
+    server: LocalDbtCloud, held_warehouse: None
 ) -> None:
-    active = server.trigger(steps_override=[BUILD])
-    queued = server.trigger(steps_override=[FRESHNESS])
+    active = server.trigger(DAILY_BUILD, steps_override=[BUILD])
+    queued = server.trigger(DAILY_BUILD, steps_override=[FRESHNESS])
     cancelled(server, queued)
     cancelled(server, active)
     assert server.get(f"runs/{queued}/", include_related="run_steps")["run_steps"] == []
@@ -138,9 +141,9 @@ def test_wait_for_fresh_sources_retries_after_a_cancelled_run(
 
 
 def test_wait_for_fresh_sources_retries_after_a_failure_before_the_check(
-    server: RunningDbtCloud,
+    server: LocalDbtCloud,
 ) -> None:
-    run_id = server.trigger(steps_override=["dbt deps --no-such-option", FRESHNESS])
+    run_id = server.trigger(DAILY_BUILD, steps_override=["dbt deps --no-such-option", FRESHNESS])
     server.wait(run_id)
 
     assert checks_again(run_id)

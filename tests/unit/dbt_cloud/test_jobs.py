@@ -7,7 +7,7 @@ import pytest
 from airflow.sdk.exceptions import AirflowFailException
 
 from include.dbt_cloud import jobs as library
-from tests.running_dbt_cloud import DAILY_BUILD, PULL_REQUEST_CHECK
+from tests.bundled import DAILY_BUILD, PULL_REQUEST_CHECK
 from tests.unit.dbt_cloud.made_jobs import PRODUCTION, PROJECT_ID, MadeJobs
 
 

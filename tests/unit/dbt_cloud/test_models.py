@@ -13,7 +13,7 @@ from airflow.providers.dbt.cloud.hooks.dbt import DbtCloudHook
 from include.dbt_cloud.api.client import DbtCloudClient
 from include.dbt_cloud.models.following import poll_in_worker
 from include.dbt_cloud.models.progress import RunProgress
-from tests.running_dbt_cloud import PROJECT
+from tests.bundled import DAILY_BUILD, PROJECT
 from tests.unit.dbt_cloud.conftest import MakeTask, missing_table
 from tests.unit.dbt_cloud.models.scripted_dbt_cloud import Node, ScriptedDbtCloud, serve
 
@@ -86,7 +86,7 @@ def test_scripted_dbt_cloud_matches_the_local_dbt_cloud(
 ) -> None:
     server = make_task().server
     with missing_table(server, "stores") if is_broken else nullcontext():
-        run_id = server.trigger(steps_override=STEPS, generate_docs_override=False)
+        run_id = server.trigger(DAILY_BUILD, steps_override=STEPS, generate_docs_override=False)
         server.wait(run_id)
     details, real = polled(run_id)
 

@@ -16,6 +16,7 @@ from include.dbt_cloud.pull_requests import (
     is_of_other_commit,
     outcomes,
 )
+from tests.bundled import DAILY_BUILD
 from tests.unit.dbt_cloud.conftest import BUILD, MakeTask, Task
 
 OLD, NEW = "1" * 40, "2" * 40
@@ -38,7 +39,7 @@ def occupy(task: Task) -> int:
 
     It waits for the warehouse, and starts after the checks were requested.
     """
-    run_id = task.server.trigger(github_pull_request_id=7, steps_override=[BUILD])
+    run_id = task.server.trigger(DAILY_BUILD, github_pull_request_id=7, steps_override=[BUILD])
     task.server.wait(run_id, until={3})
     return run_id
 
@@ -72,7 +73,9 @@ def test_check_of_an_older_commit_that_starts_late_is_cancelled(
 def test_check_keeps_runs_of_its_commit_and_of_other_pull_requests(make_check: MakeCheck) -> None:
     same, other, newest = make_check(NEW), make_check(OLD, number=8), make_check(NEW)
     occupy(same)
-    occupied_too = other.server.trigger(github_pull_request_id=8, steps_override=[BUILD])
+    occupied_too = other.server.trigger(
+        DAILY_BUILD, github_pull_request_id=8, steps_override=[BUILD]
+    )
     started = same.start(), other.start(), newest.start()
 
     assert cancelled(newest, occupied_too, *started) == [False] * 4

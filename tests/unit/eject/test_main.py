@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.free_ports import free_port
+from include.local_dbt_cloud.testing import free_port
 
 pytestmark = pytest.mark.slow
 

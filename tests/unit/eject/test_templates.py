@@ -11,7 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.running_dbt_cloud import DAILY_BUILD, RunningDbtCloud
+from include.local_dbt_cloud.testing import LocalDbtCloud
+from tests.bundled import DAILY_BUILD
 from tests.unit.eject.test_plan import plan
 
 pytestmark = pytest.mark.slow
@@ -30,7 +31,7 @@ def project(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def connect(project: Path, server: RunningDbtCloud, **changes: str | None) -> None:
+def connect(project: Path, server: LocalDbtCloud, **changes: str | None) -> None:
     fields = {**json.loads(server.connection), **changes}
     (project / ".env").write_text(f"AIRFLOW_CONN_DBT_CLOUD_DEFAULT={json.dumps(fields)}\n")
 
@@ -48,7 +49,7 @@ def set_job_id(project: Path, value: str) -> None:
 
 
 def test_doctor_of_an_ejected_project_names_account_and_jobs(
-    project: Path, local_dbt_cloud: RunningDbtCloud
+    project: Path, local_dbt_cloud: LocalDbtCloud
 ) -> None:
     connect(project, local_dbt_cloud)
 
@@ -73,7 +74,7 @@ def test_doctor_of_an_ejected_project_names_account_and_jobs(
 )
 def test_doctor_of_an_ejected_project_advises_on_a_wrong_connection(
     project: Path,
-    local_dbt_cloud: RunningDbtCloud,
+    local_dbt_cloud: LocalDbtCloud,
     changes: dict[str, str | None],
     problem: str,
     advice: str,
@@ -97,7 +98,7 @@ def test_doctor_of_an_ejected_project_reports_a_missing_connection(project: Path
 
 @pytest.mark.parametrize("value", ["12345", '"<your dbt Cloud job id>"'])
 def test_doctor_of_an_ejected_project_lists_jobs_for_a_wrong_id(
-    project: Path, local_dbt_cloud: RunningDbtCloud, value: str
+    project: Path, local_dbt_cloud: LocalDbtCloud, value: str
 ) -> None:
     connect(project, local_dbt_cloud)
     set_job_id(project, value)
@@ -113,7 +114,7 @@ def test_doctor_of_an_ejected_project_lists_jobs_for_a_wrong_id(
 
 
 def test_run_dag_of_an_ejected_project_runs_the_job(
-    project: Path, local_dbt_cloud: RunningDbtCloud
+    project: Path, local_dbt_cloud: LocalDbtCloud
 ) -> None:
     connect(project, local_dbt_cloud)
     listed = {"job_definition_id": DAILY_BUILD, "limit": 1, "order_by": "-id"}
@@ -129,7 +130,7 @@ def test_run_dag_of_an_ejected_project_runs_the_job(
 
 
 def test_run_dag_of_an_ejected_project_fails_with_the_dag_run(
-    project: Path, local_dbt_cloud: RunningDbtCloud
+    project: Path, local_dbt_cloud: LocalDbtCloud
 ) -> None:
     connect(project, local_dbt_cloud)
     set_job_id(project, "12345")

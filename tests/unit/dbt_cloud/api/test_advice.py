@@ -23,7 +23,7 @@ from include.dbt_cloud.api.advice import (
 )
 from include.dbt_cloud.api.client import DbtCloudClient
 from include.local_airflow.run.dag_process import redacted_first_line
-from tests.running_dbt_cloud import RunningDbtCloud
+from include.local_dbt_cloud.testing import LocalDbtCloud
 
 Call = Callable[[], object]
 
@@ -66,7 +66,7 @@ def test_advice_matches_each_dbt_cloud_error(
     call: Call,
     change: dict[str, str],
     sentence: str,
-    local_dbt_cloud: RunningDbtCloud,
+    local_dbt_cloud: LocalDbtCloud,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     connection = json.loads(local_dbt_cloud.connection) | change
@@ -81,7 +81,7 @@ def test_advice_matches_each_dbt_cloud_error(
 
 @pytest.mark.parametrize("call", [bad_request_by_provider, bad_request_by_our_client])
 def test_advice_names_the_job_id_for_a_bad_request(
-    call: Call, dbt_cloud_connection: RunningDbtCloud
+    call: Call, dbt_cloud_connection: LocalDbtCloud
 ) -> None:
     error = exception_of(call)
 
@@ -91,7 +91,7 @@ def test_advice_names_the_job_id_for_a_bad_request(
 
 @pytest.mark.parametrize("call", [by_provider, by_our_client])
 def test_advice_recognises_an_untrusted_certificate(
-    call: Call, dbt_cloud_connection: RunningDbtCloud, monkeypatch: pytest.MonkeyPatch
+    call: Call, dbt_cloud_connection: LocalDbtCloud, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("REQUESTS_CA_BUNDLE", certifi.where())
 
@@ -106,7 +106,7 @@ def test_advice_names_an_undefined_connection() -> None:
 
 
 def test_advice_is_empty_for_errors_of_other_services(
-    local_dbt_cloud: RunningDbtCloud, monkeypatch: pytest.MonkeyPatch
+    local_dbt_cloud: LocalDbtCloud, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def other_service() -> Any:
         return HttpHook("GET", "other").run("nothing")

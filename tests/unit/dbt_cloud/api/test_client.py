@@ -15,7 +15,7 @@ from include.dbt_cloud.airflow.compat import AirflowException
 from include.dbt_cloud.api.async_client import AsyncDbtCloudClient
 from include.dbt_cloud.api.client import DbtCloudClient
 from include.dbt_cloud.api.responses import NoAnswerError
-from tests.running_dbt_cloud import RunningDbtCloud
+from include.local_dbt_cloud.testing import LocalDbtCloud
 from tests.unit.dbt_cloud.conftest import go_well, go_wrong
 
 HOUR: dict[str, Any] = {"kind": "429", "seconds": 3600}  # with an hour in `Retry-After`
@@ -24,7 +24,7 @@ NO_RUN = 10**9
 
 
 @pytest.fixture
-def server(dbt_cloud_connection: RunningDbtCloud) -> Iterator[RunningDbtCloud]:
+def server(dbt_cloud_connection: LocalDbtCloud) -> Iterator[LocalDbtCloud]:
     yield dbt_cloud_connection
     go_well(dbt_cloud_connection)
 
@@ -65,7 +65,7 @@ def test_clients_reject_a_connection_with_an_invalid_extra(
 
 @pytest.mark.parametrize("body", [b"{}", b"[]", b"null", b'{"data": null}', b"<html>Sign in"])
 def test_client_raises_no_answer_error_for_a_response_of_a_proxy(
-    server: RunningDbtCloud, monkeypatch: pytest.MonkeyPatch, body: bytes
+    server: LocalDbtCloud, monkeypatch: pytest.MonkeyPatch, body: bytes
 ) -> None:
     def send(_adapter: Any, request: requests.PreparedRequest, **_: Any) -> requests.Response:
         response = requests.Response()
@@ -86,7 +86,7 @@ def test_client_raises_no_answer_error_for_a_response_of_a_proxy(
             call()
 
 
-def test_get_waits_no_longer_than_its_retry_seconds(server: RunningDbtCloud) -> None:
+def test_get_waits_no_longer_than_its_retry_seconds(server: LocalDbtCloud) -> None:
     go_wrong(server, **HOUR)
     began = time.monotonic()
 
@@ -106,7 +106,7 @@ def test_get_waits_no_longer_than_its_retry_seconds(server: RunningDbtCloud) -> 
     ids=["get", "text", "post", "cancel"],
 )
 def test_client_calls_raise_after_their_retry_seconds(
-    server: RunningDbtCloud, call: Callable[[DbtCloudClient], object]
+    server: LocalDbtCloud, call: Callable[[DbtCloudClient], object]
 ) -> None:
     go_wrong(server, **HOUR, times=1000)
     began = time.monotonic()
@@ -117,7 +117,7 @@ def test_client_calls_raise_after_their_retry_seconds(
     assert 1 < time.monotonic() - began < SOON
 
 
-def test_get_once_does_not_retry(server: RunningDbtCloud) -> None:
+def test_get_once_does_not_retry(server: LocalDbtCloud) -> None:
     go_wrong(server, **HOUR)
     client = client_of(retry_seconds=60)
 
@@ -127,7 +127,7 @@ def test_get_once_does_not_retry(server: RunningDbtCloud) -> None:
     assert client.get_once("runs/", limit=1) is not None
 
 
-def test_cancel_ignores_retry_after(server: RunningDbtCloud) -> None:
+def test_cancel_ignores_retry_after(server: LocalDbtCloud) -> None:
     """Airflow kills a worker five seconds after it asks the task to end."""
     go_wrong(server, **HOUR, times=2)
     began = time.monotonic()

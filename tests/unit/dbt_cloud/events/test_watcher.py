@@ -10,6 +10,7 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from itertools import count
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -25,20 +26,12 @@ from include.dbt_cloud.api.runs import PAGE
 from include.dbt_cloud.events import FinishedRun, account_runs, job_runs, newest_finished_run
 from include.dbt_cloud.events.listed import CATCH_UP, LOOK_BACK, Cursor, Listing, list_finished_runs
 from include.dbt_cloud.events.watcher import CURSOR_KEY, SUBSCRIBERS, FinishedRunsProducer
-from include.local_dbt_cloud.settings import JOBS_FILE
 from include.local_dbt_cloud.storage.jobs_file import read_jobs_file
 from include.local_dbt_cloud.storage.statuses import Status
 from include.local_dbt_cloud.storage.store import Store
 from include.local_dbt_cloud.storage.tables import RunRow
-from tests.conftest import CERTIFICATES
-from tests.running_dbt_cloud import (
-    ACCOUNT_ID,
-    BUILD_AFTER_LOAD,
-    DAILY_BUILD,
-    TOKEN,
-    RunningDbtCloud,
-    prepare_data,
-)
+from include.local_dbt_cloud.testing import LocalDbtCloud, share_authority
+from tests.bundled import ACCOUNT_ID, BUILD_AFTER_LOAD, DAILY_BUILD, JOBS_FILE, TOKEN
 from tests.unit.dbt_cloud.conftest import go_well, go_wrong
 from tests.unit.dbt_cloud.events.test_assets import RUN
 from tests.unit.dbt_cloud.events.test_finished_run import ACCOUNT, WEBHOOK
@@ -52,25 +45,25 @@ trigger_ids = count(1)
 
 
 @pytest.fixture(scope="module")
-def own_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningDbtCloud]:
+def own_server(
+    local_dbt_cloud_data: Path, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[LocalDbtCloud]:
     """Start a dbt Cloud for these tests only."""
     data = tmp_path_factory.mktemp("watched")
-    prepare_data(CERTIFICATES.ca.parent, data)
-    with RunningDbtCloud(data) as server:
+    share_authority(local_dbt_cloud_data, data)
+    with LocalDbtCloud(data) as server:
         yield server
 
 
 @pytest.fixture
-def server(
-    own_server: RunningDbtCloud, monkeypatch: pytest.MonkeyPatch
-) -> Iterator[RunningDbtCloud]:
+def server(own_server: LocalDbtCloud, monkeypatch: pytest.MonkeyPatch) -> Iterator[LocalDbtCloud]:
     monkeypatch.setenv("AIRFLOW_CONN_DBT_CLOUD_DEFAULT", own_server.connection)
     yield own_server
     go_well(own_server)
 
 
 def finish(
-    server: RunningDbtCloud,
+    server: LocalDbtCloud,
     job_id: int = DAILY_BUILD,
     ago: timedelta = timedelta(0),
     status: Status = Status.SUCCESS,
@@ -100,14 +93,14 @@ def finish(
 
 
 @contextmanager
-def changing(server: RunningDbtCloud) -> Iterator[Session]:
+def changing(server: LocalDbtCloud) -> Iterator[Session]:
     store = Store(server.data / "dbt_cloud.db")
     with store.write() as session:
         yield session
     store.close()
 
 
-def forget(server: RunningDbtCloud, *runs: int) -> None:
+def forget(server: LocalDbtCloud, *runs: int) -> None:
     """Delete runs, so that other tests do not list them."""
     with changing(server) as session:
         session.execute(delete(RunRow).where(RunRow.id.in_(runs)))
@@ -180,7 +173,7 @@ async def begun(*watched: Watched) -> None:
         await until(lambda: all(CURSOR_KEY in one.stored for one in watched))
 
 
-def account_of(server: RunningDbtCloud) -> Account:
+def account_of(server: LocalDbtCloud) -> Account:
     return Account(server.host, server.account_id)
 
 
@@ -188,7 +181,7 @@ def daily_build() -> Watched:
     return Watched(job_runs(DAILY_BUILD, poll_interval=0.1))
 
 
-def test_watcher_starts_now_and_makes_one_event_per_run(server: RunningDbtCloud) -> None:
+def test_watcher_starts_now_and_makes_one_event_per_run(server: LocalDbtCloud) -> None:
     watched = daily_build()
     finish(server)
 
@@ -209,7 +202,7 @@ def test_watcher_starts_now_and_makes_one_event_per_run(server: RunningDbtCloud)
     assert not SUBSCRIBERS["dbt_cloud_default"]
 
 
-def test_watchers_of_a_connection_share_one_call(server: RunningDbtCloud) -> None:
+def test_watchers_of_a_connection_share_one_call(server: LocalDbtCloud) -> None:
     jobs = (DAILY_BUILD, BUILD_AFTER_LOAD, CI_JOB)
     # The shortest interval counts.
     many = [Watched(job_runs(job, poll_interval=1000.0)) for job in jobs]
@@ -240,7 +233,7 @@ def test_watchers_of_a_connection_share_one_call(server: RunningDbtCloud) -> Non
     ids=lambda value: getattr(value, "uri", value),
 )
 def test_watcher_makes_events_of_its_own_runs_only(
-    server: RunningDbtCloud, asset: Asset, job: int
+    server: LocalDbtCloud, asset: Asset, job: int
 ) -> None:
     watched = Watched(asset)
 
@@ -255,7 +248,7 @@ def test_watcher_makes_events_of_its_own_runs_only(
     assert [run.job_id for run in watched.fired] == [job]
 
 
-def test_watcher_reports_runs_that_ended_while_no_triggerer_ran(server: RunningDbtCloud) -> None:
+def test_watcher_reports_runs_that_ended_while_no_triggerer_ran(server: LocalDbtCloud) -> None:
     watched = daily_build()
 
     async def story() -> None:
@@ -272,7 +265,7 @@ def test_watcher_reports_runs_that_ended_while_no_triggerer_ran(server: RunningD
     asyncio.run(story())
 
 
-def test_watcher_repeats_an_event_that_was_not_stored(server: RunningDbtCloud) -> None:
+def test_watcher_repeats_an_event_that_was_not_stored(server: LocalDbtCloud) -> None:
     watched = daily_build()
 
     async def story() -> None:
@@ -290,7 +283,7 @@ def test_watcher_repeats_an_event_that_was_not_stored(server: RunningDbtCloud) -
     asyncio.run(story())
 
 
-def test_watcher_reports_runs_that_are_listed_late(server: RunningDbtCloud) -> None:
+def test_watcher_reports_runs_that_are_listed_late(server: LocalDbtCloud) -> None:
     watched = daily_build()
 
     async def story() -> None:
@@ -305,7 +298,7 @@ def test_watcher_reports_runs_that_are_listed_late(server: RunningDbtCloud) -> N
     asyncio.run(story())
 
 
-def test_watcher_that_joins_later_uses_its_own_cursor(server: RunningDbtCloud) -> None:
+def test_watcher_that_joins_later_uses_its_own_cursor(server: LocalDbtCloud) -> None:
     early, late = daily_build(), Watched(account_runs(poll_interval=0.1))
 
     async def story() -> None:
@@ -344,7 +337,7 @@ def test_watcher_ignores_a_poll_that_starts_after_its_cursor() -> None:
 
 
 def test_watcher_omits_no_run_after_days_without_any(
-    server: RunningDbtCloud, caplog: pytest.LogCaptureFixture
+    server: LocalDbtCloud, caplog: pytest.LogCaptureFixture
 ) -> None:
     watched = Watched(job_runs(48618, poll_interval=0.1))
     (old,) = finish(server, 48618, ago=timedelta(days=10))
@@ -363,7 +356,7 @@ def test_watcher_omits_no_run_after_days_without_any(
 
 
 def test_watcher_omits_runs_of_more_than_three_days_ago(
-    server: RunningDbtCloud, caplog: pytest.LogCaptureFixture
+    server: LocalDbtCloud, caplog: pytest.LogCaptureFixture
 ) -> None:
     watched = Watched(job_runs(48620, poll_interval=0.1))
     long_ago = (datetime.now(UTC) - timedelta(days=10)).isoformat()
@@ -388,7 +381,7 @@ def logged(caplog: pytest.LogCaptureFixture) -> list[str]:
 
 
 def test_watcher_skips_an_unreadable_run_with_one_warning(
-    server: RunningDbtCloud, caplog: pytest.LogCaptureFixture
+    server: LocalDbtCloud, caplog: pytest.LogCaptureFixture
 ) -> None:
     watched = daily_build()
 
@@ -410,7 +403,7 @@ def test_watcher_skips_an_unreadable_run_with_one_warning(
     assert f"dbt_cloud_default: skipped dbt Cloud run {odd}: the start is '1969-" in warning
 
 
-def test_poll_reads_the_page_after_one_of_runs_without_an_end(server: RunningDbtCloud) -> None:
+def test_poll_reads_the_page_after_one_of_runs_without_an_end(server: LocalDbtCloud) -> None:
     """A database can sort them first; the local dbt Cloud sorts them last."""
     whole = server.get(f"runs/{finish(server)[0]}/", include_related="job,trigger")
     pages = [[whole | {"id": at, "finished_at": None} for at in range(PAGE)], [whole]]
@@ -445,7 +438,7 @@ def test_poll_stops_after_1000_unreadable_runs() -> None:
     assert len(asked) == 10
 
 
-def test_watcher_reports_runs_beside_one_that_ends_in_the_future(server: RunningDbtCloud) -> None:
+def test_watcher_reports_runs_beside_one_that_ends_in_the_future(server: LocalDbtCloud) -> None:
     watched, late = daily_build(), Watched(account_runs(poll_interval=0.1))
 
     async def story() -> list[int]:
@@ -469,7 +462,7 @@ def test_watcher_reports_runs_beside_one_that_ends_in_the_future(server: Running
     assert late.runs == runs[-1:]
 
 
-def test_watcher_makes_an_event_of_a_run_with_unstorable_text(server: RunningDbtCloud) -> None:
+def test_watcher_makes_an_event_of_a_run_with_unstorable_text(server: LocalDbtCloud) -> None:
     watched = daily_build()
 
     async def story() -> list[int]:
@@ -496,7 +489,7 @@ class NotStored(Watched):
 
 
 def test_watcher_whose_cursor_cannot_be_stored_stops_no_other(
-    server: RunningDbtCloud, caplog: pytest.LogCaptureFixture
+    server: LocalDbtCloud, caplog: pytest.LogCaptureFixture
 ) -> None:
     gone, watched = NotStored(account_runs(poll_interval=0.1)), daily_build()
 
@@ -519,7 +512,7 @@ def test_watcher_whose_cursor_cannot_be_stored_stops_no_other(
     ids=str,
 )
 def test_watcher_starts_now_when_its_cursor_cannot_be_read(
-    server: RunningDbtCloud, caplog: pytest.LogCaptureFixture, stored: Any
+    server: LocalDbtCloud, caplog: pytest.LogCaptureFixture, stored: Any
 ) -> None:
     watched = daily_build()
     watched.stored[CURSOR_KEY] = stored
@@ -537,7 +530,7 @@ def test_watcher_starts_now_when_its_cursor_cannot_be_read(
 
 
 def test_newest_finished_run_skips_unreadable_runs(
-    server: RunningDbtCloud, caplog: pytest.LogCaptureFixture
+    server: LocalDbtCloud, caplog: pytest.LogCaptureFixture
 ) -> None:
     (newest,) = finish(server)
     (odd,) = finish(server, started_at=LONG_AGO)  # it ended later
@@ -550,19 +543,19 @@ def test_newest_finished_run_skips_unreadable_runs(
     assert f"skipped dbt Cloud run {odd}: the start is '1969-" in caplog.text
 
 
-def test_url_of_a_finished_run_without_a_project_returns_that_run(server: RunningDbtCloud) -> None:
+def test_url_of_a_finished_run_without_a_project_returns_that_run(server: LocalDbtCloud) -> None:
     (made,) = finish(server)
     data = WEBHOOK["data"] | {"runId": str(made), "projectId": None}
 
     run = FinishedRun.of_webhook(WEBHOOK | {"data": data}, account_of(server))
 
-    answer = server.session.get(run.url, headers={"Authorization": f"Token {TOKEN}"})
+    answer = server.client.get(run.url, headers={"Authorization": f"Token {TOKEN}"})
     assert answer.json()["data"]["id"] == made
 
 
 @pytest.mark.parametrize("kind", ["429", "503", "close-before"])
 def test_watcher_logs_a_problem_once_and_loses_no_run(
-    server: RunningDbtCloud, caplog: pytest.LogCaptureFixture, kind: str
+    server: LocalDbtCloud, caplog: pytest.LogCaptureFixture, kind: str
 ) -> None:
     caplog.set_level("INFO")
     watched = daily_build()
@@ -592,7 +585,7 @@ def test_watcher_logs_a_problem_once_and_loses_no_run(
     ids=["token", "account"],
 )
 def test_watcher_logs_a_connection_error(
-    server: RunningDbtCloud,
+    server: LocalDbtCloud,
     caplog: pytest.LogCaptureFixture,
     monkeypatch: pytest.MonkeyPatch,
     changes: dict[str, Any],
@@ -642,20 +635,22 @@ EU, EU_ACCOUNT = "dbt_cloud_eu", 20042
 
 
 @pytest.fixture(scope="module")
-def other_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningDbtCloud]:
+def other_server(
+    local_dbt_cloud_data: Path, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[LocalDbtCloud]:
     """Start a dbt Cloud with another account, in which all ids are the same."""
     data = tmp_path_factory.mktemp("europe")
-    prepare_data(CERTIFICATES.ca.parent, data)
+    share_authority(local_dbt_cloud_data, data)
     jobs = JOBS_FILE.read_text()
     assert jobs.count(f"id: {ACCOUNT_ID}\n") == 1
     file = data / "jobs.yaml"
     file.write_text(jobs.replace(f"id: {ACCOUNT_ID}\n", f"id: {EU_ACCOUNT}\n"))
-    with RunningDbtCloud(data, ("--jobs", str(file)), account_id=EU_ACCOUNT) as server:
+    with LocalDbtCloud(data, ("--jobs", str(file))) as server:
         yield server
 
 
 def test_watchers_of_two_accounts_with_the_same_ids_make_an_event_each(
-    server: RunningDbtCloud, other_server: RunningDbtCloud, monkeypatch: pytest.MonkeyPatch
+    server: LocalDbtCloud, other_server: LocalDbtCloud, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv(f"AIRFLOW_CONN_{EU.upper()}", other_server.connection)
     ours, theirs = daily_build(), Watched(job_runs(DAILY_BUILD, EU, poll_interval=0.1))
@@ -680,7 +675,7 @@ def test_watchers_of_two_accounts_with_the_same_ids_make_an_event_each(
 
 
 def test_watcher_of_an_account_continues_while_another_account_refuses(
-    server: RunningDbtCloud, other_server: RunningDbtCloud, monkeypatch: pytest.MonkeyPatch
+    server: LocalDbtCloud, other_server: LocalDbtCloud, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     refused = json.dumps(json.loads(other_server.connection) | {"password": "wrong"})
     monkeypatch.setenv(f"AIRFLOW_CONN_{EU.upper()}", refused)
@@ -698,7 +693,7 @@ def test_watcher_of_an_account_continues_while_another_account_refuses(
 
 
 def test_watchers_of_two_connections_to_one_account_make_one_event_each(
-    server: RunningDbtCloud, monkeypatch: pytest.MonkeyPatch
+    server: LocalDbtCloud, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv(f"AIRFLOW_CONN_{EU.upper()}", server.connection)
     ours, theirs = daily_build(), Watched(job_runs(DAILY_BUILD, EU, poll_interval=0.1))
@@ -715,8 +710,8 @@ def test_watchers_of_two_connections_to_one_account_make_one_event_each(
 
 
 def test_watcher_starts_now_when_its_connection_changes_to_another_account(
-    server: RunningDbtCloud,
-    other_server: RunningDbtCloud,
+    server: LocalDbtCloud,
+    other_server: LocalDbtCloud,
     monkeypatch: pytest.MonkeyPatch,
     caplog: pytest.LogCaptureFixture,
 ) -> None:

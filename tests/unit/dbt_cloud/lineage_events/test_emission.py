@@ -16,8 +16,8 @@ from airflow.providers.openlineage.plugins.listener import get_openlineage_liste
 from include.dbt_cloud.lineage_events import emit_lineage
 from include.dbt_cloud.lineage_events.emission import is_airflow_cause
 from include.dbt_cloud.run.idempotency_key import IdempotencyKey
-from tests.free_ports import free_port
-from tests.running_dbt_cloud import RunningDbtCloud
+from include.local_dbt_cloud.testing import LocalDbtCloud, free_port
+from tests.bundled import DAILY_BUILD
 from tests.unit.dbt_cloud.conftest import go_well, go_wrong, missing_table, open_warehouse
 
 TRANSPORT = "AIRFLOW__OPENLINEAGE__TRANSPORT"
@@ -41,8 +41,8 @@ def emitted(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
     return file
 
 
-def finished(server: RunningDbtCloud, cause: str = "Scheduled") -> int:
-    run_id = server.trigger(steps_override=STEPS, cause=cause)
+def finished(server: LocalDbtCloud, cause: str = "Scheduled") -> int:
+    run_id = server.trigger(DAILY_BUILD, steps_override=STEPS, cause=cause)
     server.wait(run_id)
     return run_id
 
@@ -54,7 +54,7 @@ def names(file: Path) -> list[tuple[str, str]]:
 
 
 def test_nothing_is_called_without_a_transport(
-    dbt_cloud_connection: RunningDbtCloud, monkeypatch: pytest.MonkeyPatch
+    dbt_cloud_connection: LocalDbtCloud, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.delenv("AIRFLOW_CONN_DBT_CLOUD_DEFAULT")  # a call would fail
 
@@ -62,7 +62,7 @@ def test_nothing_is_called_without_a_transport(
 
 
 def test_run_that_airflow_did_not_start_is_emitted(
-    dbt_cloud_connection: RunningDbtCloud, emitted: Path
+    dbt_cloud_connection: LocalDbtCloud, emitted: Path
 ) -> None:
     run_id = finished(dbt_cloud_connection)
 
@@ -72,12 +72,14 @@ def test_run_that_airflow_did_not_start_is_emitted(
 
 
 def test_run_of_a_task_and_its_resumed_run_are_left_to_the_task(
-    dbt_cloud_connection: RunningDbtCloud, emitted: Path
+    dbt_cloud_connection: LocalDbtCloud, emitted: Path
 ) -> None:
     server = dbt_cloud_connection
     cause = IdempotencyKey(f"{7:016x}").cause("Airflow: dag.task")
     with missing_table(server, "stores"):
-        failed = server.trigger(steps_override=["dbt run --select stg_stores"], cause=cause)
+        failed = server.trigger(
+            DAILY_BUILD, steps_override=["dbt run --select stg_stores"], cause=cause
+        )
         assert server.wait(failed)["is_error"]
     resumed = server.request("POST", f"runs/{failed}/retry/").json()["data"]["id"]
     server.wait(resumed)
@@ -86,9 +88,11 @@ def test_run_of_a_task_and_its_resumed_run_are_left_to_the_task(
     assert names(emitted) == []
 
 
-def test_active_run_is_skipped(dbt_cloud_connection: RunningDbtCloud, emitted: Path) -> None:
+def test_active_run_is_skipped(dbt_cloud_connection: LocalDbtCloud, emitted: Path) -> None:
     with open_warehouse(dbt_cloud_connection):  # dbt waits for it
-        run_id = dbt_cloud_connection.trigger(steps_override=["dbt run --select stg_stores"])
+        run_id = dbt_cloud_connection.trigger(
+            DAILY_BUILD, steps_override=["dbt run --select stg_stores"]
+        )
         assert emit_lineage([run_id]) == []
 
     assert dbt_cloud_connection.wait(run_id)["is_success"]
@@ -114,7 +118,7 @@ def test_cause_shows_whether_airflow_started_the_run(cause: str, expected: bool)
 
 
 def test_unreachable_server_is_one_warning_before_any_call(
-    dbt_cloud_connection: RunningDbtCloud,
+    dbt_cloud_connection: LocalDbtCloud,
     monkeypatch: pytest.MonkeyPatch,
     caplog: pytest.LogCaptureFixture,
 ) -> None:
@@ -134,7 +138,7 @@ def test_unreachable_server_is_one_warning_before_any_call(
 
 
 def test_dbt_cloud_that_fails_is_a_warning(
-    dbt_cloud_connection: RunningDbtCloud, emitted: Path, caplog: pytest.LogCaptureFixture
+    dbt_cloud_connection: LocalDbtCloud, emitted: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     go_wrong(dbt_cloud_connection, "503", path="*/runs/*", times=99)
 

@@ -14,8 +14,9 @@ from openlineage.client.serde import Serde
 from include.dbt_cloud.api.client import DbtCloudClient
 from include.dbt_cloud.lineage_events.emission import DETAILS
 from include.dbt_cloud.lineage_events.job_run import events_of_run, moment
+from include.local_dbt_cloud.testing import LocalDbtCloud
+from tests.bundled import DAILY_BUILD
 from tests.openlineage_spec import problems
-from tests.running_dbt_cloud import DAILY_BUILD, RunningDbtCloud
 from tests.unit.dbt_cloud.conftest import missing_table, open_warehouse
 
 Event = dict[str, Any]
@@ -32,7 +33,7 @@ PARENT = {
 }
 
 
-def events_of(server: RunningDbtCloud, run_id: int, **options: Any) -> list[Event]:
+def events_of(server: LocalDbtCloud, run_id: int, **options: Any) -> list[Event]:
     """Return the finished run's valid events, in order."""
     server.wait(run_id)
     client = DbtCloudClient(DbtCloudHook("dbt_cloud_default"), None)
@@ -65,14 +66,14 @@ def end_of(events: list[Event], name: str) -> Event:
 
 
 @pytest.fixture
-def tables(dbt_cloud_connection: RunningDbtCloud) -> RunningDbtCloud:
+def tables(dbt_cloud_connection: LocalDbtCloud) -> LocalDbtCloud:
     """Return the server, with all source tables loaded."""
     open_warehouse(dbt_cloud_connection).close()
     return dbt_cloud_connection
 
 
-def test_run_with_steps_override_has_its_nodes_below_it(tables: RunningDbtCloud) -> None:
-    run_id = tables.trigger(steps_override=[TESTED])
+def test_run_with_steps_override_has_its_nodes_below_it(tables: LocalDbtCloud) -> None:
+    run_id = tables.trigger(DAILY_BUILD, steps_override=[TESTED])
 
     events = events_of(tables, run_id, parent=PARENT)
 
@@ -94,9 +95,9 @@ def test_run_with_steps_override_has_its_nodes_below_it(tables: RunningDbtCloud)
 
 
 def test_events_are_in_the_order_of_the_times_of_dbt_and_always_the_same(
-    tables: RunningDbtCloud,
+    tables: LocalDbtCloud,
 ) -> None:
-    run_id = tables.trigger(steps_override=[TESTED, "dbt test --select stg_orders"])
+    run_id = tables.trigger(DAILY_BUILD, steps_override=[TESTED, "dbt test --select stg_orders"])
 
     events = events_of(tables, run_id)
 
@@ -108,9 +109,9 @@ def test_events_are_in_the_order_of_the_times_of_dbt_and_always_the_same(
     assert events_of(tables, run_id) == events
 
 
-def test_failed_run_and_its_resumed_run_have_different_nodes(tables: RunningDbtCloud) -> None:
+def test_failed_run_and_its_resumed_run_have_different_nodes(tables: LocalDbtCloud) -> None:
     with missing_table(tables, "stores"):
-        failed = tables.trigger(steps_override=[STORES])
+        failed = tables.trigger(DAILY_BUILD, steps_override=[STORES])
         tables.wait(failed)
     retry = tables.request("POST", f"runs/{failed}/retry/").json()["data"]["id"]
 
@@ -128,20 +129,20 @@ def test_failed_run_and_its_resumed_run_have_different_nodes(tables: RunningDbtC
     assert not runs[0] & runs[1]
 
 
-def test_cancelled_run_is_aborted(tables: RunningDbtCloud) -> None:
+def test_cancelled_run_is_aborted(tables: LocalDbtCloud) -> None:
     with open_warehouse(tables):
-        run_id = tables.trigger(steps_override=[STORES])
-        assert tables.request("POST", f"runs/{run_id}/cancel/").ok
+        run_id = tables.trigger(DAILY_BUILD, steps_override=[STORES])
+        assert tables.request("POST", f"runs/{run_id}/cancel/").is_success
         events = events_of(tables, run_id)
 
     assert ends(events) == {JOB: "ABORT"}
 
 
 def test_datasets_have_the_columns_of_the_catalog_and_the_given_namespace(
-    tables: RunningDbtCloud,
+    tables: LocalDbtCloud,
 ) -> None:
     steps = ["dbt run --select stg_stores"]
-    run_id = tables.trigger(steps_override=steps, generate_docs_override=True)
+    run_id = tables.trigger(DAILY_BUILD, steps_override=steps, generate_docs_override=True)
 
     events = events_of(tables, run_id, namespace="snowflake://account/")
 
@@ -151,7 +152,7 @@ def test_datasets_have_the_columns_of_the_catalog_and_the_given_namespace(
     assert columns["store_id"] in ("BIGINT", "INTEGER", "VARCHAR")
 
 
-def test_no_event_contains_the_token(tables: RunningDbtCloud) -> None:
-    run_id = tables.trigger(steps_override=[STORES])
+def test_no_event_contains_the_token(tables: LocalDbtCloud) -> None:
+    run_id = tables.trigger(DAILY_BUILD, steps_override=[STORES])
 
     assert tables.token not in str(events_of(tables, run_id))

@@ -16,7 +16,8 @@ from include.dbt_cloud.models.following import GroupRuns, selected
 from include.dbt_cloud.models.progress import Progress, RunProgress
 from include.dbt_cloud.models.steps import Step
 from include.dbt_cloud.models.trigger import DbtCloudNodeTrigger
-from tests.running_dbt_cloud import DAILY_BUILD, RunningDbtCloud
+from include.local_dbt_cloud.testing import LocalDbtCloud
+from tests.bundled import DAILY_BUILD
 from tests.unit.dbt_cloud.conftest import go_well, go_wrong
 from tests.unit.dbt_cloud.models.scripted_airflow import MakeAirflow
 from tests.unit.dbt_cloud.models.scripted_dbt_cloud import NODES, D, ScriptedDbtCloud
@@ -35,7 +36,7 @@ def test_group_runs_raises_without_a_run_to_follow() -> None:
         GroupRuns.of("dbt_cloud_default", job="")
 
 
-def node_trigger(server: RunningDbtCloud, max_silence: float) -> DbtCloudNodeTrigger:
+def node_trigger(server: LocalDbtCloud, max_silence: float) -> DbtCloudNodeTrigger:
     job = {"account_id": server.account_id, "job_id": DAILY_BUILD, "runs": [10**9], "key": "key"}
     return DbtCloudNodeTrigger(
         conn_id="dbt_cloud_default",
@@ -48,7 +49,7 @@ def node_trigger(server: RunningDbtCloud, max_silence: float) -> DbtCloudNodeTri
 
 
 def test_node_trigger_keeps_max_silence_despite_a_long_retry_after(
-    dbt_cloud_connection: RunningDbtCloud,
+    dbt_cloud_connection: LocalDbtCloud,
 ) -> None:
     trigger = node_trigger(dbt_cloud_connection, max_silence=2.0)
     go_wrong(dbt_cloud_connection, "429", seconds=3600, times=1000)
@@ -65,7 +66,7 @@ def test_node_trigger_keeps_max_silence_despite_a_long_retry_after(
 
 
 def test_node_trigger_tolerates_one_failed_poll_after_a_long_interval(
-    dbt_cloud_connection: RunningDbtCloud,
+    dbt_cloud_connection: LocalDbtCloud,
 ) -> None:
     trigger = node_trigger(dbt_cloud_connection, max_silence=0.1)
     active = Run(10**9, Status.RUNNING.value, "", "", False, None, datetime.now(UTC))

@@ -20,7 +20,8 @@ from include.dbt_cloud.models.lineage import (
     read_lineage,
     write_lineage,
 )
-from tests.running_dbt_cloud import RunningDbtCloud
+from include.local_dbt_cloud.testing import LocalDbtCloud
+from tests.bundled import DAILY_BUILD
 from tests.unit.dbt_cloud.loose_json import ANYTHING, TEXT, objects
 
 NUMBERS = itertools.count()
@@ -45,13 +46,13 @@ def node(name: str, *parents: str, tags: tuple[str, ...] = (), folder: str = "")
 
 
 def test_write_lineage_writes_the_manifest_of_the_given_run(
-    dbt_cloud_connection: RunningDbtCloud, tmp_path: Path
+    dbt_cloud_connection: LocalDbtCloud, tmp_path: Path
 ) -> None:
     server, path = dbt_cloud_connection, tmp_path / "deep" / "lineage.json"
-    run_id = server.trigger(steps_override=["dbt parse"])
+    run_id = server.trigger(DAILY_BUILD, steps_override=["dbt parse"])
     server.wait(run_id)
     # A newer run, whose relations are others.
-    server.wait(server.trigger(steps_override=["dbt parse"], schema_override="other"))
+    server.wait(server.trigger(DAILY_BUILD, steps_override=["dbt parse"], schema_override="other"))
 
     path.parent.mkdir()
     path.write_text("the file before")
@@ -70,7 +71,7 @@ def test_write_lineage_writes_the_manifest_of_the_given_run(
 
 
 def test_write_lineage_raises_for_a_run_without_a_manifest(
-    dbt_cloud_connection: RunningDbtCloud, tmp_path: Path
+    dbt_cloud_connection: LocalDbtCloud, tmp_path: Path
 ) -> None:
     with pytest.raises(ValueError, match=r"Run 99999999 has no manifest .* parsed"):
         write_lineage(DbtCloudHook(), 99999999, tmp_path / "lineage.json")

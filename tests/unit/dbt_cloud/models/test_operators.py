@@ -6,7 +6,7 @@ import re
 import pytest
 
 from include.dbt_cloud.models.operators import JOB, DbtCloudStartJobOperator
-from tests.running_dbt_cloud import DAILY_BUILD
+from tests.bundled import DAILY_BUILD
 from tests.unit.dbt_cloud.conftest import RETRIES, MakeTask
 from tests.unit.dbt_cloud.models.scripted_airflow import REST, RUN_JOB, MakeAirflow
 from tests.unit.dbt_cloud.models.scripted_dbt_cloud import (

@@ -10,7 +10,7 @@ from airflow.providers.dbt.cloud.hooks.dbt import DbtCloudHook
 from include.dbt_cloud.api.artifacts import nodes_of_run
 from include.dbt_cloud.api.client import DbtCloudClient
 from include.dbt_cloud.models.publishing import describes, latest_builds, unquoted
-from tests.running_dbt_cloud import RunningDbtCloud
+from include.local_dbt_cloud.testing import LocalDbtCloud
 from tests.unit.dbt_cloud.conftest import open_warehouse
 
 JOB = 48618
@@ -20,7 +20,7 @@ SELECT = "--select stg_orders stg_stores"
 
 
 @pytest.fixture(scope="module")
-def runs(local_dbt_cloud: RunningDbtCloud) -> dict[str, int]:
+def runs(local_dbt_cloud: LocalDbtCloud) -> dict[str, int]:
     """Run one with a failed test of stg_orders, a good one, and one into another schema."""
 
     def run(step: str, **overrides: Any) -> int:
@@ -40,7 +40,7 @@ def runs(local_dbt_cloud: RunningDbtCloud) -> dict[str, int]:
     return {"failed": failed, "good": run(f"dbt build {SELECT}"), "other_schema": other_schema}
 
 
-def published(server: RunningDbtCloud, *run_ids: int) -> dict[str, dict[str, Any]]:
+def published(server: LocalDbtCloud, *run_ids: int) -> dict[str, dict[str, Any]]:
     """Return asset → extra."""
     client = DbtCloudClient(DbtCloudHook(), None)
     found = [client.get(f"runs/{each}/", include_related="run_steps,trigger") for each in run_ids]
@@ -49,7 +49,7 @@ def published(server: RunningDbtCloud, *run_ids: int) -> dict[str, dict[str, Any
 
 
 def test_asset_events_describe_each_built_model(
-    dbt_cloud_connection: RunningDbtCloud, runs: dict[str, int]
+    dbt_cloud_connection: LocalDbtCloud, runs: dict[str, int]
 ) -> None:
     found = published(dbt_cloud_connection, runs["good"])
 
@@ -66,13 +66,13 @@ def test_asset_events_describe_each_built_model(
 
 
 def test_failed_test_withholds_the_asset_event_of_its_model(
-    dbt_cloud_connection: RunningDbtCloud, runs: dict[str, int]
+    dbt_cloud_connection: LocalDbtCloud, runs: dict[str, int]
 ) -> None:
     assert set(published(dbt_cloud_connection, runs["failed"])) == {f"{ANALYTICS}/stg_stores"}
 
 
 def test_asset_events_of_several_runs_use_the_last_one(
-    dbt_cloud_connection: RunningDbtCloud, runs: dict[str, int]
+    dbt_cloud_connection: LocalDbtCloud, runs: dict[str, int]
 ) -> None:
     found = published(dbt_cloud_connection, runs["failed"], runs["good"])
 
@@ -80,7 +80,7 @@ def test_asset_events_of_several_runs_use_the_last_one(
 
 
 def test_run_into_another_schema_has_no_asset_events(
-    dbt_cloud_connection: RunningDbtCloud, runs: dict[str, int]
+    dbt_cloud_connection: LocalDbtCloud, runs: dict[str, int]
 ) -> None:
     assert published(dbt_cloud_connection, runs["other_schema"]) == {}
 

@@ -16,7 +16,7 @@ from include.dbt_cloud.models import dbt_cloud_models
 from include.dbt_cloud.models.operators import RECHECK_SECONDS, Rebuilding
 from include.dbt_cloud.models.trigger import FOLLOWED
 from include.dbt_cloud.run.recovery import selector
-from tests.running_dbt_cloud import RunningDbtCloud
+from include.local_dbt_cloud.testing import LocalDbtCloud
 from tests.unit.dbt_cloud.conftest import MakeTask, go_wrong
 from tests.unit.dbt_cloud.models.scripted_airflow import MakeAirflow, ScriptedAirflow
 from tests.unit.dbt_cloud.models.scripted_dbt_cloud import (
@@ -32,7 +32,7 @@ from tests.unit.dbt_cloud.models.scripted_dbt_cloud import (
 class Group:
     """A task group of four models, ``c`` and ``d`` after ``a`` and ``b``, in one Dag run."""
 
-    def __init__(self, server: RunningDbtCloud, run_id: int, folder: Path) -> None:
+    def __init__(self, server: LocalDbtCloud, run_id: int, folder: Path) -> None:
         self.server = server
         self.job: dict[str, Any] = {"account_id": server.account_id, "job_id": 65767}
         self.job |= {"runs": [run_id], "key": f"airflow-models:{run_id}"}

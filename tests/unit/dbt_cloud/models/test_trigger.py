@@ -9,15 +9,16 @@ import pytest
 from airflow.triggers.shared_stream import SharedStreamManager
 
 from include.dbt_cloud.models.trigger import DbtCloudNodeTrigger
-from tests.conftest import MakeDbtCloud
-from tests.running_dbt_cloud import RunningDbtCloud
+from include.local_dbt_cloud.pytest_plugin import MakeLocalDbtCloud
+from include.local_dbt_cloud.testing import LocalDbtCloud
+from tests.bundled import DAILY_BUILD
 from tests.unit.dbt_cloud.conftest import MakeTask, go_wrong, missing_table
 
 STORES = {"model.jaffle_shop.stg_stores": "analytics.stg_stores"}
 MANY = 1_000_000
 
 
-def trigger_of(server: RunningDbtCloud, run_id: int, **arguments: Any) -> DbtCloudNodeTrigger:
+def trigger_of(server: LocalDbtCloud, run_id: int, **arguments: Any) -> DbtCloudNodeTrigger:
     key = f"airflow-models:{server.host}"  # two servers can have a run with this id
     job = {"account_id": server.account_id, "job_id": 65767, "runs": [run_id], "key": key}
     default: dict[str, Any] = {
@@ -49,7 +50,7 @@ def events(*triggers: DbtCloudNodeTrigger) -> list[Any]:
 
 
 def test_node_trigger_is_restored_from_its_serialized_form(
-    dbt_cloud_connection: RunningDbtCloud,
+    dbt_cloud_connection: LocalDbtCloud,
 ) -> None:
     trigger = trigger_of(dbt_cloud_connection, 7, patience=3.0, publishes=True)
     path, saved = trigger.serialize()
@@ -85,7 +86,7 @@ def test_node_trigger_reports_message_and_sql_of_a_failed_node(make_task: MakeTa
 
 
 def test_node_trigger_reports_the_message_while_the_run_is_active(
-    make_local_dbt_cloud: MakeDbtCloud, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    make_local_dbt_cloud: MakeLocalDbtCloud, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     project = tmp_path / "shop"
     models = project / "models"
@@ -95,7 +96,7 @@ def test_node_trigger_reports_the_message_while_the_run_is_active(
     (models / "slow.sql").write_text("{{ config(materialized='table') }} select sleep_ms(60000)")
     server = make_local_dbt_cloud("--dbt-project", str(project))
     monkeypatch.setenv("AIRFLOW_CONN_DBT_CLOUD_DEFAULT", server.connection)
-    run_id = server.trigger(steps_override=["dbt build"])
+    run_id = server.trigger(DAILY_BUILD, steps_override=["dbt build"])
 
     (event,) = events(trigger_of(server, run_id, nodes={"model.shop.stores": "analytics.stores"}))
 
@@ -144,7 +145,7 @@ def test_node_triggers_of_a_run_share_its_calls(make_task: MakeTask) -> None:
         return before - left()
 
     def left() -> int:
-        faults = task.server.request("GET", "../../../../faults").json()["data"]
+        faults = task.server.request("GET", "/faults").json()["data"]
         return int(faults[-1]["times"])
 
     # The run, and the list of rebuilding runs; its commands have no results.

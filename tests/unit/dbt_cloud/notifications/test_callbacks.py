@@ -34,8 +34,8 @@ from include.dbt_cloud.models.steps import Result
 from include.dbt_cloud.models.trigger import DbtCloudNodeTrigger
 from include.dbt_cloud.notifications.callbacks import notify_failure, notify_late, notify_success
 from include.dbt_cloud.notifications.channels import Message, send, slack_text
-from tests.free_ports import free_port
-from tests.running_dbt_cloud import RunningDbtCloud
+from include.local_dbt_cloud.testing import LocalDbtCloud, free_port
+from tests.bundled import DAILY_BUILD
 from tests.unit.dbt_cloud.conftest import missing_table
 from tests.webhook_receiver import WebhookReceiver
 
@@ -91,12 +91,14 @@ def webhook(monkeypatch: pytest.MonkeyPatch) -> Iterator[WebhookReceiver]:
 
 
 @pytest.fixture(scope="module")
-def broken_run(local_dbt_cloud: RunningDbtCloud) -> dict[str, Any]:
+def broken_run(local_dbt_cloud: LocalDbtCloud) -> dict[str, Any]:
     """Return a dbt Cloud run in which one model failed."""
-    first = local_dbt_cloud.trigger(steps_override=["dbt run --select stg_stores"])
+    first = local_dbt_cloud.trigger(DAILY_BUILD, steps_override=["dbt run --select stg_stores"])
     local_dbt_cloud.wait(first)  # creates the raw tables
     with missing_table(local_dbt_cloud, "stores"):
-        run_id = local_dbt_cloud.trigger(steps_override=["dbt run --select stg_stores"])
+        run_id = local_dbt_cloud.trigger(
+            DAILY_BUILD, steps_override=["dbt run --select stg_stores"]
+        )
         return local_dbt_cloud.wait(run_id)
 
 
@@ -118,7 +120,7 @@ def context(run: dict[str, Any] | None = None, error: Exception | None = None) -
 
 
 def test_failure_webhook_has_text_and_data(
-    dbt_cloud_connection: RunningDbtCloud, webhook: WebhookReceiver, broken_run: dict[str, Any]
+    dbt_cloud_connection: LocalDbtCloud, webhook: WebhookReceiver, broken_run: dict[str, Any]
 ) -> None:
     notify_failure(context(broken_run, RuntimeError("the provider's own words")))
 
@@ -145,7 +147,7 @@ def test_failure_webhook_has_text_and_data(
 
 
 def test_failure_email_reaches_all_recipients(
-    dbt_cloud_connection: RunningDbtCloud, mailbox: Mailbox, broken_run: dict[str, Any]
+    dbt_cloud_connection: LocalDbtCloud, mailbox: Mailbox, broken_run: dict[str, Any]
 ) -> None:
     notify_failure(context(broken_run))
 
@@ -158,7 +160,7 @@ def test_failure_email_reaches_all_recipients(
 
 
 def test_slack_message_shows_dbt_errors_in_a_code_block(
-    dbt_cloud_connection: RunningDbtCloud, slack: WebhookReceiver, broken_run: dict[str, Any]
+    dbt_cloud_connection: LocalDbtCloud, slack: WebhookReceiver, broken_run: dict[str, Any]
 ) -> None:
     notify_failure(context(broken_run))
 
@@ -177,7 +179,7 @@ def test_slack_text_escapes_markup_and_limits_its_length() -> None:
 
 
 def test_failure_is_logged_without_a_connection(
-    dbt_cloud_connection: RunningDbtCloud,
+    dbt_cloud_connection: LocalDbtCloud,
     broken_run: dict[str, Any],
     caplog: pytest.LogCaptureFixture,
 ) -> None:
@@ -260,7 +262,7 @@ def dag_run_context(reason: str, run: dict[str, Any] | None = None) -> Any:
 
 
 def test_dag_run_failure_equals_the_message_of_its_task(
-    dbt_cloud_connection: RunningDbtCloud, webhook: WebhookReceiver, broken_run: dict[str, Any]
+    dbt_cloud_connection: LocalDbtCloud, webhook: WebhookReceiver, broken_run: dict[str, Any]
 ) -> None:
     notify_failure(dag_run_context("task_failure", broken_run))
     notify_failure(context(broken_run))

@@ -11,7 +11,8 @@ from airflow.providers.dbt.cloud.hooks.dbt import DbtCloudHook
 from include.dbt_cloud.api.client import DbtCloudClient
 from include.dbt_cloud.page.job_list import SECONDS, JobList, JobListReader, JobSettings
 from include.dbt_cloud.page.newest_runs import NewestRuns
-from tests.running_dbt_cloud import DAILY_BUILD, RunningDbtCloud
+from include.local_dbt_cloud.testing import LocalDbtCloud
+from tests.bundled import DAILY_BUILD
 from tests.unit.dbt_cloud.conftest import go_well, go_wrong
 from tests.unit.dbt_cloud.made_jobs import made_jobs
 from tests.unit.dbt_cloud.page.test_newest_runs import CONN_ID, Clock, calls
@@ -76,7 +77,7 @@ def test_job_list_accepts_any_values(name: str, value: Any) -> None:
 
 
 def test_job_list_is_read_once_a_minute(
-    dbt_cloud_connection: RunningDbtCloud, calls: list[str]
+    dbt_cloud_connection: LocalDbtCloud, calls: list[str]
 ) -> None:
     clock = Clock()
     newest_runs = NewestRuns(CONN_ID, clock=clock)
@@ -104,7 +105,7 @@ def test_job_list_is_read_once_a_minute(
     assert (scheduled in second.jobs, first.problem, second.problem) == (False, "", "")
 
 
-def test_job_list_keeps_its_jobs_during_an_outage(dbt_cloud_connection: RunningDbtCloud) -> None:
+def test_job_list_keeps_its_jobs_during_an_outage(dbt_cloud_connection: LocalDbtCloud) -> None:
     clock = Clock()
     newest_runs = NewestRuns(CONN_ID, clock=clock)
     before = newest_runs.read().listed
@@ -121,7 +122,7 @@ def test_job_list_keeps_its_jobs_during_an_outage(dbt_cloud_connection: RunningD
 
 
 def test_job_list_of_another_account_has_no_jobs_of_the_former_one(
-    dbt_cloud_connection: RunningDbtCloud,
+    dbt_cloud_connection: LocalDbtCloud,
 ) -> None:
     reader, hook = JobListReader(), DbtCloudHook(CONN_ID)
 

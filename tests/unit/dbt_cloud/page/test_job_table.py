@@ -20,8 +20,8 @@ from include.dbt_cloud.page.job_table import COLUMNS, JobTable, View
 from include.dbt_cloud.page.runs import Run
 from include.dbt_cloud.reports.history import History
 from include.dbt_cloud.reports.results import Results
+from include.local_dbt_cloud.testing import LocalDbtCloud
 from tests.pictures.browser import Page, needs_browser
-from tests.running_dbt_cloud import RunningDbtCloud
 from tests.unit.dbt_cloud.events.conftest import airflow_s_tables, database_url
 from tests.unit.dbt_cloud.page.test_app import MakeClient, make_client
 from tests.unit.dbt_cloud.page.test_content import DAILY, run
@@ -99,7 +99,7 @@ def keep_daily(history: History) -> None:
 
 
 @pytest.fixture(scope="module")
-def stored(local_dbt_cloud: RunningDbtCloud, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def stored(local_dbt_cloud: LocalDbtCloud, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Return a folder with the stored runs of all jobs."""
     folder = tmp_path_factory.mktemp("stored")
     account = Account(local_dbt_cloud.host, local_dbt_cloud.account_id)
@@ -116,7 +116,7 @@ def kept(stored: Path, tmp_path: Path) -> ObjectStoragePath:
 
 
 @pytest.fixture
-def address(make_client: MakeClient, dbt_cloud_connection: RunningDbtCloud) -> Iterator[str]:
+def address(make_client: MakeClient, dbt_cloud_connection: LocalDbtCloud) -> Iterator[str]:
     """Yield the page's address; dbt Cloud lists jobs that have never run."""
     with serve(make_client(dbt_cloud_conn_id="dbt_cloud_default").app) as address:
         yield address
@@ -242,7 +242,7 @@ def test_jobs_page_filters_and_keeps_the_view_in_its_address(address: str, page:
 
 @needs_browser
 def test_refresh_keeps_the_filter_that_is_being_typed(
-    address: str, page: Page, kept: ObjectStoragePath, dbt_cloud_connection: RunningDbtCloud
+    address: str, page: Page, kept: ObjectStoragePath, dbt_cloud_connection: LocalDbtCloud
 ) -> None:
     use(page)
     page.open(address, "74 of 74 jobs")

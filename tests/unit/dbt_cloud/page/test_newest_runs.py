@@ -13,7 +13,8 @@ import pytest
 from include.dbt_cloud.api.accounts import Account
 from include.dbt_cloud.api.client import DbtCloudClient
 from include.dbt_cloud.page.newest_runs import SECONDS, NewestRuns
-from tests.running_dbt_cloud import BUILD_AFTER_LOAD, RunningDbtCloud
+from include.local_dbt_cloud.testing import LocalDbtCloud
+from tests.bundled import BUILD_AFTER_LOAD
 from tests.unit.dbt_cloud.conftest import go_well, go_wrong
 
 CONN_ID = "dbt_cloud_default"
@@ -41,7 +42,7 @@ def calls(monkeypatch: pytest.MonkeyPatch) -> list[str]:
 
 
 @pytest.fixture
-def run_id(dbt_cloud_connection: RunningDbtCloud) -> Iterator[int]:
+def run_id(dbt_cloud_connection: LocalDbtCloud) -> Iterator[int]:
     run_id = dbt_cloud_connection.trigger(BUILD_AFTER_LOAD, steps_override=["dbt deps"])
     dbt_cloud_connection.wait(run_id)
     yield run_id
@@ -79,7 +80,7 @@ def test_newest_runs_makes_one_call_for_concurrent_viewers(run_id: int, calls: l
 
 
 def test_newest_runs_keeps_the_last_runs_during_an_outage(
-    run_id: int, dbt_cloud_connection: RunningDbtCloud, calls: list[str]
+    run_id: int, dbt_cloud_connection: LocalDbtCloud, calls: list[str]
 ) -> None:
     clock = Clock()
     newest_runs = NewestRuns(CONN_ID, clock=clock)
@@ -106,7 +107,7 @@ def test_newest_runs_reports_a_missing_connection() -> None:
 
 
 def test_newest_runs_drops_the_runs_of_a_former_account(
-    run_id: int, dbt_cloud_connection: RunningDbtCloud, monkeypatch: pytest.MonkeyPatch
+    run_id: int, dbt_cloud_connection: LocalDbtCloud, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The previous account's runs must not be shown for an unavailable account."""
     clock = Clock()
@@ -127,7 +128,7 @@ def test_newest_runs_drops_the_runs_of_a_former_account(
 
 
 def test_newest_runs_names_the_account_during_an_outage(
-    run_id: int, dbt_cloud_connection: RunningDbtCloud
+    run_id: int, dbt_cloud_connection: LocalDbtCloud
 ) -> None:
     go_wrong(dbt_cloud_connection, "503", path="*/runs")
 

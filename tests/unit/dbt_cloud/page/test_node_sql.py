@@ -14,7 +14,8 @@ from include.dbt_cloud.api.artifacts import Node
 from include.dbt_cloud.api.client import DbtCloudClient
 from include.dbt_cloud.reports.history import History
 from include.dbt_cloud.reports.results import Results, read_results
-from tests.running_dbt_cloud import DAILY_BUILD, RunningDbtCloud
+from include.local_dbt_cloud.testing import LocalDbtCloud
+from tests.bundled import DAILY_BUILD
 from tests.unit.dbt_cloud.events.conftest import airflow_s_tables, database_url
 from tests.unit.dbt_cloud.page.test_app import MakeClient, history, kept, make_client
 from tests.unit.dbt_cloud.page.test_templates import EVIL
@@ -25,9 +26,9 @@ ORDERS, GONE = "model.jaffle_shop.stg_orders", "model.jaffle_shop.gone"
 
 
 @pytest.fixture(scope="module")
-def results(local_dbt_cloud: RunningDbtCloud) -> Results:
+def results(local_dbt_cloud: LocalDbtCloud) -> Results:
     """Return the results of a real run."""
-    run_id = local_dbt_cloud.trigger(steps_override=["dbt build --select stg_orders"])
+    run_id = local_dbt_cloud.trigger(DAILY_BUILD, steps_override=["dbt build --select stg_orders"])
     local_dbt_cloud.wait(run_id)
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("AIRFLOW_CONN_DBT_CLOUD_DEFAULT", local_dbt_cloud.connection)
@@ -39,7 +40,7 @@ def sql_of(
     results: Results,
     kept: ObjectStoragePath,
     make_client: MakeClient,
-    dbt_cloud_connection: RunningDbtCloud,
+    dbt_cloud_connection: LocalDbtCloud,
 ) -> Callable[[str], Response]:
     """Return a function that opens the page of a node's SQL, by its id."""
     account = Account(dbt_cloud_connection.host, dbt_cloud_connection.account_id)
@@ -79,12 +80,11 @@ def test_node_that_is_not_in_the_run_is_missing(
 
 
 def test_error_of_dbt_cloud_is_shown(
-    sql_of: Callable[[str], Response], dbt_cloud_connection: RunningDbtCloud
+    sql_of: Callable[[str], Response], dbt_cloud_connection: LocalDbtCloud
 ) -> None:
     server = dbt_cloud_connection
     fault = {"kind": "503", "method": "GET", "path": "*/artifacts/*"}
-    headers = {"Authorization": f"Token {server.token}"}
-    server.session.post(f"{server.url}/faults", json=fault, headers=headers).raise_for_status()
+    server.request("POST", "/faults", json=fault).raise_for_status()
 
     text = sql_of(ORDERS).text
 

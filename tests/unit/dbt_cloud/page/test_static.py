@@ -16,7 +16,7 @@ from include.dbt_cloud.api.artifacts import Node
 from include.dbt_cloud.reports.history import History
 from include.dbt_cloud.reports.results import Results
 from include.dbt_cloud.reports.timeline import stored_timeline
-from tests.free_ports import free_port
+from include.local_dbt_cloud.testing import free_port
 from tests.pictures.browser import Page, browser, needs_browser
 from tests.unit.dbt_cloud.events.conftest import airflow_s_tables, database_url
 from tests.unit.dbt_cloud.page.test_app import MakeClient, history, kept, make_client

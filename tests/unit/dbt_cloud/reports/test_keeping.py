@@ -16,8 +16,8 @@ from include.dbt_cloud.reports import keep_runs, runs_not_kept
 from include.dbt_cloud.reports.critical_path import CriticalPath
 from include.dbt_cloud.reports.dbt_docs import documented_projects, newest_docs
 from include.dbt_cloud.reports.history import RUNS_PER_JOB, History, write
-from tests.conftest import MakeDbtCloud
-from tests.running_dbt_cloud import RunningDbtCloud
+from include.local_dbt_cloud.pytest_plugin import MakeLocalDbtCloud
+from include.local_dbt_cloud.testing import LocalDbtCloud
 from tests.unit.dbt_cloud.conftest import MakeTask, missing_table
 
 JOB, PROJECT = 48618, 36467  # no other test counts this job's runs
@@ -25,7 +25,7 @@ STEPS = ["dbt run --select stg_orders stg_stores"]
 
 
 @pytest.fixture(scope="module")
-def runs(local_dbt_cloud: RunningDbtCloud) -> list[int]:
+def runs(local_dbt_cloud: LocalDbtCloud) -> list[int]:
     """Run a good run with documentation, and a failing one without."""
     good = local_dbt_cloud.trigger(JOB, steps_override=STEPS)
     local_dbt_cloud.wait(good)
@@ -38,12 +38,12 @@ def runs(local_dbt_cloud: RunningDbtCloud) -> list[int]:
 
 
 @pytest.fixture
-def history(dbt_cloud_connection: RunningDbtCloud, tmp_path: Path) -> Any:
+def history(dbt_cloud_connection: LocalDbtCloud, tmp_path: Path) -> Any:
     return ObjectStoragePath(f"file://{tmp_path}/history")
 
 
 @pytest.fixture
-def kept(history: Any, local_dbt_cloud: RunningDbtCloud) -> Any:
+def kept(history: Any, local_dbt_cloud: LocalDbtCloud) -> Any:
     """Return the folder of the local dbt Cloud's account."""
     return Account(local_dbt_cloud.host, local_dbt_cloud.account_id).folder_below(history)
 
@@ -61,7 +61,7 @@ def test_keep_runs_stores_results_and_failures(history: Any, kept: Any, runs: li
 
 
 def test_keep_runs_stores_times_threads_and_parents(
-    history: Any, kept: Any, local_dbt_cloud: RunningDbtCloud
+    history: Any, kept: Any, local_dbt_cloud: LocalDbtCloud
 ) -> None:
     command = "dbt build --select +stores --indirect-selection cautious"
     run_id = local_dbt_cloud.trigger(JOB, steps_override=[command])
@@ -154,7 +154,7 @@ def test_runs_not_kept_includes_a_run_with_a_damaged_file(
 
 
 def test_keep_runs_raises_for_an_invalid_token(
-    history: Any, local_dbt_cloud: RunningDbtCloud, monkeypatch: pytest.MonkeyPatch
+    history: Any, local_dbt_cloud: LocalDbtCloud, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     connection = json.dumps(json.loads(local_dbt_cloud.connection) | {"password": "wrong"})
     monkeypatch.setenv("AIRFLOW_CONN_DBT_CLOUD_DEFAULT", connection)
@@ -166,7 +166,7 @@ def test_keep_runs_raises_for_an_invalid_token(
 def test_keep_runs_rejects_a_run_that_is_still_running(
     history: Any,
     kept: Any,
-    local_dbt_cloud: RunningDbtCloud,
+    local_dbt_cloud: LocalDbtCloud,
     make_task: MakeTask,
     held_warehouse: None,
 ) -> None:
@@ -176,7 +176,7 @@ def test_keep_runs_rejects_a_run_that_is_still_running(
         keep_runs([run_id], history)
 
     assert History(kept).jobs() == []
-    assert local_dbt_cloud.request("POST", f"runs/{run_id}/cancel/").ok
+    assert local_dbt_cloud.request("POST", f"runs/{run_id}/cancel/").is_success
 
 
 def test_keep_runs_keeps_only_the_newest_docs_file(
@@ -222,7 +222,7 @@ def test_keep_runs_separates_accounts_and_hosts(
     history: Any,
     kept: Any,
     runs: list[int],
-    make_local_dbt_cloud: MakeDbtCloud,
+    make_local_dbt_cloud: MakeLocalDbtCloud,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """Two local dbt Clouds have jobs and projects with the same ids."""

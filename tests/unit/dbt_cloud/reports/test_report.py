@@ -17,8 +17,8 @@ from include.dbt_cloud.reports.chart import as_chart, title
 from include.dbt_cloud.reports.report import as_table, report_run
 from include.dbt_cloud.reports.results import Results
 from include.dbt_cloud.reports.run_times import RunTime
-from tests.conftest import MakeDbtCloud
-from tests.running_dbt_cloud import RunningDbtCloud
+from include.local_dbt_cloud.pytest_plugin import MakeLocalDbtCloud
+from include.local_dbt_cloud.testing import LocalDbtCloud
 from tests.unit.dbt_cloud.conftest import missing_table
 
 JOB = 48617  # no other test counts its runs
@@ -27,7 +27,7 @@ RUN, BUILD = f"dbt run {SELECT}", f"dbt build {SELECT}"
 
 
 @pytest.fixture(scope="module")
-def runs(local_dbt_cloud: RunningDbtCloud) -> list[int]:
+def runs(local_dbt_cloud: LocalDbtCloud) -> list[int]:
     """Run a good run, one that fails in its second command, and a good one of two commands."""
 
     def run(*steps: str) -> int:
@@ -42,7 +42,7 @@ def runs(local_dbt_cloud: RunningDbtCloud) -> list[int]:
 
 
 @pytest.fixture
-def reports(dbt_cloud_connection: RunningDbtCloud, tmp_path: Path) -> Any:
+def reports(dbt_cloud_connection: LocalDbtCloud, tmp_path: Path) -> Any:
     return ObjectStoragePath(f"file://{tmp_path}/reports")
 
 
@@ -51,7 +51,7 @@ def report(reports: Any, runs: list[int]) -> dict[str, Any]:
     return report_run(runs[-1], reports)
 
 
-def folder_of(reports: Any, server: RunningDbtCloud, run_id: int) -> Path:
+def folder_of(reports: Any, server: LocalDbtCloud, run_id: int) -> Path:
     account = Account(server.host, server.account_id)
     return Path((account.folder_below(reports) / f"run-{run_id}").path)
 
@@ -75,7 +75,7 @@ def test_report_compares_models_with_earlier_successful_runs_only(
 
 
 def test_report_stores_artifacts_and_logs_of_every_step(
-    report: dict[str, Any], reports: Any, local_dbt_cloud: RunningDbtCloud
+    report: dict[str, Any], reports: Any, local_dbt_cloud: LocalDbtCloud
 ) -> None:
     folder = folder_of(reports, local_dbt_cloud, report["run_id"])
     steps = {path.name: {file.name for file in path.iterdir()} for path in folder.glob("step-*")}
@@ -90,7 +90,7 @@ def test_report_stores_artifacts_and_logs_of_every_step(
 
 
 def test_report_of_a_failed_run_shows_its_failures_and_a_chart(
-    reports: Any, runs: list[int], local_dbt_cloud: RunningDbtCloud
+    reports: Any, runs: list[int], local_dbt_cloud: LocalDbtCloud
 ) -> None:
     data = report_run(runs[1], reports)
 
@@ -113,8 +113,8 @@ def test_report_run_raises_for_an_unknown_run(reports: Any) -> None:
 def test_reports_of_two_accounts_are_in_separate_folders(
     reports: Any,
     runs: list[int],
-    local_dbt_cloud: RunningDbtCloud,
-    make_local_dbt_cloud: MakeDbtCloud,
+    local_dbt_cloud: LocalDbtCloud,
+    make_local_dbt_cloud: MakeLocalDbtCloud,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     report_run(runs[0], reports)

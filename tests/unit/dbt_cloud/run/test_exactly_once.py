@@ -13,7 +13,7 @@ from airflow.providers.dbt.cloud.hooks.dbt import DbtCloudJobRunException
 from airflow.sdk.exceptions import AirflowFailException
 
 from include.dbt_cloud.run.idempotency_key import IdempotencyKey
-from tests.running_dbt_cloud import DAILY_BUILD, PULL_REQUEST_CHECK
+from tests.bundled import DAILY_BUILD, PULL_REQUEST_CHECK
 from tests.unit.dbt_cloud.conftest import BUILD, MakeTask, go_wrong, missing_table
 
 QUICK = "dbt deps"
@@ -82,7 +82,7 @@ def test_operator_finds_a_run_that_appears_long_after_a_lost_response(make_task:
     task = make_task(QUICK)
     key = IdempotencyKey.of(task.context(task.operator()))
     go_wrong(task.server, "close-before", **START)
-    late = Timer(25, task.server.trigger, kwargs={"cause": key.cause("late")})
+    late = Timer(25, task.server.trigger, [DAILY_BUILD], {"cause": key.cause("late")})
     late.start()
 
     assert task.start() == task.runs[0]["id"]
@@ -138,7 +138,8 @@ def test_retry_finishes_a_run_that_cannot_be_resumed(make_task: MakeTask) -> Non
 def test_retry_repeats_a_deferring_run_that_cannot_be_resumed(make_task: MakeTask) -> None:
     check = {"job_id": PULL_REQUEST_CHECK, "additional_run_config": {"github_pull_request_id": 7}}
     task, other = make_task(BUILD, **check), make_task(QUICK, job_id=PULL_REQUEST_CHECK)
-    task.server.wait(task.server.trigger(steps_override=["dbt parse"]))  # production has a state
+    # Production has a state.
+    task.server.wait(task.server.trigger(DAILY_BUILD, steps_override=["dbt parse"]))
     with missing_table(task.server, "stores"), pytest.raises(DbtCloudJobRunException):
         task.try_()
     other.try_()  # so dbt Cloud cannot resume the first
@@ -261,6 +262,20 @@ def test_recreated_dag_run_starts_its_own_run(make_task: MakeTask) -> None:
     assert rest == [own, again]
     assert all(run["retrying_run_id"] is None for run in task.own_runs)
     assert failed < own
+
+
+def test_recreated_dag_run_leaves_a_resumed_run_of_the_deleted_one(make_task: MakeTask) -> None:
+    deleted = make_task(BUILD)
+    with missing_table(deleted.server, "stores"), pytest.raises(DbtCloudJobRunException):
+        deleted.try_()
+    resumed = deleted.retry_as_a_person()
+    task = make_task(BUILD)
+    task.run_id, task.started = deleted.run_id, deleted.started
+
+    own = task.try_()
+
+    assert own > resumed
+    assert task.runs[-1]["retrying_run_id"] is None
 
 
 @pytest.mark.parametrize("is_cleared", [True, False], ids=["cleared", "retried"])

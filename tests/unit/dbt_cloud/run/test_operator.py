@@ -16,9 +16,8 @@ from airflow.sdk.exceptions import AirflowFailException, TaskDeferred
 from include.dbt_cloud.api.responses import LONGEST_WAIT, NoAnswerError
 from include.dbt_cloud.run.idempotency_key import IdempotencyKey
 from include.dbt_cloud.run.operator import wait_in_worker
-from include.local_dbt_cloud.settings import default_dbt_python
-from tests.conftest import MakeDbtCloud
-from tests.running_dbt_cloud import BUILD_AFTER_LOAD, DAILY_BUILD
+from include.local_dbt_cloud.pytest_plugin import MakeLocalDbtCloud
+from tests.bundled import BUILD_AFTER_LOAD, DAILY_BUILD, DBT_PYTHON
 from tests.unit.dbt_cloud.conftest import (
     BUILD,
     MakeTask,
@@ -38,7 +37,7 @@ def failed_run(make_task: MakeTask, *steps: str, **overrides: Any) -> int:
     """Return a run that failed at ``stg_stores``, whose cause has been repaired."""
     server = make_task().server
     with missing_table(server, "stores"):
-        run = server.wait(server.trigger(steps_override=list(steps), **overrides))
+        run = server.wait(server.trigger(DAILY_BUILD, steps_override=list(steps), **overrides))
     assert run["is_error"]
     return int(run["id"])
 
@@ -205,14 +204,15 @@ def test_failed_run_id_finishes_an_unresumable_run_in_its_schema(
 
 
 def test_failed_run_id_repeats_a_run_that_failed_before_any_step(
-    make_local_dbt_cloud: MakeDbtCloud, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+    make_local_dbt_cloud: MakeLocalDbtCloud, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     python, mended = tmp_path / "python", tmp_path / "mended"
-    python.write_text(f'#!/bin/sh\n[ -e "{mended}" ] && exec "{default_dbt_python()}" "$@"\n')
+    breaks = f'case "$*" in *worker.py) [ -e "{mended}" ] || exit 1;; esac'
+    python.write_text(f'#!/bin/sh\n{breaks}\nexec "{DBT_PYTHON}" "$@"\n')
     python.chmod(0o755)
     server = make_local_dbt_cloud("--dbt-python", str(python))
     monkeypatch.setenv("AIRFLOW_CONN_DBT_CLOUD_DEFAULT", server.connection)
-    failed = server.wait(server.trigger(steps_override=[QUICK]))
+    failed = server.wait(server.trigger(DAILY_BUILD, steps_override=[QUICK]))
     assert (failed["is_error"], failed["run_steps"]) == (True, [])
     mended.touch()
 

@@ -16,7 +16,7 @@ from include.dbt_cloud.api.async_client import CALL_SECONDS
 from include.dbt_cloud.api.responses import LONGEST_WAIT
 from include.dbt_cloud.run.polling import MIN_PAUSE, Account, Poll, next_poll, pause, subscribed
 from include.dbt_cloud.run.trigger import CANCELLING, DbtCloudRunTrigger
-from tests.running_dbt_cloud import RunningDbtCloud
+from include.local_dbt_cloud.testing import LocalDbtCloud
 from tests.unit.dbt_cloud.conftest import BUILD, MakeTask, go_well, go_wrong
 
 POLLS = {"method": "GET", "path": "*/runs"}
@@ -24,7 +24,7 @@ MANY = 1_000_000
 TIME_LIMIT = 60.0  # seconds; for a busy machine
 
 
-def trigger_of(server: RunningDbtCloud, run_id: int, **target: Any) -> DbtCloudRunTrigger:
+def trigger_of(server: LocalDbtCloud, run_id: int, **target: Any) -> DbtCloudRunTrigger:
     default = {
         "conn_id": "dbt_cloud_default",
         "account_id": server.account_id,
@@ -62,9 +62,9 @@ async def first_event(
         await streams.unsubscribe(number, key)
 
 
-def count_calls(server: RunningDbtCloud) -> int:
+def count_calls(server: LocalDbtCloud) -> int:
     """Return the number of polls since the first call, counted by harmless faults."""
-    left = server.request("GET", "../../../../faults").json()["data"]
+    left = server.request("GET", "/faults").json()["data"]
     if not left:
         go_wrong(server, "slow", seconds=0, times=MANY, **POLLS)
         return 0
@@ -72,7 +72,7 @@ def count_calls(server: RunningDbtCloud) -> int:
 
 
 def test_trigger_is_restored_from_its_serialized_form(
-    dbt_cloud_connection: RunningDbtCloud,
+    dbt_cloud_connection: LocalDbtCloud,
 ) -> None:
     trigger = trigger_of(dbt_cloud_connection, 7, execution_deadline=8.0)
     path, saved = trigger.serialize()
@@ -171,7 +171,7 @@ def test_trigger_reports_the_reason_after_max_silence(
     assert task.runs[0]["in_progress"]
 
 
-def test_trigger_reports_a_run_that_is_not_listed(dbt_cloud_connection: RunningDbtCloud) -> None:
+def test_trigger_reports_a_run_that_is_not_listed(dbt_cloud_connection: LocalDbtCloud) -> None:
     (event,) = events(trigger_of(dbt_cloud_connection, 10**9, max_silence=0.1))
 
     assert event["outcome"] == "silent"
@@ -179,7 +179,7 @@ def test_trigger_reports_a_run_that_is_not_listed(dbt_cloud_connection: RunningD
 
 
 def test_trigger_reports_a_missing_connection(
-    dbt_cloud_connection: RunningDbtCloud, monkeypatch: pytest.MonkeyPatch
+    dbt_cloud_connection: LocalDbtCloud, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.delenv("AIRFLOW_CONN_DBT_CLOUD_DEFAULT")
 
@@ -204,7 +204,7 @@ def test_trigger_reports_each_deadline_with_its_own_outcome(
 
 
 def test_trigger_keeps_its_limits_despite_a_long_retry_after(
-    dbt_cloud_connection: RunningDbtCloud,
+    dbt_cloud_connection: LocalDbtCloud,
 ) -> None:
     server, soon = dbt_cloud_connection, time.time() + 2
     go_wrong(server, "429", seconds=3600, times=MANY, **POLLS)
@@ -222,7 +222,7 @@ def test_trigger_keeps_its_limits_despite_a_long_retry_after(
     assert time.monotonic() - began < LONGEST_WAIT
 
 
-def test_trigger_keeps_its_limit_while_a_call_hangs(dbt_cloud_connection: RunningDbtCloud) -> None:
+def test_trigger_keeps_its_limit_while_a_call_hangs(dbt_cloud_connection: LocalDbtCloud) -> None:
     go_wrong(dbt_cloud_connection, "slow", seconds=2 * CALL_SECONDS, times=MANY, **POLLS)
     began = time.monotonic()
 
@@ -234,7 +234,7 @@ def test_trigger_keeps_its_limit_while_a_call_hangs(dbt_cloud_connection: Runnin
 
 
 def test_trigger_keeps_its_limit_despite_a_long_interval(
-    dbt_cloud_connection: RunningDbtCloud,
+    dbt_cloud_connection: LocalDbtCloud,
 ) -> None:
     soon = time.time() + 2
     began = time.monotonic()

@@ -10,14 +10,14 @@ from airflow.providers.dbt.cloud.hooks.dbt import DbtCloudJobRunException
 
 from include.dbt_cloud.api.responses import DbtCloudRefusedError
 from include.dbt_cloud.jobs import DbtCloudFollowTriggeredRunOperator
-from tests.running_dbt_cloud import RunningDbtCloud
+from include.local_dbt_cloud.testing import LocalDbtCloud
 from tests.unit.dbt_cloud.conftest import BUILD, Task, missing_table
 from tests.unit.dbt_cloud.made_jobs import MadeJobs
 
 FAILS = ["dbt ls --selector no_such_selector"]
 
 
-def ended_run(server: RunningDbtCloud, job_id: int, **overrides: Any) -> int:
+def ended_run(server: LocalDbtCloud, job_id: int, **overrides: Any) -> int:
     run_id = server.trigger(job_id, **overrides)
     server.wait(run_id)
     return run_id

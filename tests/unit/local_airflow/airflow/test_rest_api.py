@@ -8,7 +8,7 @@ from http.server import BaseHTTPRequestHandler, HTTPServer
 import pytest
 
 from include.local_airflow.airflow.rest_api import AirflowApi
-from tests.free_ports import free_port
+from include.local_dbt_cloud.testing import free_port
 
 
 @pytest.mark.parametrize(

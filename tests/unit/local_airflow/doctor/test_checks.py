@@ -20,7 +20,8 @@ from include.local_airflow.doctor import Finding
 from include.local_airflow.doctor.checks import examine
 from include.local_airflow.doctor.connections import ResolvedConnection
 from include.local_airflow.doctor.job_tasks import JobTask
-from tests.running_dbt_cloud import DAILY_BUILD, RunningDbtCloud
+from include.local_dbt_cloud.testing import LocalDbtCloud
+from tests.bundled import DAILY_BUILD
 from tests.webhook_receiver import WebhookReceiver
 
 JANUARY = "0 0 1 1 *"  # on, but not due during the tests
@@ -30,17 +31,17 @@ def task(job_id: int | None = DAILY_BUILD, account_id: int | None = None) -> Job
     return JobTask("a_dag", "a_task", "a_dag.py", "dbt_cloud_default", job_id, account_id)
 
 
-def findings(server: RunningDbtCloud, *tasks: JobTask, **change: str | int) -> list[Finding]:
+def findings(server: LocalDbtCloud, *tasks: JobTask, **change: str | int) -> list[Finding]:
     return list(examine(found(server, **change), list(tasks)))
 
 
-def found(server: RunningDbtCloud, **change: str | int) -> ResolvedConnection:
+def found(server: LocalDbtCloud, **change: str | int) -> ResolvedConnection:
     connection = Connection(conn_id="dbt_cloud_default", **(json.loads(server.connection) | change))
     return ResolvedConnection(connection, "a test")
 
 
 @pytest.fixture
-def scheduled_job(local_dbt_cloud: RunningDbtCloud) -> Iterator[int]:
+def scheduled_job(local_dbt_cloud: LocalDbtCloud) -> Iterator[int]:
     job = local_dbt_cloud.get(f"jobs/{DAILY_BUILD}/")
     job |= {"name": "By itself", "triggers": {"schedule": True}, "schedule": {"cron": JANUARY}}
     made = local_dbt_cloud.request("POST", "jobs/", json=job).json()["data"]["id"]
@@ -48,7 +49,7 @@ def scheduled_job(local_dbt_cloud: RunningDbtCloud) -> Iterator[int]:
     local_dbt_cloud.request("DELETE", f"jobs/{made}/")
 
 
-def test_examine_accepts_a_valid_connection_and_job(local_dbt_cloud: RunningDbtCloud) -> None:
+def test_examine_accepts_a_valid_connection_and_job(local_dbt_cloud: LocalDbtCloud) -> None:
     reported = findings(local_dbt_cloud, task(), task(job_id=None))
 
     assert [finding.advice for finding in reported] == [""] * 5
@@ -89,7 +90,7 @@ def test_examine_accepts_a_valid_connection_and_job(local_dbt_cloud: RunningDbtC
     ],
 )
 def test_examine_stops_at_an_invalid_connection_with_advice(
-    change: dict[str, str | int], text: str, advice: str, local_dbt_cloud: RunningDbtCloud
+    change: dict[str, str | int], text: str, advice: str, local_dbt_cloud: LocalDbtCloud
 ) -> None:
     last = findings(local_dbt_cloud, task(), **change)[-1]
 
@@ -98,7 +99,7 @@ def test_examine_stops_at_an_invalid_connection_with_advice(
 
 
 def test_examine_reports_an_untrusted_certificate(
-    local_dbt_cloud: RunningDbtCloud, monkeypatch: pytest.MonkeyPatch
+    local_dbt_cloud: LocalDbtCloud, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("REQUESTS_CA_BUNDLE", certifi.where())
 
@@ -108,7 +109,7 @@ def test_examine_reports_an_untrusted_certificate(
     assert last.advice == NOT_TRUSTED
 
 
-def test_examine_reports_a_host_without_tls(local_dbt_cloud: RunningDbtCloud) -> None:
+def test_examine_reports_a_host_without_tls(local_dbt_cloud: LocalDbtCloud) -> None:
     with WebhookReceiver() as plain:
         host = urlsplit(plain.url).netloc
         last = findings(local_dbt_cloud, host=host)[-1]
@@ -117,7 +118,7 @@ def test_examine_reports_a_host_without_tls(local_dbt_cloud: RunningDbtCloud) ->
 
 
 def test_examine_reports_a_missing_ca_bundle(
-    local_dbt_cloud: RunningDbtCloud, monkeypatch: pytest.MonkeyPatch
+    local_dbt_cloud: LocalDbtCloud, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("REQUESTS_CA_BUNDLE", "/no/such.pem")
 
@@ -129,12 +130,10 @@ def test_examine_reports_a_missing_ca_bundle(
 
 
 def test_examine_advises_to_try_later_when_dbt_cloud_returns_503(
-    local_dbt_cloud: RunningDbtCloud,
+    local_dbt_cloud: LocalDbtCloud,
 ) -> None:
     fault = {"kind": "503", "method": "GET", "path": "*/accounts/16173"}
-    headers = {"Authorization": f"Token {local_dbt_cloud.token}"}
-    faults = f"{local_dbt_cloud.url}/faults"
-    assert local_dbt_cloud.session.post(faults, json=fault, headers=headers).status_code == 201
+    assert local_dbt_cloud.request("POST", "/faults", json=fault).status_code == 201
 
     last = findings(local_dbt_cloud, task())[-1]
 
@@ -143,7 +142,7 @@ def test_examine_advises_to_try_later_when_dbt_cloud_returns_503(
 
 
 def test_examine_lists_the_jobs_for_an_id_that_cannot_be_one(
-    local_dbt_cloud: RunningDbtCloud,
+    local_dbt_cloud: LocalDbtCloud,
 ) -> None:
     placeholder = replace(task(job_id=None), wrong_id="'<your dbt Cloud job id>'")
 
@@ -155,7 +154,7 @@ def test_examine_lists_the_jobs_for_an_id_that_cannot_be_one(
 
 
 def test_examine_accepts_a_connection_without_a_login_if_tasks_name_accounts(
-    local_dbt_cloud: RunningDbtCloud,
+    local_dbt_cloud: LocalDbtCloud,
 ) -> None:
     first, *_, job = findings(local_dbt_cloud, task(account_id=16173), login="")
 
@@ -165,7 +164,7 @@ def test_examine_accepts_a_connection_without_a_login_if_tasks_name_accounts(
 
 
 def test_examine_reports_a_missing_job_and_lists_existing_ones(
-    local_dbt_cloud: RunningDbtCloud,
+    local_dbt_cloud: LocalDbtCloud,
 ) -> None:
     first, second = findings(local_dbt_cloud, task(job_id=1), task(job_id=2))[-2:]
 
@@ -176,7 +175,7 @@ def test_examine_reports_a_missing_job_and_lists_existing_ones(
 
 
 def test_examine_folds_the_ids_of_example_jobs_that_the_account_lacks(
-    local_dbt_cloud: RunningDbtCloud,
+    local_dbt_cloud: LocalDbtCloud,
 ) -> None:
     unchanged = [replace(task(job_id=number), dag_id=f"dag_{number}") for number in (1, 2)]
 
@@ -192,7 +191,7 @@ def test_examine_folds_the_ids_of_example_jobs_that_the_account_lacks(
 
 
 def test_examine_reports_a_job_whose_own_schedule_is_on(
-    local_dbt_cloud: RunningDbtCloud, scheduled_job: int
+    local_dbt_cloud: LocalDbtCloud, scheduled_job: int
 ) -> None:
     last = findings(local_dbt_cloud, task(job_id=scheduled_job))[-1]
 
@@ -203,7 +202,7 @@ def test_examine_reports_a_job_whose_own_schedule_is_on(
     assert not findings(local_dbt_cloud, waits)[-1].advice
 
 
-def test_examine_checks_the_account_that_a_task_names(local_dbt_cloud: RunningDbtCloud) -> None:
+def test_examine_checks_the_account_that_a_task_names(local_dbt_cloud: LocalDbtCloud) -> None:
     *_, account, other, job = findings(local_dbt_cloud, task(account_id=16174), task())
 
     assert "runs of account 16173" in account.text

@@ -11,10 +11,9 @@ import certifi
 import pytest
 
 from include.dbt_cloud.api.advice import NOT_REACHED
-from include.local_airflow.settings.environment import TRUSTED
 from include.local_airflow.settings.metadata_database import sqlite_database
-from tests.free_ports import free_port
-from tests.running_dbt_cloud import RunningDbtCloud
+from include.local_dbt_cloud.serving.connections import TRUSTED
+from include.local_dbt_cloud.testing import LocalDbtCloud, free_port
 from tests.unit.local_airflow.conftest import Checkout
 
 pytestmark = pytest.mark.slow
@@ -35,7 +34,7 @@ def enter_in_ui(run_db: Path, conn_id: str, host: str, extra: str = "{}") -> Non
 
 
 def test_doctor_resolves_each_connection_as_airflow_does(
-    checkout: Checkout, local_dbt_cloud: RunningDbtCloud
+    checkout: Checkout, local_dbt_cloud: LocalDbtCloud
 ) -> None:
     for dag_id, conn_id, job_id in (
         ("runs_missing_job", "dbt_cloud_default", 1),
@@ -73,7 +72,7 @@ def test_doctor_resolves_each_connection_as_airflow_does(
 
 
 def test_doctor_of_one_dag_lists_each_check_and_nothing_else(
-    checkout: Checkout, local_dbt_cloud: RunningDbtCloud
+    checkout: Checkout, local_dbt_cloud: LocalDbtCloud
 ) -> None:
     for dag_id, job_id in (("works", 65767), ("runs_missing_job", 1)):
         checkout.add_dag(dag_id, RUNS_JOB.format(job_id=job_id, conn_id="dbt_cloud_default"))
@@ -113,7 +112,7 @@ for name, job_id in {"first": FIRST_JOB_ID, "daily": DAILY_JOB_ID}.items():
 
 
 def test_doctor_of_one_dag_omits_the_job_of_another_dag_in_its_file(
-    checkout: Checkout, local_dbt_cloud: RunningDbtCloud
+    checkout: Checkout, local_dbt_cloud: LocalDbtCloud
 ) -> None:
     (checkout.folder / "dags" / "first_and_daily.py").write_text(TWO_DAGS)
     checkout.variables = {"AIRFLOW_CONN_DBT_CLOUD_DEFAULT": local_dbt_cloud.connection}

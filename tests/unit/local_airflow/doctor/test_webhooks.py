@@ -21,15 +21,16 @@ from include.local_airflow.doctor.webhooks import (
     Receiver,
     receiver_of,
 )
-from tests.running_dbt_cloud import ACCOUNT_ID, RunningDbtCloud
+from include.local_dbt_cloud.testing import LocalDbtCloud
+from tests.bundled import ACCOUNT_ID
 from tests.webhook_receiver import WebhookReceiver
 
-PATH = f"../../../v3/accounts/{ACCOUNT_ID}/webhooks/subscription"
+PATH = f"/api/v3/accounts/{ACCOUNT_ID}/webhooks/subscription"
 HERE, SECRET = "/hook", Receiver(has_secret=True, address="/hook")
 
 
 @pytest.fixture
-def webhook(local_dbt_cloud: RunningDbtCloud) -> Iterator[dict[str, Any]]:
+def webhook(local_dbt_cloud: LocalDbtCloud) -> Iterator[dict[str, Any]]:
     with WebhookReceiver() as receiver:
         receiver.status_codes = [401]
         body = {"name": "To test", "client_url": receiver.url, "active": True, "job_ids": ["1"]}
@@ -44,12 +45,12 @@ def found(host: str = "", **fields: Any) -> ResolvedConnection:
     return ResolvedConnection(Connection(**fields), "a test")
 
 
-def last(server: RunningDbtCloud, receiver: Receiver) -> Finding:
+def last(server: LocalDbtCloud, receiver: Receiver) -> Finding:
     return list(examine(found(**json.loads(server.connection)), [], receiver))[-1]
 
 
 def test_examine_reports_each_state_of_a_webhook(
-    local_dbt_cloud: RunningDbtCloud, webhook: dict[str, Any]
+    local_dbt_cloud: LocalDbtCloud, webhook: dict[str, Any]
 ) -> None:
     prefix = f"dbt Cloud's webhook 'To test' to {webhook['client_url']}"
     address = f"{PATH}/{webhook['id']}"
@@ -69,7 +70,7 @@ def test_examine_reports_each_state_of_a_webhook(
 
 
 def test_examine_reports_a_missing_webhook_with_advice(
-    local_dbt_cloud: RunningDbtCloud, webhook: dict[str, Any]
+    local_dbt_cloud: LocalDbtCloud, webhook: dict[str, Any]
 ) -> None:
     other = replace(SECRET, address="/other")
     other_events = webhook | {"event_types": ["job.run.started"]}
@@ -83,7 +84,7 @@ def test_examine_reports_a_missing_webhook_with_advice(
 
 
 def test_examine_without_a_secret_reports_that_watchers_poll(
-    local_dbt_cloud: RunningDbtCloud,
+    local_dbt_cloud: LocalDbtCloud,
 ) -> None:
     finding = last(local_dbt_cloud, Receiver(has_secret=False))
 

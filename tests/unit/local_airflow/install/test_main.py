@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from include.local_airflow.errors import disk_error
-from tests.free_ports import free_port
+from include.local_dbt_cloud.testing import free_port
 from tests.unit.local_airflow.conftest import Checkout
 from tests.unit.local_airflow.install.test_package_index import HERE
 from tests.unit.local_airflow.package_index import add_wheel, serve

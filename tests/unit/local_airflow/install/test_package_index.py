@@ -9,7 +9,7 @@ import pytest
 
 from include.local_airflow.errors import LaunchError
 from include.local_airflow.install.package_index import PYPI, download_wheel, index_url, save_wheel
-from tests.free_ports import free_port
+from include.local_dbt_cloud.testing import free_port
 from tests.unit.local_airflow.package_index import add_wheel, serve
 
 HERE = f"py3-none-manylinux_2_17_{platform.machine()}.manylinux2014_{platform.machine()}"

@@ -15,7 +15,8 @@ from include.dbt_cloud.api.advice import BY_STATUS
 from include.local_airflow.airflow.find_dag import find_dag
 from include.local_airflow.errors import LaunchError
 from include.local_airflow.settings.metadata_database import MetadataDatabase
-from tests.running_dbt_cloud import RunningDbtCloud
+from include.local_dbt_cloud.testing import LocalDbtCloud
+from tests.bundled import DAILY_BUILD
 from tests.unit.local_airflow.conftest import ROOT, Checkout, make_checkout
 
 pytestmark = pytest.mark.slow
@@ -150,7 +151,7 @@ def test_question_without_a_terminal_gets_its_default_answer(printed: str) -> No
 def failed_output(
     tmp_path_factory: pytest.TempPathFactory,
     migrated: MetadataDatabase,
-    local_dbt_cloud: RunningDbtCloud,
+    local_dbt_cloud: LocalDbtCloud,
 ) -> str:
     """Return the output of one Dag with two failures."""
     checkout = make_checkout(tmp_path_factory.mktemp("bad") / "checkout", migrated)
@@ -236,10 +237,11 @@ def test_run_rejects_malformed_settings(checkout: Checkout) -> None:
 
 
 def test_ctrl_c_cancels_the_dbt_run_and_leaves_no_process(
-    checkout: Checkout, local_dbt_cloud: RunningDbtCloud
+    checkout: Checkout, local_dbt_cloud: LocalDbtCloud
 ) -> None:
     server = local_dbt_cloud
-    server.wait(server.trigger(steps_override=["dbt deps"]))  # so that the server is idle
+    # The server is idle afterwards.
+    server.wait(server.trigger(DAILY_BUILD, steps_override=["dbt deps"]))
     checkout.variables["AIRFLOW_CONN_DBT_CLOUD_DEFAULT"] = server.connection
     checkout.add_dag("transforms", TRANSFORMS)
     launcher = subprocess.Popen(
@@ -269,7 +271,7 @@ def test_ctrl_c_cancels_the_dbt_run_and_leaves_no_process(
 
 
 def test_summary_counts_nodes_once_in_the_account_of_the_task(
-    checkout: Checkout, local_dbt_cloud: RunningDbtCloud
+    checkout: Checkout, local_dbt_cloud: LocalDbtCloud
 ) -> None:
     other_account = json.loads(local_dbt_cloud.connection) | {"login": "1"}
     checkout.variables["AIRFLOW_CONN_DBT_CLOUD_DEFAULT"] = json.dumps(other_account)

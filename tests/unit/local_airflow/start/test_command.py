@@ -10,7 +10,7 @@ from include.local_airflow.settings.active_dbt_cloud import check_dbt_pythons
 from include.local_airflow.settings.launch import Launch
 from include.local_airflow.start.plan import airflow_supervisor, has_connections_of
 from include.local_airflow.start.programs import airflow_programs
-from tests.free_ports import free_port
+from include.local_dbt_cloud.testing import free_port
 from tests.unit.local_airflow.conftest import REAL_ACCOUNT, Checkout
 
 pytestmark = pytest.mark.slow

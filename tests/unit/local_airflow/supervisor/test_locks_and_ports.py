@@ -2,7 +2,6 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable
-from pathlib import Path
 
 import psutil
 import pytest
@@ -10,11 +9,9 @@ import pytest
 from include.local_airflow.errors import LaunchError
 from include.local_airflow.supervisor.locks_and_ports import (
     end_all,
-    free_port,
     is_alive,
     require_free_port,
 )
-from tests import free_ports
 
 STUBBORN = "import signal, time; signal.signal(15, signal.SIG_IGN); print(1); time.sleep(300)"
 
@@ -41,19 +38,3 @@ def test_require_free_port_names_a_port_in_use(listener: Callable[[], int]) -> N
     port = listener()
     with pytest.raises(LaunchError, match=f"Port {port} is in use .* make start PORT={port + 10}"):
         require_free_port(port, "PORT", "start")
-
-
-def test_no_two_servers_of_a_test_run_get_the_same_port() -> None:
-    ports = [free_ports.free_port() for _ in range(300)]
-
-    assert len(set(ports)) == len(ports)
-
-
-def test_free_port_returns_a_port_that_outgoing_connections_do_not_get() -> None:
-    outgoing = Path("/proc/sys/net/ipv4/ip_local_port_range")
-    lowest = int(outgoing.read_text().split()[0]) if outgoing.exists() else 49_152  # macOS
-
-    port = free_port()
-
-    require_free_port(port, "PORT", "start")
-    assert port < lowest

@@ -15,9 +15,10 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-from include.local_dbt_cloud.__main__ import dbt_python
+from include.local_dbt_cloud.command_line import dbt_python
 from include.local_dbt_cloud.serving.certificates import ensure_certificates
-from tests.running_dbt_cloud import RunningDbtCloud
+from include.local_dbt_cloud.testing import LocalDbtCloud
+from tests.bundled import DAILY_BUILD
 
 FOLDER = Path(__file__).parent
 DAYS = "--event-time-start 2026-01-01 --event-time-end 2026-01-04"
@@ -78,7 +79,7 @@ def record(project: str, options: list[str], engines: list[str]) -> None:
     """Write the recordings of one dbt project, for each engine."""
     with tempfile.TemporaryDirectory() as data:
         ensure_certificates(Path(data), [])
-        with RunningDbtCloud(Path(data), tuple(options)) as server:
+        with LocalDbtCloud(Path(data), tuple(options)) as server:
             for engine in engines:
                 for name, commands in SCENARIOS[project].items():
                     run = finished_run(server, engine, commands)
@@ -89,8 +90,9 @@ def record(project: str, options: list[str], engines: list[str]) -> None:
                         write(folder / "nodes.json", kept_nodes(server, run))
 
 
-def finished_run(server: RunningDbtCloud, engine: str, commands: list[str]) -> dict[str, Any]:
+def finished_run(server: LocalDbtCloud, engine: str, commands: list[str]) -> dict[str, Any]:
     run_id = server.trigger(
+        DAILY_BUILD,
         steps_override=commands,
         generate_docs_override=False,
         dbt_version_override=engine or None,
@@ -98,7 +100,7 @@ def finished_run(server: RunningDbtCloud, engine: str, commands: list[str]) -> d
     return server.wait(run_id)
 
 
-def kept_run(server: RunningDbtCloud, run: dict[str, Any], commands: list[str]) -> dict[str, Any]:
+def kept_run(server: LocalDbtCloud, run: dict[str, Any], commands: list[str]) -> dict[str, Any]:
     """Return what progress_of reads of a run, with the results of each of its steps."""
     steps = run["run_steps"][3:]  # after clone, profile and deps
     invocations: dict[str, str] = {}
@@ -111,7 +113,7 @@ def kept_run(server: RunningDbtCloud, run: dict[str, Any], commands: list[str]) 
 
 
 def kept_step(
-    server: RunningDbtCloud, run_id: int, step: dict[str, Any], invocations: dict[str, str]
+    server: LocalDbtCloud, run_id: int, step: dict[str, Any], invocations: dict[str, str]
 ) -> dict[str, Any]:
     """Return a step with its results, which may be those of an earlier step: see the id."""
     results = artifact(server, run_id, "run_results.json", step["index"])
@@ -140,7 +142,7 @@ def kept_result(result: dict[str, Any]) -> dict[str, Any]:
     return kept | {"message": unchanging(result.get("message") or "").partition("\n")[0]}
 
 
-def kept_nodes(server: RunningDbtCloud, run: dict[str, Any]) -> dict[str, Any]:
+def kept_nodes(server: LocalDbtCloud, run: dict[str, Any]) -> dict[str, Any]:
     """Return the manifest's nodes and unit tests with what the lineage reads of them."""
     manifest = artifact(server, run["id"], "manifest.json")
     return {
@@ -158,10 +160,10 @@ def kept_node(node: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-def artifact(server: RunningDbtCloud, run_id: int, name: str, step: int | None = None) -> Any:
+def artifact(server: LocalDbtCloud, run_id: int, name: str, step: int | None = None) -> Any:
     """Return the file's content; None if the run or step has left none."""
     answer = server.request("GET", f"runs/{run_id}/artifacts/{name}", params={"step": step})
-    return answer.json() if answer.ok else None
+    return answer.json() if answer.is_success else None
 
 
 def unchanging(text: str) -> str:
