@@ -17,10 +17,11 @@ from typing import Any
 from benchmarks import downstream_dags as dags
 from benchmarks.figures import Figure
 from tests.e2e.airflow_client import Airflow
-from tests.e2e.project import Project, eventually
+from tests.e2e.project import Project
 from tests.e2e.variants import change_file
 from tests.e2e.watching import begin_to_watch, change, subscriptions
 from tests.e2e.webhooks import events_of
+from tests.waiting import eventually
 
 TURNS = 8  # of each round
 RUNS_AN_HOUR = 200

@@ -1,4 +1,4 @@
-"""The local dbt Cloud: startup time, polls per second, and time of a list.
+"""The local dbt Cloud: startup time, polls per second, and times of a list and of a reset.
 
 Server and client have one core each, if the system supports it.
 """
@@ -19,13 +19,13 @@ from statistics import median
 
 from benchmarks.figures import Figure
 from include.local_dbt_cloud.serving.certificates import ensure_certificates
-from include.local_dbt_cloud.settings import JOBS_FILE
 from include.local_dbt_cloud.storage.jobs_file import read_jobs_file
 from include.local_dbt_cloud.storage.statuses import Status
 from include.local_dbt_cloud.storage.store import Store
 from include.local_dbt_cloud.storage.tables import RunRow
+from include.local_dbt_cloud.testing import LocalDbtCloud
 from include.local_dbt_cloud.times import now
-from tests.running_dbt_cloud import ACCOUNT_ID, DAILY_BUILD, TOKEN, RunningDbtCloud
+from tests.bundled import ACCOUNT_ID, DAILY_BUILD, JOBS_FILE, TOKEN
 
 STORED_RUNS = 10_000
 POLL_SECONDS = 5.0
@@ -48,16 +48,19 @@ def measure(rounds: int) -> Iterator[Figure]:
         data = Path(folder)
         os.environ["REQUESTS_CA_BUNDLE"] = str(ensure_certificates(data).bundle)
         store_runs(data)
-        server = RunningDbtCloud(data)
+        server = LocalDbtCloud(data)
         starts = [start_seconds(server) for _ in range(rounds)]
         yield Figure("start to the first response", starts, "s")
         with on_own_core(server):
-            server.wait(server.trigger(steps_override=["dbt deps"]))  # dbt is imported now
+            # Afterwards dbt is imported.
+            server.wait(server.trigger(DAILY_BUILD, steps_override=["dbt deps"]))
             polls = [polls_per_second(server) for _ in range(rounds)]
             yield Figure(f"status polls, {CONNECTIONS} connections", polls, "per second")
             for query in LISTS:
                 times = [list_milliseconds(server, query) for _ in range(rounds)]
                 yield Figure(f"100 of {STORED_RUNS} runs, {query}", times, "ms")
+    with tempfile.TemporaryDirectory() as folder, LocalDbtCloud(Path(folder)) as server:
+        yield Figure("reset after a run", [reset_milliseconds(server) for _ in range(rounds)], "ms")
 
 
 def store_runs(data: Path) -> None:
@@ -86,14 +89,21 @@ def store_runs(data: Path) -> None:
     store.close()
 
 
-def start_seconds(server: RunningDbtCloud) -> float:
+def start_seconds(server: LocalDbtCloud) -> float:
     began = time.perf_counter()
     with server:
         return time.perf_counter() - began
 
 
+def reset_milliseconds(server: LocalDbtCloud) -> float:
+    server.wait(server.trigger(DAILY_BUILD, steps_override=["dbt deps"]))
+    began = time.perf_counter()
+    server.reset()
+    return 1000 * (time.perf_counter() - began)
+
+
 @contextmanager
-def on_own_core(server: RunningDbtCloud) -> Iterator[None]:
+def on_own_core(server: LocalDbtCloud) -> Iterator[None]:
     """Run the server on its own core during the block."""
     run_on(SERVER_CORE)  # inherited by child processes
     with server:
@@ -107,7 +117,7 @@ def run_on(core: int) -> None:
         os.sched_setaffinity(0, {core})
 
 
-def polls_per_second(server: RunningDbtCloud) -> float:
+def polls_per_second(server: LocalDbtCloud) -> float:
     """Return the status polls of one run per second, on open connections."""
     end = time.perf_counter() + POLL_SECONDS
     counts: list[int] = []
@@ -128,7 +138,7 @@ def polls_per_second(server: RunningDbtCloud) -> float:
     return sum(counts) / POLL_SECONDS
 
 
-def list_milliseconds(server: RunningDbtCloud, query: str) -> float:
+def list_milliseconds(server: LocalDbtCloud, query: str) -> float:
     """Return the median time of the calls of one round, including the body's transfer."""
     connection = connect(server)
     times = []
@@ -139,8 +149,8 @@ def list_milliseconds(server: RunningDbtCloud, query: str) -> float:
     return median(times)
 
 
-def connect(server: RunningDbtCloud) -> http.client.HTTPSConnection:
-    context = ssl.create_default_context(cafile=server.authority)
+def connect(server: LocalDbtCloud) -> http.client.HTTPSConnection:
+    context = ssl.create_default_context(cafile=server.ca_file)
     host, _, port = server.host.partition(":")
     return http.client.HTTPSConnection(host, int(port), context=context)
 

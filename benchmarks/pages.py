@@ -6,6 +6,7 @@ imports what all pages need, and then the view twice: the first time reads the f
 
 from __future__ import annotations
 
+import gc
 import json
 import os
 import subprocess
@@ -36,7 +37,7 @@ from include.dbt_cloud.page import make_page
 from include.dbt_cloud.reports.history import History
 from include.dbt_cloud.reports.results import Results
 from include.dbt_cloud.reports.timeline import stored_timeline
-from tests.free_ports import free_port
+from include.local_dbt_cloud.testing import free_port
 from tests.pictures.browser import Page, browser
 
 ACCOUNT = Account("localhost:1", 16173)  # dbt Cloud does not respond: only stored runs are shown
@@ -157,6 +158,7 @@ def serve(folder: Path, port: int) -> None:
     Base.metadata.create_all(settings.engine)
     create_auth_manager()
     app = make_page(history_in(folder), "dbt_cloud_default", "keep_dbt_cloud_history")
+    gc.collect()  # the imports' objects, as in a server that has run for some time
     app.dependency_overrides[get_user] = lambda: SimpleAuthManagerUser(username="ada", role="admin")
     uvicorn.run(app, port=port, log_level="error")
 

@@ -22,12 +22,12 @@ from benchmarks.figures import Figure
 from benchmarks.local_dbt_cloud import on_own_core
 from benchmarks.waiting_triggers import POLL_INTERVAL
 from include.local_dbt_cloud.serving.certificates import ensure_certificates
-from include.local_dbt_cloud.settings import JOBS_FILE
 from include.local_dbt_cloud.storage.jobs_file import read_jobs_file
 from include.local_dbt_cloud.storage.statuses import Status
 from include.local_dbt_cloud.storage.store import Store
 from include.local_dbt_cloud.storage.tables import RunRow
-from tests.running_dbt_cloud import RunningDbtCloud
+from include.local_dbt_cloud.testing import LocalDbtCloud
+from tests.bundled import DAILY_BUILD, JOBS_FILE
 
 WAITING = (100, 1000)
 FIRST_JOB = 1_000_000
@@ -65,7 +65,7 @@ def figures(what: str, rounds: list[Round]) -> Iterator[Figure]:
     yield Figure(f"{what}: p95 from a run's end to the event", [each.delay for each in rounds], "s")
 
 
-def one_round(server: RunningDbtCloud, kind: str, count: int) -> Round:
+def one_round(server: LocalDbtCloud, kind: str, count: int) -> Round:
     first = store_queued_runs(server.data, count)
     with running_triggerer(server, kind, first, count) as triggerer:
         assert triggerer.stdout
@@ -82,7 +82,7 @@ def one_round(server: RunningDbtCloud, kind: str, count: int) -> Round:
 
 @contextmanager
 def running_triggerer(
-    server: RunningDbtCloud, kind: str, first: int, count: int
+    server: LocalDbtCloud, kind: str, first: int, count: int
 ) -> Iterator[subprocess.Popen[str]]:
     """Yield the triggerer, which ends after its last event, or with the block."""
     environment = {
@@ -104,15 +104,15 @@ def running_triggerer(
 
 
 @contextmanager
-def busy_server(data: Path) -> Iterator[RunningDbtCloud]:
+def busy_server(data: Path) -> Iterator[LocalDbtCloud]:
     """Yield a server on its own core, whose only slot has an endless run: others stay queued."""
     sleeper = data / "sleeps-instead-of-dbt"
     # The worker's first line when it is ready, then nothing for a day.
     sleeper.write_text('#!/bin/sh\necho \'{"dbt_version": "1.11"}\'\nexec sleep 86400\n')
     sleeper.chmod(0o700)
-    server = RunningDbtCloud(data, options=("--dbt-python", str(sleeper)))
+    server = LocalDbtCloud(data, options=("--dbt-python", str(sleeper)))
     with on_own_core(server):
-        server.wait(server.trigger(), until={int(Status.RUNNING)})
+        server.wait(server.trigger(DAILY_BUILD), until={int(Status.RUNNING)})
         yield server
 
 

@@ -18,7 +18,7 @@ from airflow.providers.dbt.cloud.triggers.dbt import DbtCloudRunJobTrigger
 from airflow.triggers.shared_stream import SharedStreamManager
 
 from include.dbt_cloud.run.trigger import DbtCloudRunTrigger
-from tests.running_dbt_cloud import ACCOUNT_ID
+from tests.bundled import ACCOUNT_ID
 
 POLL_INTERVAL = 5.0  # seconds
 WARM_UP, MEASURED = 6.0, 15.0  # seconds
