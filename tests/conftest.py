@@ -26,8 +26,14 @@ os.environ.setdefault("AIRFLOW__CORE__LOAD_EXAMPLES", "False")
 with suppress(ImportError):  # not installed in the Astro image
     from hypothesis import HealthCheck, settings
 
-    # Tests must not depend on the machine's load.
-    settings.register_profile("tests", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+    # Tests depend neither on the machine's load nor on chance: the examples are the same each time,
+    # unless a search for new ones is wanted.
+    settings.register_profile(
+        "tests",
+        deadline=None,
+        derandomize="SEARCH_EXAMPLES" not in os.environ,
+        suppress_health_check=[HealthCheck.too_slow],
+    )
     settings.load_profile("tests")
 
 pytest_plugins = ["include.local_dbt_cloud.pytest_plugin"]

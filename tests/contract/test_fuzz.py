@@ -24,8 +24,6 @@ pytestmark = pytest.mark.slow
 EXAMPLES = 4  # per endpoint; the whole file takes about half a minute
 QUIETLY = settings(
     max_examples=EXAMPLES,
-    deadline=None,
-    derandomize=True,
     phases=[Phase.generate],  # shrinking an example would take minutes
     suppress_health_check=list(HealthCheck),
 )

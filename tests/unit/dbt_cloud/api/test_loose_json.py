@@ -70,7 +70,7 @@ RUN_RESULTS = objects(
 
 
 @given(RUN_RESULTS | st.dictionaries(st.text(max_size=3), ANYTHING))
-@settings(deadline=None, max_examples=50)
+@settings(max_examples=50)
 def test_reports_accept_any_results(artifact: dict[str, Any]) -> None:
     results = Results(RUN, nodes_in(artifact, 4))
     command_run_by(artifact, "dbt build")
@@ -83,7 +83,7 @@ def test_reports_accept_any_results(artifact: dict[str, Any]) -> None:
 
 
 @given(RUN_RESULTS)
-@settings(deadline=None, max_examples=40, suppress_health_check=list(HealthCheck))
+@settings(max_examples=40, suppress_health_check=list(HealthCheck))
 def test_history_and_page_accept_any_results(tmp_path: Path, artifact: dict[str, Any]) -> None:
     results = Results({**RUN, "id": next(RUN_IDS)}, nodes_in(artifact, 4))
     history = History(ObjectStoragePath(f"file://{tmp_path}/history"))

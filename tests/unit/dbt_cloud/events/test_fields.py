@@ -25,7 +25,7 @@ pytest.importorskip("hypothesis", reason="needs requirements-dev.txt")
 from hypothesis import given, settings  # comes with schemathesis
 from hypothesis import strategies as some
 
-QUICKLY = settings(max_examples=100, deadline=None, derandomize=True, database=None)
+QUICKLY = settings(max_examples=100)
 NOW = datetime.now(UTC).isoformat()
 BODY = WEBHOOK | {"timestamp": NOW, "eventType": RUN_COMPLETED}
 SENDER = Sender("dbt_cloud_default", ACCOUNT, ACCOUNT.host, ["secret"])

@@ -86,7 +86,7 @@ class ScriptedAirflow:
         self.clock = 0.0
         tasks: list[Any] = self.dag.topological_sort()  # type: ignore[no-untyped-call]
         self.tasks = {task.task_id: task for task in tasks}
-        self.instances = {task_id: Instance() for task_id in self.tasks}
+        self.instances = {task_id: Instance(max_tries=self.retries) for task_id in self.tasks}
         self.published: list[str] = []
         self.errors: dict[str, str] = {}
         self.polled: dict[GroupRuns, Progress] = {}

@@ -189,7 +189,7 @@ CONTENTS = objects(version=st.just(1), nodes=st.lists(NODES | ANYTHING, max_size
 
 
 @given(CONTENTS.map(json.dumps).map(str.encode) | st.binary(max_size=40))
-@settings(deadline=None, suppress_health_check=list(HealthCheck))
+@settings(suppress_health_check=list(HealthCheck))
 def test_read_lineage_never_raises(tmp_path: Path, content: bytes) -> None:
     file = tmp_path / f"{next(NUMBERS)}.json"
     file.write_bytes(content)
@@ -308,7 +308,7 @@ MANIFEST_NODES = objects(
 
 
 @given(objects(nodes=st.dictionaries(TEXT, MANIFEST_NODES | ANYTHING), unit_tests=ANYTHING))
-@settings(deadline=None, suppress_health_check=list(HealthCheck))
+@settings(suppress_health_check=list(HealthCheck))
 def test_read_lineage_returns_the_nodes_of_any_manifest(
     tmp_path: Path, manifest: dict[str, Any]
 ) -> None:

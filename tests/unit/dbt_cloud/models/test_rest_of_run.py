@@ -58,10 +58,10 @@ def test_run_that_fails_before_its_nodes_fails_the_group(make_airflow: MakeAirfl
     assert airflow.names("success") == {"run_job"}
 
 
-def run_that_dies(make_airflow: MakeAirflow) -> ScriptedAirflow:
+def run_that_dies(make_airflow: MakeAirflow, **arguments: int) -> ScriptedAirflow:
     dbt_cloud = ScriptedDbtCloud(NODES, "dbt build")
     dbt_cloud.choose_command = lambda command: command != "dbt build"
-    airflow = make_airflow(dbt_cloud)
+    airflow = make_airflow(dbt_cloud, **arguments)
     airflow.run()
     return airflow
 
@@ -79,6 +79,13 @@ def test_group_succeeds_once_nodes_of_a_run_without_results_are_rebuilt(
     airflow.settle()
 
     assert airflow.is_green
+
+
+def test_retries_rebuild_the_nodes_of_a_run_without_results(make_airflow: MakeAirflow) -> None:
+    airflow = run_that_dies(make_airflow, retries=1)
+
+    assert airflow.is_green
+    assert len(airflow.dbt_cloud.runs) == 2
 
 
 def test_check_results_fails_for_unbuilt_nodes_marked_as_success(

@@ -66,7 +66,7 @@ def names_in(
     ),
     group_id=st.sampled_from(["g", "g" * 150, "g" * 200]),
 )
-@settings(deadline=None, max_examples=60, suppress_health_check=list(HealthCheck))
+@settings(max_examples=60, suppress_health_check=list(HealthCheck))
 def test_task_ids_of_any_nodes_are_unique_stable_and_short(
     tmp_path: Path, nodes: list[dict[str, Any]], group_id: str
 ) -> None:

@@ -460,6 +460,6 @@ def test_email_subject_is_one_line_for_any_names(mailbox: Mailbox, subject: str,
 
 
 @given(subject=st.text(), line=st.text())
-@settings(deadline=None, max_examples=50, suppress_health_check=list(HealthCheck))
+@settings(max_examples=50, suppress_health_check=list(HealthCheck))
 def test_send_mails_any_message(mailbox: Mailbox, subject: str, line: str) -> None:
     assert send(Message("task.failed", subject, [line])) == ["notify_email"]

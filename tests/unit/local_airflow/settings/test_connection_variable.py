@@ -82,14 +82,14 @@ objects = st.dictionaries(names, value, max_size=6).map(json.dumps)
 usual = st.fixed_dictionaries({name: text for name in NAMES[:4]}).map(json.dumps)
 
 
-@settings(deadline=None, derandomize=True, database=None, max_examples=150)
+@settings(max_examples=150)
 @given(objects | usual)
 @example('{"conn_type": "postgresql"}')
 def test_read_connection_parses_json_as_airflow(value: str) -> None:
     assert_same_as_airflow(value)
 
 
-@settings(deadline=None, derandomize=True, database=None, max_examples=150)
+@settings(max_examples=150)
 @given(usual, st.integers(0, 80), st.sampled_from(("", "'", '"', ",", "}", "{", "\n", "\\", "1")))
 def test_read_connection_parses_damaged_json_as_airflow(value: str, place: int, sign: str) -> None:
     assert_same_as_airflow(value[:place] + sign + value[place + 1 :])
@@ -99,7 +99,7 @@ WORDS = ("dbt-cloud", "dbt_cloud", "https", "4242", "token", "XY987.eu1.dbt.com"
 pieces = st.sampled_from([*WORDS, "://", "%2F", "%3A", *":@/?#[]%=& é\n"])
 
 
-@settings(deadline=None, derandomize=True, database=None, max_examples=250)
+@settings(max_examples=250)
 @given(st.sampled_from(("", "dbt-cloud://", "dbt-cloud://4242:")), st.lists(pieces, max_size=9))
 @example("dbt-cloud://4242:token@XY987.eu1.dbt.com:8443/schema", ["?a=1"])
 @example("dbt-cloud://dbt-cloud://@", [])
