@@ -27,7 +27,7 @@ from .outcome import outcome_of
 from .progress import RunProgress
 from .rebuild_run import OneRebuild, runs_since
 from .resuming import runs_finished_by
-from .trigger import FOLLOWED, REBUILD, DbtCloudNodeTrigger, followed_by, remember
+from .trigger import AFTER, FOLLOWED, REBUILD, DbtCloudNodeTrigger, followed_by, remember
 
 if TYPE_CHECKING:
     from airflow.sdk import DAG, Asset, Context
@@ -136,7 +136,7 @@ class DbtCloudNodeOperator(BaseOperator):
             ending = AirflowSkipException if event == "skipped" else AirflowException
             raise ending(f"The node's task ended with {event}: see its log for the reason.")
         if event["outcome"] == REBUILD:
-            self.wait(Rebuilding(self, context, json.loads(self.job)).run())
+            self.wait(Rebuilding(self, context, json.loads(self.job), event[AFTER]).run())
         context["ti"].xcom_push(key=FOLLOWED, value=event[FOLLOWED])
         remember(context["ti"], self.job, event[FOLLOWED])
         result: dict[str, Any] = event["return_value"]
@@ -168,12 +168,16 @@ class Rebuilding:
         task: The task of this worker.
         context: The task's context.
         job: The XCom of the job's task.
+        after: The newest run whose result of the node does not count.
     """
 
-    def __init__(self, task: DbtCloudNodeOperator, context: Context, job: dict[str, Any]) -> None:
+    def __init__(
+        self, task: DbtCloudNodeOperator, context: Context, job: dict[str, Any], after: int
+    ) -> None:
         self.task = task
         self.context = context
         self.job = job
+        self.after = after
         self.client = task.client(job)
         self.selector = selector(task.unique_id)
 
@@ -193,10 +197,9 @@ class Rebuilding:
         return 0.0
 
     def is_requested(self) -> bool:
-        after = int(self.task.followed or 0)
         listed = runs_since(self.client, self.job)
         return any(
-            run.id > after and self.selector in selection
+            run.id > self.after and self.selector in selection
             for run, selection in rebuilding_runs(listed, self.job["key"])
         )
 

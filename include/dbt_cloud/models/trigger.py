@@ -23,7 +23,7 @@ from .outcome import Outcome, data_about, lines_about, outcome_of, run_of
 from .progress import Progress, RunProgress
 
 FOLLOWED = "dbt_cloud_run_id"  # XCom with the run that a task's state comes from
-REBUILD = "rebuild"
+REBUILD, AFTER = "rebuild", "after"
 
 
 @dataclass(eq=False, repr=False)
@@ -121,20 +121,23 @@ class DbtCloudNodeTrigger(BaseEventTrigger):
             return None
         # The failed parent may have been rebuilt since.
         is_outdated = outcome.is_held_back and progress.runs[-1].run.id > run.run.id
-        return self._rebuild(progress) if is_outdated else self._end(outcome)
+        return self._rebuild(progress, run.run.id) if is_outdated else self._end(outcome)
 
     def _event_again(self, progress: Progress) -> TriggerEvent | None:
         """Return the event after an earlier try followed the newest run: rebuild the node."""
         outcome = outcome_of(progress.job_run, self.nodes, self.folder)
         is_left_out = outcome is not None and outcome.is_left_out
-        return self._end(outcome) if outcome and is_left_out else self._rebuild(progress)
+        if outcome and is_left_out:
+            return self._end(outcome)
+        return self._rebuild(progress, int(self.followed or 0))
 
-    def _rebuild(self, progress: Progress) -> TriggerEvent | None:
+    def _rebuild(self, progress: Progress, after: int) -> TriggerEvent | None:
+        """Return the event that asks for a run after run ``after``, unless one is active."""
         waited = time.monotonic() - self._began
         if progress.is_active or waited < self.patience:
             self._log_once("This node is rebuilt after the active run has finished.")
             return None
-        return TriggerEvent({"outcome": REBUILD})  # type: ignore[no-untyped-call]
+        return TriggerEvent({"outcome": REBUILD, AFTER: after})  # type: ignore[no-untyped-call]
 
     def _log_progress(self, run: RunProgress) -> None:
         for unique_id, label in self.nodes.items():

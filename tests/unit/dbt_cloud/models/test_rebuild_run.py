@@ -13,6 +13,7 @@ from airflow.sdk import DAG
 
 from include.dbt_cloud.airflow.compat import AirflowException
 from include.dbt_cloud.models import dbt_cloud_models
+from include.dbt_cloud.models.following import selected
 from include.dbt_cloud.models.operators import RECHECK_SECONDS, Rebuilding
 from include.dbt_cloud.models.trigger import FOLLOWED
 from include.dbt_cloud.run.recovery import selector
@@ -21,10 +22,12 @@ from tests.unit.dbt_cloud.conftest import MakeTask, go_wrong
 from tests.unit.dbt_cloud.models.scripted_airflow import MakeAirflow, ScriptedAirflow
 from tests.unit.dbt_cloud.models.scripted_dbt_cloud import (
     NODES,
+    A,
     B,
     C,
     ScriptedDbtCloud,
     build_only,
+    good_status,
     in_turn,
 )
 
@@ -49,10 +52,9 @@ class Group:
         ids = [f"model.shop.{parent}" for parent in parents]
         return {"unique_id": f"model.shop.{name}", "name": name, "type": "model", "parents": ids}
 
-    def rebuild(self, name: str, followed: int | str = "") -> float:
+    def rebuild(self, name: str, after: int = 0) -> float:
         """Rebuild a node in a worker."""
         task: Any = self.dag.get_task(f"g.{name}")
-        task.followed = str(followed)
         store = self.stores.setdefault(name, {})
         ti = SimpleNamespace(
             dag_id="shop",
@@ -67,7 +69,7 @@ class Group:
         kept = SimpleNamespace(get=store.get, set=store.__setitem__)
         dag_run = SimpleNamespace(clear_number=1)
         context: Any = {"ti": ti, "dag_run": dag_run, "task_state_store": kept}
-        return Rebuilding(task, context, self.job).run()
+        return Rebuilding(task, context, self.job, after).run()
 
     @property
     def rebuilt(self) -> list[list[str]]:
@@ -115,7 +117,7 @@ def test_rebuild_starts_another_run_after_the_one_already_followed(group: Group)
     group.rebuild("a")
     (first,) = group.server.get("runs/", order_by="-id", limit=1)
 
-    group.rebuild("a", followed=first["id"])
+    group.rebuild("a", after=first["id"])
 
     assert group.rebuilt == [[command("build", "a"), command("test", "a")]] * 2
 
@@ -225,6 +227,34 @@ def test_rebuild_follows_a_manual_retry_of_its_run(
     assert dbt_cloud.runs[-1] is run
     assert airflow.is_green
     assert airflow.instances[airflow.task_id("c")].xcoms[FOLLOWED] == run.id
+
+
+def test_rebuild_builds_a_node_whose_parent_was_rebuilt_without_it(
+    make_airflow: MakeAirflow,
+) -> None:
+    """The run that skipped the node is also one that rebuilds it, and its task had no try yet."""
+    dbt_cloud = ScriptedDbtCloud(NODES, "dbt build")
+    failing = {(1, A), (2, B)}
+    dbt_cloud.choose = lambda node, run: (
+        "error" if (run.id, node.unique_id) in failing else good_status(node)
+    )
+    airflow = make_airflow(dbt_cloud)
+    airflow.run()
+    airflow.clear("a")
+    airflow.settle()
+    airflow.clear("b", downstream=False)
+    airflow.settle()
+    assert (airflow.state("b"), airflow.state("c")) == ("success", "upstream_failed")
+
+    airflow.clear("c")
+    airflow.settle()
+
+    assert airflow.is_green
+    assert [selected(run.commands) for run in dbt_cloud.runs[1:]] == [
+        {selector(A), selector(B), selector(C)},
+        {selector(B)},
+        {selector(C)},
+    ]
 
 
 def test_rebuild_counts_nodes_built_before_a_manual_retry(

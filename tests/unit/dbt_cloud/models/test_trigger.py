@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from airflow.triggers.shared_stream import SharedStreamManager
 
-from include.dbt_cloud.models.trigger import DbtCloudNodeTrigger
+from include.dbt_cloud.models.trigger import AFTER, REBUILD, DbtCloudNodeTrigger
 from include.local_dbt_cloud.pytest_plugin import MakeLocalDbtCloud
 from include.local_dbt_cloud.testing import LocalDbtCloud
 from tests.bundled import DAILY_BUILD
@@ -118,19 +118,19 @@ def test_node_trigger_leaves_publishing_to_a_worker(make_task: MakeTask) -> None
 
 
 @pytest.mark.parametrize(
-    ("command", "outcome"),
-    [("dbt build --select stg_stores", "{'outcome': 'rebuild'}"), ("dbt parse", "skipped")],
+    ("command", "is_built"), [("dbt build --select stg_stores", True), ("dbt parse", False)]
 )
 def test_node_trigger_rebuilds_or_skips_a_node_already_followed(
-    make_task: MakeTask, command: str, outcome: str
+    make_task: MakeTask, command: str, is_built: bool
 ) -> None:
     task = make_task(command)
     run_id = task.start()
 
     (event,) = events(trigger_of(task.server, run_id, followed=str(run_id)))
 
-    assert str(event.payload) == outcome
-    assert outcome == "skipped" or not task.runs[0]["in_progress"]
+    expected = {"outcome": REBUILD, AFTER: run_id} if is_built else "skipped"
+    assert event.payload == expected
+    assert not is_built or not task.runs[0]["in_progress"]
 
 
 def test_node_triggers_of_a_run_share_its_calls(make_task: MakeTask) -> None:
