@@ -116,11 +116,13 @@ class DbtCloudCheckResultsOperator(DbtCloudRestOfRunOperator):
     """Compares dbt's results with the states of the nodes' tasks.
 
     It is the last task of the group, and runs once all others have finished and none has failed, so
-    that a task after the group does not need to check single nodes. It fails in two cases:
+    that a task after the group does not need to check single nodes. It fails in three cases:
 
     - A task is green, but in the newest run its node failed or was skipped after a failure. The
       causes are a log that differs from the results, a task that a user marked, or a task that was
       cleared without those after it.
+    - dbt skipped a node without a task after a failure, and no run has built it since: rebuilding
+      runs build nodes with tasks only.
     - The job's run, or a rebuilding run, failed for another reason than a node with a task. This
       also applies if ``rest_of_run`` was marked as success, or not cleared with the job's task.
 
@@ -145,11 +147,25 @@ class DbtCloudCheckResultsOperator(DbtCloudRestOfRunOperator):
         wrong = [one.task_id for one in tasks if self.is_wrong(one, of_run, progress)]
         if wrong:
             raise AirflowFailException(f"The states of these tasks are wrong, clear them: {wrong}")
+        if skipped := self.skipped_without_task(progress):
+            raise AirflowFailException(
+                f"dbt skipped these nodes after a failure, no run has built them since, and they "
+                f"have no task: {skipped}. Clear {self.job_task_id} with its downstream tasks."
+            )
         newest = [progress.newest(selector(one.unique_id), 0) for one in tasks]
         for run in {one.run.id: one for one in (progress.job_run, *newest) if one}.values():
             if not self.is_explained(run):
                 raise AirflowFailException(describe_failure(self.client, run.run.id, CLEAR_OTHERS))
         return run_id
+
+    def skipped_without_task(self, progress: Progress) -> list[str]:
+        """Return the nodes without a task that the newest run with a result of them left out."""
+        newest = {
+            key: run.run.has_failed and one.status == "skipped"
+            for run in progress.runs
+            for key, one in run.results.items()
+        }
+        return sorted({key for key, is_skipped in newest.items() if is_skipped} - {*self.labels})
 
     def is_wrong(
         self, task: DbtCloudNodeOperator, states: dict[str, str | None], progress: Progress

@@ -270,12 +270,15 @@ class ScriptedDbtCloud:
         return {key for key, status in failed.results.items() if status not in GOOD}
 
     def lost_by(self, run: Run) -> set[str]:
-        """Return the nodes that a command selects which ended the run before its first node."""
+        """Return the nodes that may have been lost by a command that ended before its first node.
+
+        For Airflow these are all without a result, since it does not know the nodes of a tag.
+        """
         step = run.failed_step
         if step is None or step.results or verb_of(step.command) not in KINDS:
             return set()
         found = {key for one in run.steps for key in one.results}
-        return self._chosen(step.command) - found
+        return self._chosen(f"dbt {verb_of(step.command)}") - found
 
     def _leave(self, step: Step, which: str, results: dict[str, str]) -> None:
         left = {key: status for key, status in results.items() if key not in self.lost}

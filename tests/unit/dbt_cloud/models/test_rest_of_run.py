@@ -10,6 +10,7 @@ from tests.unit.dbt_cloud.models.scripted_airflow import (
 )
 from tests.unit.dbt_cloud.models.scripted_dbt_cloud import (
     NODES,
+    A,
     B,
     D,
     Node,
@@ -86,6 +87,27 @@ def test_retries_rebuild_the_nodes_of_a_run_without_results(make_airflow: MakeAi
 
     assert airflow.is_green
     assert len(airflow.dbt_cloud.runs) == 2
+
+
+@pytest.mark.parametrize("retries", [0, 1])
+def test_check_results_names_a_skipped_node_that_no_task_has_built(
+    make_airflow: MakeAirflow, retries: int
+) -> None:
+    dbt_cloud = ScriptedDbtCloud(NODES, "dbt build")
+    dbt_cloud.choose = in_turn(A, "error")
+    airflow = make_airflow(dbt_cloud, retries=retries, exclude=["b"])
+
+    airflow.run()
+    airflow.clear("a")
+    airflow.settle()
+
+    assert airflow.names("success") >= {"a", "c"}
+    assert airflow.state("check_results") == "failed"
+    assert B in airflow.errors["g.check_results"]
+
+    airflow.clear(RUN_JOB)
+    airflow.settle()
+    assert airflow.is_green
 
 
 def test_check_results_fails_for_unbuilt_nodes_marked_as_success(
