@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
@@ -26,18 +27,23 @@ def local_dbt_cloud(local_dbt_cloud_data: Path) -> Iterator[LocalDbtCloud]:
         yield server
 
 
-@pytest.fixture
-def make_local_dbt_cloud(local_dbt_cloud_data: Path, tmp_path: Path) -> Iterator[MakeLocalDbtCloud]:
-    """Yield a function that starts another server, with more options; it ends with the test."""
+@pytest.fixture(scope="session")
+def local_dbt_cloud_factory(
+    local_dbt_cloud_data: Path, tmp_path_factory: pytest.TempPathFactory
+) -> MakeLocalDbtCloud:
+    """Return a function for another server, with more options; a ``with`` block starts it."""
     ensure_certificates(local_dbt_cloud_data)
-    servers: list[LocalDbtCloud] = []
 
     def make(*options: str | Path) -> LocalDbtCloud:
-        data = tmp_path / f"local_dbt_cloud-{len(servers)}"
+        data = tmp_path_factory.mktemp("local_dbt_cloud")
         share_authority(local_dbt_cloud_data, data)
-        servers.append(LocalDbtCloud(data, options))
-        return servers[-1].start()
+        return LocalDbtCloud(data, options)
 
-    yield make
-    for server in servers:
-        server.end()
+    return make
+
+
+@pytest.fixture
+def make_local_dbt_cloud(local_dbt_cloud_factory: MakeLocalDbtCloud) -> Iterator[MakeLocalDbtCloud]:
+    """Yield a function that starts another server, with more options; it ends with the test."""
+    with ExitStack() as servers:
+        yield lambda *options: servers.enter_context(local_dbt_cloud_factory(*options))

@@ -7,13 +7,13 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
 
-from include.local_dbt_cloud.testing import LocalDbtCloud, share_authority
+from include.local_dbt_cloud.pytest_plugin import MakeLocalDbtCloud
+from include.local_dbt_cloud.testing import LocalDbtCloud
 from tests.bundled import ACCOUNT_ID, DAILY_BUILD
 from tests.contract.captures import KINDS, Captures, Difference
 from tests.contract.conftest import http_client
@@ -62,13 +62,9 @@ class Caller:
 
 
 @pytest.fixture(scope="module")
-def server(
-    local_dbt_cloud_data: Path, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[LocalDbtCloud]:
+def server(local_dbt_cloud_factory: MakeLocalDbtCloud) -> Iterator[LocalDbtCloud]:
     """Start a server of its own: lists would show what other tests have stored."""
-    data = tmp_path_factory.mktemp("captures")
-    share_authority(local_dbt_cloud_data, data)
-    with LocalDbtCloud(data) as server:
+    with local_dbt_cloud_factory() as server:
         yield server
 
 

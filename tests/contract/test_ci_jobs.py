@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import duckdb
 import pytest
 
-from include.local_dbt_cloud.testing import LocalDbtCloud, share_authority
+from include.local_dbt_cloud.pytest_plugin import MakeLocalDbtCloud
+from include.local_dbt_cloud.testing import LocalDbtCloud
 from tests.bundled import DAILY_BUILD, PROJECT, PULL_REQUEST_CHECK
 from tests.contract.git_project import TWO, GitProject
 
@@ -26,11 +26,9 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> GitProject:
 
 @pytest.fixture(scope="module")
 def server(
-    local_dbt_cloud_data: Path, project: GitProject, tmp_path_factory: pytest.TempPathFactory
+    local_dbt_cloud_factory: MakeLocalDbtCloud, project: GitProject
 ) -> Iterator[LocalDbtCloud]:
-    data = tmp_path_factory.mktemp("data")
-    share_authority(local_dbt_cloud_data, data)
-    with LocalDbtCloud(data, ("--dbt-project", str(project.dbt_project))) as server:
+    with local_dbt_cloud_factory("--dbt-project", project.dbt_project) as server:
         yield server
 
 

@@ -5,13 +5,13 @@ from __future__ import annotations
 import shutil
 from collections.abc import Iterator
 from contextlib import suppress
-from pathlib import Path
 from typing import Any
 
 import pytest
 import requests
 
-from include.local_dbt_cloud.testing import LocalDbtCloud, share_authority
+from include.local_dbt_cloud.pytest_plugin import MakeLocalDbtCloud
+from include.local_dbt_cloud.testing import LocalDbtCloud
 from tests.bundled import ACCOUNT_ID, DAILY_BUILD
 
 schemathesis = pytest.importorskip("schemathesis")  # not in the Astro image
@@ -38,15 +38,11 @@ PARAMETERS = [
 
 
 @pytest.fixture(scope="module")
-def fuzzed(
-    local_dbt_cloud_data: Path, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[LocalDbtCloud]:
+def fuzzed(local_dbt_cloud_factory: MakeLocalDbtCloud) -> Iterator[LocalDbtCloud]:
     """Yield a separate server, because the test destroys its jobs."""
-    data = tmp_path_factory.mktemp("fuzz")
-    share_authority(local_dbt_cloud_data, data)
-    with LocalDbtCloud(data, ("--webhook-waits", "0")) as server:
+    with local_dbt_cloud_factory("--webhook-waits", "0") as server:
         yield server
-    shutil.rmtree(data, ignore_errors=True)
+    shutil.rmtree(server.data, ignore_errors=True)
 
 
 @pytest.fixture(scope="module")

@@ -6,14 +6,13 @@ import sqlite3
 import time
 from collections.abc import Iterator
 from contextlib import suppress
-from pathlib import Path
 from typing import Any
 
 import psutil
 import pytest
 
 from include.local_dbt_cloud.pytest_plugin import MakeLocalDbtCloud
-from include.local_dbt_cloud.testing import LocalDbtCloud, share_authority
+from include.local_dbt_cloud.testing import LocalDbtCloud
 from tests.bundled import ACCOUNT_ID, BUILD_AFTER_LOAD, DAILY_BUILD, JOBS_FILE
 from tests.contract.slow_project import SLOW, write_slow_project
 from tests.waiting import eventually
@@ -25,12 +24,10 @@ QUICK = ["dbt deps"]
 
 @pytest.fixture(scope="module")
 def server(
-    local_dbt_cloud_data: Path, tmp_path_factory: pytest.TempPathFactory
+    local_dbt_cloud_factory: MakeLocalDbtCloud, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[LocalDbtCloud]:
-    data = tmp_path_factory.mktemp("data")
-    share_authority(local_dbt_cloud_data, data)
     project = write_slow_project(tmp_path_factory.mktemp("project"))
-    with LocalDbtCloud(data, ("--dbt-project", project)) as server:
+    with local_dbt_cloud_factory("--dbt-project", project) as server:
         yield server
 
 

@@ -9,7 +9,8 @@ from typing import Any
 
 import pytest
 
-from include.local_dbt_cloud.testing import LocalDbtCloud, share_authority
+from include.local_dbt_cloud.pytest_plugin import MakeLocalDbtCloud
+from include.local_dbt_cloud.testing import LocalDbtCloud
 from tests.bundled import BUILD_AFTER_LOAD, DAILY_BUILD
 from tests.contract.slow_project import SLOW, write_slow_project
 from tests.contract.test_queue import children, is_dead
@@ -30,11 +31,9 @@ def dbt_project(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def server(
-    local_dbt_cloud_data: Path, dbt_project: Path, tmp_path_factory: pytest.TempPathFactory
+    local_dbt_cloud_factory: MakeLocalDbtCloud, dbt_project: Path
 ) -> Iterator[LocalDbtCloud]:
-    data = tmp_path_factory.mktemp("data")
-    share_authority(local_dbt_cloud_data, data)
-    with LocalDbtCloud(data, ("--dbt-project", str(dbt_project))) as server:
+    with local_dbt_cloud_factory("--dbt-project", dbt_project) as server:
         yield server
 
 

@@ -8,14 +8,13 @@ import shutil
 import signal
 import time
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
 
 from include.local_dbt_cloud.pytest_plugin import MakeLocalDbtCloud
-from include.local_dbt_cloud.testing import LocalDbtCloud, share_authority
+from include.local_dbt_cloud.testing import LocalDbtCloud
 from tests.bundled import ACCOUNT_ID, BUILD_AFTER_LOAD, DAILY_BUILD
 from tests.contract.conftest import http_client
 from tests.contract.slow_project import SLOW, write_slow_project
@@ -30,15 +29,11 @@ SUBSCRIPTION = f"/v3/accounts/{ACCOUNT_ID}/webhooks/subscription"
 
 
 @pytest.fixture(scope="module")
-def server(
-    local_dbt_cloud_data: Path, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[LocalDbtCloud]:
+def server(local_dbt_cloud_factory: MakeLocalDbtCloud) -> Iterator[LocalDbtCloud]:
     """Yield a server that retries after tenths of a second."""
-    data = tmp_path_factory.mktemp("webhooks")
-    share_authority(local_dbt_cloud_data, data)
-    with LocalDbtCloud(data, QUICK) as running:
+    with local_dbt_cloud_factory(*QUICK) as running:
         yield running
-    shutil.rmtree(data, ignore_errors=True)
+    shutil.rmtree(running.data, ignore_errors=True)
 
 
 @pytest.fixture

@@ -10,7 +10,8 @@ from pathlib import Path
 import pytest
 
 from include.dbt_cloud.api.advice import BY_STATUS, NOT_REACHED, NOT_TRUSTED
-from include.local_dbt_cloud.testing import LocalDbtCloud, share_authority
+from include.local_dbt_cloud.pytest_plugin import MakeLocalDbtCloud
+from include.local_dbt_cloud.testing import LocalDbtCloud
 from tests.e2e.project import CHECKOUT, Project
 from tests.e2e.variants import change_file
 
@@ -22,12 +23,8 @@ NAME = "AIRFLOW_CONN_DBT_CLOUD_DEFAULT"
 
 
 @pytest.fixture(scope="module")
-def account(
-    local_dbt_cloud_data: Path, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[LocalDbtCloud]:
-    data = tmp_path_factory.mktemp("second") / "data"
-    share_authority(local_dbt_cloud_data, data)
-    with LocalDbtCloud(data, ("--jobs", str(JOBS_FILE))) as server:
+def account(local_dbt_cloud_factory: MakeLocalDbtCloud) -> Iterator[LocalDbtCloud]:
+    with local_dbt_cloud_factory("--jobs", JOBS_FILE) as server:
         yield server
 
 

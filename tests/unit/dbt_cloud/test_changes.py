@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -16,7 +15,8 @@ from airflow.providers.common.compat.sdk import (
 
 from include.dbt_cloud import changes
 from include.dbt_cloud.changes import LIST_ALL, LIST_CHANGES, Change
-from include.local_dbt_cloud.testing import LocalDbtCloud, share_authority
+from include.local_dbt_cloud.pytest_plugin import MakeLocalDbtCloud
+from include.local_dbt_cloud.testing import LocalDbtCloud
 from tests.bundled import DAILY_BUILD
 from tests.contract.git_project import TWO, GitProject
 
@@ -30,12 +30,10 @@ def checkout(tmp_path_factory: pytest.TempPathFactory) -> GitProject:
 
 @pytest.fixture(scope="module")
 def server(
-    local_dbt_cloud_data: Path, checkout: GitProject, tmp_path_factory: pytest.TempPathFactory
+    local_dbt_cloud_factory: MakeLocalDbtCloud, checkout: GitProject
 ) -> Iterator[LocalDbtCloud]:
     """Start a dbt Cloud without any builds."""
-    data = tmp_path_factory.mktemp("data")
-    share_authority(local_dbt_cloud_data, data)
-    with LocalDbtCloud(data, ("--dbt-project", str(checkout.dbt_project))) as server:
+    with local_dbt_cloud_factory("--dbt-project", checkout.dbt_project) as server:
         yield server
 
 

@@ -10,7 +10,6 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from itertools import count
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -26,11 +25,12 @@ from include.dbt_cloud.api.runs import PAGE
 from include.dbt_cloud.events import FinishedRun, account_runs, job_runs, newest_finished_run
 from include.dbt_cloud.events.listed import CATCH_UP, LOOK_BACK, Cursor, Listing, list_finished_runs
 from include.dbt_cloud.events.watcher import CURSOR_KEY, SUBSCRIBERS, FinishedRunsProducer
+from include.local_dbt_cloud.pytest_plugin import MakeLocalDbtCloud
 from include.local_dbt_cloud.storage.jobs_file import read_jobs_file
 from include.local_dbt_cloud.storage.statuses import Status
 from include.local_dbt_cloud.storage.store import Store
 from include.local_dbt_cloud.storage.tables import RunRow
-from include.local_dbt_cloud.testing import LocalDbtCloud, share_authority
+from include.local_dbt_cloud.testing import LocalDbtCloud
 from tests.bundled import ACCOUNT_ID, BUILD_AFTER_LOAD, DAILY_BUILD, JOBS_FILE, TOKEN
 from tests.unit.dbt_cloud.conftest import go_well, go_wrong
 from tests.unit.dbt_cloud.events.test_assets import RUN
@@ -45,13 +45,9 @@ trigger_ids = count(1)
 
 
 @pytest.fixture(scope="module")
-def own_server(
-    local_dbt_cloud_data: Path, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[LocalDbtCloud]:
+def own_server(local_dbt_cloud_factory: MakeLocalDbtCloud) -> Iterator[LocalDbtCloud]:
     """Start a dbt Cloud for these tests only."""
-    data = tmp_path_factory.mktemp("watched")
-    share_authority(local_dbt_cloud_data, data)
-    with LocalDbtCloud(data) as server:
+    with local_dbt_cloud_factory() as server:
         yield server
 
 
@@ -636,16 +632,14 @@ EU, EU_ACCOUNT = "dbt_cloud_eu", 20042
 
 @pytest.fixture(scope="module")
 def other_server(
-    local_dbt_cloud_data: Path, tmp_path_factory: pytest.TempPathFactory
+    local_dbt_cloud_factory: MakeLocalDbtCloud, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[LocalDbtCloud]:
     """Start a dbt Cloud with another account, in which all ids are the same."""
-    data = tmp_path_factory.mktemp("europe")
-    share_authority(local_dbt_cloud_data, data)
     jobs = JOBS_FILE.read_text()
     assert jobs.count(f"id: {ACCOUNT_ID}\n") == 1
-    file = data / "jobs.yaml"
+    file = tmp_path_factory.mktemp("europe") / "jobs.yaml"
     file.write_text(jobs.replace(f"id: {ACCOUNT_ID}\n", f"id: {EU_ACCOUNT}\n"))
-    with LocalDbtCloud(data, ("--jobs", str(file))) as server:
+    with local_dbt_cloud_factory("--jobs", file) as server:
         yield server
 
 
