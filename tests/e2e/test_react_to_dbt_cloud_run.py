@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import socket
+import time
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
@@ -92,6 +93,25 @@ def test_failed_run_sends_a_notification_with_its_failed_node(
     assert [node["unique_id"] for node in sent["failed_nodes"]] == ["model.jaffle_shop.stg_orders"]
     for words in ("Started by: started by curl", "orders does not exist", run["href"]):
         assert words in sent["text"]
+
+
+def test_each_of_many_runs_is_handled_while_the_dag_runs(
+    airflow: Airflow, project: Project
+) -> None:
+    """It has one active Dag run, so the other runs wait, and share one."""
+    airflow.call("PATCH", f"/dags/{DAG}", is_paused=False)
+    run_ids = list(range(9_000_000_000_100, 9_000_000_000_108))
+
+    with Sender(project) as sender:
+        for run_id in run_ids:
+            assert sender.send(sender.finished(run_id, JOB)).status_code == 200
+            time.sleep(0.5)
+
+    dag_runs = {dag_run_about(airflow, run_id) for run_id in run_ids}
+    assert {airflow.wait(DAG, dag_run) for dag_run in dag_runs} == {"success"}
+    handled = [run["run_id"] for one in dag_runs for run in airflow.xcom(DAG, one, READ)]
+    assert sorted(set(run_ids) & set(handled)) == run_ids
+    assert len(handled) == len(set(handled))
 
 
 def test_receiver_rejects_invalid_webhooks_and_deduplicates_repeated_ones(

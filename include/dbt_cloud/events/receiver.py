@@ -21,7 +21,7 @@ from starlette.requests import ClientDisconnect
 
 from ..airflow.server import AssetModel, create_session
 from ..api.accounts import Account
-from .deduplication import register_once
+from .deduplication import has_event, register
 from .fields import mapping, moment, number
 from .finished_run import STATUSES, FinishedRun
 from .run_filter import RunFilter, prefix_of
@@ -125,8 +125,10 @@ def make_events(run: FinishedRun, conn_ids: list[str]) -> str:
             .order_by(AssetModel.id)  # one order of locks, against deadlocks
         ).all()
         about = [asset for asset in assets if is_about(asset, run)]
-        made = [register_once(asset, run, session) for asset in about]
-        count = len([event for event in made if event])
+        new = [asset for asset in about if not has_event(asset, run, session)]
+        for asset in new:  # all are locked, since a Dag run takes events by their times
+            register(asset, run, session)
+        count = len(new)
     if not about:
         return f"Run {run.run_id} has finished, and no Dag has an asset that includes it."
     log.info("dbt Cloud run %s has finished: %s new asset events.", run.run_id, count)

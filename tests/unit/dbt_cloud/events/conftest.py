@@ -3,14 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from datetime import datetime
 from typing import Any
 
 import pytest
 from airflow import settings
 from airflow.models import import_all_models
-from airflow.models.asset import AssetActive, AssetEvent, AssetModel, AssetWatcherModel
+from airflow.models.asset import (
+    AssetActive,
+    AssetDagRunQueue,
+    AssetEvent,
+    AssetModel,
+    AssetWatcherModel,
+    DagScheduleAssetReference,
+)
 from airflow.models.base import Base
 from airflow.models.connection import Connection
+from airflow.models.dag import DagModel
+from airflow.models.dagbundle import DagBundleModel
 from airflow.models.trigger import Trigger
 from airflow.sdk import Asset
 from airflow.utils.session import create_session
@@ -63,6 +73,36 @@ def add_assets(airflow_s_tables: None) -> Iterator[AddAssets]:
         tables = (AssetEvent, AssetActive, AssetWatcherModel, AssetModel, Trigger, Connection)
         for table in tables:
             session.execute(delete(table))
+
+
+@pytest.fixture
+def schedule_dag(add_assets: AddAssets) -> Iterator[AddAssets]:
+    """Add assets, and a Dag that is scheduled by them and switched on."""
+
+    def schedule(*assets: Asset) -> None:
+        add_assets(*assets)
+        with create_session() as session:
+            session.add(DagBundleModel(name="dags"))
+            session.flush()
+            dag = DagModel(dag_id="react", bundle_name="dags", is_paused=False)  # type: ignore[no-untyped-call]
+            session.add(dag)
+            for asset in session.scalars(select(AssetModel)):
+                session.add(DagScheduleAssetReference(asset=asset, dag=dag))
+
+    yield schedule
+    with create_session() as session:
+        for table in (AssetDagRunQueue, DagScheduleAssetReference, DagModel, DagBundleModel):
+            session.execute(delete(table))
+
+
+def queued_at(asset: Asset) -> datetime | None:
+    """Return the time up to which the asset's queued Dag will take its events."""
+    with create_session() as session:
+        return session.scalar(
+            select(AssetDagRunQueue.created_at)
+            .join(AssetModel, AssetModel.id == AssetDagRunQueue.asset_id)
+            .where(AssetModel.uri == asset.uri)
+        )
 
 
 def runs_in_events(asset: Asset) -> list[FinishedRun | None]:

@@ -12,19 +12,21 @@ from typing import Any
 import airflow.models.trigger
 import pytest
 from airflow.assets.manager import AssetManager
-from airflow.models.asset import AssetEvent, AssetModel, AssetWatcherModel
+from airflow.models.asset import AssetDagRunQueue, AssetEvent, AssetModel, AssetWatcherModel
+from airflow.models.dag import DagModel
 from airflow.models.trigger import Trigger
+from airflow.sdk import Asset
 from airflow.triggers.base import TriggerEvent
 from airflow.utils.session import create_session
-from sqlalchemy import select, text
+from sqlalchemy import delete, func, select, text, update
 from sqlalchemy.exc import DBAPIError
 
-from include.dbt_cloud.events import FinishedRun, job_runs
+from include.dbt_cloud.events import FinishedRun, account_runs, job_runs
 from include.dbt_cloud.events.deduplication import OncePerRunAssetManager
 from include.dbt_cloud.events.finished_run import EXTRA
 from include.dbt_cloud.events.receiver import make_events
 from plugins import receive_dbt_cloud_webhooks
-from tests.unit.dbt_cloud.events.conftest import AddAssets, runs_in_events
+from tests.unit.dbt_cloud.events.conftest import AddAssets, queued_at, runs_in_events
 from tests.unit.dbt_cloud.events.test_assets import RUN
 
 REFUSE_ON_SQLITE = [
@@ -101,6 +103,59 @@ def test_run_with_an_event_of_an_earlier_version_has_no_second_event(
     register(RUN_NOW.as_extra())
 
     assert len(runs_in_events(ASSET)) == 1
+
+
+def assert_queued_for_all_events(asset: Asset) -> None:
+    newest_event = (
+        select(func.max(AssetEvent.timestamp))
+        .join(AssetModel, AssetModel.id == AssetEvent.asset_id)
+        .where(AssetModel.uri == asset.uri)
+    )
+    with create_session() as session:
+        newest = session.scalar(newest_event)
+    queued = queued_at(asset)
+    assert newest
+    assert queued
+    assert queued >= newest
+
+
+def test_dag_is_queued_for_all_events_so_far(schedule_dag: AddAssets) -> None:
+    """Airflow alone queues it for the first one only."""
+    schedule_dag(ASSET)
+
+    for run_id in range(3):
+        register(replace(RUN_NOW, run_id=run_id).as_extra())
+
+        assert_queued_for_all_events(ASSET)
+
+
+def test_webhooks_queue_the_dag_for_the_events_of_two_assets(schedule_dag: AddAssets) -> None:
+    schedule_dag(ASSET, account_runs())
+
+    for run_id in range(2):
+        make_events(replace(RUN_NOW, run_id=run_id), ["dbt_cloud_default"])
+
+    assert_queued_for_all_events(ASSET)
+    assert_queued_for_all_events(account_runs())
+
+
+def test_event_queues_the_dag_again_if_the_scheduler_has_just_taken_the_earlier_ones(
+    schedule_dag: AddAssets,
+) -> None:
+    schedule_dag(ASSET)
+    register(RUN_NOW.as_extra())
+
+    with ThreadPoolExecutor(1) as threads:
+        with create_session() as scheduler:
+            scheduler.scalars(select(AssetDagRunQueue).with_for_update(skip_locked=True)).one()
+            scheduler.execute(update(DagModel).values(is_stale=False))  # locks SQLite
+            later = threads.submit(register, replace(RUN_NOW, run_id=70403103936332).as_extra())
+            with pytest.raises(TimeoutError):
+                later.result(timeout=1)
+            scheduler.execute(delete(AssetDagRunQueue))
+        later.result()
+
+    assert_queued_for_all_events(ASSET)
 
 
 NOT_RUNS: list[Any] = [
