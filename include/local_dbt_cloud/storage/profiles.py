@@ -18,7 +18,7 @@ from .dbt_project import DbtProject
 
 FILE = "profiles.yml"
 DUCKDB = "duckdb"
-LOCK_ATTEMPTS = 7  # an Airflow task may hold the warehouse: dbt waits 1, 2, 4 ... seconds
+LOCK_ATTEMPTS = 8  # an Airflow task may hold the warehouse: dbt waits 1, 2, 4 ... seconds
 NAMES = {DUCKDB: "DuckDB", "postgres": "PostgreSQL"}
 # What a connection shows: nothing that could be a secret.
 SHOWN = ("path", "host", "port", "dbname", "database", "account", "project", "catalog", "http_path")
