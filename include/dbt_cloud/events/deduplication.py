@@ -40,19 +40,12 @@ class OncePerRunAssetManager(AssetManager):
             if run := run_of(extra):
                 extra = run.as_extra()
                 with session.begin_nested():  # a failed statement does not end the transaction
-                    return register_once(asset, run, session, **kwargs)
+                    if has_event(asset, run, session):
+                        return None
+                    return register(asset, run, session, **kwargs)
         except Exception:
             log.exception("An event of %s is stored without deduplication.", asset)
         return super().register_asset_change(asset=asset, extra=extra, session=session, **kwargs)
-
-
-def register_once(
-    asset: Any, run: FinishedRun, session: Session, **kwargs: Any
-) -> AssetEvent | None:
-    """Store the event of a run; return None if the asset already has one."""
-    if has_event(asset, run, session):
-        return None
-    return register(asset, run, session, **kwargs)
 
 
 def register(asset: Any, run: FinishedRun, session: Session, **kwargs: Any) -> AssetEvent | None:

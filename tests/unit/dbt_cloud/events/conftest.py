@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from datetime import datetime
 from typing import Any
 
 import pytest
@@ -93,16 +92,6 @@ def schedule_dag(add_assets: AddAssets) -> Iterator[AddAssets]:
     with create_session() as session:
         for table in (AssetDagRunQueue, DagScheduleAssetReference, DagModel, DagBundleModel):
             session.execute(delete(table))
-
-
-def queued_at(asset: Asset) -> datetime | None:
-    """Return the time up to which the asset's queued Dag will take its events."""
-    with create_session() as session:
-        return session.scalar(
-            select(AssetDagRunQueue.created_at)
-            .join(AssetModel, AssetModel.id == AssetDagRunQueue.asset_id)
-            .where(AssetModel.uri == asset.uri)
-        )
 
 
 def runs_in_events(asset: Asset) -> list[FinishedRun | None]:

@@ -26,7 +26,7 @@ from include.dbt_cloud.events.deduplication import OncePerRunAssetManager
 from include.dbt_cloud.events.finished_run import EXTRA
 from include.dbt_cloud.events.receiver import make_events
 from plugins import receive_dbt_cloud_webhooks
-from tests.unit.dbt_cloud.events.conftest import AddAssets, queued_at, runs_in_events
+from tests.unit.dbt_cloud.events.conftest import AddAssets, runs_in_events
 from tests.unit.dbt_cloud.events.test_assets import RUN
 
 REFUSE_ON_SQLITE = [
@@ -106,16 +106,16 @@ def test_run_with_an_event_of_an_earlier_version_has_no_second_event(
 
 
 def assert_queued_for_all_events(asset: Asset) -> None:
-    newest_event = (
-        select(func.max(AssetEvent.timestamp))
-        .join(AssetModel, AssetModel.id == AssetEvent.asset_id)
+    times = (
+        select(func.max(AssetDagRunQueue.created_at), func.max(AssetEvent.timestamp))
+        .join(AssetEvent, AssetEvent.asset_id == AssetDagRunQueue.asset_id)
+        .join(AssetModel, AssetModel.id == AssetDagRunQueue.asset_id)
         .where(AssetModel.uri == asset.uri)
     )
     with create_session() as session:
-        newest = session.scalar(newest_event)
-    queued = queued_at(asset)
-    assert newest
+        queued, newest = session.execute(times).one()
     assert queued
+    assert newest
     assert queued >= newest
 
 
